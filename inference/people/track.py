@@ -1,0 +1,40 @@
+"""What the people station hands on: one `Track` per person."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass
+class Track:
+    """One person through the video, one row per frame in which they were seen (n rows, gaps left out).
+
+    Attributes:
+        number: the person's stable number, from 1, in order of screen presence.
+        frames: (n,) frame numbers in the footage, increasing.
+        timestamps: (n,) seconds.
+        landmarks: (n, 33, 2) BlazePose landmarks in image pixels.
+        visibility: (n, 33) probability that the landmark is inside the image and not occluded.
+        presence: (n, 33) probability that the landmark is inside the crop.
+        world_landmarks: (n, 33, 3) metres, origin between the hips, axes parallel to the camera's
+            (x right, y down, z forward), as BlazePose's own network estimates them.
+        crops: (n, 4) the rotated square crop the network saw: centre x, centre y, side in pixels, rotation in radians.
+        boxes: (n, 4) axis-aligned box around the body's landmarks: left, top, width, height in pixels.
+        scores: (n,) the network's confidence that a person is in the crop.
+    """
+
+    number: int
+    frames: np.ndarray
+    timestamps: np.ndarray
+    landmarks: np.ndarray
+    visibility: np.ndarray
+    presence: np.ndarray
+    world_landmarks: np.ndarray
+    crops: np.ndarray
+    boxes: np.ndarray
+    scores: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.frames)
