@@ -1,0 +1,196 @@
+"""`Motion`: one person's animation, and the file it is kept in."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+
+from ..body import rotations
+
+# Array name in the file -> attribute. `poses` and `trans` are derived (world), everything else is stored as it is.
+_STORED = {
+    "timestamps": "timestamps",
+    "betas": "betas",
+    "poses_cam": "poses_cam",
+    "trans_cam": "trans_cam",
+    "pelvis": "pelvis",
+    "joints_cam": "joints_cam",
+    "camera_K": "camera_K",
+    "camera_to_world": "camera_to_world",
+    "image_size": "image_size",
+    "frames": "frames",
+    "boxes": "boxes",
+    "scores": "scores",
+    "bridged": "bridged",
+    "contacts": "contacts",
+    "landmarks": "landmarks",
+    "world_landmarks": "world_landmarks",
+}
+
+
+class MotionFileError(Exception):
+    """A motion file that cannot be read; the message is one sentence for the user."""
+
+
+@dataclass
+class Motion:
+    """One person's animation over N frames, in camera space and in the world.
+
+    Frames of reference (camera, world) are those of `inference/README.md`.
+
+    Attributes:
+        timestamps: (N,) seconds from the start of the video, increasing.
+        poses_cam: (N, 24, 3) SMPL axis-angle rotations; the root's is in camera space.
+        trans_cam: (N, 3) SMPL translation in camera space, metres.
+        betas: (10,) SMPL shape.
+        pelvis: (3,) the rest position of the root joint for `betas`, metres.
+        joints_cam: (N, 24, 3) joint positions in camera space, metres.
+        camera_K: (3, 3) intrinsics in pixels.
+        camera_to_world: (N, 4, 4) rigid transform from camera space to the world, per frame.
+        image_size: (2,) width, height of the footage in pixels.
+        frames: (N,) frame numbers in the footage.
+        boxes: (N, 4) left, top, width, height of the person in pixels.
+        scores: (N, 24) confidence of each joint, 0 to 1.
+        bridged: (N,) true where nobody was seen and the motion was filled in.
+        contacts: (N, 2) probability that the left and right foot stand on the floor.
+        landmarks: (N, 33, 3) BlazePose landmarks x, y in pixels and visibility; zero visibility where bridged.
+        world_landmarks: (N, 33, 3) BlazePose world landmarks, metres, camera axes, origin between the hips.
+        estimator: name of what estimated the motion.
+        person: the person's number in the video, from 1.
+        gender: SMPL's gender of the body.
+        provenance: where it came from: video, body, versions, options.
+    """
+
+    timestamps: np.ndarray
+    poses_cam: np.ndarray
+    trans_cam: np.ndarray
+    betas: np.ndarray
+    pelvis: np.ndarray
+    joints_cam: np.ndarray
+    camera_K: np.ndarray
+    camera_to_world: np.ndarray
+    image_size: np.ndarray
+    frames: np.ndarray
+    boxes: np.ndarray
+    scores: np.ndarray
+    bridged: np.ndarray
+    contacts: np.ndarray
+    landmarks: np.ndarray
+    world_landmarks: np.ndarray
+    estimator: str = "landmarks"
+    person: int = 1
+    gender: str = "neutral"
+    provenance: dict = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.timestamps)
+
+    @property
+    def frame_rate(self) -> float:
+        """Mean frames per second of the footage; 25 for a single frame."""
+        if len(self) < 2:
+            return 25.0
+        return float((len(self) - 1) / (self.timestamps[-1] - self.timestamps[0]))
+
+    @property
+    def poses(self) -> np.ndarray:
+        """(N, 24, 3) axis-angle rotations; the root's is in the world."""
+        poses = self.poses_cam.copy()
+        root = self.camera_to_world[:, :3, :3] @ rotations.axis_angle_to_matrix(self.poses_cam[:, 0])
+        poses[:, 0] = rotations.matrix_to_axis_angle(root)
+        return poses
+
+    @property
+    def trans(self) -> np.ndarray:
+        """(N, 3) SMPL translation in the world, metres."""
+        root = self.trans_cam + self.pelvis
+        turned = np.einsum("nij,nj->ni", self.camera_to_world[:, :3, :3], root)
+        return turned + self.camera_to_world[:, :3, 3] - self.pelvis
+
+    @property
+    def joints_world(self) -> np.ndarray:
+        """(N, 24, 3) joint positions in the world, metres."""
+        turned = np.einsum("nij,nkj->nki", self.camera_to_world[:, :3, :3], self.joints_cam)
+        return turned + self.camera_to_world[:, None, :3, 3]
+
+    @property
+    def camera_moves(self) -> bool:
+        """Whether the camera's pose changes over time."""
+        return bool(np.ptp(self.camera_to_world, axis=0).max(initial=0.0) > 1e-9)
+
+    def trimmed(self, keep: np.ndarray) -> Motion:
+        """The frames for which `keep` (N,) is true."""
+        n = len(self)
+        rows = {
+            name: value[keep]
+            for name in _STORED.values()
+            if (value := getattr(self, name)).ndim and name not in ("betas", "pelvis", "camera_K", "image_size")
+            and len(value) == n
+        }
+        return replace(self, **rows)
+
+    def save(self, path: Path) -> None:
+        """Write the motion to `path`; a half-written file never stands under that name.
+
+        The file is a superset of what AMASS and the SMPL add-ons read (`poses` (N, 72) and `trans` in the z-up world,
+        `betas`, `gender`, `mocap_framerate`).
+        """
+        arrays = {key: getattr(self, name) for key, name in _STORED.items()}
+        arrays["poses"] = self.poses.reshape(len(self), 72)
+        arrays["trans"] = self.trans
+        arrays = {
+            key: value.astype(np.float32) if value.dtype == np.float64 and key != "timestamps" else value
+            for key, value in arrays.items()
+        }
+        temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+        try:
+            with temporary.open("wb") as stream:
+                np.savez_compressed(
+                    stream,
+                    allow_pickle=False,
+                    gender=np.str_(self.gender),
+                    mocap_framerate=np.float64(self.frame_rate),
+                    estimator=np.str_(self.estimator),
+                    person=np.int64(self.person),
+                    provenance=np.str_(json.dumps(self.provenance)),
+                    **arrays,
+                )
+            os.replace(temporary, path)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+    @classmethod
+    def load(cls, path: Path) -> Motion:
+        """Read a file that `save` wrote.
+
+        Raises:
+            MotionFileError: the file is missing, damaged or something else.
+        """
+        try:
+            with np.load(path, allow_pickle=False) as archive:
+                missing = sorted(set(_STORED) - set(archive.files))
+                if missing:
+                    raise MotionFileError(
+                        f"{path} is not a motion file of Video Motion: it lacks {', '.join(missing[:3])}."
+                    )
+                arrays = {
+                    name: archive[key].astype(np.float64) if archive[key].dtype == np.float32 else archive[key]
+                    for key, name in _STORED.items()
+                }
+                return cls(
+                    **arrays,
+                    estimator=str(archive["estimator"]),
+                    person=int(archive["person"]),
+                    gender=str(archive["gender"]),
+                    provenance=json.loads(str(archive["provenance"])),
+                )
+        except FileNotFoundError as error:
+            raise MotionFileError(f"{path} does not exist.") from error
+        except MotionFileError:
+            raise
+        except Exception as error:  # np.load raises many kinds on hostile input
+            raise MotionFileError(f"{path} cannot be read as a motion file; it may be damaged ({error}).") from error
