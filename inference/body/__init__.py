@@ -1,0 +1,1 @@
+"""The body model in SMPL's format, and rotations. NumPy only."""

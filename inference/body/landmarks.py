@@ -1,0 +1,79 @@
+"""Where BlazePose's 33 landmarks lie on a body, as recipes of vertices and joints."""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from .rotations import Floats
+from .skeleton import JOINT_NAMES, LANDMARK_NAMES
+
+Recipe = Mapping[int | str, float]
+"""Weights, summing to one, of vertex numbers and joint names."""
+
+JOINT_LANDMARKS: dict[str, str] = {
+    f"{side}_{part}": f"{side}_{part}"
+    for side in ("left", "right")
+    for part in ("shoulder", "elbow", "wrist", "hip", "knee", "ankle")
+}
+
+
+def _smpl_hand(side: str, thumb: int, index: int, pinky: int) -> dict[str, Recipe]:
+    hand = f"{side}_hand"
+    return {
+        f"{side}_thumb": {hand: 0.45, thumb: 0.55},
+        f"{side}_index": {hand: 0.5, index: 0.5},
+        f"{side}_pinky": {hand: 0.5, pinky: 0.5},
+    }
+
+
+SMPL_VERTICES = 6890
+SMPL_LANDMARKS: dict[str, Recipe] = {
+    **{landmark: {joint: 1.0} for landmark, joint in JOINT_LANDMARKS.items()},
+    "nose": {332: 1.0},
+    # The two eye vertices are 6 cm apart; corners lie a quarter of that to either side.
+    "left_eye": {2800: 1.0},
+    "left_eye_inner": {2800: 0.75, 6260: 0.25},
+    "left_eye_outer": {2800: 1.2, 6260: -0.2},
+    "right_eye": {6260: 1.0},
+    "right_eye_inner": {6260: 0.75, 2800: 0.25},
+    "right_eye_outer": {6260: 1.2, 2800: -0.2},
+    "left_ear": {583: 1.0},
+    "right_ear": {4071: 1.0},
+    # Below the nose by about as much as the eyes are above it.
+    "mouth_left": {332: 2.0, 2800: -0.85, 6260: -0.15},
+    "mouth_right": {332: 2.0, 6260: -0.85, 2800: -0.15},
+    **_smpl_hand("left", thumb=2746, index=2319, pinky=2673),
+    **_smpl_hand("right", thumb=6191, index=5782, pinky=6133),
+    "left_heel": {3387: 1.0},
+    "right_heel": {6787: 1.0},
+    "left_foot_index": {3216: 1.0},
+    "right_foot_index": {6617: 1.0},
+}
+"""For SMPL's 6890 vertices, from the public vertex ids of its nose, eyes, ears, toes, heels and finger tips."""
+
+
+def regressors(recipes: Mapping[str, Recipe], joint_regressor: Floats, skin_weights: Floats) -> tuple[Floats, Floats]:
+    """Turn recipes into matrices over vertices and over joints.
+
+    Args:
+        recipes: one per name of ``skeleton.LANDMARK_NAMES``.
+        joint_regressor: (24, V).
+        skin_weights: (V, 24).
+
+    Returns:
+        (33, V) weights that give the landmarks of a rest mesh, and (33, 24) weights that say which joints carry them.
+        A joint carries itself alone.
+    """
+    over_vertices = np.zeros((len(LANDMARK_NAMES), len(skin_weights)))
+    over_joints = np.zeros((len(LANDMARK_NAMES), len(JOINT_NAMES)))
+    for row, name in enumerate(LANDMARK_NAMES):
+        for source, weight in recipes[name].items():
+            if isinstance(source, str):
+                joint = JOINT_NAMES.index(source)
+                over_vertices[row] += weight * joint_regressor[joint]
+                over_joints[row, joint] += weight
+            else:
+                over_vertices[row, source] += weight
+                over_joints[row] += weight * skin_weights[source]
+    over_joints = np.maximum(over_joints, 0.0)
+    return over_vertices, over_joints / over_joints.sum(axis=1, keepdims=True)

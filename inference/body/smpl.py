@@ -1,0 +1,349 @@
+"""SMPL's forward pass in NumPy: shape, joints, kinematics and skinning, for many frames at once.
+
+Frame of reference: the body's (x to its left, y up, z to the front), metres. θ are axis-angle vectors or matrices of
+the 24 joints relative to their parents, β the shape coefficients. A vertex v of a person whose root turns by R and
+moves by ``trans`` lands on ``R (v − J_0) + J_0 + trans``, as in SMPL (Loper et al., 2015) and in ``smplx``.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from . import landmarks as landmark_recipes
+from .bodyfile import Arrays, BodyError
+from .rotations import Floats, axis_angle_to_matrix
+from .skeleton import JOINT_NAMES, LANDMARK_NAMES
+
+__all__ = ["Body", "BodyError", "Points"]
+
+Ints = NDArray[np.integer[Any]]
+
+_JOINTS = len(JOINT_NAMES)
+_POSE_FEATURES = 9 * (_JOINTS - 1)
+_SHAPE_LIMIT = 10
+
+
+@dataclass(frozen=True, eq=False)
+class Points:
+    """K points that bones carry: some vertices, or the landmarks.
+
+    Attributes:
+        template: (K, 3) for β = 0.
+        shapedirs: (K, 3, B).
+        posedirs: (K, 3, 207), or None where the body has none.
+        weights: (K, 24) skinning weights.
+    """
+
+    template: Floats
+    shapedirs: Floats
+    posedirs: Floats | None
+    weights: Floats
+
+    def rest(self, betas: ArrayLike | None = None) -> Floats:
+        """Rest positions (..., K, 3) for betas (..., ≤ B)."""
+        return _shaped(self.template, self.shapedirs, betas)
+
+
+def _shaped(template: Floats, directions: Floats, betas: ArrayLike | None) -> Floats:
+    if betas is None:
+        return template
+    beta = np.asarray(betas, dtype=template.dtype)
+    if beta.shape[-1] > directions.shape[-1]:
+        raise ValueError(f"{beta.shape[-1]} shape coefficients given, the body has {directions.shape[-1]}")
+    moves = beta @ directions[..., : beta.shape[-1]].reshape(-1, beta.shape[-1]).T
+    return template + moves.reshape(*beta.shape[:-1], *template.shape)
+
+
+@dataclass(frozen=True, eq=False)
+class Body:
+    """A body in SMPL's format. All arrays share one floating dtype.
+
+    Attributes:
+        name: the file's name without its ending.
+        licence: a sentence from the file, or an empty string.
+        v_template: (V, 3) rest vertices in T-pose.
+        shapedirs: (V, 3, B), B ≤ 10.
+        posedirs: (V, 3, 207), or None if the file has none or only zeros.
+        joint_regressor: (24, V).
+        weights: (V, 24).
+        parents: 24 joint numbers, −1 for the root.
+        faces: (F, 3) triangles.
+        quads: (Q, 4), or None.
+        uv: (T, 2) texture coordinates, or None.
+        uv_quads: (Q, 4) numbers into ``uv``, one for each corner of ``quads``, or None.
+        parts: (V,) numbers into ``part_names``, or None.
+        part_names: names of what a vertex belongs to (skin, eyes, …).
+        landmark_weights: (33, V) rest landmarks from rest vertices, or None for an unknown topology.
+        landmark_bones: (33, 24) skinning weights of the landmarks, or None.
+    """
+
+    name: str
+    licence: str
+    v_template: Floats
+    shapedirs: Floats
+    posedirs: Floats | None
+    joint_regressor: Floats
+    weights: Floats
+    parents: tuple[int, ...]
+    faces: Ints
+    quads: Ints | None = None
+    uv: Floats | None = None
+    uv_quads: Ints | None = None
+    parts: Ints | None = None
+    part_names: tuple[str, ...] = ()
+    landmark_weights: Floats | None = None
+    landmark_bones: Floats | None = None
+
+    @classmethod
+    def load(cls, path: str | Path, dtype: type[np.floating[Any]] = np.float64) -> "Body":
+        """Read the built body, or a licensed SMPL ``.npz`` or ``.pkl``.
+
+        Pickles are read with an unpickler that admits arrays, sparse matrices and chumpy variables only.
+
+        Raises:
+            BodyError: the file is missing, damaged, or not a SMPL body.
+        """
+        path = Path(path)
+        arrays = Arrays(path)
+
+        def number(name: str, *shape: int | None) -> Floats:
+            array = arrays.get(name)
+            if array.ndim != len(shape) or any(w not in (None, h) for w, h in zip(shape, array.shape, strict=True)):
+                wanted = ", ".join("any" if side is None else str(side) for side in shape)
+                raise BodyError(f"{path.name} is not a SMPL body file: its {name} is {array.shape}, not ({wanted}).")
+            if not np.isfinite(array).all():
+                raise BodyError(f"{path.name} is damaged: its {name} has values that are not numbers.")
+            return np.ascontiguousarray(array, dtype=dtype)
+
+        def optional(name: str, *shape: int | None) -> Floats | None:
+            return number(name, *shape) if name in arrays else None
+
+        def indices(name: str, count: int, *shape: int | None) -> Ints:
+            array = np.asarray(number(name, *shape), dtype=np.int64)
+            if array.size and not (array.min() >= 0 and array.max() < count):
+                raise BodyError(f"{path.name} is damaged: its {name} points outside its vertices.")
+            return array
+
+        v_template = number("v_template", None, 3)
+        count = len(v_template)
+        shapedirs = number("shapedirs", count, 3, None)[..., :_SHAPE_LIMIT]
+        posedirs = optional("posedirs", count, 3, _POSE_FEATURES)
+        if posedirs is not None and not posedirs.any():
+            posedirs = None
+        joint_regressor = number("J_regressor", _JOINTS, count)
+        weights = number("weights", count, _JOINTS)
+        tree = arrays.get("kintree_table")
+        if tree.shape != (2, _JOINTS):
+            raise BodyError(
+                f"{path.name} is not a SMPL body file: its kintree_table is {tree.shape}, not 2 × {_JOINTS}."
+            )
+        parents = (-1, *(int(parent) for parent in tree[0, 1:]))
+        if any(not 0 <= parent < joint for joint, parent in enumerate(parents) if joint):
+            raise BodyError(f"{path.name} is damaged: a joint of its kintree_table comes before its parent.")
+
+        landmark_weights = optional("landmark_weights", len(LANDMARK_NAMES), count)
+        landmark_bones = optional("landmark_bones", len(LANDMARK_NAMES), _JOINTS)
+        if landmark_weights is None and count == landmark_recipes.SMPL_VERTICES:
+            over_vertices, over_joints = landmark_recipes.regressors(
+                landmark_recipes.SMPL_LANDMARKS, joint_regressor, weights
+            )
+            landmark_weights, landmark_bones = over_vertices.astype(dtype), over_joints.astype(dtype)
+        uv = optional("uv", None, 2)
+        return cls(
+            name=path.stem,
+            licence=str(arrays.get("licence", "U")) if "licence" in arrays else "",
+            v_template=v_template,
+            shapedirs=np.ascontiguousarray(shapedirs),
+            posedirs=posedirs,
+            joint_regressor=joint_regressor,
+            weights=weights,
+            parents=parents,
+            faces=indices("f", count, None, 3),
+            quads=indices("quads", count, None, 4) if "quads" in arrays else None,
+            uv=uv,
+            uv_quads=indices("uv_quads", len(uv), None, 4) if uv is not None and "uv_quads" in arrays else None,
+            parts=indices("parts", 256, count) if "parts" in arrays else None,
+            part_names=tuple(arrays.get("part_names", "U").tolist()) if "part_names" in arrays else (),
+            landmark_weights=landmark_weights,
+            landmark_bones=landmark_bones,
+        )
+
+    @cached_property
+    def joint_template(self) -> Floats:
+        """Rest joints (24, 3) for β = 0."""
+        return self.joint_regressor @ self.v_template
+
+    @cached_property
+    def joint_shapedirs(self) -> Floats:
+        """Shape directions (24, 3, B) of the rest joints."""
+        return np.tensordot(self.joint_regressor, self.shapedirs, axes=1)
+
+    @cached_property
+    def surface(self) -> Points:
+        """All vertices."""
+        return Points(self.v_template, self.shapedirs, self.posedirs, self.weights)
+
+    @cached_property
+    def landmarks(self) -> Points:
+        """BlazePose's 33 landmarks as points that bones carry: posed, they are Σ_j w_kj (G_j · x_k).
+
+        Raises:
+            BodyError: nobody has said where landmarks lie on this mesh.
+        """
+        if self.landmark_weights is None or self.landmark_bones is None:
+            raise BodyError(f"{self.name} has {len(self.v_template)} vertices, on which the landmarks are not known.")
+        posedirs = None
+        if self.posedirs is not None:
+            posedirs = np.tensordot(self.landmark_weights, self.posedirs, axes=1)
+            # A joint is not moved by pose correctives.
+            posedirs[self.landmark_bones.max(axis=1) == 1.0] = 0.0
+        return Points(
+            self.landmark_weights @ self.v_template,
+            np.tensordot(self.landmark_weights, self.shapedirs, axes=1),
+            posedirs,
+            self.landmark_bones,
+        )
+
+    def points(self, indices: ArrayLike) -> Points:
+        """Chosen vertices (K,), to be posed by ``skin`` many times at little cost."""
+        chosen = np.asarray(indices)
+        posedirs = None if self.posedirs is None else self.posedirs[chosen]
+        return Points(self.v_template[chosen], self.shapedirs[chosen], posedirs, self.weights[chosen])
+
+    def shape(self, betas: ArrayLike | None = None) -> tuple[Floats, Floats]:
+        """Rest vertices (..., V, 3) and rest joints (..., 24, 3) for betas (..., ≤ B)."""
+        return self.surface.rest(betas), self.rest_joints(betas)
+
+    def rest_joints(self, betas: ArrayLike | None = None) -> Floats:
+        """Rest joints (..., 24, 3) for betas (..., ≤ B)."""
+        return _shaped(self.joint_template, self.joint_shapedirs, betas)
+
+    def landmark_rest(self, betas: ArrayLike | None = None) -> Floats:
+        """Rest landmarks (..., 33, 3) for betas (..., ≤ B)."""
+        return self.landmarks.rest(betas)
+
+    def local_rotations(self, poses: ArrayLike) -> Floats:
+        """Matrices (N, 24, 3, 3) of poses given as (N, 72), (N, 24, 3) axis-angle or (N, 24, 3, 3) matrices."""
+        pose = np.asarray(poses, dtype=self.v_template.dtype)
+        if pose.shape[1:] == (_JOINTS, 3, 3):
+            return pose
+        if pose.shape[1:] in ((3 * _JOINTS,), (_JOINTS, 3)):
+            return axis_angle_to_matrix(pose.reshape(-1, _JOINTS, 3))
+        raise ValueError(f"expected poses (N, 72), (N, 24, 3) or (N, 24, 3, 3), got {pose.shape}")
+
+    @cached_property
+    def _levels(self) -> list[tuple[list[int], list[int]]]:
+        depth = [0] * _JOINTS
+        for joint, parent in enumerate(self.parents[1:], start=1):
+            depth[joint] = depth[parent] + 1
+        levels = [[joint for joint in range(_JOINTS) if depth[joint] == level] for level in range(1, max(depth) + 1)]
+        return [(joints, [self.parents[joint] for joint in joints]) for joints in levels]
+
+    def global_rotations(self, poses: ArrayLike) -> Floats:
+        """Rotations (N, 24, 3, 3) of the joints relative to the body's frame."""
+        local = self.local_rotations(poses)
+        out = np.empty_like(local)
+        out[:, 0] = local[:, 0]
+        for joints, parents in self._levels:
+            out[:, joints] = out[:, parents] @ local[:, joints]
+        return out
+
+    def kinematics(
+        self, poses: ArrayLike, betas: ArrayLike | None = None, trans: ArrayLike | None = None
+    ) -> tuple[Floats, Floats]:
+        """Global rotations (N, 24, 3, 3) and joints (N, 24, 3) of poses; ``betas`` (B,) or (N, B), ``trans`` (N, 3)."""
+        rotations = self.global_rotations(poses)
+        return rotations, self._place(rotations, self.rest_joints(betas), trans)
+
+    def _place(self, rotations: Floats, rest: Floats, trans: ArrayLike | None) -> Floats:
+        bones = rest - rest[..., [0, *self.parents[1:]], :]
+        joints = np.empty(rotations.shape[:-1], dtype=rotations.dtype)
+        joints[:, 0] = rest[..., 0, :]
+        if trans is not None:
+            joints[:, 0] += np.asarray(trans, dtype=joints.dtype)
+        for level, parents in self._levels:
+            joints[:, level] = joints[:, parents] + (rotations[:, parents] @ bones[..., level, :, None])[..., 0]
+        return joints
+
+    def joints(self, poses: ArrayLike, betas: ArrayLike | None = None, trans: ArrayLike | None = None) -> Floats:
+        """Joints (N, 24, 3), without skinning; arguments as in ``kinematics``."""
+        return self.kinematics(poses, betas, trans)[1]
+
+    def vertices(
+        self,
+        poses: ArrayLike,
+        betas: ArrayLike | None = None,
+        trans: ArrayLike | None = None,
+        chunk: int = 64,
+    ) -> Floats:
+        """All vertices (N, V, 3); works on ``chunk`` frames at a time, so that little more than the result is held."""
+        return self._posed(self.surface, poses, betas, trans, chunk)
+
+    def vertices_subset(
+        self,
+        indices: ArrayLike,
+        poses: ArrayLike,
+        betas: ArrayLike | None = None,
+        trans: ArrayLike | None = None,
+    ) -> Floats:
+        """Chosen vertices (N, K, 3). To pose the same ones again and again, keep ``points(indices)`` and ``skin``."""
+        return self._posed(self.points(indices), poses, betas, trans, chunk=4096)
+
+    def landmark_positions(
+        self, poses: ArrayLike, betas: ArrayLike | None = None, trans: ArrayLike | None = None
+    ) -> Floats:
+        """BlazePose's 33 landmarks (N, 33, 3) of posed bodies."""
+        return self._posed(self.landmarks, poses, betas, trans, chunk=4096)
+
+    def _posed(
+        self, points: Points, poses: ArrayLike, betas: ArrayLike | None, trans: ArrayLike | None, chunk: int
+    ) -> Floats:
+        local = self.local_rotations(poses)
+        beta = None if betas is None else np.asarray(betas, dtype=local.dtype)
+        move = None if trans is None else np.broadcast_to(np.asarray(trans, dtype=local.dtype), (len(local), 3))
+        out = np.empty((len(local), len(points.template), 3), dtype=local.dtype)
+        for start in range(0, len(local), chunk):
+            part = slice(start, start + chunk)
+            part_beta = beta[part] if beta is not None and beta.ndim == 2 and len(beta) > 1 else beta
+            rotations, joints = self.kinematics(local[part], part_beta, None if move is None else move[part])
+            out[part] = self.skin(points, rotations, joints, part_beta, local[part])
+        return out
+
+    def skin(
+        self,
+        points: Points,
+        rotations: Floats,
+        joints: Floats,
+        betas: ArrayLike | None = None,
+        local: Floats | None = None,
+    ) -> Floats:
+        """Points (N, K, 3) carried by bones.
+
+        Args:
+            points: what to move.
+            rotations: global rotations (N, 24, 3, 3), from ``kinematics``.
+            joints: posed joints (N, 24, 3), from ``kinematics`` with the same betas.
+            betas: (B,) or (N, B).
+            local: local rotations (N, 24, 3, 3), for the pose correctives of a body that has them; without them
+                the correctives are left out.
+        """
+        rest_joints = self.rest_joints(betas)
+        offsets = joints - (rotations @ rest_joints[..., None])[..., 0]
+        rest = points.rest(betas)
+        if points.posedirs is not None and local is not None:
+            features = (local[:, 1:] - np.eye(3, dtype=local.dtype)).reshape(len(local), -1)
+            moves = features @ points.posedirs.reshape(-1, _POSE_FEATURES).T
+            rest = rest + moves.reshape(len(local), -1, 3)
+        transforms = np.concatenate([rotations, offsets[..., None]], axis=-1)
+        if rest.ndim == 2:
+            # Σ_j w_kj (G_j x_k + t_j) = one product with the fixed matrix w_kj [x_k, 1].
+            homogeneous = np.concatenate([rest, np.ones_like(rest[:, :1])], axis=1)
+            carried = (points.weights[:, :, None] * homogeneous[:, None, :]).reshape(len(rest), -1)
+            flat = transforms.transpose(0, 2, 1, 3).reshape(-1, carried.shape[1])
+            return (flat @ carried.T).reshape(len(transforms), 3, -1).transpose(0, 2, 1)
+        blended = (points.weights @ transforms.reshape(len(transforms), _JOINTS, 12)).reshape(*rest.shape, 4)
+        return (blended[..., :3] @ rest[..., None])[..., 0] + blended[..., 3]
