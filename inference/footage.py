@@ -1,0 +1,316 @@
+"""The first station: a video file becomes frames with true timestamps, streamed."""
+
+from __future__ import annotations
+
+import math
+import os
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from queue import SimpleQueue
+from types import TracebackType
+from typing import Self
+
+# FFmpeg reads its log level once, when OpenCV first opens a file; -8 is its "quiet".
+os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
+
+import cv2
+import numpy as np
+
+cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+
+MAX_FRAME_RATE = 1000.0
+"""Hertz. Containers without a frame rate report their clock's (1,000 or 90,000) instead."""
+
+ASSUMED_FRAME_RATE = 25.0
+QUEUE_BYTES = 64 * 2**20
+QUEUE_FRAMES = 8
+SMALLEST_SIDE = 64
+LARGEST_SIDE = 4096
+
+
+class FootageError(Exception):
+    """The footage can't be used; the message is one sentence for the user."""
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One picture of the footage.
+
+    Attributes:
+        number: position in the file, from 0, counted before trimming.
+        timestamp: seconds since the file's first frame, strictly increasing.
+        image: (H, W, 3) uint8, BGR, upright.
+    """
+
+    number: int
+    timestamp: float
+    image: np.ndarray
+
+
+class Footage:
+    """A video file, read frame by frame in a background thread with flat memory.
+
+    Opening decodes the first frame, so that a file that can't be read is noticed at once. Every iteration reads the
+    file anew; `warnings` is complete when an iteration has ended.
+
+    Attributes:
+        path: the file.
+        width: pixels, after rotation.
+        height: pixels, after rotation.
+        frame_rate: hertz, the mean rate that the file declares.
+        duration: seconds that the trimmed footage lasts by the file's declaration, None where it declares none.
+        frame_count: estimate of the number of frames after trimming, None where the file declares no length.
+        warnings: one sentence each.
+
+    Raises:
+        FootageError: the file is missing, not a video, or no frame of it can be decoded.
+    """
+
+    def __init__(self, path: str | Path, start: float | None = None, end: float | None = None) -> None:
+        self.path = Path(path)
+        self.start = 0.0 if start is None else float(start)
+        self.end = math.inf if end is None else float(end)
+        self.warnings: list[str] = []
+        self._readers: list[_Reader] = []
+        self._check_file()
+        self._check_trim()
+        self._probe()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Stop every reading thread and release the file."""
+        while self._readers:
+            self._readers.pop().stop()
+
+    def __iter__(self) -> Iterator[Frame]:
+        """Yield the frames with start <= timestamp < end.
+
+        Raises:
+            FootageError: no frame lies between start and end.
+        """
+        reader = _Reader(self)
+        self._readers.append(reader)
+        count = 0
+        try:
+            for frame in reader:
+                count += 1
+                yield frame
+        finally:
+            reader.stop()
+            if reader in self._readers:
+                self._readers.remove(reader)
+        if not count:
+            raise FootageError(
+                f"{self.path} has no frame between {self.start:g} s and {self.end:g} s: choose another start and end."
+            )
+
+    def warn(self, sentence: str) -> None:
+        """Add a warning once."""
+        if sentence not in self.warnings:
+            self.warnings.append(sentence)
+
+    def _check_file(self) -> None:
+        path = self.path
+        try:
+            if path.is_dir():
+                raise FootageError(f"{path} is a folder, not a video: name a video file in it.")
+            if not path.exists():
+                raise FootageError(f"{path} does not exist: check the name of the video.")
+            if not path.is_file():
+                raise FootageError(f"{path} is not an ordinary file: copy the video to one.")
+            with path.open("rb") as file:
+                if not file.read(1):
+                    raise FootageError(f"{path} is empty (0 bytes): copy or record the video again.")
+        except OSError as error:
+            raise FootageError(f"{path} can't be read ({error.strerror}): check its permissions.") from error
+
+    def _check_trim(self) -> None:
+        if not (math.isfinite(self.start) and self.start >= 0):
+            raise FootageError(f"{self.path} can't start at {self.start:g} s: give a start of 0 or more.")
+        if not self.end > self.start:
+            raise FootageError(
+                f"{self.path} can't end at {self.end:g} s when it starts at {self.start:g} s: give a later end."
+            )
+
+    def _open(self) -> cv2.VideoCapture:
+        try:
+            # An absolute path starts with a slash or a drive, so FFmpeg never takes it for a network address.
+            capture = cv2.VideoCapture(str(self.path.resolve()), cv2.CAP_FFMPEG)
+        except (cv2.error, UnicodeError) as error:
+            raise FootageError(f"{self.path} can't be opened under this name: rename the file.") from error
+        if not capture.isOpened():
+            capture.release()
+            raise FootageError(
+                f"{self.path} holds no video that can be read: it is not a video, is damaged, or has sound only."
+            )
+        # The rotation that a phone writes beside the picture.
+        capture.set(cv2.CAP_PROP_ORIENTATION_AUTO, 1)
+        return capture
+
+    def _probe(self) -> None:
+        capture = self._open()
+        try:
+            rate = capture.get(cv2.CAP_PROP_FPS)
+            frames = capture.get(cv2.CAP_PROP_FRAME_COUNT)
+            sample = (capture.get(cv2.CAP_PROP_SAR_NUM), capture.get(cv2.CAP_PROP_SAR_DEN))
+            image = _first_image(capture)
+            if image is None:
+                raise FootageError(f"{self.path} has no frame that can be decoded: the file is damaged or cut off.")
+            self.height, self.width = image.shape[:2]
+            self.frame_rate = rate if 0 < rate < MAX_FRAME_RATE else self._measure_rate(capture)
+        finally:
+            capture.release()
+
+        self.duration: float | None = None
+        self.frame_count: int | None = None
+        self._declared_frames: int | None = None
+        if 0 < frames < 1e9 and 0 < rate < math.inf:
+            length = frames / rate
+            self._declared_frames = max(1, round(length * self.frame_rate))
+            if self.start >= length:
+                raise FootageError(
+                    f"{self.path} lasts {length:.3g} s and can't start at {self.start:g} s: give an earlier start."
+                )
+            self.duration = min(self.end, length) - self.start
+            self.frame_count = max(1, round(self.duration * self.frame_rate))
+
+        if min(self.width, self.height) < SMALLEST_SIDE:
+            self.warn(f"{self.path} is only {self.width}×{self.height} pixels: people can hardly be found in it.")
+        if max(self.width, self.height) > LARGEST_SIDE:
+            self.warn(
+                f"{self.path} is {self.width}×{self.height} pixels: a copy half that size gives the same motion faster."
+            )
+        if sample[0] > 0 and sample[1] > 0 and sample[0] != sample[1]:
+            self.warn(
+                f"{self.path} has pixels that are not square ({sample[0]:g}:{sample[1]:g}) and is read as if they were:"
+                " convert it to square pixels for true proportions."
+            )
+
+    def _measure_rate(self, capture: cv2.VideoCapture) -> float:
+        """Frame rate in hertz over the first frames, the first of which has been grabbed."""
+        stamps = [capture.get(cv2.CAP_PROP_POS_MSEC)]
+        while len(stamps) < 30 and capture.grab():
+            stamps.append(capture.get(cv2.CAP_PROP_POS_MSEC))
+        if len(stamps) == 1:
+            raise FootageError(
+                f"{self.path} holds a single picture, such as the cover of a sound file: choose a video."
+            )
+        seconds = (stamps[-1] - stamps[0]) / 1000
+        if seconds > 0 and (rate := (len(stamps) - 1) / seconds) < MAX_FRAME_RATE:
+            return rate
+        self.warn(f"{self.path} does not tell its frame rate: {ASSUMED_FRAME_RATE:g} frames per second are assumed.")
+        return ASSUMED_FRAME_RATE
+
+
+class _Reader:
+    """Decodes in a thread of its own, a bounded number of frames ahead."""
+
+    def __init__(self, footage: Footage) -> None:
+        self._footage = footage
+        self._capture = footage._open()
+        frame_bytes = footage.width * footage.height * 3
+        self._free = threading.Semaphore(max(1, min(QUEUE_FRAMES, QUEUE_BYTES // frame_bytes)))
+        self._queue: SimpleQueue[Frame | BaseException | None] = SimpleQueue()
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="footage", daemon=True)
+        self._thread.start()
+
+    def __iter__(self) -> Iterator[Frame]:
+        while True:
+            item = self._queue.get()
+            if item is None:
+                return
+            if isinstance(item, BaseException):
+                raise item
+            self._free.release()
+            yield item
+
+    def stop(self) -> None:
+        self._stopped.set()
+        self._free.release()
+        self._thread.join()
+
+    def _run(self) -> None:
+        try:
+            self._decode()
+        except BaseException as error:
+            self._queue.put(error)
+        else:
+            self._queue.put(None)
+        finally:
+            self._capture.release()
+
+    def _decode(self) -> None:
+        footage = self._footage
+        clock = _Clock(1 / footage.frame_rate)
+        number = 0
+        while not self._stopped.is_set():
+            if not self._capture.grab():
+                self._report_end(number, clock)
+                return
+            timestamp = clock.read(self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1000)
+            if timestamp >= footage.end:
+                return
+            if timestamp >= footage.start:
+                decoded, image = self._capture.retrieve()
+                if decoded:
+                    self._free.acquire()
+                    self._queue.put(Frame(number, timestamp, image))
+            number += 1
+
+    def _report_end(self, count: int, clock: _Clock) -> None:
+        footage = self._footage
+        if clock.repaired:
+            footage.warn(
+                f"{footage.path} has no valid timestamp for {clock.repaired} of {count} frames:"
+                f" {footage.frame_rate:g} frames per second are assumed there."
+            )
+        declared = footage._declared_frames
+        if declared is None:
+            return
+        length = declared / footage.frame_rate
+        if count < 0.9 * declared - 1 and clock.now + clock.interval < 0.9 * length:
+            footage.warn(
+                f"{footage.path} ends after {clock.now + clock.interval:.3g} s of the {length:.3g} s it declares"
+                f" ({count} of about {declared} frames): it is damaged or was cut off."
+            )
+
+
+class _Clock:
+    """Makes a file's stamps (seconds) start at zero and strictly increase."""
+
+    def __init__(self, interval: float) -> None:
+        self.interval = interval
+        self.now = 0.0
+        self.repaired = 0
+        self._offset: float | None = None
+
+    def read(self, stamp: float) -> float:
+        if self._offset is None:
+            self._offset = -stamp
+            return 0.0
+        time = stamp + self._offset
+        if not time > self.now:
+            self.repaired += 1
+            time = self.now + self.interval
+            # OpenCV reports 0 for a frame without a stamp; any other step back is a clock that was set anew.
+            if stamp != 0:
+                self._offset = time - stamp
+        self.now = time
+        return time
+
+
+def _first_image(capture: cv2.VideoCapture) -> np.ndarray | None:
+    if not capture.grab():
+        return None
+    decoded, image = capture.retrieve()
+    return image if decoded else None
