@@ -151,7 +151,6 @@ class Motion:
             with temporary.open("wb") as stream:
                 np.savez_compressed(
                     stream,
-                    allow_pickle=False,
                     gender=np.str_(self.gender),
                     mocap_framerate=np.float64(self.frame_rate),
                     estimator=np.str_(self.estimator),

@@ -1,0 +1,39 @@
+"""The camera that filmed: what motion knows of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Camera:
+    """A camera that turns but stays in its place.
+
+    Attributes:
+        size: width and height of its images in pixels.
+        K: (3, 3) intrinsics in pixels.
+        turns: (M, 3, 3) rotation from each frame's camera space into the first frame's.
+    """
+
+    size: tuple[int, int]
+    K: np.ndarray
+    turns: np.ndarray
+
+    @classmethod
+    def still(cls, size: tuple[int, int], frames: int, focal: float | None = None) -> Camera:
+        """A camera at rest with its axis through the middle of the image.
+
+        Args:
+            size: width and height in pixels.
+            frames: number of frames of the footage.
+            focal: focal length in pixels; √(W² + H²) unless given (CLIFF, 2022).
+        """
+        return cls(size, intrinsics(size, focal), np.broadcast_to(np.eye(3), (frames, 3, 3)))
+
+
+def intrinsics(size: tuple[int, int], focal: float | None = None) -> np.ndarray:
+    """(3, 3) intrinsics with the axis through the middle; focal length √(W² + H²) pixels unless given."""
+    length = focal or float(np.hypot(*size))
+    return np.array([[length, 0, size[0] / 2], [0, length, size[1] / 2], [0, 0, 1.0]])

@@ -1,0 +1,346 @@
+"""Damped least-squares fit of SMPL's pose and translation to landmarks, for many frames at once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from ..body import rotations
+from ..body.skeleton import JOINT_NAMES, LANDMARK_NAMES, PARENTS
+from ..body.smpl import Body
+from .limits import LIMITS, SPREAD
+
+_LEFT_HIP, _RIGHT_HIP = LANDMARK_NAMES.index("left_hip"), LANDMARK_NAMES.index("right_hip")
+_NEAREST = 0.2
+
+ANCESTRY = np.eye(24, dtype=bool)
+"""(24, 24) [a, j]: joint j is a or lies below it."""
+for _joint, _parent in enumerate(PARENTS):
+    if _parent >= 0:
+        ANCESTRY[:, _joint] |= ANCESTRY[:, _parent]
+
+# SMPL's hand joints have no landmark of their own beyond the knuckles that turn the wrist.
+_ACTIVE = np.array(
+    [3 * joint + axis for joint, name in enumerate(JOINT_NAMES) if not name.endswith("_hand") for axis in range(3)]
+    + [72, 73, 74]
+)
+
+
+@dataclass
+class Figure:
+    """A body of one shape.
+
+    Attributes:
+        body: the body model.
+        betas: (10,) its shape.
+    """
+
+    body: Body
+    betas: np.ndarray
+
+    def __post_init__(self) -> None:
+        points = self.body.landmarks
+        self.joints = self.body.rest_joints(self.betas)
+        self.landmarks = points.rest(self.betas)
+        self.weights = points.weights
+
+    def pose(self, local: np.ndarray, trans: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Global rotations (n, 24, 3, 3), joints (n, 24, 3) and landmarks (n, 33, 3)."""
+        turned, placed = self.body.kinematics(local, self.betas, trans)
+        return turned, placed, self.body.skin(self.body.landmarks, turned, placed, self.betas)
+
+
+@dataclass
+class Evidence:
+    """What was seen of one person in n frames.
+
+    Attributes:
+        pixels: (n, 33, 2) landmarks in the image.
+        pixel_sigma: (n, 33) their standard deviation in pixels, infinite where unknown.
+        world: (n, 33, 3) world landmarks in camera axes, origin between the hips, metres.
+        world_sigma: (n, 33) their standard deviation across the line of sight, metres, infinite where unknown.
+        camera_K: (3, 3) intrinsics.
+        depth_factor: how much less certain the world landmarks are along the line of sight.
+    """
+
+    pixels: np.ndarray
+    pixel_sigma: np.ndarray
+    world: np.ndarray
+    world_sigma: np.ndarray
+    camera_K: np.ndarray
+    depth_factor: float = 1.6
+
+    def rows(self, window: slice) -> Evidence:
+        """The frames of `window`."""
+        return Evidence(
+            self.pixels[window],
+            self.pixel_sigma[window],
+            self.world[window],
+            self.world_sigma[window],
+            self.camera_K,
+            self.depth_factor,
+        )
+
+
+@dataclass
+class Pull:
+    """Where a fit is drawn to beside the evidence: smooth motion and planted feet.
+
+    Attributes:
+        rotations: (n, 24, 3, 3) local rotations to stay near.
+        rotation_sigma: (n, 24) radians, infinite for no pull.
+        trans: (n, 3) translation to stay near.
+        trans_sigma: (n, 3) metres along each camera axis, infinite for no pull.
+        anchors: (n, 33, 3) positions in camera space to hold landmarks at.
+        anchor_sigma: (n, 33) metres, infinite for no anchor.
+    """
+
+    rotations: np.ndarray
+    rotation_sigma: np.ndarray
+    trans: np.ndarray
+    trans_sigma: np.ndarray
+    anchors: np.ndarray
+    anchor_sigma: np.ndarray
+
+    def rows(self, window: slice) -> Pull:
+        """The frames of `window`."""
+        return Pull(*(getattr(self, name)[window] for name in self.__dataclass_fields__))
+
+
+@dataclass
+class Fit:
+    """The result of `fit`.
+
+    Attributes:
+        rotations: (n, 24, 3, 3) local rotations, the root's in camera space.
+        trans: (n, 3) SMPL translation in camera space, metres.
+        information: (n, 24) how firmly the evidence holds each joint's rotation, 1 / radian².
+    """
+
+    rotations: np.ndarray
+    trans: np.ndarray
+    information: np.ndarray = field(default_factory=lambda: np.empty(0))
+
+
+def sight_frames(evidence: Evidence) -> np.ndarray:
+    """(n, 3, 3) rotations from axes along the line of sight to the person into the camera's axes.
+
+    BlazePose sees a crop as if the camera looked straight at it, so its world landmarks turn with the line of sight.
+    """
+    firm = np.isfinite(evidence.pixel_sigma)
+    count = np.maximum(firm.sum(1, keepdims=True), 1)
+    centre = (evidence.pixels * firm[..., None]).sum(1) / count
+    centre = np.where(firm.any(1, keepdims=True), centre, evidence.camera_K[:2, 2])
+    sight = (centre - evidence.camera_K[:2, 2]) / evidence.camera_K[[0, 1], [0, 1]]
+    sight = np.concatenate([sight, np.ones((len(sight), 1))], axis=1)
+    sight /= np.linalg.norm(sight, axis=1, keepdims=True)
+    return rotations.between(np.broadcast_to([0.0, 0.0, 1.0], sight.shape), sight)
+
+
+def place(evidence: Evidence, points: np.ndarray) -> np.ndarray:
+    """(n, 3) translation that projects `points` (n, 33, 3) nearest to the pixels, linear least squares."""
+    focal = evidence.camera_K[[0, 1], [0, 1]]
+    seen = (evidence.pixels - evidence.camera_K[:2, 2]) / focal
+    weight = 1 / evidence.pixel_sigma**2
+    rows = np.zeros((*seen.shape, 3))
+    rows[..., 0, 0] = rows[..., 1, 1] = 1
+    rows[..., 2] = -seen
+    right = seen * points[..., 2:] - points[..., :2]
+    normal = np.einsum("nk,nkia,nkib->nab", weight, rows, rows, optimize=True)
+    vector = np.einsum("nk,nkia,nki->na", weight, rows, right, optimize=True)
+    normal += 1e-9 * np.eye(3) * (1 + np.trace(normal, axis1=1, axis2=2)[:, None, None])
+    trans = np.linalg.solve(normal, vector[..., None])[..., 0]
+    trans[:, 2] = np.clip(trans[:, 2], 0.5, 200.0)
+    return trans
+
+
+def _log_slope(vectors: np.ndarray) -> np.ndarray:
+    """Derivative of log(R exp(δ)) by δ at log R = `vectors`: the inverse right Jacobian of SO(3)."""
+    angle = np.linalg.norm(vectors, axis=-1)[..., None, None]
+    safe = np.clip(angle, 1e-4, np.pi - 1e-4)
+    cross = rotations.skew(vectors)
+    factor = 1 / safe**2 - (1 + np.cos(safe)) / (2 * safe * np.sin(safe))
+    return np.eye(3) + cross / 2 + factor * cross @ cross
+
+
+class _Problem:
+    """Residuals of one chunk of frames and their normal equations; unknowns are 24 × 3 local turns and the translation."""
+
+    def __init__(self, figure: Figure, evidence: Evidence, pull: Pull | None, robust: float):
+        self.figure, self.evidence, self.pull, self.robust = figure, evidence, pull, robust
+        self.sight = sight_frames(evidence)
+        self.focal = evidence.camera_K[[0, 1], [0, 1]]
+        self.hip_weights = np.zeros(33)
+        self.hip_weights[[_LEFT_HIP, _RIGHT_HIP]] = 0.5
+        self.carried = figure.weights @ ANCESTRY.T.astype(float)
+        stretch = np.array([1.0, 1.0, evidence.depth_factor])
+        self.world_scale = 1 / (evidence.world_sigma[..., None] * stretch)
+        self.sighted_world = evidence.world
+
+    def residuals(self, local: np.ndarray, trans: np.ndarray, points: np.ndarray) -> dict[str, np.ndarray]:
+        """Whitened residual blocks, each (n, m, c) with c components per item."""
+        depth = np.maximum(points[..., 2:], _NEAREST)
+        projected = points[..., :2] / depth * self.focal + self.evidence.camera_K[:2, 2]
+        centred = points - (self.hip_weights @ points)[:, None]
+        blocks = {
+            "pixels": (projected - self.evidence.pixels) / self.evidence.pixel_sigma[..., None],
+            "world": (np.einsum("nba,nkb->nka", self.sight, centred) - self.sighted_world) * self.world_scale,
+        }
+        angles = rotations.matrix_to_axis_angle(local)
+        beyond = np.clip(angles - LIMITS[..., 1], 0, None) + np.clip(angles - LIMITS[..., 0], None, 0)
+        blocks["limits"] = beyond / np.radians(4.0)
+        blocks["spread"] = angles / SPREAD
+        if self.pull is not None:
+            away = rotations.matrix_to_axis_angle(np.swapaxes(self.pull.rotations, -1, -2) @ local)
+            blocks["smooth"] = away / self.pull.rotation_sigma[..., None]
+            blocks["drift"] = ((trans - self.pull.trans) / self.pull.trans_sigma)[:, None]
+            blocks["anchors"] = (points - self.pull.anchors) / self.pull.anchor_sigma[..., None]
+        return blocks
+
+    def cost(self, blocks: dict[str, np.ndarray]) -> np.ndarray:
+        total = np.zeros(len(self.evidence.pixels))
+        for name, block in blocks.items():
+            squares = (block**2).sum(-1)
+            if name in ("pixels", "world"):
+                squares = squares / (1 + squares / self.robust**2)
+            total += squares.sum(-1)
+        return total
+
+    def normal_equations(
+        self, local: np.ndarray, turned: np.ndarray, placed: np.ndarray, points: np.ndarray, blocks: dict
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Normal matrix (n, 75, 75), its right side (n, 75), and the evidence's share of the diagonal (n, 75)."""
+        n = len(local)
+        slope = self._point_slope(turned, placed)
+        normal, right = np.zeros((n, 75, 75)), np.zeros((n, 75))
+
+        def add(block: np.ndarray, jacobian: np.ndarray) -> None:
+            flat = jacobian.reshape(n, -1, 75)
+            nonlocal normal, right
+            normal += np.swapaxes(flat, 1, 2) @ flat
+            right -= np.einsum("nri,nr->ni", flat, block.reshape(n, -1), optimize=True)
+
+        depth = np.maximum(points[..., 2:], _NEAREST)
+        trust = self._trust(blocks["pixels"])
+        pixel_slope = slope[:, :, :2] - (points[..., :2] / depth)[..., None] * slope[:, :, 2:]
+        pixel_slope *= (self.focal / depth / self.evidence.pixel_sigma[..., None] * trust)[..., None]
+        add(blocks["pixels"] * trust, pixel_slope)
+
+        trust = self._trust(blocks["world"])
+        centred = slope - np.einsum("k,nkai->nai", self.hip_weights, slope)[:, None]
+        world_slope = np.einsum("nba,nkbi->nkai", self.sight, centred, optimize=True)
+        world_slope *= (self.world_scale * trust)[..., None]
+        add(blocks["world"] * trust, world_slope)
+        evidence = np.einsum("nii->ni", normal).copy()
+
+        angles = rotations.matrix_to_axis_angle(local)
+        angle_slope = _log_slope(angles)
+        self._add_turns(normal, right, blocks["limits"], angle_slope * ((blocks["limits"] != 0) / np.radians(4.0))[..., None])
+        self._add_turns(normal, right, blocks["spread"], angle_slope / SPREAD[..., None])
+        if self.pull is not None:
+            toward = np.broadcast_to(np.eye(3), angle_slope.shape) / self.pull.rotation_sigma[..., None, None]
+            self._add_turns(normal, right, blocks["smooth"], toward)
+            diagonal = np.arange(72, 75)
+            normal[:, diagonal, diagonal] += 1 / self.pull.trans_sigma**2
+            right[:, 72:] -= blocks["drift"][:, 0] / self.pull.trans_sigma
+            held = np.isfinite(self.pull.anchor_sigma).any(0)
+            if held.any():
+                scale = 1 / self.pull.anchor_sigma[:, held, None, None]
+                add(blocks["anchors"][:, held], slope[:, held] * scale)
+        return normal, right, evidence
+
+    def _trust(self, block: np.ndarray) -> np.ndarray:
+        return 1 / (1 + (block**2).sum(-1, keepdims=True) / self.robust**2)
+
+    def _point_slope(self, turned: np.ndarray, placed: np.ndarray) -> np.ndarray:
+        """(n, 33, 3, 75) derivative of the landmarks by the local turns and the translation."""
+        n = len(turned)
+        offsets = self.figure.landmarks[:, None] - self.figure.joints
+        per_bone = np.einsum("njab,kjb->nkja", turned, offsets, optimize=True) + placed[:, None]
+        per_bone *= self.figure.weights[..., None]
+        arms = np.einsum("nkjc,aj->nkac", per_bone, ANCESTRY.astype(float), optimize=True)
+        arms -= self.carried[..., None] * placed[:, None]
+        slope = np.empty((n, 33, 3, 75))
+        # d(ω × r) = −[r]× ω with ω = G δ
+        turning = -np.einsum("nkaij,najl->nkial", rotations.skew(arms), turned, optimize=True)
+        slope[..., :72] = turning.reshape(n, 33, 3, 72)
+        slope[..., 72:] = np.eye(3)
+        return slope
+
+    @staticmethod
+    def _add_turns(normal: np.ndarray, right: np.ndarray, block: np.ndarray, slope: np.ndarray) -> None:
+        """Add a block whose joint j depends on joint j's own turn alone."""
+        squared = np.swapaxes(slope, -1, -2) @ slope
+        columns = np.arange(72).reshape(24, 3)
+        normal[:, columns[:, :, None], columns[:, None, :]] += squared
+        right[:, :72] -= np.einsum("njab,nja->njb", slope, block).reshape(len(block), 72)
+
+
+def fit(
+    figure: Figure,
+    evidence: Evidence,
+    local: np.ndarray,
+    trans: np.ndarray,
+    pull: Pull | None = None,
+    steps: int = 10,
+    robust: float = 3.0,
+    chunk: int = 128,
+) -> Fit:
+    """Levenberg–Marquardt from a start, each frame with its own damping.
+
+    Args:
+        figure: the person's skeleton and landmarks.
+        evidence: what was seen (n frames).
+        local: (n, 24, 3, 3) start rotations.
+        trans: (n, 3) start translation in camera space, metres.
+        pull: smooth motion and planted feet to stay near.
+        steps: steps taken.
+        robust: standard deviations beyond which a landmark loses its say (Geman–McClure).
+        chunk: frames held in memory at once.
+    """
+    parts = []
+    for start in range(0, len(local), chunk):
+        window = slice(start, start + chunk)
+        problem = _Problem(figure, evidence.rows(window), pull.rows(window) if pull else None, robust)
+        parts.append(_descend(problem, local[window], trans[window], steps))
+    return Fit(*(np.concatenate([getattr(part, name) for part in parts]) for name in Fit.__dataclass_fields__))
+
+
+def _descend(problem: _Problem, local: np.ndarray, trans: np.ndarray, steps: int) -> Fit:
+    n = len(local)
+    local, trans = local.copy(), trans.copy()
+    damping = np.full(n, 1e-2)
+    turned, placed, points = problem.figure.pose(local, trans)
+    blocks = problem.residuals(local, trans, points)
+    cost = problem.cost(blocks)
+    evidence = np.zeros((n, 75))
+    diagonal = np.arange(len(_ACTIVE))
+    for _ in range(steps):
+        normal, right, evidence = problem.normal_equations(local, turned, placed, points, blocks)
+        system = normal[:, _ACTIVE[:, None], _ACTIVE]
+        system[:, diagonal, diagonal] *= 1 + damping[:, None]
+        system[:, diagonal, diagonal] += 1e-6
+        change = np.zeros((n, 75))
+        change[:, _ACTIVE] = np.linalg.solve(system, right[:, _ACTIVE, None])[..., 0]
+        turns = change[:, :72].reshape(n, 24, 3)
+        size = np.linalg.norm(turns, axis=-1, keepdims=True)
+        turns *= np.minimum(1, 1.0 / np.maximum(size, 1e-9))
+        new_local = local @ rotations.axis_angle_to_matrix(turns)
+        new_trans = trans + change[:, 72:]
+        new_turned, new_placed, new_points = problem.figure.pose(new_local, new_trans)
+        new_blocks = problem.residuals(new_local, new_trans, new_points)
+        new_cost = problem.cost(new_blocks)
+        better = new_cost < cost
+        damping = np.clip(np.where(better, damping / 3, damping * 5), 1e-6, 1e4)
+        for old, new in (
+            (local, new_local),
+            (trans, new_trans),
+            (turned, new_turned),
+            (placed, new_placed),
+            (points, new_points),
+            (cost, new_cost),
+            *((blocks[name], new_blocks[name]) for name in blocks),
+        ):
+            old[better] = new[better]
+    return Fit(local, trans, evidence[:, :72].reshape(n, 24, 3).mean(-1))
