@@ -1,0 +1,204 @@
+"""The command line's words and their explanation. Standard library only, so that `--help` needs no set-up."""
+
+from __future__ import annotations
+
+import argparse
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+VIDEO_SUFFIXES = frozenset(
+    {".3gp", ".asf", ".avi", ".flv", ".gif", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".mxf"}
+    | {".ogv", ".ts", ".vob", ".webm", ".wmv"}
+)
+
+DESCRIPTION = """\
+Turn ordinary video of people into animated, skinned characters in Blender files.
+
+  video-motion convert clip.mp4 --out result/
+
+writes result/clip.blend (opens in Blender 4.2 and later: the character moving, the camera matched, the footage behind
+it), one result/clip….motion.npz per person (readable as AMASS/SMPL motion) and result/clip.json (what was found and
+skipped, timings, warnings). Without --out they are written beside the video.
+"""
+
+EPILOG = """\
+The first run of a command makes a virtual environment beside the code and fetches what it needs (about 500 MB; the
+progress lines tell) through your own pip configuration; later runs start at once. Needs Python 3.11.
+
+environment variables:
+  VIDEO_MOTION_CACHE   folder for the weight files and the body (default: .cache/weights beside the code)
+
+`video-motion COMMAND --help` explains a command's options.
+"""
+
+CONVERT = """\
+Convert videos, or every video in the folders, to Blender files. A video that can't be converted is named with one
+sentence, the rest go on, and the exit status is 1; it is 0 only if every video gave a result.
+"""
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of every command."""
+    top = argparse.ArgumentParser(
+        prog="video-motion",
+        description=DESCRIPTION,
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND", title="commands")
+
+    convert = _command(commands, "convert", "video to Blender file", CONVERT)
+    _add_videos(convert)
+    _add_estimation(convert)
+    convert.add_argument("--fps", type=_positive, metavar="RATE", help="the scene's frame rate (default: the video's)")
+    convert.add_argument(
+        "--blender",
+        type=Path,
+        metavar="PROGRAM",
+        help="an installed Blender that writes the file (default: Blender 4.2's module, which every later one reads)",
+    )
+
+    estimate = _command(
+        commands,
+        "estimate",
+        "video to motion files, without Blender",
+        "Write the .motion.npz and .json files of `convert` and no Blender file.",
+    )
+    _add_videos(estimate)
+    _add_estimation(estimate)
+
+    overlay = _command(
+        commands,
+        "overlay",
+        "draw the character over its footage",
+        "Draw the character of a motion file over its footage, to judge a result by eye: a video and a contact sheet.",
+    )
+    overlay.add_argument("video", type=Path, metavar="VIDEO", help="the footage that the motion comes from")
+    overlay.add_argument("motions", type=Path, nargs="+", metavar="MOTION", help="its .motion.npz files")
+    overlay.add_argument("--out", type=Path, metavar="FOLDER", help="where to write (default: beside the first motion)")
+    overlay.add_argument("--frames", type=int, default=8, metavar="N", help="frames on the contact sheet (default: 8)")
+
+    bench = _command(
+        commands,
+        "bench",
+        "measure speed or memory",
+        "Measure on a video of yours. people: frames per second of each stage. memory: peak memory of `estimate` on 300"
+        " and on 3,000 frames of the video, repeated as often as that takes.",
+    )
+    bench.add_argument("what", choices=("people", "memory"), help="what to measure")
+    bench.add_argument("video", type=Path, metavar="VIDEO", help="the footage to measure on")
+
+    weights = _command(
+        commands,
+        "weights",
+        "list the weight files, or add one that you have",
+        "List the files that the estimators run on, with licence and state; fetch those that are missing, or take them"
+        " from files that you have (useful without a network).",
+    )
+    weights.add_argument("--fetch", action="store_true", help="fetch what is missing and build the body")
+    weights.add_argument(
+        "--add", type=Path, nargs="+", default=[], metavar="FILE", help="a weight file, or the wheel it comes in"
+    )
+
+    test = _command(
+        commands,
+        "test",
+        "run the project's tests",
+        "Run every test, then the add-on's under a second Blender.",
+    )
+    test.add_argument("pytest_arguments", nargs="*", metavar="ARGUMENT", help="all arguments go to pytest")
+    return top
+
+
+def parse(argv: Sequence[str]) -> argparse.Namespace:
+    """Return the command and its options; exits with a message if they make no sense."""
+    if argv[:1] == ["test"] and not {"-h", "--help"} & set(argv):
+        # argparse would take pytest's options for its own.
+        return argparse.Namespace(command="test", pytest_arguments=list(argv[1:]))
+    return parser().parse_args(argv)
+
+
+def _command(
+    commands: argparse._SubParsersAction[argparse.ArgumentParser], name: str, summary: str, description: str
+) -> argparse.ArgumentParser:
+    return commands.add_parser(name, help=summary, description=description)
+
+
+def _add_videos(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "videos", type=Path, nargs="+", metavar="VIDEO", help="a video, or a folder whose videos are all taken"
+    )
+    command.add_argument("--out", type=Path, metavar="FOLDER", help="where to write (default: beside each video)")
+
+
+def _add_estimation(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--start", type=_seconds, metavar="SECONDS", help="skip what comes before (default: 0)")
+    command.add_argument("--end", type=_seconds, metavar="SECONDS", help="stop there (default: the end)")
+    command.add_argument(
+        "--person",
+        type=_person,
+        default="all",
+        metavar="N",
+        help="only this person, numbered from 1 by time on screen, or all (default: all who are there long enough)",
+    )
+    focal = command.add_mutually_exclusive_group()
+    focal.add_argument("--focal", type=_positive, metavar="PIXELS", help="focal length, if known, in pixels")
+    focal.add_argument(
+        "--focal-mm", type=_positive, metavar="MM", help="focal length, if known, in mm for 35 mm film (phones: 24–28)"
+    )
+    command.add_argument(
+        "--estimator",
+        choices=("landmarks",),
+        default="landmarks",
+        help="landmarks: fit the body to BlazePose's landmarks (the default)",
+    )
+    command.add_argument(
+        "--smpl", type=Path, metavar="FILE", help="a licensed SMPL file (.npz, .pkl) in place of the free body"
+    )
+    command.add_argument(
+        "--smoothing",
+        type=_not_negative,
+        default=1.0,
+        metavar="X",
+        help="1 is the usual amount, 0 none, 2 twice as much (default: 1)",
+    )
+
+
+def _number(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise argparse.ArgumentTypeError(f"{text} is not a number")
+    return value
+
+
+def _not_negative(text: str) -> float:
+    value = _number(text)
+    if value < 0:
+        raise argparse.ArgumentTypeError(f"{text} is below 0")
+    return value
+
+
+def _positive(text: str) -> float:
+    value = _number(text)
+    if value <= 0:
+        raise argparse.ArgumentTypeError(f"{text} is not above 0")
+    return value
+
+
+_seconds = _not_negative
+
+
+def _person(text: str) -> int | str:
+    if text == "all":
+        return text
+    try:
+        number = int(text)
+    except ValueError:
+        number = 0
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{text} is neither a number from 1 nor all")
+    return number
