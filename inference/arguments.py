@@ -77,7 +77,10 @@ def parser() -> argparse.ArgumentParser:
     overlay.add_argument("video", type=Path, metavar="VIDEO", help="the footage that the motion comes from")
     overlay.add_argument("motions", type=Path, nargs="+", metavar="MOTION", help="its .motion.npz files")
     overlay.add_argument("--out", type=Path, metavar="FOLDER", help="where to write (default: beside the first motion)")
-    overlay.add_argument("--frames", type=int, default=8, metavar="N", help="frames on the contact sheet (default: 8)")
+    overlay.add_argument(
+        "--columns", type=_count, default=8, metavar="N", help="moments on the contact sheet (default: 8)"
+    )
+    overlay.add_argument("--smpl", type=Path, metavar="FILE", help="the SMPL file that `convert` was given, if any")
 
     bench = _command(
         commands,
@@ -148,12 +151,6 @@ def _add_estimation(command: argparse.ArgumentParser) -> None:
         "--focal-mm", type=_positive, metavar="MM", help="focal length, if known, in mm for 35 mm film (phones: 24–28)"
     )
     command.add_argument(
-        "--estimator",
-        choices=("landmarks",),
-        default="landmarks",
-        help="landmarks: fit the body to BlazePose's landmarks (the default)",
-    )
-    command.add_argument(
         "--smpl", type=Path, metavar="FILE", help="a licensed SMPL file (.npz, .pkl) in place of the free body"
     )
     command.add_argument(
@@ -192,13 +189,16 @@ def _positive(text: str) -> float:
 _seconds = _not_negative
 
 
-def _person(text: str) -> int | str:
+def _count(text: str) -> int:
+    if not (text.isdecimal() and int(text) >= 1):
+        raise argparse.ArgumentTypeError(f"{text} is not a whole number from 1")
+    return int(text)
+
+
+def _person(text: str) -> int | None:
     if text == "all":
-        return text
+        return None
     try:
-        number = int(text)
-    except ValueError:
-        number = 0
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"{text} is neither a number from 1 nor all")
-    return number
+        return _count(text)
+    except argparse.ArgumentTypeError as error:
+        raise argparse.ArgumentTypeError(f"{error} and not all") from error

@@ -27,6 +27,7 @@ LOG = CACHE / "setup.log"
 LIBRARIES = CACHE / "system-libraries"
 PYTHON_TAG = f"{sys.version_info.major}.{sys.version_info.minor}"
 LOG_LINES = 5
+PIP_INSTALL = ("install", "--quiet", "--no-input", "--progress-bar", "off")
 
 
 class SetupError(Exception):
@@ -204,8 +205,7 @@ def _install(wanted: Environment, stamp: str, lock: int) -> None:
     with report.step(f"Installing {wanted.what} ({wanted.size})"):
         _unfinished(wanted).touch()
         _run(
-            [*_pip(wanted), "install", "--quiet", "--no-input", "--progress-bar", "off"]
-            + ["--requirement", wanted.requirements_file],
+            [*_pip(wanted), *PIP_INSTALL, "--requirement", wanted.requirements_file],
             lock,
             f"The packages of {wanted.requirements_file.name} can't be installed",
         )
@@ -231,7 +231,7 @@ def _create(wanted: Environment, lock: int) -> None:
         # Debian's Python comes without ensurepip, which the usual way of putting pip in needs.
         _run([sys.executable, "-m", "venv", "--without-pip", wanted.path], lock, failure)
         wheel = _pip_wheel(lock)
-        _run([wanted.python, wheel / "pip", "install", "--quiet", "--no-index", wheel], lock, failure)
+        _run([wanted.python, wheel / "pip", *PIP_INSTALL, "--no-index", wheel], lock, failure)
 
 
 def _pip_wheel(lock: int) -> Path:
@@ -245,8 +245,12 @@ def _pip_wheel(lock: int) -> Path:
         if wheels := sorted(folder.glob("pip-*.whl")):
             return wheels[-1]
     if shutil.which("apt-get") is None:
-        raise SetupError("This Python has no pip and no ensurepip: install the package that brings them (python3-venv).")
-    _fetch_debian([PIP_PACKAGE], unpacked, lock, "This Python has no pip, and it can't be fetched: install python3-venv")
+        raise SetupError(
+            "This Python has no pip and no ensurepip: install the package that brings them (python3-venv)."
+        )
+    _fetch_debian(
+        [PIP_PACKAGE], unpacked, lock, "This Python has no pip, and it can't be fetched: install python3-venv"
+    )
     return next((unpacked / "usr" / "share" / "python-wheels").glob("pip-*.whl"))
 
 

@@ -9,6 +9,7 @@ import os
 import signal
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NoReturn
 
 from . import arguments, environment, report
 
@@ -17,17 +18,21 @@ def main(argv: Sequence[str]) -> int:
     """Set up what the command needs and become it; return the exit status if that fails."""
     chosen = arguments.parse(argv)
     try:
-        python = environment.ensure(environment.CONVERT)
-        if chosen.command == "test":
-            environment.ensure(environment.TEST)
-            environment.ensure(environment.TEST_BPY)
-        libraries = environment.ensure_libraries()
+        _become(chosen.command, argv)
     except environment.SetupError as error:
         report.say(f"video-motion: {error}")
         return 1
     except KeyboardInterrupt:
         report.say("video-motion: interrupted; the next run goes on with the set-up.")
         return 128 + signal.SIGINT
+
+
+def _become(command: str, argv: Sequence[str]) -> NoReturn:
+    python = environment.ensure(environment.CONVERT)
+    if command == "test":
+        environment.ensure(environment.TEST)
+        environment.ensure(environment.TEST_BPY)
+    libraries = environment.ensure_libraries()
     os.execve(python, [str(python), "-P", "-m", "video_motion.inference", *argv], _variables(libraries))
 
 

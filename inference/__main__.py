@@ -1,0 +1,326 @@
+"""The command line, as it runs inside the virtual environment."""
+
+from __future__ import annotations
+
+import argparse
+import math
+import os
+import signal
+import subprocess
+import sys
+import time
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from . import arguments, environment, registry, report
+
+if TYPE_CHECKING:
+    from .motion.motion import Motion
+    from .pipeline import Options
+
+BATCH = environment.ROOT / "addon" / "batch.py"
+OVERLAY_MARK = ".overlay"
+FILM_DIAGONAL = math.hypot(36, 24)
+"""Millimetres, of the 35 mm film that equivalent focal lengths are given for."""
+
+NO_TESTS = 5
+"""pytest's exit status when it has collected nothing."""
+
+
+class CommandError(Exception):
+    """The command can't give its result; the message is one sentence for the user."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command and return its exit status."""
+    chosen = arguments.parse(sys.argv[1:] if argv is None else argv)
+    commands = {
+        "convert": _convert,
+        "estimate": _convert,
+        "overlay": _overlay,
+        "bench": _bench,
+        "weights": _weights,
+        "test": _test,
+    }
+    try:
+        return commands[chosen.command](chosen)
+    except (CommandError, registry.RegistryError) as error:
+        report.say(f"video-motion: {error}")
+        return 1
+    except KeyboardInterrupt:
+        report.say("video-motion: interrupted.")
+        return 128 + signal.SIGINT
+
+
+def _convert(chosen: argparse.Namespace) -> int:
+    _check_folder(chosen.out)
+    videos, failures = _expand(chosen.videos)
+    for failure in failures:
+        report.say(f"video-motion: {failure}")
+    if videos:
+        _prepare(chosen.smpl)
+    for video, target in zip(videos, output_names(videos, chosen.out), strict=True):
+        try:
+            _convert_one(video, target, chosen)
+        except CommandError as error:
+            report.say(f"video-motion: {error}")
+            failures.append(str(error))
+    if len(videos) + len(failures) > 1 and failures:
+        report.say(f"video-motion: {len(failures)} of the inputs gave no result.")
+    return 1 if failures else 0
+
+
+def _convert_one(video: Path, target: Path, chosen: argparse.Namespace) -> None:
+    from .body.bodyfile import BodyError
+    from .footage import FootageError
+    from .pipeline import NobodyFoundError, convert_footage
+
+    began = time.perf_counter()
+    progress = report.Progress(video.name)
+    try:
+        result = convert_footage(video, _options(video, chosen), progress)
+        progress.close()
+        target.parent.mkdir(parents=True, exist_ok=True)
+        motions = _save(result.motions, target)
+        content: dict[str, object] = {**result.report, "motions": [file.name for file in motions]}
+        if chosen.command == "convert":
+            blend = _add_suffix(target, ".blend")
+            seconds = _make_scene(video, motions, result.body_path, blend, chosen)
+            content["blend"] = blend.name
+            timings = content.get("timings")
+            content["timings"] = {**(timings if isinstance(timings, dict) else {}), "scene": round(seconds, 3)}
+        report.write_json(_add_suffix(target, ".json"), content)
+    except (FootageError, NobodyFoundError, BodyError, registry.RegistryError) as error:
+        raise CommandError(str(error)) from error
+    except OSError as error:
+        raise CommandError(f"{video} gave no result: {error}.") from error
+    except CommandError:
+        raise
+    except Exception as error:
+        raise CommandError(_fault(video, target, error)) from error
+    finally:
+        progress.close()
+    for warning in result.report.get("warnings") or ():  # pyright: ignore[reportGeneralTypeIssues]
+        report.say(f"warning: {warning}")
+    made = _add_suffix(target, ".blend") if chosen.command == "convert" else motions[0]
+    people = "1 person" if len(motions) == 1 else f"{len(motions)} people"
+    print(f"{made}: {people}, {time.perf_counter() - began:.1f} s", flush=True)
+
+
+def _options(video: Path, chosen: argparse.Namespace) -> Options:
+    from .footage import Footage
+    from .pipeline import Options
+
+    focal = chosen.focal
+    if chosen.focal_mm is not None:
+        with Footage(video) as footage:
+            focal = chosen.focal_mm * math.hypot(footage.width, footage.height) / FILM_DIAGONAL
+    return Options(
+        start=chosen.start,
+        end=chosen.end,
+        person=chosen.person,
+        focal=focal,
+        smoothing=chosen.smoothing,
+        body=chosen.smpl,
+    )
+
+
+def _prepare(smpl: Path | None) -> None:
+    """Fetch everything first, so that a missing network is one sentence and not one for each video."""
+    for item in ("blazepose_detector", "blazepose_landmark_full"):
+        registry.path(item)
+    if smpl is None:
+        registry.body_path()
+
+
+def _save(motions: Sequence[Motion], target: Path) -> list[Path]:
+    """Write NAME.motion.npz, or NAME.1.motion.npz and so on where there are several people."""
+    files = []
+    for motion in motions:
+        number = f".{motion.person}" if len(motions) > 1 else ""
+        file = _add_suffix(target, f"{number}.motion.npz")
+        motion.save(file)
+        files.append(file)
+    return files
+
+
+def _make_scene(video: Path, motions: Sequence[Path], body: Path, blend: Path, chosen: argparse.Namespace) -> float:
+    """Write the Blender file in a process of its own; return the seconds it took."""
+    began = time.perf_counter()
+    if chosen.blender is None:
+        command = [sys.executable, BATCH]
+    else:
+        command = [chosen.blender, "--background", "--factory-startup", "--python-exit-code", "1", "--python", BATCH]
+    command += ["--", "--motion", *(file.resolve() for file in motions), "--body", body.resolve()]
+    command += ["--video", video.resolve(), "--blend", blend.resolve()]
+    if chosen.fps is not None:
+        command += ["--fps", chosen.fps]
+    try:
+        result = subprocess.run(
+            [str(part) for part in command],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            check=False,
+        )
+    except OSError as error:
+        raise CommandError(f"{command[0]} can't be started ({error.strerror}): check --blender.") from error
+    if result.returncode or not blend.exists():
+        lines = (result.stderr.strip() or result.stdout.strip() or "it gave no message").splitlines()
+        raise CommandError(f"{blend} could not be written by Blender: {lines[-1]}")
+    return time.perf_counter() - began
+
+
+def _fault(video: Path, target: Path, error: Exception) -> str:
+    log = _add_suffix(target, ".error.log")
+    what = f"{video} gave no result because of a fault in Video Motion ({type(error).__name__}: {error})"
+    try:
+        log.parent.mkdir(parents=True, exist_ok=True)
+        log.write_text("".join(traceback.format_exception(error)), encoding="utf-8")
+    except OSError:
+        return f"{what}."
+    return f"{what}: please report it with {log}."
+
+
+def _expand(inputs: Sequence[Path]) -> tuple[list[Path], list[str]]:
+    """The videos among the inputs and in their folders, each once, and a sentence for each input that has none."""
+    videos: dict[Path, Path] = {}
+    failures = []
+    for given in inputs:
+        if not given.is_dir():
+            videos.setdefault(given.resolve(), given)
+            continue
+        try:
+            found = sorted(file for file in given.iterdir() if _is_video(file))
+        except OSError as error:
+            failures.append(f"{given} can't be listed ({error.strerror}): check its permissions.")
+            continue
+        if not found:
+            failures.append(f"{given} is a folder without a video: name a video, or a folder that holds some.")
+        for file in found:
+            videos.setdefault(file.resolve(), file)
+    return list(videos.values()), failures
+
+
+def _is_video(file: Path) -> bool:
+    return (
+        file.suffix.lower() in arguments.VIDEO_SUFFIXES
+        and not file.name.startswith(".")
+        and not file.stem.endswith(OVERLAY_MARK)
+        and file.is_file()
+    )
+
+
+def output_names(videos: Sequence[Path], out: Path | None) -> list[Path]:
+    """Return where each video's results go, as paths without suffix, no two alike on any file system."""
+    plain = [(out or video.parent) / video.stem for video in videos]
+    keys = [_key(target) for target in plain]
+    taken = {key for key in keys if keys.count(key) == 1}
+    targets = []
+    for video, target, key in zip(videos, plain, keys, strict=True):
+        if keys.count(key) > 1:
+            base = target.with_name(f"{video.stem}_{video.suffix[1:]}" if video.suffix else video.stem)
+            target, number = base, 2
+            while _key(target) in taken:
+                target, number = base.with_name(f"{base.name}_{number}"), number + 1
+            taken.add(_key(target))
+        targets.append(target)
+    return targets
+
+
+def _key(target: Path) -> str:
+    return str(target.resolve()).casefold()
+
+
+def _add_suffix(target: Path, suffix: str) -> Path:
+    # Not `with_suffix`: in "walk.take2" the dot is part of the name.
+    return target.with_name(target.name + suffix)
+
+
+def _check_folder(out: Path | None) -> None:
+    if out is not None and out.exists() and not out.is_dir():
+        raise CommandError(f"{out} is a file: give a folder to --out.")
+
+
+def _overlay(chosen: argparse.Namespace) -> int:
+    from . import overlay
+    from .body.bodyfile import BodyError
+    from .body.smpl import Body
+    from .footage import Footage, FootageError
+    from .motion.motion import Motion, MotionFileError
+
+    folder = chosen.out or chosen.motions[0].parent
+    _check_folder(chosen.out)
+    video, sheet = (folder / f"{chosen.video.stem}{OVERLAY_MARK}{suffix}" for suffix in (".mp4", ".jpg"))
+    try:
+        footage = Footage(chosen.video)
+        motions = [Motion.load(file) for file in chosen.motions]
+        body = Body.load(chosen.smpl or registry.body_path())
+        folder.mkdir(parents=True, exist_ok=True)
+        with report.step(f"Drawing {sheet}"):
+            overlay.write_contact_sheet(footage, motions, body, sheet, chosen.columns)
+        with report.step(f"Drawing {video}"):
+            overlay.write_video(footage, motions, body, video)
+    except (FootageError, MotionFileError, BodyError, OSError) as error:
+        raise CommandError(str(error)) from error
+    print(video, sheet, sep="\n")
+    return 0
+
+
+def _bench(chosen: argparse.Namespace) -> int:
+    from . import bench
+    from .footage import FootageError
+
+    _prepare(None)
+    try:
+        lines = {"people": bench.people, "memory": bench.memory}[chosen.what](chosen.video)
+        for line in lines:
+            print(line, flush=True)
+    except (FootageError, bench.BenchError) as error:
+        raise CommandError(str(error)) from error
+    return 0
+
+
+def _weights(chosen: argparse.Namespace) -> int:
+    for file in chosen.add:
+        for item in registry.add_local(file):
+            print(f"added {item.id}")
+    if chosen.fetch:
+        for item in registry.items():
+            registry.path(item)
+        registry.body_path()
+    for state in registry.status():
+        item = state.item
+        print(f"{item.id}: {item.what}; {item.licence}; {report.megabytes(item.size)}; ", end="")
+        print(item.path if state.present else "not here yet")
+    return 0
+
+
+def _test(chosen: argparse.Namespace) -> int:
+    _prepare(None)
+    given = chosen.pytest_arguments
+    tests = [file for file in given if not file.startswith("-") and Path(file.split("::")[0]).exists()]
+    status = _pytest(environment.TEST, given)
+    addon_tests = environment.ROOT / "tests" / "addon"
+    if tests or status not in (0, 1, NO_TESTS):
+        return status
+    second = _pytest(environment.TEST_BPY, [*given, str(addon_tests)])
+    # A choice of tests (-k) may leave none for the add-on.
+    return status or (0 if second == NO_TESTS and given else second)
+
+
+def _pytest(place: environment.Environment, given: Sequence[str]) -> int:
+    report.say(f"Tests in {place.folder}")
+    return subprocess.run(
+        [place.python, "-P", "-m", "pytest", "--rootdir", environment.ROOT, *given],
+        cwd=environment.ROOT,
+        env=os.environ | {"PYTHONPATH": str(environment.ROOT)},
+        check=False,
+    ).returncode
+
+
+if __name__ == "__main__":
+    sys.exit(main())
