@@ -1,0 +1,104 @@
+"""Keyframes: a motion becomes one action, every curve written in one go.
+
+A key lies at frame 1 + time × fps / fps_base, whole or not, so that the motion keeps its true times at any frame rate
+of the scene, also where the footage's own rate varies.
+"""
+
+from __future__ import annotations
+
+import bpy
+import numpy as np
+
+from ..inference.body import rotations
+from ..inference.body.skeleton import JOINT_NAMES
+from ..inference.motion.motion import Motion
+from .armature import BODY_TO_ARMATURE, rest_axes
+from .compatibility import Channels, new_channels
+
+FIRST_FRAME = 1.0
+"""The scene frame of time 0."""
+
+# Values of Blender's enumerations, for bulk writes.
+CONSTANT, LINEAR = 0, 1
+_AUTO_CLAMPED = 4
+_KEYFRAME, _BREAKDOWN = 0, 2
+
+
+def scene_frame_rate(scene: bpy.types.Scene) -> float:
+    """Return the scene's frames per second."""
+    return scene.render.fps / scene.render.fps_base
+
+
+def frames_of(timestamps: np.ndarray, frame_rate: float) -> np.ndarray:
+    """Return the scene frames (N,), not whole in general, of timestamps (N,) in seconds."""
+    return FIRST_FRAME + np.asarray(timestamps, dtype=np.float64) * frame_rate
+
+
+def write_curve(
+    channels: Channels,
+    data_path: str,
+    index: int,
+    frames: np.ndarray,
+    values: np.ndarray,
+    group: object = None,
+    interpolation: int = LINEAR,
+    breakdowns: np.ndarray | None = None,
+) -> bpy.types.FCurve:
+    """Add one curve with keys at ``frames`` (N,), increasing, of ``values`` (N,); ``breakdowns`` (N,) marks some."""
+    count = len(frames)
+    curve = channels.fcurves.new(data_path, index=index)
+    if group is not None:
+        curve.group = group
+    points = curve.keyframe_points
+    points.add(count)
+    points.foreach_set("co", np.stack([frames, values], axis=-1).astype(np.float32).ravel())
+    points.foreach_set("interpolation", np.full(count, interpolation, dtype=np.int32))
+    for side in ("left", "right"):
+        points.foreach_set(f"handle_{side}_type", np.full(count, _AUTO_CLAMPED, dtype=np.int32))
+    if breakdowns is not None and breakdowns.any():
+        points.foreach_set("type", np.where(breakdowns, _BREAKDOWN, _KEYFRAME).astype(np.int32))
+    curve.update()
+    return curve
+
+
+def bone_rotations(poses: np.ndarray, axes: np.ndarray) -> np.ndarray:
+    """Turn SMPL's rotations into those of pose bones.
+
+    Args:
+        poses: (N, 24, 3) axis-angle, the root's in the world.
+        axes: (24, 3, 3) rest orientations of the bones in armature space, which here is the world's.
+
+    Returns:
+        (N, 24, 4) unit quaternions, w first, without sign flips over time.
+    """
+    turns = rotations.axis_angle_to_matrix(np.asarray(poses, dtype=np.float64))
+    # A joint's rotation is told in the body's axes. The root's leads from there to the world: one turn less.
+    turns = turns @ BODY_TO_ARMATURE.T
+    turns[:, 1:] = BODY_TO_ARMATURE @ turns[:, 1:]
+    basis = np.swapaxes(axes, -1, -2) @ turns @ axes
+    return rotations.make_continuous(rotations.matrix_to_quaternion(basis))
+
+
+def create_action(armature: bpy.types.Object, motion: Motion, name: str, frame_rate: float) -> bpy.types.Action:
+    """Animate an armature that `create_armature` made with ``motion``, at ``frame_rate`` scene frames per second.
+
+    The action has a fake user; keys of bridged frames are breakdowns.
+    """
+    action, channels = new_channels(armature, name)
+    action.use_fake_user = True
+    frames = frames_of(motion.timestamps, frame_rate)
+    bridged = motion.bridged.astype(bool)
+    axes = rest_axes(armature)
+    quaternions = bone_rotations(motion.poses, axes)
+    pelvis = np.array(armature.data.bones[JOINT_NAMES[0]].head_local, dtype=np.float64)
+    locations = (motion.pelvis + motion.trans - pelvis) @ axes[0]
+    for bone, name_of_bone in enumerate(JOINT_NAMES):
+        group = channels.groups.new(name_of_bone)
+        path = f'pose.bones["{name_of_bone}"]'
+        if bone == 0:
+            for axis in range(3):
+                write_curve(channels, f"{path}.location", axis, frames, locations[:, axis], group, LINEAR, bridged)
+        for part in range(4):
+            values = quaternions[:, bone, part]
+            write_curve(channels, f"{path}.rotation_quaternion", part, frames, values, group, LINEAR, bridged)
+    return action
