@@ -1,0 +1,1 @@
+"""The second station: frames become one track per person."""

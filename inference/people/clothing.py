@@ -1,0 +1,50 @@
+"""What someone wears, as histograms of colour: a cheap cue of who is who."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+# Corners of torso and thighs among the 33 landmarks: two along the upper edge, two along the lower.
+PARTS = ((11, 12, 23, 24), (23, 24, 25, 26))
+GRID = 14
+BINS = 16
+COLOUR_STEP = 6
+MIN_SAMPLES = 20
+
+
+def histograms(image: np.ndarray, landmarks: np.ndarray) -> np.ndarray | None:
+    """Colours of torso and thighs.
+
+    Args:
+        image: (H, W, 3) BGR uint8.
+        landmarks: (33, 2) pixels.
+
+    Returns:
+        (2, 272) for each part 256 bins of hue and saturation and 16 of lightness, each group with sum 1;
+        None if a part is not inside the image.
+    """
+    u, v = np.meshgrid(np.linspace(0.1, 0.9, GRID), np.linspace(0.1, 0.9, GRID))
+    weights = np.stack([(1 - u) * (1 - v), u * (1 - v), (1 - u) * v, u * v], axis=-1).reshape(-1, 4)
+    height, width = image.shape[:2]
+    parts = []
+    for corners in PARTS:
+        x, y = np.rint(weights @ landmarks[list(corners)]).astype(int).T
+        inside = (x >= 0) & (x < width) & (y >= 0) & (y < height)
+        if inside.sum() < MIN_SAMPLES:
+            return None
+        samples = cv2.cvtColor(image[y[inside], x[inside]][None], cv2.COLOR_BGR2LAB)[0].astype(int)
+        # Clothes are rarely saturated: finer bins around grey, everything beyond falls into the outermost.
+        a, b = np.clip((samples[:, 1:] - 128) // COLOUR_STEP + BINS // 2, 0, BINS - 1).T
+        colour = np.bincount(a * BINS + b, minlength=BINS * BINS).reshape(BINS, BINS).astype(np.float32)
+        light = np.bincount(samples[:, 0] * BINS // 256, minlength=BINS).reshape(1, BINS).astype(np.float32)
+        smooth = [cv2.GaussianBlur(colour, (3, 3), 0).ravel(), cv2.GaussianBlur(light, (3, 1), 0).ravel()]
+        parts.append(np.concatenate([group / group.sum() for group in smooth]))
+    return np.array(parts)
+
+
+def likeness(one: np.ndarray | None, other: np.ndarray | None) -> float:
+    """Bhattacharyya coefficient of two results of `histograms`, 0 to 1; one half if either is unknown."""
+    if one is None or other is None:
+        return 0.5
+    return float(np.sqrt(one * other).sum() / 4)

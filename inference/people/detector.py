@@ -1,0 +1,161 @@
+"""BlazePose's detector: where in an image are people, and how are they turned.
+
+Facts about the network (anchors, scales, thresholds) are those of the graph in MediaPipe 0.10.21.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from . import crops, litert
+
+INPUT_SIZE = 224
+# Width of a cell in input pixels and anchors in each of its cells; the three coarsest layers share one grid.
+LAYERS = ((8, 2), (16, 2), (32, 6))
+MIN_SCORE = 0.5
+MIN_OVERLAP = 0.3
+
+
+@dataclass
+class Detections:
+    """People found in an image (n of them), the best of each searched region first.
+
+    Attributes:
+        scores: (n,) probability that it is a person.
+        boxes: (n, 4) box around the head and shoulders: left, top, width, height in pixels.
+        points: (n, 4, 2) pixels: hip centre, rim of the circle around the body, shoulder centre, rim of the circle
+            around the upper body.
+    """
+
+    scores: np.ndarray
+    boxes: np.ndarray
+    points: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.scores)
+
+    @classmethod
+    def none(cls) -> Detections:
+        """Nobody."""
+        return cls(np.zeros(0), np.zeros((0, 4)), np.zeros((0, 4, 2)))
+
+    def and_new(self, others: Detections) -> Detections:
+        """These people and those of `others` who are not among them."""
+        new = [i for i, box in enumerate(others.boxes) if not (box_overlap(box, self.boxes) > MIN_OVERLAP).any()]
+        return Detections(
+            np.concatenate([self.scores, others.scores[new]]),
+            np.concatenate([self.boxes, others.boxes[new]]),
+            np.concatenate([self.points, others.points[new]]),
+        )
+
+    def crops(self) -> np.ndarray:
+        """The crops (n, 4) for the landmark network."""
+        return np.array([crops.around(p[0], p[1]) for p in self.points]).reshape(-1, 4)
+
+
+class Detector:
+    """The detector network and what stands around it.
+
+    Args:
+        path: the TFLite file of the network.
+        threads: threads of the CPU to use.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: the file is not the detector.
+    """
+
+    def __init__(self, path: str | Path, threads: int = 2):
+        self._network = litert.Network(path, threads, outputs=((1, len(ANCHORS), 12), (1, len(ANCHORS), 1)))
+
+    def __call__(self, image: np.ndarray, regions: np.ndarray | None = None) -> Detections:
+        """Find people.
+
+        Args:
+            image: (H, W, 3) BGR uint8.
+            regions: (r, 4) upright crops to look at one by one, large ones first: who was found in one is not taken
+                from a later one that shows only a part of them. The whole image if left out. People smaller than a
+                quarter of a region are usually missed.
+
+        Returns:
+            People of all regions together, each once.
+        """
+        if regions is None:
+            regions = crops.whole(image.shape)[None]
+        found = Detections.none()
+        for region in regions:
+            found = found.and_new(self._look(image, region))
+        return found
+
+    def _look(self, image: np.ndarray, region: np.ndarray) -> Detections:
+        pixels = cv2.cvtColor(crops.cut(image, region, INPUT_SIZE, cv2.BORDER_CONSTANT), cv2.COLOR_BGR2RGB)
+        coordinates, logits = self._network(pixels.astype(np.float32) * np.float32(2 / 255) - 1)
+        found = suppress(decode(coordinates[0], logits[0, :, 0]))
+        x, y, side, _ = region
+        corner = np.array([x, y]) - side / 2
+        return Detections(
+            found.scores,
+            np.concatenate([corner + found.boxes[:, :2] * side, found.boxes[:, 2:] * side], axis=1),
+            corner + found.points * side,
+        )
+
+
+def anchors() -> np.ndarray:
+    """Centres (2254, 2) of the network's anchors, both axes from 0 to 1, in the order of its outputs."""
+    centers = []
+    for stride, count in LAYERS:
+        cells = INPUT_SIZE // stride
+        y, x = np.mgrid[:cells, :cells]
+        centers.append(np.repeat((np.stack([x, y], axis=-1).reshape(-1, 2) + 0.5) / cells, count, axis=0))
+    return np.concatenate(centers)
+
+
+ANCHORS = anchors()
+
+
+def decode(coordinates: np.ndarray, logits: np.ndarray) -> Detections:
+    """Read the network's outputs.
+
+    Args:
+        coordinates: (2254, 12) centre, size and four points relative to the anchors, in input pixels.
+        logits: (2254,).
+
+    Returns:
+        Everything above the threshold, overlapping each other; lengths as fractions of the input's side.
+    """
+    scores = 1 / (1 + np.exp(-np.clip(logits.astype(np.float64), -100, 100)))
+    kept = np.flatnonzero(scores >= MIN_SCORE)
+    values = coordinates[kept].astype(np.float64) / INPUT_SIZE
+    center = values[:, :2] + ANCHORS[kept]
+    size = values[:, 2:4]
+    points = values[:, 4:].reshape(-1, 4, 2) + ANCHORS[kept, None]
+    return Detections(scores[kept], np.concatenate([center - size / 2, size], axis=1), points)
+
+
+def suppress(detections: Detections) -> Detections:
+    """Weighted non-maximum suppression: boxes that overlap become one, at their mean weighted by score."""
+    rest = np.argsort(-detections.scores, kind="stable")
+    scores, boxes, points = [], [], []
+    while len(rest):
+        same = box_overlap(detections.boxes[rest[0]], detections.boxes[rest]) > MIN_OVERLAP
+        same[0] = True
+        group = rest[same]
+        weights = detections.scores[group] / detections.scores[group].sum()
+        scores.append(detections.scores[group[0]])
+        boxes.append(weights @ detections.boxes[group])
+        points.append(np.einsum("n,npk->pk", weights, detections.points[group]))
+        rest = rest[~same]
+    return Detections(np.array(scores), np.array(boxes).reshape(-1, 4), np.array(points).reshape(-1, 4, 2))
+
+
+def box_overlap(box: np.ndarray, boxes: np.ndarray) -> np.ndarray:
+    """Intersection over union of one box (4,) with each of boxes (n, 4), all left, top, width, height."""
+    corner = np.maximum(box[:2], boxes[:, :2])
+    extent = np.minimum(box[:2] + box[2:], boxes[:, :2] + boxes[:, 2:]) - corner
+    common = np.prod(np.maximum(extent, 0), axis=1)
+    union = box[2] * box[3] + boxes[:, 2] * boxes[:, 3] - common
+    return np.divide(common, union, out=np.zeros(len(boxes)), where=union > 0)

@@ -1,0 +1,160 @@
+"""BlazePose's landmark network: the pose of the person in a crop.
+
+The decoding is that of the graph in MediaPipe 0.10.21, without its smoothing of landmarks.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from . import crops, litert
+
+INPUT_SIZE = 256
+HEATMAP_SIZE = 64
+# Landmarks on the body; the network adds two for the next crop and four that nobody uses.
+BODY = 33
+ALL = 39
+CENTER, RIM = 33, 34
+# Refinement looks this many heatmap cells to each side and believes a peak from this probability on.
+REACH = 4
+MIN_PEAK = 0.5
+
+
+@dataclass
+class Output:
+    """All that the network gives for one crop.
+
+    Attributes:
+        landmarks: (39, 5) x, y, z in pixels of the network's input, then logits of visibility and presence.
+        world_landmarks: (39, 3) metres, origin between the hips, axes parallel to the crop's.
+        score: probability that a person is in the crop.
+        mask: (256, 256) logits of the person's outline.
+        heatmaps: (64, 64, 39) logits of each landmark's place.
+    """
+
+    landmarks: np.ndarray
+    world_landmarks: np.ndarray
+    score: float
+    mask: np.ndarray
+    heatmaps: np.ndarray
+
+
+@dataclass
+class Pose:
+    """One person in one frame.
+
+    Attributes:
+        crop: (4,) the crop the network saw.
+        landmarks: (33, 2) image pixels.
+        visibility: (33,) probability that the landmark is inside the image and not occluded.
+        presence: (33,) probability that the landmark is inside the crop.
+        world_landmarks: (33, 3) metres, origin between the hips, axes parallel to the camera's.
+        score: probability that a person is in the crop.
+        center: (2,) image pixels, between the hips: the centre of the next crop.
+        rim: (2,) image pixels: where the circle around the body passes above the head.
+    """
+
+    crop: np.ndarray
+    landmarks: np.ndarray
+    visibility: np.ndarray
+    presence: np.ndarray
+    world_landmarks: np.ndarray
+    score: float
+    center: np.ndarray
+    rim: np.ndarray
+
+    def box(self) -> np.ndarray:
+        """(4,) axis-aligned box around the landmarks: left, top, width, height in pixels."""
+        low, high = self.landmarks.min(axis=0), self.landmarks.max(axis=0)
+        return np.concatenate([low, high - low])
+
+
+class Landmarker:
+    """The landmark network and what stands around it.
+
+    Args:
+        path: the TFLite file of the network.
+        threads: threads of the CPU to use.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: the file is not the landmark network.
+    """
+
+    def __init__(self, path: str | Path, threads: int = 2):
+        shapes = (
+            (1, ALL * 5),
+            (1, ALL * 3),
+            (1, 1),
+            (1, INPUT_SIZE, INPUT_SIZE, 1),
+            (1, HEATMAP_SIZE, HEATMAP_SIZE, ALL),
+        )
+        self._network = litert.Network(path, threads, shapes)
+
+    def run(self, image: np.ndarray, crop: np.ndarray) -> Output:
+        """Everything the network says about the crop (4,) of an image (H, W, 3), BGR uint8."""
+        pixels = cv2.cvtColor(crops.cut(image, crop, INPUT_SIZE), cv2.COLOR_BGR2RGB)
+        landmarks, world, score, mask, heatmaps = self._network(pixels.astype(np.float32) * np.float32(1 / 255))
+        return Output(
+            landmarks.reshape(ALL, 5), world.reshape(ALL, 3), float(score[0, 0]), mask[0, :, :, 0], heatmaps[0]
+        )
+
+    def __call__(self, image: np.ndarray, crop: np.ndarray) -> Pose:
+        """The pose of the person in the crop (4,) of an image (H, W, 3), BGR uint8."""
+        return decode(self.run(image, crop), crop)
+
+
+def decode(output: Output, crop: np.ndarray) -> Pose:
+    """Bring what the network said about a crop (4,) into the image's and the camera's axes."""
+    points = crops.to_image(refine(output.landmarks[:, :2] / INPUT_SIZE, output.heatmaps), crop)
+    cos, sin = np.cos(crop[3]), np.sin(crop[3])
+    world = output.world_landmarks[:BODY].astype(np.float64)
+    world[:, :2] = world[:, :2] @ np.array([[cos, sin], [-sin, cos]])
+    return Pose(
+        crop=crop,
+        landmarks=points[:BODY],
+        visibility=_sigmoid(output.landmarks[:BODY, 3]),
+        presence=_sigmoid(output.landmarks[:BODY, 4]),
+        world_landmarks=world,
+        score=output.score,
+        center=points[CENTER],
+        rim=points[RIM],
+    )
+
+
+def refine(points: np.ndarray, heatmaps: np.ndarray) -> np.ndarray:
+    """Move points to the mean of the heatmap around them, where the heatmap is sure.
+
+    Args:
+        points: (n, 2) inside the crop, both axes from 0 to 1.
+        heatmaps: (s, s, n) logits.
+
+    Returns:
+        (n, 2), points outside the crop and those without a clear peak as they were.
+    """
+    size = len(heatmaps)
+    cells = np.trunc(points * size).astype(int)
+    offsets = np.arange(-REACH, REACH + 1)
+    columns, rows = cells[:, :1] + offsets, cells[:, 1:] + offsets
+    inside_x, inside_y = (columns >= 0) & (columns < size), (rows >= 0) & (rows < size)
+    logits = heatmaps[
+        np.clip(rows, 0, size - 1)[:, :, None],
+        np.clip(columns, 0, size - 1)[:, None],
+        np.arange(len(points))[:, None, None],
+    ]
+    weights = _sigmoid(logits) * (inside_y[:, :, None] & inside_x[:, None])
+    total = weights.sum(axis=(1, 2))
+    sure = ((cells >= 0) & (cells < size)).all(axis=1) & (weights.max(axis=(1, 2)) >= MIN_PEAK)
+    refined = points.astype(np.float64)
+    mean_x = np.einsum("nyx,nx->n", weights, columns) / np.where(sure, total, 1)
+    mean_y = np.einsum("nyx,ny->n", weights, rows) / np.where(sure, total, 1)
+    refined[sure] = np.stack([mean_x, mean_y], axis=1)[sure] / size
+    return refined
+
+
+def _sigmoid(logits: np.ndarray) -> np.ndarray:
+    return 1 / (1 + np.exp(-logits.astype(np.float64)))

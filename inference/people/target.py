@@ -1,0 +1,151 @@
+"""One person being followed: what was seen, where they will be next, what they wear."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from . import clothing, crops
+from .landmarker import Pose
+
+# Joints by which two poses are told apart: nose, shoulders, elbows, wrists, hips, knees, ankles.
+JOINTS = np.array([0, 11, 12, 13, 14, 15, 16, 23, 24, 25, 26, 27, 28])
+# Distance between two landmarks, in crop sides, at which they cease to agree.
+TOLERANCE = 0.06
+# Seconds over which a person's pace is measured, and in which their look is renewed.
+VELOCITY_WINDOW = 0.4
+LOOK_TIME = 1.0
+
+
+@dataclass
+class Row:
+    """One person in one frame: what a track keeps, the hip centre (2,) and how like themselves they looked."""
+
+    frame: int
+    timestamp: float
+    landmarks: np.ndarray
+    visibility: np.ndarray
+    presence: np.ndarray
+    world_landmarks: np.ndarray
+    crop: np.ndarray
+    box: np.ndarray
+    score: float
+    center: np.ndarray
+    likeness: float
+
+
+class CropSmoother:
+    """The one-euro filter that MediaPipe puts on the two points the next crop is made of.
+
+    It steadies the crop only; the landmarks found in it are not filtered. Cut-off frequencies are in hertz,
+    speeds in body sizes per second.
+    """
+
+    MIN_CUTOFF = 0.01
+    SPEED_GAIN = 10.0
+    SPEED_CUTOFF = 1.0
+
+    def __init__(self):
+        self._timestamp: float | None = None
+        self._raw = self._smooth = self._speed = np.zeros((2, 2))
+
+    def __call__(self, points: np.ndarray, timestamp: float) -> np.ndarray:
+        """Smooth centre and rim (2, 2) in pixels, seen at a time in seconds."""
+        if self._timestamp is None:
+            self._smooth, self._speed = points, np.zeros((2, 2))
+        elif timestamp > self._timestamp:
+            rate = 1 / (timestamp - self._timestamp)
+            size = 2 * np.hypot(*(points[1] - points[0]))
+            speed = (points - self._raw) / max(size, 1e-6) * rate
+            self._speed = self._speed + self._weight(self.SPEED_CUTOFF, rate) * (speed - self._speed)
+            cutoff = self.MIN_CUTOFF + self.SPEED_GAIN * np.abs(self._speed)
+            self._smooth = self._smooth + self._weight(cutoff, rate) * (points - self._smooth)
+        self._raw, self._timestamp = points, timestamp
+        return self._smooth
+
+    @staticmethod
+    def _weight(cutoff: float | np.ndarray, rate: float) -> float | np.ndarray:
+        return 1 / (1 + rate / (2 * np.pi * cutoff))
+
+
+class Target:
+    """A person who is or was followed."""
+
+    def __init__(self):
+        self.rows: list[Row] = []
+        self.look: np.ndarray | None = None
+        self.lost_at: float | None = None
+        self._smoother = CropSmoother()
+        self._points = np.zeros((2, 2))
+
+    @property
+    def last(self) -> Row:
+        """The newest row."""
+        return self.rows[-1]
+
+    @property
+    def visible(self) -> bool:
+        """Whether the person is being followed at present."""
+        return self.lost_at is None
+
+    @property
+    def size(self) -> float:
+        """Side of the newest crop in pixels."""
+        return float(self.last.crop[2])
+
+    def crop(self) -> np.ndarray:
+        """Where to look in the next frame (4,)."""
+        return crops.around(*self._points)
+
+    def add(self, number: int, timestamp: float, pose: Pose, look: np.ndarray | None) -> None:
+        """The person was seen."""
+        elapsed = 0.0
+        if not self.visible:
+            self._smoother = CropSmoother()
+            self.lost_at = None
+        elif self.rows:
+            elapsed = timestamp - self.last.timestamp
+        self.rows.append(
+            Row(
+                number,
+                timestamp,
+                pose.landmarks.astype(np.float32),
+                pose.visibility.astype(np.float32),
+                pose.presence.astype(np.float32),
+                pose.world_landmarks.astype(np.float32),
+                pose.crop.astype(np.float32),
+                pose.box().astype(np.float32),
+                pose.score,
+                pose.center,
+                clothing.likeness(self.look, look),
+            )
+        )
+        self._points = self._smoother(np.stack([pose.center, pose.rim]), timestamp)
+        if look is not None:
+            rate = min(elapsed / LOOK_TIME, 1)
+            self.look = look if self.look is None else (1 - rate) * self.look + rate * look
+
+    def lose(self, timestamp: float) -> None:
+        """The person is not to be seen any more."""
+        self.lost_at = timestamp
+
+    def predict(self, timestamp: float) -> np.ndarray:
+        """The hip centre (2,) in pixels at a later time, the person keeping their pace for a moment."""
+        recent = [r for r in self.rows[-60:] if self.last.timestamp - r.timestamp <= VELOCITY_WINDOW]
+        elapsed = self.last.timestamp - recent[0].timestamp
+        if elapsed <= 0:
+            return self.last.center
+        velocity = (self.last.center - recent[0].center) / elapsed
+        return self.last.center + velocity * min(timestamp - self.last.timestamp, 2 * VELOCITY_WINDOW)
+
+    def surprise(self, timestamp: float, pose: Pose, look: np.ndarray | None) -> float:
+        """How little a pose fits this person: 0 for the expected place and clothes, above 1 for someone else."""
+        distance = np.hypot(*(pose.center - self.predict(timestamp))) / max(self.size, 1e-6)
+        return float(distance) + 1 - clothing.likeness(self.look, look)
+
+
+def agreement(one: np.ndarray, other: np.ndarray, size: float) -> float:
+    """How far two poses (33, 2) are the same, 0 to 1; `size` is the crop's side in pixels."""
+    distance = np.linalg.norm(one[JOINTS] - other[JOINTS], axis=1) / (TOLERANCE * max(size, 1e-6))
+    return float(np.exp(-(distance**2) / 2).mean())

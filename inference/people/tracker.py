@@ -1,0 +1,308 @@
+"""Follow everyone through a video."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+import numpy as np
+
+from ..footage import Frame
+from . import clothing, crops
+from .blazepose import PoseModel
+from .landmarker import Pose
+from .target import Row, Target, agreement
+from .track import Track
+
+MIN_SCORE = 0.5
+# Someone new must be seen this surely, and a second look must agree this far with the first.
+SURE_SCORE = 0.6
+SURE_POSE = 0.65
+# Two poses that agree this far are one person; below the lower value they are surely two.
+SAME_POSE = 0.5
+OTHER_POSE = 0.2
+# A person reappears within this time, in seconds, and a first search for them takes this long.
+MEMORY = 4.0
+SEARCH = 2.0
+# How far a lost person may stray, in crop sides and in crop sides per second, and how unlike they may look.
+STRAY = 0.3
+STRAY_SPEED = 0.8
+MIN_LIKENESS = 0.65
+SURE_LIKENESS = 0.85
+MAX_GROWTH = 1.6
+# A pose this far from where the person should be, in crop sides, is someone else's unless the clothes are the same.
+JUMP = 0.25
+# So long, in seconds, must someone near others look unlike themselves to be taken for one of those.
+SLIP = 0.1
+SLIP_LIKENESS = 0.8
+COMPANY = 0.8
+# Frames between two searches of the image for new people: doubled from the first value to the second while there is
+# nobody new. The sides of the searched tiles are parts of the image's shorter side.
+PAUSE = (8, 64)
+TILES = (1.0, 0.7, 0.5)
+# Someone new must be this much bigger than someone followed to take their place.
+EVICTION = 1.5
+# People smaller than this part of the image's shorter side are not worth following.
+MIN_SIZE = 0.12
+MIN_MEAN_SCORE = 0.7
+
+
+def track_people(
+    frames: Iterable[Frame],
+    model: PoseModel,
+    *,
+    max_people: int = 6,
+    min_duration: float = 0.5,
+    progress: Callable[[int], None] | None = None,
+) -> list[Track]:
+    """Follow everyone through a video.
+
+    Args:
+        frames: the video, read once, one frame in memory at a time.
+        model: finds people and reads their poses.
+        max_people: so many people are followed at a time and returned at most.
+        min_duration: people seen for a shorter time, in seconds, are left out.
+        progress: called after each frame with the count of frames so far.
+
+    Returns:
+        A track for each person, the one with most screen presence first and with number 1.
+    """
+    tracker = Tracker(model, max_people)
+    for count, frame in enumerate(frames, 1):
+        tracker.step(frame)
+        if progress:
+            progress(count)
+    return tracker.tracks(min_duration)
+
+
+class Tracker:
+    """Everyone who is or was followed.
+
+    Args:
+        model: finds people and reads their poses.
+        max_people: so many people are followed at a time.
+    """
+
+    def __init__(self, model: PoseModel, max_people: int = 6):
+        if max_people < 1:
+            raise ValueError("At least one person must be followed.")
+        self._model = model
+        self._max_people = max_people
+        self._targets: list[Target] = []
+        self._regions: list[np.ndarray] = []
+        self._pause = self._wait = PAUSE[0]
+        self._started = False
+
+    def step(self, frame: Frame) -> None:
+        """Take in the next frame."""
+        self._follow(frame)
+        self._search(frame)
+
+    def tracks(self, min_duration: float = 0.5) -> list[Track]:
+        """What has been found so far, by screen presence."""
+        kept = [
+            t
+            for t in self._targets
+            if t.last.timestamp - t.rows[0].timestamp >= min_duration
+            and np.mean([r.score for r in t.rows]) >= MIN_MEAN_SCORE
+        ]
+        kept.sort(key=lambda t: -sum(r.box[3] * r.score for r in t.rows))
+        return [_track(number, t) for number, t in enumerate(kept[: self._max_people], 1)]
+
+    def _visible(self) -> list[Target]:
+        return [t for t in self._targets if t.visible]
+
+    def _follow(self, frame: Frame) -> None:
+        seen: list[tuple[Target, Pose, np.ndarray | None]] = []
+        for target in self._visible():
+            pose = self._model.pose(frame.image, target.crop())
+            look = clothing.histograms(frame.image, pose.landmarks)
+            if pose.score < MIN_SCORE or self._jumped(target, frame, pose, look):
+                target.lose(frame.timestamp)
+            else:
+                seen.append((target, pose, look))
+        # The best fits first: who finds a pose taken has slipped onto somebody else.
+        seen.sort(key=lambda s: s[0].surprise(frame.timestamp, s[1], s[2]))
+        for i, (target, pose, look) in enumerate(seen):
+            owner = next((o for o, p, _ in seen[:i] if o.visible and _same(p, pose)), None)
+            if owner is None:
+                target.add(frame.number, frame.timestamp, pose, look)
+                self._check_slip(target, frame, look)
+            else:
+                self._undo_slip(target, owner)
+                target.lose(frame.timestamp)
+
+    def _jumped(self, target: Target, frame: Frame, pose: Pose, look: np.ndarray | None) -> bool:
+        distance = np.hypot(*(pose.center - target.predict(frame.timestamp)))
+        return distance > JUMP * target.size and clothing.likeness(target.look, look) < MIN_LIKENESS
+
+    def _check_slip(self, target: Target, frame: Frame, look: np.ndarray | None) -> None:
+        """Lose a person who for a while has looked more like their neighbour, and take those frames back."""
+        strange = 0
+        while strange < len(target.rows) and target.rows[-1 - strange].likeness < SLIP_LIKENESS:
+            strange += 1
+        if strange < 2 or strange == len(target.rows):
+            return
+        lasts = frame.timestamp - target.rows[-strange].timestamp >= SLIP
+        if lasts and any(clothing.likeness(o.look, look) > target.last.likeness for o in self._company(target, frame)):
+            del target.rows[-strange:]
+            target.lose(frame.timestamp)
+
+    def _company(self, target: Target, frame: Frame) -> list[Target]:
+        """Who else is, or just was, about where this person is."""
+        return [
+            other
+            for other in self._targets
+            if other is not target
+            and frame.timestamp - other.last.timestamp <= SEARCH
+            and np.hypot(*(other.last.center - target.last.center)) < COMPANY * max(other.size, target.size)
+        ]
+
+    def _undo_slip(self, target: Target, owner: Target) -> None:
+        """Take back the frames in which a target was already on its way to its owner's pose."""
+        poses = {r.frame: r for r in owner.rows[-len(target.rows) :]}
+        while len(target.rows) > 1:
+            row = target.last
+            other = poses.get(row.frame)
+            if other is None or agreement(row.landmarks, other.landmarks, target.size) < OTHER_POSE:
+                return
+            target.rows.pop()
+
+    def _search(self, frame: Frame) -> None:
+        regions = self._where_to_search(frame)
+        if not regions:
+            return
+        found = self._model.detect(frame.image, np.array(regions))
+        fresh: list[tuple[Pose, np.ndarray | None]] = []
+        for crop in found.crops():
+            if crop[2] < MIN_SIZE * min(frame.image.shape[:2]) or self._known(crop):
+                continue
+            if not self._room(crop[2]) and not any(
+                self._doubt(t, frame, crop[:2], crop[2]) <= 1 for t in self._lost(frame)
+            ):
+                continue
+            pose = self._model.pose(frame.image, crop)
+            if pose.score < MIN_SCORE or any(_agree(pose, t.last) for t in self._visible()):
+                continue
+            if any(_same(pose, p) for p, _ in fresh):
+                continue
+            if not self._confirmed(frame, pose):
+                continue
+            fresh.append((pose, clothing.histograms(frame.image, pose.landmarks)))
+        self._recognise(frame, fresh)
+        for pose, look in fresh:
+            self._welcome(frame, pose, look)
+
+    def _confirmed(self, frame: Frame, pose: Pose) -> bool:
+        """Whether the network sees the same person again in the crop that follows from a pose."""
+        again = self._model.pose(frame.image, crops.around(pose.center, pose.rim))
+        return (
+            min(pose.score, again.score) >= SURE_SCORE
+            and agreement(pose.landmarks, again.landmarks, again.crop[2]) >= SURE_POSE
+        )
+
+    def _where_to_search(self, frame: Frame) -> list[np.ndarray]:
+        shape = frame.image.shape
+        whole = crops.whole(shape)
+        if not self._started:
+            self._started = True
+            return [whole, *_all_tiles(shape)]
+        regions = []
+        if not self._visible():
+            regions.append(whole)
+        for target in self._lost(frame):
+            if frame.timestamp - target.last.timestamp <= SEARCH and frame.number % 3 == 0:
+                regions.append(np.array([*target.predict(frame.timestamp), 2 * target.size, 0.0]))
+        if self._regions:
+            count = 1 if len(self._visible()) == 1 else 2
+            regions += self._regions[:count]
+            del self._regions[:count]
+        elif self._wait > 0:
+            self._wait -= 1
+        else:
+            self._wait = self._pause
+            self._pause = min(2 * self._pause, PAUSE[1])
+            self._regions = [whole, *_all_tiles(shape)]
+        return regions
+
+    def _known(self, crop: np.ndarray) -> bool:
+        """Whether a detected crop is that of someone already followed."""
+        for target in self._visible():
+            own = target.crop()
+            ratio = crop[2] / own[2]
+            if np.hypot(*(crop[:2] - own[:2])) < 0.12 * own[2] and 1 / MAX_GROWTH < ratio < MAX_GROWTH:
+                return True
+        return False
+
+    def _room(self, size: float) -> bool:
+        visible = self._visible()
+        return len(visible) < self._max_people or size > EVICTION * min(t.size for t in visible)
+
+    def _lost(self, frame: Frame) -> list[Target]:
+        return [t for t in self._targets if not t.visible and frame.timestamp - t.last.timestamp <= MEMORY]
+
+    def _doubt(self, target: Target, frame: Frame, center: np.ndarray, size: float) -> float:
+        """How unlikely time, place and size make it that this is a lost person: 0 certain, above 1 impossible."""
+        away = frame.timestamp - target.last.timestamp
+        reach = (STRAY + STRAY_SPEED * away) * target.size
+        distance = np.hypot(*(center - target.predict(frame.timestamp)))
+        growth = abs(np.log(size / target.size)) / np.log(MAX_GROWTH)
+        return float(max(away / MEMORY, distance / reach, growth))
+
+    def _recognise(self, frame: Frame, fresh: list[tuple[Pose, np.ndarray | None]]) -> None:
+        """Give lost people back their poses and take these off the list."""
+        pairs = []
+        for target in self._lost(frame):
+            for pose, look in fresh:
+                doubt = self._doubt(target, frame, pose.center, pose.crop[2])
+                likeness = clothing.likeness(target.look, look)
+                if doubt <= 1 and likeness >= MIN_LIKENESS + (SURE_LIKENESS - MIN_LIKENESS) * doubt:
+                    pairs.append((doubt - 3 * likeness, target, pose, look))
+        for _, target, pose, look in sorted(pairs, key=lambda p: p[0]):
+            index = next((i for i, (p, _) in enumerate(fresh) if p is pose), None)
+            if not target.visible and index is not None and self._make_room(frame, pose.crop[2]):
+                target.add(frame.number, frame.timestamp, pose, look)
+                fresh.pop(index)
+
+    def _welcome(self, frame: Frame, pose: Pose, look: np.ndarray | None) -> None:
+        if self._make_room(frame, pose.crop[2]):
+            target = Target()
+            target.add(frame.number, frame.timestamp, pose, look)
+            self._targets.append(target)
+            self._pause = PAUSE[0]
+
+    def _make_room(self, frame: Frame, size: float) -> bool:
+        if not self._room(size):
+            return False
+        visible = self._visible()
+        if len(visible) >= self._max_people:
+            min(visible, key=lambda t: t.size).lose(frame.timestamp)
+        return True
+
+
+def _all_tiles(shape: tuple[int, ...]) -> list[np.ndarray]:
+    return [tile for part in TILES for tile in crops.tiles(shape, part * min(shape[:2]))]
+
+
+def _same(one: Pose, other: Pose) -> bool:
+    size = max(one.crop[2], other.crop[2])
+    return agreement(one.landmarks, other.landmarks, float(size)) > SAME_POSE
+
+
+def _agree(pose: Pose, row: Row) -> bool:
+    return agreement(pose.landmarks, row.landmarks, float(max(pose.crop[2], row.crop[2]))) > SAME_POSE
+
+
+def _track(number: int, target: Target) -> Track:
+    rows = target.rows
+    return Track(
+        number=number,
+        frames=np.array([r.frame for r in rows]),
+        timestamps=np.array([r.timestamp for r in rows]),
+        landmarks=np.array([r.landmarks for r in rows]),
+        visibility=np.array([r.visibility for r in rows]),
+        presence=np.array([r.presence for r in rows]),
+        world_landmarks=np.array([r.world_landmarks for r in rows]),
+        crops=np.array([r.crop for r in rows]),
+        boxes=np.array([r.box for r in rows]),
+        scores=np.array([r.score for r in rows]),
+    )
