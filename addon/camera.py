@@ -43,7 +43,8 @@ def set_intrinsics(data: bpy.types.Camera, camera_K: np.ndarray, image_size: Seq
     data.sensor_height = SENSOR_WIDTH * height / width
     data.lens = float(camera_K[0, 0]) * SENSOR_WIDTH / width
     data.shift_x = (width / 2 - float(camera_K[0, 2])) / width
-    data.shift_y = (float(camera_K[1, 2]) - height / 2) / width
+    # Both shifts count in widths of the sensor, where pixels may be taller than wide.
+    data.shift_y = (float(camera_K[1, 2]) - height / 2) * float(camera_K[0, 0] / camera_K[1, 1]) / width
     data.clip_start = 0.05
     data.clip_end = 1000.0
 

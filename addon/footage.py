@@ -74,12 +74,15 @@ def _positions(frames: np.ndarray, times: np.ndarray, frame_rate: float, movie_r
     position by which it has begun.
     """
     seconds = (frames - FIRST_FRAME) / frame_rate
-    after = np.searchsorted(times, seconds).clip(1, max(len(times) - 1, 1))
-    pair = np.stack([times[after - 1], times[np.minimum(after, len(times) - 1)]])
-    nearest = np.where(seconds - pair[0] <= pair[1] - seconds, pair[0], pair[1])
-    wanted = np.where((seconds >= times[0]) & (seconds <= times[-1]), nearest, seconds)
+    last = len(times) - 1
+    after = np.searchsorted(times, seconds).clip(min(1, last), last)
+    before = np.maximum(after - 1, 0)
+    nearest = np.where(seconds - times[before] <= times[after] - seconds, times[before], times[after])
     # Containers round times to their clock: a picture may begin up to a millisecond after its nominal time.
-    return 1 + np.ceil(wanted * movie_rate - 1e-3 * movie_rate).astype(np.int64)
+    begun = np.ceil((nearest - 1e-3) * movie_rate)
+    # Of pictures before and after the motion nothing is known but the rate.
+    known = (seconds >= times[0]) & (seconds <= times[-1])
+    return 1 + np.where(known, begun, np.round(seconds * movie_rate)).astype(np.int64)
 
 
 def _turn_backdrop(backdrop: bpy.types.CameraBackgroundImage, image: bpy.types.Image, turn: int, size: tuple) -> None:

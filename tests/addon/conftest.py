@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -18,9 +17,8 @@ from video_motion.inference.motion.motion import Motion  # noqa: E402
 
 
 @pytest.fixture(autouse=True)
-def empty_scene() -> Iterator[None]:
+def empty_scene() -> None:
     bpy.ops.wm.read_factory_settings(use_empty=True)
-    yield
 
 
 @pytest.fixture(scope="session")
