@@ -142,11 +142,15 @@ class Footage:
             )
 
     def _open(self) -> cv2.VideoCapture:
+        # An absolute path starts with a slash or a drive, so FFmpeg never takes it for a network address.
+        name = str(self.path.resolve())
         try:
-            # An absolute path starts with a slash or a drive, so FFmpeg never takes it for a network address.
-            capture = cv2.VideoCapture(str(self.path.resolve()), cv2.CAP_FFMPEG)
-        except (cv2.error, UnicodeError) as error:
-            raise FootageError(f"{self.path} can't be opened under this name: rename the file.") from error
+            name.encode()
+        except UnicodeEncodeError as error:
+            # OpenCV crashes on such a name.
+            shown = name.encode(errors="replace").decode()
+            raise FootageError(f"{shown} has a name that is not valid text (UTF-8): rename the file.") from error
+        capture = cv2.VideoCapture(name, cv2.CAP_FFMPEG)
         if not capture.isOpened():
             capture.release()
             raise FootageError(
@@ -253,10 +257,14 @@ class _Reader:
         footage = self._footage
         clock = _Clock(1 / footage.frame_rate)
         number = 0
+        late = 0.0
         while not self._stopped.is_set():
             if not self._capture.grab():
-                self._report_end(number, clock)
+                self._report_end(number, clock, late)
                 return
+            if number == 0:
+                # Some containers count the time before the first frame as part of the length they declare.
+                late = self._capture.get(cv2.CAP_PROP_PTS) / footage.frame_rate
             timestamp = clock.read(self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1000)
             if timestamp >= footage.end:
                 return
@@ -267,7 +275,7 @@ class _Reader:
                     self._queue.put(Frame(number, timestamp, image))
             number += 1
 
-    def _report_end(self, count: int, clock: _Clock) -> None:
+    def _report_end(self, count: int, clock: _Clock, late: float) -> None:
         footage = self._footage
         if clock.repaired:
             footage.warn(
@@ -278,9 +286,10 @@ class _Reader:
         if declared is None:
             return
         length = declared / footage.frame_rate
-        if count < 0.9 * declared - 1 and clock.now + clock.interval < 0.9 * length:
+        end = clock.now + clock.interval
+        if count < 0.9 * declared - 1 and late + end < 0.9 * length:
             footage.warn(
-                f"{footage.path} ends after {clock.now + clock.interval:.3g} s of the {length:.3g} s it declares"
+                f"{footage.path} ends after {end:.3g} s of the {length:.3g} s it declares"
                 f" ({count} of about {declared} frames): it is damaged or was cut off."
             )
 

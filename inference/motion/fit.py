@@ -11,8 +11,16 @@ from ..body.skeleton import JOINT_NAMES, LANDMARK_NAMES, PARENTS
 from ..body.smpl import Body
 from .limits import LIMITS, SPREAD
 
-_LEFT_HIP, _RIGHT_HIP = LANDMARK_NAMES.index("left_hip"), LANDMARK_NAMES.index("right_hip")
+_HIPS = [LANDMARK_NAMES.index("left_hip"), LANDMARK_NAMES.index("right_hip")]
+# Corners of eyes and mouth say nothing that nose, eyes and ears do not.
+_USED = [
+    number
+    for number, name in enumerate(LANDMARK_NAMES)
+    if not name.endswith(("_inner", "_outer")) and not name.startswith("mouth")
+]
+_USED_HIPS = [_USED.index(hip) for hip in _HIPS]
 _NEAREST = 0.2
+_LIMIT_SOFTNESS = np.radians(4.0)
 
 ANCESTRY = np.eye(24, dtype=bool)
 """(24, 24) [a, j]: joint j is a or lies below it."""
@@ -165,32 +173,34 @@ def _log_slope(vectors: np.ndarray) -> np.ndarray:
 
 
 class _Problem:
-    """Residuals of one chunk of frames and their normal equations; unknowns are 24 × 3 local turns and the translation."""
+    """Residuals of some frames and their normal equations.
+
+    The unknowns are a small turn of each joint, expressed in the camera's axes, and the translation: 75 a frame. In
+    these axes a landmark x below joint a moves by ω × (x − p_a).
+    """
 
     def __init__(self, figure: Figure, evidence: Evidence, pull: Pull | None, robust: float):
         self.figure, self.evidence, self.pull, self.robust = figure, evidence, pull, robust
         self.sight = sight_frames(evidence)
         self.focal = evidence.camera_K[[0, 1], [0, 1]]
-        self.hip_weights = np.zeros(33)
-        self.hip_weights[[_LEFT_HIP, _RIGHT_HIP]] = 0.5
-        self.carried = figure.weights @ ANCESTRY.T.astype(float)
-        stretch = np.array([1.0, 1.0, evidence.depth_factor])
-        self.world_scale = 1 / (evidence.world_sigma[..., None] * stretch)
-        self.sighted_world = evidence.world
+        self.world_scale = 1 / (evidence.world_sigma[..., None] * np.array([1.0, 1.0, evidence.depth_factor]))
+        carried = figure.weights @ ANCESTRY.T.astype(float)
+        self.pair_landmark, self.pair_joint = np.nonzero(carried > 0)
+        self.pair_weight = carried[self.pair_landmark, self.pair_joint][:, None]
 
     def residuals(self, local: np.ndarray, trans: np.ndarray, points: np.ndarray) -> dict[str, np.ndarray]:
         """Whitened residual blocks, each (n, m, c) with c components per item."""
         depth = np.maximum(points[..., 2:], _NEAREST)
         projected = points[..., :2] / depth * self.focal + self.evidence.camera_K[:2, 2]
-        centred = points - (self.hip_weights @ points)[:, None]
-        blocks = {
-            "pixels": (projected - self.evidence.pixels) / self.evidence.pixel_sigma[..., None],
-            "world": (np.einsum("nba,nkb->nka", self.sight, centred) - self.sighted_world) * self.world_scale,
-        }
+        centred = points - points[:, _HIPS].mean(1, keepdims=True)
         angles = rotations.matrix_to_axis_angle(local)
         beyond = np.clip(angles - LIMITS[..., 1], 0, None) + np.clip(angles - LIMITS[..., 0], None, 0)
-        blocks["limits"] = beyond / np.radians(4.0)
-        blocks["spread"] = angles / SPREAD
+        blocks = {
+            "pixels": (projected - self.evidence.pixels) / self.evidence.pixel_sigma[..., None],
+            "world": (centred @ self.sight - self.evidence.world) * self.world_scale,
+            "limits": beyond / _LIMIT_SOFTNESS,
+            "spread": angles / SPREAD,
+        }
         if self.pull is not None:
             away = rotations.matrix_to_axis_angle(np.swapaxes(self.pull.rotations, -1, -2) @ local)
             blocks["smooth"] = away / self.pull.rotation_sigma[..., None]
@@ -199,6 +209,7 @@ class _Problem:
         return blocks
 
     def cost(self, blocks: dict[str, np.ndarray]) -> np.ndarray:
+        """(n,) robust sum of squares."""
         total = np.zeros(len(self.evidence.pixels))
         for name, block in blocks.items():
             squares = (block**2).sum(-1)
@@ -212,69 +223,79 @@ class _Problem:
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Normal matrix (n, 75, 75), its right side (n, 75), and the evidence's share of the diagonal (n, 75)."""
         n = len(local)
-        slope = self._point_slope(turned, placed)
-        normal, right = np.zeros((n, 75, 75)), np.zeros((n, 75))
+        slope = self._point_slope(placed, points)
 
-        def add(block: np.ndarray, jacobian: np.ndarray) -> None:
-            flat = jacobian.reshape(n, -1, 75)
-            nonlocal normal, right
-            normal += np.swapaxes(flat, 1, 2) @ flat
-            right -= np.einsum("nri,nr->ni", flat, block.reshape(n, -1), optimize=True)
-
-        depth = np.maximum(points[..., 2:], _NEAREST)
+        depth = np.maximum(points[:, _USED, 2:], _NEAREST)
         trust = self._trust(blocks["pixels"])
-        pixel_slope = slope[:, :, :2] - (points[..., :2] / depth)[..., None] * slope[:, :, 2:]
-        pixel_slope *= (self.focal / depth / self.evidence.pixel_sigma[..., None] * trust)[..., None]
-        add(blocks["pixels"] * trust, pixel_slope)
+        pixel_slope = slope[:, :, :2] - (points[:, _USED, :2] / depth)[..., None] * slope[:, :, 2:]
+        scale = self.focal / depth / self.evidence.pixel_sigma[:, _USED, None] * trust[:, _USED]
+        pixel_slope *= scale[..., None]
 
-        trust = self._trust(blocks["world"])
-        centred = slope - np.einsum("k,nkai->nai", self.hip_weights, slope)[:, None]
-        world_slope = np.einsum("nba,nkbi->nkai", self.sight, centred, optimize=True)
-        world_slope *= (self.world_scale * trust)[..., None]
-        add(blocks["world"] * trust, world_slope)
+        world_trust = self._trust(blocks["world"])
+        hips = slope[:, _USED_HIPS].mean(1)
+        world_slope = np.swapaxes(self.sight, 1, 2)[:, None] @ (slope - hips[:, None])
+        world_slope *= (self.world_scale * world_trust)[:, _USED, :, None]
+
+        rows = [pixel_slope.reshape(n, -1, 75), world_slope.reshape(n, -1, 75)]
+        sides = [(blocks["pixels"] * trust)[:, _USED], (blocks["world"] * world_trust)[:, _USED]]
+        normal, right = _normal(rows, sides)
         evidence = np.einsum("nii->ni", normal).copy()
 
         angles = rotations.matrix_to_axis_angle(local)
-        angle_slope = _log_slope(angles)
-        self._add_turns(normal, right, blocks["limits"], angle_slope * ((blocks["limits"] != 0) / np.radians(4.0))[..., None])
-        self._add_turns(normal, right, blocks["spread"], angle_slope / SPREAD[..., None])
+        angle_slope = _log_slope(angles) @ np.swapaxes(turned, -1, -2)
+        beyond = (blocks["limits"] != 0) / _LIMIT_SOFTNESS
+        for block, part in (
+            (blocks["limits"], angle_slope * beyond[..., None]),
+            (blocks["spread"], angle_slope / SPREAD[..., None]),
+        ):
+            _add_turns(normal, right, block, part)
         if self.pull is not None:
-            toward = np.broadcast_to(np.eye(3), angle_slope.shape) / self.pull.rotation_sigma[..., None, None]
-            self._add_turns(normal, right, blocks["smooth"], toward)
+            _add_turns(
+                normal,
+                right,
+                blocks["smooth"],
+                np.swapaxes(turned, -1, -2) / self.pull.rotation_sigma[..., None, None],
+            )
             diagonal = np.arange(72, 75)
             normal[:, diagonal, diagonal] += 1 / self.pull.trans_sigma**2
             right[:, 72:] -= blocks["drift"][:, 0] / self.pull.trans_sigma
-            held = np.isfinite(self.pull.anchor_sigma).any(0)
+            held = np.isfinite(self.pull.anchor_sigma[:, _USED]).any(0)
             if held.any():
-                scale = 1 / self.pull.anchor_sigma[:, held, None, None]
-                add(blocks["anchors"][:, held], slope[:, held] * scale)
+                part = slope[:, held] / self.pull.anchor_sigma[:, _USED][:, held, None, None]
+                more, side = _normal([part.reshape(n, -1, 75)], [blocks["anchors"][:, _USED][:, held]])
+                normal += more
+                right += side
         return normal, right, evidence
 
     def _trust(self, block: np.ndarray) -> np.ndarray:
         return 1 / (1 + (block**2).sum(-1, keepdims=True) / self.robust**2)
 
-    def _point_slope(self, turned: np.ndarray, placed: np.ndarray) -> np.ndarray:
-        """(n, 33, 3, 75) derivative of the landmarks by the local turns and the translation."""
-        n = len(turned)
-        offsets = self.figure.landmarks[:, None] - self.figure.joints
-        per_bone = np.einsum("njab,kjb->nkja", turned, offsets, optimize=True) + placed[:, None]
-        per_bone *= self.figure.weights[..., None]
-        arms = np.einsum("nkjc,aj->nkac", per_bone, ANCESTRY.astype(float), optimize=True)
-        arms -= self.carried[..., None] * placed[:, None]
-        slope = np.empty((n, 33, 3, 75))
-        # d(ω × r) = −[r]× ω with ω = G δ
-        turning = -np.einsum("nkaij,najl->nkial", rotations.skew(arms), turned, optimize=True)
-        slope[..., :72] = turning.reshape(n, 33, 3, 72)
-        slope[..., 72:] = np.eye(3)
-        return slope
+    def _point_slope(self, placed: np.ndarray, points: np.ndarray) -> np.ndarray:
+        """(n, used landmarks, 3, 75) derivative of the landmarks by the turns and the translation."""
+        n = len(placed)
+        slope = np.zeros((n, 33, 3, 25, 3))
+        arms = (points[:, self.pair_landmark] - placed[:, self.pair_joint]) * self.pair_weight
+        k, a = self.pair_landmark, self.pair_joint
+        slope[:, k, 0, a, 1], slope[:, k, 0, a, 2] = arms[..., 2], -arms[..., 1]
+        slope[:, k, 1, a, 0], slope[:, k, 1, a, 2] = -arms[..., 2], arms[..., 0]
+        slope[:, k, 2, a, 0], slope[:, k, 2, a, 1] = arms[..., 1], -arms[..., 0]
+        slope[:, :, (0, 1, 2), 24, (0, 1, 2)] = 1
+        return slope.reshape(n, 33, 3, 75)[:, _USED]
 
-    @staticmethod
-    def _add_turns(normal: np.ndarray, right: np.ndarray, block: np.ndarray, slope: np.ndarray) -> None:
-        """Add a block whose joint j depends on joint j's own turn alone."""
-        squared = np.swapaxes(slope, -1, -2) @ slope
-        columns = np.arange(72).reshape(24, 3)
-        normal[:, columns[:, :, None], columns[:, None, :]] += squared
-        right[:, :72] -= np.einsum("njab,nja->njb", slope, block).reshape(len(block), 72)
+
+def _normal(rows: list[np.ndarray], sides: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    jacobian = np.concatenate(rows, axis=1)
+    residual = np.concatenate([side.reshape(len(side), -1) for side in sides], axis=1)
+    turned = np.swapaxes(jacobian, 1, 2)
+    return turned @ jacobian, -(turned @ residual[..., None])[..., 0]
+
+
+def _add_turns(normal: np.ndarray, right: np.ndarray, block: np.ndarray, slope: np.ndarray) -> None:
+    """Add a block (n, 24, 3) whose joint depends on its own turn alone, by `slope` (n, 24, 3, 3)."""
+    across = np.swapaxes(slope, -1, -2)
+    columns = np.arange(72).reshape(24, 3)
+    normal[:, columns[:, :, None], columns[:, None, :]] += across @ slope
+    right[:, :72] -= (across @ block[..., None])[..., 0].reshape(len(block), 72)
 
 
 def fit(
@@ -326,7 +347,9 @@ def _descend(problem: _Problem, local: np.ndarray, trans: np.ndarray, steps: int
         turns = change[:, :72].reshape(n, 24, 3)
         size = np.linalg.norm(turns, axis=-1, keepdims=True)
         turns *= np.minimum(1, 1.0 / np.maximum(size, 1e-9))
-        new_local = local @ rotations.axis_angle_to_matrix(turns)
+        # A turn ω in the camera's axes is Gᵀω in the joint's own.
+        own = (np.swapaxes(turned, -1, -2) @ turns[..., None])[..., 0]
+        new_local = local @ rotations.axis_angle_to_matrix(own)
         new_trans = trans + change[:, 72:]
         new_turned, new_placed, new_points = problem.figure.pose(new_local, new_trans)
         new_blocks = problem.residuals(new_local, new_trans, new_points)

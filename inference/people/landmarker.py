@@ -19,6 +19,7 @@ HEATMAP_SIZE = 64
 BODY = 33
 ALL = 39
 CENTER, RIM = 33, 34
+SHOULDERS, HIPS = [11, 12], [23, 24]
 # Refinement looks this many heatmap cells to each side and believes a peak from this probability on.
 REACH = 4
 MIN_PEAK = 0.5
@@ -71,6 +72,12 @@ class Pose:
         """(4,) axis-aligned box around the landmarks: left, top, width, height in pixels."""
         low, high = self.landmarks.min(axis=0), self.landmarks.max(axis=0)
         return np.concatenate([low, high - low])
+
+    def upright(self) -> bool:
+        """Whether the torso points where the crop's upper edge is, as it does if the crop was turned rightly."""
+        torso = self.landmarks[SHOULDERS].mean(axis=0) - self.landmarks[HIPS].mean(axis=0)
+        up = np.array([np.sin(self.crop[3]), -np.cos(self.crop[3])])
+        return bool(torso @ up > 0.5 * np.hypot(*torso))
 
 
 class Landmarker:

@@ -9,14 +9,18 @@ import numpy as np
 from ..footage import Frame
 from . import clothing, crops
 from .blazepose import PoseModel
+from .detector import box_overlap
 from .landmarker import Pose
-from .target import Row, Target, agreement
+from .target import Target, agreement
 from .track import Track
 
 MIN_SCORE = 0.5
 # Someone new must be seen this surely, and a second look must agree this far with the first.
 SURE_SCORE = 0.6
 SURE_POSE = 0.65
+# Nor may their boxes overlap this far with somebody's who wears the same.
+BODY_OVERLAP = 0.4
+SAME_CLOTHES = 0.8
 # Two poses that agree this far are one person; below the lower value they are surely two.
 SAME_POSE = 0.5
 OTHER_POSE = 0.2
@@ -36,7 +40,7 @@ SLIP = 0.1
 SLIP_LIKENESS = 0.8
 COMPANY = 0.8
 # Frames between two searches of the image for new people: doubled from the first value to the second while there is
-# nobody new. The sides of the searched tiles are parts of the image's shorter side.
+# nobody new, but not where several people are: more of them may come out from behind others. The sides of the searched tiles are parts of the image's shorter side.
 PAUSE = (8, 64)
 TILES = (1.0, 0.7, 0.5)
 # Someone new must be this much bigger than someone followed to take their place.
@@ -181,13 +185,14 @@ class Tracker:
             ):
                 continue
             pose = self._model.pose(frame.image, crop)
-            if pose.score < MIN_SCORE or any(_agree(pose, t.last) for t in self._visible()):
+            if pose.score < SURE_SCORE or not pose.upright():
                 continue
-            if any(_same(pose, p) for p, _ in fresh):
+            look = clothing.histograms(frame.image, pose.landmarks)
+            others = [(t.last.landmarks, t.last.box, t.look) for t in self._visible()]
+            others += [(p.landmarks, p.box(), worn) for p, worn in fresh]
+            if any(_one_body(pose, look, *other) for other in others) or not self._confirmed(frame, pose):
                 continue
-            if not self._confirmed(frame, pose):
-                continue
-            fresh.append((pose, clothing.histograms(frame.image, pose.landmarks)))
+            fresh.append((pose, look))
         self._recognise(frame, fresh)
         for pose, look in fresh:
             self._welcome(frame, pose, look)
@@ -219,9 +224,11 @@ class Tracker:
         elif self._wait > 0:
             self._wait -= 1
         else:
-            self._wait = self._pause
+            self._wait = self._pause if len(self._visible()) < 2 else PAUSE[0]
             self._pause = min(2 * self._pause, PAUSE[1])
-            self._regions = [whole, *_all_tiles(shape)]
+            # Without room only someone big is wanted, and they show in the whole image.
+            full = len(self._visible()) >= self._max_people
+            self._regions = [whole] if full else [whole, *_all_tiles(shape)]
         return regions
 
     def _known(self, crop: np.ndarray) -> bool:
@@ -288,8 +295,14 @@ def _same(one: Pose, other: Pose) -> bool:
     return agreement(one.landmarks, other.landmarks, float(size)) > SAME_POSE
 
 
-def _agree(pose: Pose, row: Row) -> bool:
-    return agreement(pose.landmarks, row.landmarks, float(max(pose.crop[2], row.crop[2]))) > SAME_POSE
+def _one_body(
+    pose: Pose, look: np.ndarray | None, landmarks: np.ndarray, box: np.ndarray, other_look: np.ndarray | None
+) -> bool:
+    """Whether a new pose is that of a body already known, or of a part of it."""
+    if agreement(pose.landmarks, landmarks, pose.crop[2]) > SAME_POSE:
+        return True
+    overlap = box_overlap(pose.box(), box[None])[0]
+    return bool(overlap > BODY_OVERLAP) and clothing.likeness(look, other_look) > SAME_CLOTHES
 
 
 def _track(number: int, target: Target) -> Track:
