@@ -139,6 +139,10 @@ class Target:
         velocity = (self.last.center - recent[0].center) / elapsed
         return self.last.center + velocity * min(timestamp - self.last.timestamp, 2 * VELOCITY_WINDOW)
 
+    def expected_crop(self, timestamp: float) -> np.ndarray:
+        """The newest crop (4,), moved to where the person should be at a later time."""
+        return np.concatenate([self.predict(timestamp), self.last.crop[2:]])
+
     def surprise(self, timestamp: float, pose: Pose, look: np.ndarray | None) -> float:
         """How little a pose fits this person: 0 for the expected place and clothes, above 1 for someone else."""
         distance = np.hypot(*(pose.center - self.predict(timestamp))) / max(self.size, 1e-6)

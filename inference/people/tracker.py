@@ -24,9 +24,11 @@ SAME_CLOTHES = 0.8
 # Two poses that agree this far are one person; below the lower value they are surely two.
 SAME_POSE = 0.5
 OTHER_POSE = 0.2
-# A person reappears within this time, in seconds, and a first search for them takes this long.
+# A person reappears within this time, in seconds, and in the first seconds we look for them where they
+# should be, every few frames.
 MEMORY = 4.0
 SEARCH = 2.0
+RETRY = 3
 # How far a lost person may stray, in crop sides and in crop sides per second, and how unlike they may look.
 STRAY = 0.3
 STRAY_SPEED = 0.8
@@ -40,8 +42,9 @@ SLIP = 0.1
 SLIP_LIKENESS = 0.8
 COMPANY = 0.8
 # Frames between two searches of the image for new people: doubled from the first value to the second while there is
-# nobody new, but not where several people are: more of them may come out from behind others. The sides of the searched tiles are parts of the image's shorter side.
+# nobody new, but not where several people are: more of them may come out from behind others.
 PAUSE = (8, 64)
+# Sides of the searched tiles as parts of the image's shorter side.
 TILES = (1.0, 0.7, 0.5)
 # Someone new must be this much bigger than someone followed to take their place.
 EVICTION = 1.5
@@ -172,12 +175,15 @@ class Tracker:
             target.rows.pop()
 
     def _search(self, frame: Frame) -> None:
-        regions = self._where_to_search(frame)
-        if not regions:
-            return
-        found = self._model.detect(frame.image, np.array(regions))
+        missed = []
+        if frame.number % RETRY == 0:
+            missed = [t for t in self._lost(frame) if frame.timestamp - t.last.timestamp <= SEARCH]
+        candidates = [t.expected_crop(frame.timestamp) for t in missed]
+        regions = self._where_to_search(frame, missed)
+        if regions:
+            candidates += list(self._model.detect(frame.image, np.array(regions)).crops())
         fresh: list[tuple[Pose, np.ndarray | None]] = []
-        for crop in found.crops():
+        for crop in candidates:
             if crop[2] < MIN_SIZE * min(frame.image.shape[:2]) or self._known(crop):
                 continue
             if not self._room(crop[2]) and not any(
@@ -205,7 +211,7 @@ class Tracker:
             and agreement(pose.landmarks, again.landmarks, again.crop[2]) >= SURE_POSE
         )
 
-    def _where_to_search(self, frame: Frame) -> list[np.ndarray]:
+    def _where_to_search(self, frame: Frame, missed: list[Target]) -> list[np.ndarray]:
         shape = frame.image.shape
         whole = crops.whole(shape)
         if not self._started:
@@ -214,9 +220,9 @@ class Tracker:
         regions = []
         if not self._visible():
             regions.append(whole)
-        for target in self._lost(frame):
-            if frame.timestamp - target.last.timestamp <= SEARCH and frame.number % 3 == 0:
-                regions.append(np.array([*target.predict(frame.timestamp), 2 * target.size, 0.0]))
+        for target in missed:
+            x, y, side, _ = target.expected_crop(frame.timestamp)
+            regions.append(np.array([x, y, 2 * side, 0.0]))
         if self._regions:
             count = 1 if len(self._visible()) == 1 else 2
             regions += self._regions[:count]
