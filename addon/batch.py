@@ -39,8 +39,13 @@ def main(argv: Sequence[str]) -> int:
             return 0
         return _convert(options, rest)
     except BatchError as error:
-        print(f"video-motion: {error}", file=sys.stderr)
+        _complain(error)
         return 1
+
+
+def _complain(error: Exception) -> None:
+    """Say on one line what went wrong; Blender's and Python's own messages may have several."""
+    print(f"video-motion: {' '.join(str(error).split())}", file=sys.stderr, flush=True)
 
 
 def _parse(argv: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
@@ -114,7 +119,7 @@ def _convert(options: argparse.Namespace, rest: Sequence[str]) -> int:
             report.write_json(file, content)
             print(f"{blend}: done", flush=True)
         except (BatchError, OSError) as error:
-            print(f"video-motion: {error}", file=sys.stderr)
+            _complain(error)
             status = status or 1
     return status
 
@@ -142,6 +147,7 @@ def _write_blend(
 ) -> None:
     """Build the scene of one video in an empty file and save it."""
     import bpy
+    from video_motion.addon import footage as footages
     from video_motion.addon import scene as scenes
     from video_motion.inference import registry
     from video_motion.inference.body.smpl import Body, BodyError
@@ -162,8 +168,11 @@ def _write_blend(
     rate = scenes.footage_frame_rate(motions) if fps == "video" else None if fps == "keep" else float(fps)
     try:
         take = scenes.build_scene(motions, body, video, scenes.Options(frame_rate=rate))
-    except RuntimeError as error:
-        raise BatchError(f"{video} can't be shown by Blender: {str(error).strip()}") from error
+    except footages.FootageError as error:
+        # A codec that OpenCV knows and this Blender does not must not cost the user the animation.
+        print(f"warning: {error} The scene is made without it.", file=sys.stderr)
+        bpy.ops.wm.read_factory_settings(use_empty=True)
+        take = scenes.build_scene(motions, body, None, scenes.Options(frame_rate=rate))
     scenes.prepare_viewports(bpy.context.scene)
     if take.footage is not None and video is not None:
         take.footage.filepath = _relative(video.resolve(), blend.resolve().parent)

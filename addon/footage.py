@@ -19,16 +19,20 @@ from .keyframes import CONSTANT, FIRST_FRAME, frames_of, write_curve
 _ENDLESS = 1_000_000
 
 
+class FootageError(Exception):
+    """Footage that Blender cannot show; the message is one sentence for the user."""
+
+
 def show_footage(
     camera: bpy.types.Object, footage: Path, motions: Sequence[Motion], frame_rate: float
 ) -> bpy.types.Image:
     """Show the video behind the camera's view, in step with ``motions`` at ``frame_rate`` scene frames per second.
 
     Raises:
-        RuntimeError: Blender cannot read the file.
+        FootageError: Blender cannot read the file as a video.
     """
-    path = str(footage.absolute())
-    image = bpy.data.images.load(path, check_existing=True)
+    positions_per_second = movie_rate(footage)
+    image = bpy.data.images.load(str(footage.absolute()), check_existing=True)
     backdrop = camera.data.background_images.new()
     backdrop.image = image
     backdrop.display_depth = "BACK"
@@ -48,7 +52,7 @@ def show_footage(
     times = np.unique(np.concatenate([motion.timestamps for motion in motions]))
     last = math.ceil(frames_of(times[-1:], frame_rate)[0])
     frames = np.arange(int(FIRST_FRAME), last + 1)
-    offsets = _positions(frames, times, frame_rate, _movie_rate(path)) - frames
+    offsets = _positions(frames, times, frame_rate, positions_per_second) - frames
     if offsets.any():
         changes = np.flatnonzero(np.diff(offsets, prepend=offsets[0] + 1))
         _, channels = new_channels(camera.data, f"{camera.data.name} footage")
@@ -58,11 +62,20 @@ def show_footage(
     return image
 
 
-def _movie_rate(path: str) -> float:
-    """Frames per second by which Blender counts positions in a movie file."""
-    clip = bpy.data.movieclips.load(path)
-    rate = clip.fps
+def movie_rate(footage: Path) -> float:
+    """Return the frames per second by which Blender counts positions in a video.
+
+    Raises:
+        FootageError: Blender cannot read the file as a video.
+    """
+    try:
+        clip = bpy.data.movieclips.load(str(footage.absolute()))
+    except RuntimeError as error:
+        raise FootageError(f"{footage} can't be read by Blender.") from error
+    rate, pictures, readable = clip.fps, clip.frame_duration, min(clip.size) > 0
     bpy.data.movieclips.remove(clip)
+    if not (readable and pictures and rate > 0):
+        raise FootageError(f"{footage} can't be read by Blender as a video.")
     return rate
 
 

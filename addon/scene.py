@@ -85,7 +85,7 @@ def build_scene(
         scene: where to make it, the current scene by default.
 
     Raises:
-        RuntimeError: Blender cannot read the footage.
+        FootageError: Blender cannot read the footage.
     """
     options = options or Options()
     scene = scene or bpy.context.scene

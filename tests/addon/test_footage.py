@@ -92,9 +92,12 @@ def test_no_curve_where_rates_agree(make_motion, body):
     assert take.footage.source == "MOVIE"
 
 
-def test_missing_footage_is_an_error(make_motion, body, tmp_path):
-    with pytest.raises(RuntimeError):
-        scenes.build_scene([make_motion(count=2)], body, tmp_path / "none.mp4")
+def test_footage_that_blender_cannot_read_is_an_error(make_motion, body, tmp_path):
+    text = tmp_path / "text.mp4"
+    text.write_text("This is no video.")
+    for file in (tmp_path / "none.mp4", text):
+        with pytest.raises(footages.FootageError, match=file.name):
+            scenes.build_scene([make_motion(count=2)], body, file)
 
 
 def test_video_on_its_side_stands_upright(make_motion, body):
