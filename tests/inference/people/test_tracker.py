@@ -1,0 +1,126 @@
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+from video_motion.inference.footage import Frame
+from video_motion.inference.people.target import CropSmoother, agreement
+from video_motion.inference.people.tracker import Tracker, track_people
+
+RATE = 25.0
+HIPS = [23, 24]
+
+
+def film(images) -> Iterator[Frame]:
+    for number, image in enumerate(images):
+        yield Frame(number, number / RATE, image)
+
+
+def places(track) -> dict[int, float]:
+    return {int(f): float(x) for f, x in zip(track.frames, track.landmarks[:, HIPS, 0].mean(axis=1), strict=True)}
+
+
+def test_no_frames_and_empty_frames_give_nobody(blazepose, stage):
+    assert track_people([], blazepose) == []
+    noise = np.random.default_rng(0).integers(0, 256, (360, 480, 3), np.uint8)
+    assert track_people(film([stage(), stage(), noise, noise, np.zeros((64, 64, 3), np.uint8)]), blazepose) == []
+
+
+def test_progress_is_told_after_every_frame(blazepose, stage):
+    told = []
+    track_people(film([stage()] * 4), blazepose, progress=told.append)
+    assert told == [1, 2, 3, 4]
+
+
+def test_nobody_to_follow_is_refused(blazepose):
+    with pytest.raises(ValueError, match="At least one person"):
+        Tracker(blazepose, 0)
+
+
+def test_one_person_standing(blazepose, stage):
+    tracks = track_people(film([stage(400)] * 20), blazepose)
+    assert [t.number for t in tracks] == [1]
+    (track,) = tracks
+    np.testing.assert_array_equal(track.frames, np.arange(20))
+    np.testing.assert_allclose(track.timestamps, np.arange(20) / RATE)
+    shapes = [(20, 33, 2), (20, 33), (20, 33), (20, 33, 3), (20, 4), (20, 4), (20,)]
+    values = [track.landmarks, track.visibility, track.presence, track.world_landmarks]
+    assert [v.shape for v in [*values, track.crops, track.boxes, track.scores]] == shapes
+    assert abs(places(track)[10] - 400) < 25
+    # A standing picture gives a standing pose.
+    assert np.abs(track.landmarks[-1] - track.landmarks[-2]).max() < 2
+    low, high = track.landmarks[5].min(axis=0), track.landmarks[5].max(axis=0)
+    np.testing.assert_allclose(track.boxes[5], [*low, *(high - low)], rtol=1e-5)
+
+
+def test_too_short_an_appearance_is_left_out(blazepose, stage):
+    images = [stage(400)] * 6 + [stage()] * 10
+    assert track_people(film(images), blazepose) == []
+    assert len(track_people(film(images), blazepose, min_duration=0.1)) == 1
+
+
+def test_numbers_stay_through_a_crossing_and_nobody_is_there_twice(blazepose, stage):
+    steps = np.linspace(0, 1, 50)
+    left, right = 180 + 600 * steps, 780 - 600 * steps
+    tracks = track_people(film(stage(a, b) for a, b in zip(left, right, strict=True)), blazepose)
+    assert len(tracks) == 2
+    one, other = sorted((places(t) for t in tracks), key=lambda p: p[min(p)])
+    for track, truth in ((one, left), (other, right)):
+        error = np.array([abs(x - truth[f]) for f, x in track.items()])
+        assert len(track) >= 30
+        assert min(track) <= 5
+        assert max(track) == 49
+        assert np.percentile(error, 90) < 40
+    by_frame = [{int(f): p for f, p in zip(t.frames, t.landmarks, strict=True)} for t in tracks]
+    for frame in by_frame[0].keys() & by_frame[1].keys():
+        assert agreement(by_frame[0][frame], by_frame[1][frame], 600) < 0.5
+
+
+def test_who_leaves_and_returns_keeps_the_number(blazepose, stage):
+    out = np.concatenate([np.linspace(700, 1120, 22), np.full(12, 1120.0), np.linspace(1120, 700, 22)])
+    tracks = track_people(film(stage(x, 200) for x in out), blazepose)
+    assert len(tracks) == 2
+    leaver = max((places(t) for t in tracks), key=lambda p: p[min(p)])
+    assert not any(23 <= f < 33 for f in leaver)
+    assert min(leaver) <= 2
+    assert max(leaver) == len(out) - 1
+    stayer = min((places(t) for t in tracks), key=lambda p: p[min(p)])
+    assert max(abs(x - 200) for x in stayer.values()) < 40
+
+
+def test_the_person_seen_longest_is_number_one_and_no_more_are_returned_than_wanted(blazepose, stage):
+    images = [stage(250)] * 15 + [stage(250, 700)] * 20
+    tracks = track_people(film(images), blazepose)
+    assert [t.number for t in tracks] == [1, 2]
+    assert abs(tracks[0].landmarks[0, HIPS, 0].mean() - 250) < 40
+    assert len(tracks[0]) > len(tracks[1])
+    assert len(track_people(film(images), blazepose, max_people=1)) == 1
+
+
+def test_finds_the_prominent_people_of_a_crowd(blazepose, clip):
+    frames = clip("street_crowd.avi", 175, 205)
+    tracks = track_people(frames, blazepose)
+    # Read off frame 200: boy with a rucksack, woman in black, man in grey, woman in denim.
+    hips = {"boy": (60, 265), "woman in black": (250, 315), "man": (500, 270), "denim": (960, 350)}
+    found = {}
+    for name, place in hips.items():
+        for track in tracks:
+            row = np.flatnonzero(track.frames == 200)
+            if len(row) and np.hypot(*(track.landmarks[row[0], HIPS].mean(axis=0) - place)) < 40:
+                found.setdefault(name, track.number)
+    assert found.keys() == hips.keys()
+    assert len(set(found.values())) == len(hips)
+    assert found["denim"] == 1
+
+
+def test_crop_smoother_calms_a_standing_person_and_follows_a_running_one():
+    rng = np.random.default_rng(1)
+    still = np.array([[300.0, 300.0], [300.0, 100.0]])
+    smoother = CropSmoother()
+    calmed = np.array([smoother(still + rng.normal(0, 1, (2, 2)), i / 30) for i in range(90)])
+    assert calmed[30:].std(axis=0).max() < 0.5
+    smoother = CropSmoother()
+    velocity = 2 * 400 / 30
+    for i in range(60):
+        moved = still + [velocity * i, 0]
+        followed = smoother(moved, i / 30)
+    assert abs(followed[0, 0] - moved[0, 0]) < velocity
