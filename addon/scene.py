@@ -23,6 +23,9 @@ from .mesh import bind, create_mesh
 # Two rates nearer to each other than this (a fraction) are the same; 30 and 29.97 are not.
 _SAME_RATE = 3e-4
 
+# How much of a 3D view the camera's frame takes; headers lie over the rest.
+_FRAME_IN_VIEW = 0.85
+
 
 @dataclass(frozen=True)
 class Options:
@@ -158,7 +161,7 @@ def set_frame_range(scene: bpy.types.Scene, motions: Sequence[Motion]) -> None:
 
 
 def prepare_viewports(scene: bpy.types.Scene) -> None:
-    """Show the scene through its camera, shaded, in the 3D views of every workspace."""
+    """Show the scene through its camera, whole and shaded, in the 3D views of every workspace."""
     for screen in bpy.data.screens:
         for area in screen.areas:
             for space in area.spaces:
@@ -169,6 +172,15 @@ def prepare_viewports(scene: bpy.types.Scene) -> None:
                 space.shading.show_cavity = True
                 if scene.camera is not None and space.region_3d is not None:
                     space.region_3d.view_perspective = "CAMERA"
+                    space.region_3d.view_camera_zoom = _camera_zoom(scene, area)
+
+
+def _camera_zoom(scene: bpy.types.Scene, area: bpy.types.Area) -> float:
+    """The zoom at which the camera's frame just fits into a 3D view."""
+    frame = scene.render.resolution_y * scene.render.pixel_aspect_y / scene.render.resolution_x
+    view = area.height / area.width if area.width > 0 and area.height > 0 else 0.6
+    # At zoom z the frame is (√2 + z / 50)² / 4 as wide as the view.
+    return 50.0 * (2.0 * math.sqrt(_FRAME_IN_VIEW * min(1.0, view / frame)) - math.sqrt(2.0))
 
 
 def _add_character(
