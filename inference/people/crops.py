@@ -55,6 +55,12 @@ def to_image(points: np.ndarray, crop: np.ndarray) -> np.ndarray:
     return points @ matrix[:, :2].T + matrix[:, 2]
 
 
+def from_image(points: np.ndarray, crop: np.ndarray) -> np.ndarray:
+    """Pixels (..., 2) of the image as points inside a crop (4,)."""
+    matrix = _from_crop(crop, 1)
+    return (points - matrix[:, 2]) @ np.linalg.inv(matrix[:, :2]).T
+
+
 def _from_crop(crop: np.ndarray, size: int) -> np.ndarray:
     """The affine matrix (2, 3) from the crop drawn `size` pixels wide to the image."""
     x, y, side, rotation = crop

@@ -57,6 +57,7 @@ class Pose:
         score: probability that a person is in the crop.
         center: (2,) image pixels, between the hips: the centre of the next crop.
         rim: (2,) image pixels: where the circle around the body passes above the head.
+        outline: (s, s) whether a part of the crop is the person's; None if the model does not tell.
     """
 
     crop: np.ndarray
@@ -67,6 +68,17 @@ class Pose:
     score: float
     center: np.ndarray
     rim: np.ndarray
+    outline: np.ndarray | None = None
+
+    def covers(self, points: np.ndarray) -> float:
+        """The part of points (n, 2) in image pixels that lie on this person."""
+        if self.outline is None:
+            return 0.0
+        size = len(self.outline)
+        cells = np.floor(crops.from_image(points, self.crop) * size).astype(int)
+        inside = ((cells >= 0) & (cells < size)).all(axis=1)
+        x, y = np.clip(cells, 0, size - 1).T
+        return float((self.outline[y, x] & inside).mean())
 
     def box(self) -> np.ndarray:
         """(4,) axis-aligned box around the landmarks: left, top, width, height in pixels."""
@@ -130,6 +142,7 @@ def decode(output: Output, crop: np.ndarray) -> Pose:
         score=output.score,
         center=points[CENTER],
         rim=points[RIM],
+        outline=output.mask > 0,
     )
 
 

@@ -76,6 +76,7 @@ class Target:
         self.rows: list[Row] = []
         self.look: np.ndarray | None = None
         self.lost_at: float | None = None
+        self.pose: Pose | None = None
         self._smoother = CropSmoother()
         self._points = np.zeros((2, 2))
 
@@ -121,6 +122,7 @@ class Target:
                 clothing.likeness(self.look, look),
             )
         )
+        self.pose = pose
         self._points = self._smoother(np.stack([pose.center, pose.rim]), timestamp)
         if look is not None:
             rate = min(elapsed / LOOK_TIME, 1)
@@ -128,7 +130,7 @@ class Target:
 
     def lose(self, timestamp: float) -> None:
         """The person is not to be seen any more."""
-        self.lost_at = timestamp
+        self.lost_at, self.pose = timestamp, None
 
     def predict(self, timestamp: float) -> np.ndarray:
         """The hip centre (2,) in pixels at a later time, the person keeping their pace for a moment."""

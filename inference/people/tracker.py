@@ -9,18 +9,16 @@ import numpy as np
 from ..footage import Frame
 from . import clothing, crops
 from .blazepose import PoseModel
-from .detector import box_overlap
 from .landmarker import Pose
-from .target import Target, agreement
+from .target import JOINTS, Target, agreement
 from .track import Track
 
 MIN_SCORE = 0.5
 # Someone new must be seen this surely, and a second look must agree this far with the first.
 SURE_SCORE = 0.6
 SURE_POSE = 0.65
-# Nor may their boxes overlap this far with somebody's who wears the same.
-BODY_OVERLAP = 0.4
-SAME_CLOTHES = 0.8
+# A pose with this part of its joints on somebody else's body is that body's, wrongly read.
+COVERED = 0.85
 # Two poses that agree this far are one person; below the lower value they are surely two.
 SAME_POSE = 0.5
 OTHER_POSE = 0.2
@@ -128,10 +126,12 @@ class Tracker:
             else:
                 seen.append((target, pose, look))
         # The best fits first: who finds a pose taken has slipped onto somebody else.
-        seen.sort(key=lambda s: s[0].surprise(frame.timestamp, s[1], s[2]))
-        for i, (target, pose, look) in enumerate(seen):
-            owner = next((o for o, p, _ in seen[:i] if o.visible and _same(p, pose)), None)
+        seen.sort(key=lambda s: s[0].surprise(frame.timestamp, s[1], s[2]) - s[1].visibility.mean())
+        owners: list[Pose] = []
+        for target, pose, look in seen:
+            owner = next((t for t, p, _ in seen if any(p is o for o in owners) and _one_body(p, pose)), None)
             if owner is None:
+                owners.append(pose)
                 target.add(frame.number, frame.timestamp, pose, look)
                 self._check_slip(target, frame, look)
             else:
@@ -194,9 +194,8 @@ class Tracker:
             if pose.score < SURE_SCORE or not pose.upright():
                 continue
             look = clothing.histograms(frame.image, pose.landmarks)
-            others = [(t.last.landmarks, t.last.box, t.look) for t in self._visible()]
-            others += [(p.landmarks, p.box(), worn) for p, worn in fresh]
-            if any(_one_body(pose, look, *other) for other in others) or not self._confirmed(frame, pose):
+            others = [t.pose for t in self._visible() if t.pose] + [p for p, _ in fresh]
+            if any(_one_body(o, pose) for o in others) or not self._confirmed(frame, pose):
                 continue
             fresh.append((pose, look))
         self._recognise(frame, fresh)
@@ -296,19 +295,11 @@ def _all_tiles(shape: tuple[int, ...]) -> list[np.ndarray]:
     return [tile for part in TILES for tile in crops.tiles(shape, part * min(shape[:2]))]
 
 
-def _same(one: Pose, other: Pose) -> bool:
-    size = max(one.crop[2], other.crop[2])
-    return agreement(one.landmarks, other.landmarks, float(size)) > SAME_POSE
-
-
-def _one_body(
-    pose: Pose, look: np.ndarray | None, landmarks: np.ndarray, box: np.ndarray, other_look: np.ndarray | None
-) -> bool:
-    """Whether a new pose is that of a body already known, or of a part of it."""
-    if agreement(pose.landmarks, landmarks, pose.crop[2]) > SAME_POSE:
-        return True
-    overlap = box_overlap(pose.box(), box[None])[0]
-    return bool(overlap > BODY_OVERLAP) and clothing.likeness(look, other_look) > SAME_CLOTHES
+def _one_body(owner: Pose, pose: Pose) -> bool:
+    """Whether a pose is of the same body as its owner's, or lies on that body."""
+    size = float(max(owner.crop[2], pose.crop[2]))
+    alike = agreement(owner.landmarks, pose.landmarks, size) > SAME_POSE
+    return alike or owner.covers(pose.landmarks[JOINTS]) > COVERED
 
 
 def _track(number: int, target: Target) -> Track:

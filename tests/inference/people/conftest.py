@@ -56,7 +56,7 @@ def man(blazepose: BlazePose, clip: Callable[[str, int, int], list[Frame]]) -> t
     crop = blazepose.detect(image).crops()[0]
     crop[3] = 0
     output = blazepose.landmarker.run(image, crop)
-    mask = cv2.resize(1 / (1 + np.exp(-output.mask)), (600, 600))
+    mask = cv2.resize(1 / (1 + np.exp(-np.clip(output.mask, -30, 30))), (600, 600))
     scale = 600 / crop[2]
     matrix = np.array([[scale, 0, 300 - scale * crop[0]], [0, scale, 300 - scale * crop[1]]])
     picture = cv2.warpAffine(image, matrix, (600, 600))

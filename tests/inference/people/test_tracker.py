@@ -98,7 +98,7 @@ def test_the_person_seen_longest_is_number_one_and_no_more_are_returned_than_wan
 
 def test_finds_the_prominent_people_of_a_crowd(blazepose, clip):
     frames = clip("street_crowd.avi", 175, 205)
-    tracks = track_people(frames, blazepose)
+    tracks = track_people(frames, blazepose, min_duration=0.2)
     # Read off frame 200: boy with a rucksack, woman in black, man in grey, woman in denim.
     hips = {"boy": (60, 265), "woman in black": (250, 315), "man": (500, 270), "denim": (960, 350)}
     found = {}
@@ -121,6 +121,6 @@ def test_crop_smoother_calms_a_standing_person_and_follows_a_running_one():
     smoother = CropSmoother()
     velocity = 2 * 400 / 30
     for i in range(60):
-        moved = still + [velocity * i, 0]
+        moved = still + np.array([velocity * i, 0])
         followed = smoother(moved, i / 30)
     assert abs(followed[0, 0] - moved[0, 0]) < velocity
