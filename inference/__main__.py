@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from .motion.motion import Motion
     from .pipeline import Options
 
+TOLD = "video-motion: "
 BATCH = environment.ROOT / "addon" / "batch.py"
 OVERLAY_MARK = ".overlay"
 FILM_DIAGONAL = math.hypot(36, 24)
@@ -170,7 +171,8 @@ def _make_scene(video: Path, motions: Sequence[Path], body: Path, blend: Path, c
         raise CommandError(f"{command[0]} can't be started ({error.strerror}): check --blender.") from error
     if result.returncode or not blend.exists():
         lines = (result.stderr.strip() or result.stdout.strip() or "it gave no message").splitlines()
-        raise CommandError(f"{blend} could not be written by Blender: {lines[-1]}")
+        told = [line.removeprefix(TOLD) for line in lines if line.startswith(TOLD)]
+        raise CommandError(f"{blend} could not be written by Blender: {told[-1] if told else lines[-1]}")
     return time.perf_counter() - began
 
 
