@@ -105,7 +105,7 @@ def _turn_backdrop(backdrop: bpy.types.CameraBackgroundImage, image: bpy.types.I
     scene is not known now, so a driver looks whether the picture lies on its side.
     """
     width, height = size
-    angle = -math.pi / 2 if turn == 1 else math.pi / 2
+    angle = math.pi / 2 if turn == 1 else -math.pi / 2
     lying = "width > height" if height > width else "width < height"
     for name, then, otherwise in (("rotation", angle, 0.0), ("scale", max(size) / min(size), 1.0)):
         driver = backdrop.driver_add(name).driver

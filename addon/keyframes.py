@@ -20,7 +20,6 @@ FIRST_FRAME = 1.0
 
 # Values of Blender's enumerations, for bulk writes.
 CONSTANT, LINEAR = 0, 1
-_AUTO_CLAMPED = 4
 _KEYFRAME, _BREAKDOWN = 0, 2
 
 
@@ -53,8 +52,6 @@ def write_curve(
     points.add(count)
     points.foreach_set("co", np.stack([frames, values], axis=-1).astype(np.float32).ravel())
     points.foreach_set("interpolation", np.full(count, interpolation, dtype=np.int32))
-    for side in ("left", "right"):
-        points.foreach_set(f"handle_{side}_type", np.full(count, _AUTO_CLAMPED, dtype=np.int32))
     if breakdowns is not None and breakdowns.any():
         points.foreach_set("type", np.where(breakdowns, _BREAKDOWN, _KEYFRAME).astype(np.int32))
     curve.update()
@@ -71,12 +68,17 @@ def bone_rotations(poses: np.ndarray, axes: np.ndarray) -> np.ndarray:
     Returns:
         (N, 24, 4) unit quaternions, w first, without sign flips over time.
     """
-    turns = rotations.axis_angle_to_matrix(np.asarray(poses, dtype=np.float64))
-    # A joint's rotation is told in the body's axes. The root's leads from there to the world: one turn less.
-    turns = turns @ BODY_TO_ARMATURE.T
-    turns[:, 1:] = BODY_TO_ARMATURE @ turns[:, 1:]
-    basis = np.swapaxes(axes, -1, -2) @ turns @ axes
-    return rotations.make_continuous(rotations.matrix_to_quaternion(basis))
+    poses = np.asarray(poses, dtype=np.float64)
+    # Seen from a bone's axes a joint turns by the same angle about the same axis.
+    quaternions = rotations.axis_angle_to_quaternion(
+        np.einsum("bij,nbj->nbi", np.swapaxes(axes, -1, -2) @ BODY_TO_ARMATURE, poses)
+    )
+    # The root's rotation leads from the body's axes to the world's, not from the armature's.
+    root = rotations.axis_angle_to_quaternion(poses[:, 0])
+    before = rotations.matrix_to_quaternion(BODY_TO_ARMATURE.T @ axes[0])
+    after = rotations.matrix_to_quaternion(axes[0].T)
+    quaternions[:, 0] = rotations.quaternion_multiply(after, rotations.quaternion_multiply(root, before))
+    return rotations.make_continuous(quaternions)
 
 
 def create_action(armature: bpy.types.Object, motion: Motion, name: str, frame_rate: float) -> bpy.types.Action:
