@@ -35,8 +35,8 @@ def create_camera(name: str, motions: Sequence[Motion], frame_rate: float) -> bp
     return camera
 
 
-def set_intrinsics(data: bpy.types.Camera, camera_K: np.ndarray, image_size: Sequence[int]) -> None:
-    """Give a camera the focal length and principal point of ``camera_K`` (3, 3), in pixels of ``image_size``."""
+def set_intrinsics(data: bpy.types.Camera, camera_K: np.ndarray, image_size: np.ndarray) -> None:
+    """Give a camera the focal length and principal point of ``camera_K`` (3, 3), in pixels of ``image_size`` (2,)."""
     width, height = (float(side) for side in image_size)
     data.sensor_fit = "HORIZONTAL"
     data.sensor_width = SENSOR_WIDTH
@@ -49,8 +49,8 @@ def set_intrinsics(data: bpy.types.Camera, camera_K: np.ndarray, image_size: Seq
     data.clip_end = 1000.0
 
 
-def set_resolution(scene: bpy.types.Scene, camera_K: np.ndarray, image_size: Sequence[int]) -> None:
-    """Render at the size of the footage, with pixels as tall for their width as ``camera_K`` says."""
+def set_resolution(scene: bpy.types.Scene, camera_K: np.ndarray, image_size: np.ndarray) -> None:
+    """Render at the footage's ``image_size`` (2,), with pixels as tall for their width as ``camera_K`` says."""
     scene.render.resolution_x, scene.render.resolution_y = (int(side) for side in image_size)
     scene.render.resolution_percentage = 100
     ratio = float(camera_K[0, 0] / camera_K[1, 1])

@@ -132,8 +132,9 @@ def footage_frame_rate(motions: Sequence[Motion]) -> float:
     """Return the mean frame rate of the footage, the exact standard one where it is near it."""
     longest = max(motions, key=len)
     rate = longest.frame_rate
-    if len(longest) > 1:
-        rate = float(np.ptp(longest.frames) / np.ptp(longest.timestamps))
+    numbers = np.ptp(longest.frames)
+    if numbers:
+        rate = float(numbers / np.ptp(longest.timestamps))
     whole = max(round(rate), 1)
     # Television's rates are a thousandth slow: 23.976, 29.97, 59.94.
     slow = max(round(rate * 1.001), 1) / 1.001

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import bpy
 import numpy as np
 import pytest
@@ -127,6 +129,20 @@ def test_mesh_is_clean(make_motion, body):
     data.calc_loop_triangles()
     corners = np.array([[data.vertices[index].co for index in face.vertices] for face in data.loop_triangles])
     assert np.linalg.det(corners).sum() / 6 > 0.03
+
+
+def test_a_body_of_triangles_alone_will_do(make_motion, body):
+    bare = replace(
+        body, quads=None, uv=None, uv_quads=None, parts=None, part_names=(), shapedirs=body.shapedirs[:, :, :4]
+    )
+    motion = make_motion(count=1)
+    mesh = build(motion, bare).mesh
+    assert len(mesh.data.polygons) == len(body.faces)
+    assert len(mesh.data.shape_keys.key_blocks) == 1 + 4
+    skin = bare.vertices(motion.poses, motion.betas[:4], motion.trans)[0]
+    pelvis = body.rest_joints(motion.betas)[0] - bare.rest_joints(motion.betas[:4])[0]
+    deformed = vertices(mesh, go_to(1))
+    assert np.abs(deformed - pelvis - skin).max() < TENTH_OF_A_MILLIMETRE
 
 
 def test_curves(make_motion, body):
