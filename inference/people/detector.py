@@ -16,6 +16,8 @@ from . import crops, litert
 INPUT_SIZE = 224
 # Width of a cell in input pixels and anchors in each of its cells; the three coarsest layers share one grid.
 LAYERS = ((8, 2), (16, 2), (32, 6))
+# Rows of `Detections.points`.
+HIP_CENTER, RIM, SHOULDER_CENTER = 0, 1, 2
 MIN_SCORE = 0.5
 MIN_OVERLAP = 0.3
 
@@ -54,7 +56,7 @@ class Detections:
 
     def crops(self) -> np.ndarray:
         """The crops (n, 4) for the landmark network."""
-        return np.array([crops.around(p[0], p[1]) for p in self.points]).reshape(-1, 4)
+        return np.array([crops.around(p[HIP_CENTER], p[RIM]) for p in self.points]).reshape(-1, 4)
 
 
 class Detector:

@@ -9,6 +9,7 @@ import numpy as np
 from ..footage import Frame
 from . import clothing, crops
 from .blazepose import PoseModel
+from .detector import HIP_CENTER, SHOULDER_CENTER
 from .landmarker import Pose
 from .target import JOINTS, Target, agreement
 from .track import Track
@@ -177,14 +178,19 @@ class Tracker:
     def _search(self, frame: Frame) -> None:
         missed = []
         if frame.number % RETRY == 0:
-            missed = [t for t in self._lost(frame) if frame.timestamp - t.last.timestamp <= SEARCH]
+            missed = [t for t in self._lost(frame) if _worth_search(t, frame)]
         candidates = [t.expected_crop(frame.timestamp) for t in missed]
         regions = self._where_to_search(frame, missed)
         if regions:
-            candidates += list(self._model.detect(frame.image, np.array(regions)).crops())
+            found = self._model.detect(frame.image, np.array(regions))
+            candidates += [
+                crop
+                for crop, points in zip(found.crops(), found.points, strict=True)
+                if not self._known(crop, points[[HIP_CENTER, SHOULDER_CENTER]])
+            ]
         fresh: list[tuple[Pose, np.ndarray | None]] = []
         for crop in candidates:
-            if crop[2] < MIN_SIZE * min(frame.image.shape[:2]) or self._known(crop):
+            if crop[2] < MIN_SIZE * min(frame.image.shape[:2]):
                 continue
             if not self._room(crop[2]) and not any(
                 self._doubt(t, frame, crop[:2], crop[2]) <= 1 for t in self._lost(frame)
@@ -233,15 +239,19 @@ class Tracker:
             self._pause = min(2 * self._pause, PAUSE[1])
             # Without room only someone big is wanted, and they show in the whole image.
             full = len(self._visible()) >= self._max_people
-            self._regions = [whole] if full else [whole, *_all_tiles(shape)]
+            # The smallest tiles are for crowds.
+            alone = len(self._visible()) == 1
+            self._regions = [whole] if full else [whole, *_all_tiles(shape, TILES[:-1] if alone else TILES)]
         return regions
 
-    def _known(self, crop: np.ndarray) -> bool:
-        """Whether a detected crop is that of someone already followed."""
+    def _known(self, crop: np.ndarray, torso: np.ndarray) -> bool:
+        """Whether a detected crop, with its hip and shoulder centre (2, 2), is that of someone already followed."""
         for target in self._visible():
             own = target.crop()
             ratio = crop[2] / own[2]
             if np.hypot(*(crop[:2] - own[:2])) < 0.12 * own[2] and 1 / MAX_GROWTH < ratio < MAX_GROWTH:
+                return True
+            if target.pose is not None and target.pose.covers(torso) == 1:
                 return True
         return False
 
@@ -291,8 +301,14 @@ class Tracker:
         return True
 
 
-def _all_tiles(shape: tuple[int, ...]) -> list[np.ndarray]:
-    return [tile for part in TILES for tile in crops.tiles(shape, part * min(shape[:2]))]
+def _worth_search(target: Target, frame: Frame) -> bool:
+    """Whether to look for a lost person still: no longer than they were seen, so that errors cost little."""
+    seen = target.last.timestamp - target.rows[0].timestamp
+    return frame.timestamp - target.last.timestamp <= min(SEARCH, seen)
+
+
+def _all_tiles(shape: tuple[int, ...], parts: tuple[float, ...] = TILES) -> list[np.ndarray]:
+    return [tile for part in parts for tile in crops.tiles(shape, part * min(shape[:2]))]
 
 
 def _one_body(owner: Pose, pose: Pose) -> bool:
