@@ -1,0 +1,1 @@
+"""How good a motion is: the field's measures, and their use on clips whose true motion is known."""
