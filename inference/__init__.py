@@ -1,0 +1,1 @@
+"""The way from footage to motion, without Blender."""

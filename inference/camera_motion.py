@@ -75,7 +75,7 @@ class CameraMotion:
             left, top, width, height = np.asarray(box) * self._scale
             margin = 0.1 * max(width, height)
             corner, opposite = (left - margin, top - margin), (left + width + margin, top + height + margin)
-            cv2.rectangle(free, np.intp(corner).tolist(), np.intp(opposite).tolist(), 0, -1)
+            cv2.rectangle(free, _pixel(corner), _pixel(opposite), (0,), -1)
         found = cv2.goodFeaturesToTrack(grey, _POINTS, 0.01, 8, mask=free)
         self._points = np.empty((0, 2), np.float32) if found is None else found.reshape(-1, 2)
         self._key_points = self._points
@@ -85,9 +85,11 @@ class CameraMotion:
     def _follow(self, grey: np.ndarray) -> np.ndarray:
         if self._previous is None or len(self._points) < _FEWEST:
             return self._turns[-1]
-        moved, found, _ = cv2.calcOpticalFlowPyrLK(self._previous, grey, self._points, None, winSize=(15, 15))
-        back, found_back, _ = cv2.calcOpticalFlowPyrLK(grey, self._previous, moved, None, winSize=(15, 15))
-        sure = (found & found_back).ravel().astype(bool) & (np.linalg.norm(back - self._points, axis=1) < 0.5)
+        start = self._points
+        moved, found, _ = cv2.calcOpticalFlowPyrLK(self._previous, grey, start, start.copy(), winSize=(15, 15))
+        back, found_back, _ = cv2.calcOpticalFlowPyrLK(grey, self._previous, moved, moved.copy(), winSize=(15, 15))
+        both = np.asarray(found, bool).ravel() & np.asarray(found_back, bool).ravel()
+        sure = both & (np.linalg.norm(back - self._points, axis=1) < 0.5)
         self._points, self._key_points = moved[sure], self._key_points[sure]
         if len(self._points) < _FEWEST:
             return self._turns[-1]
@@ -115,3 +117,7 @@ class CameraMotion:
         plane = (points - self._camera[:2, 2]) / self._camera[[0, 1], [0, 1]]
         rays = np.concatenate([plane, np.ones((len(plane), 1))], axis=1)
         return rays / np.linalg.norm(rays, axis=1, keepdims=True)
+
+
+def _pixel(point: Sequence[float]) -> tuple[int, int]:
+    return int(point[0]), int(point[1])

@@ -100,6 +100,8 @@ def clean_variables() -> dict[str, str]:
     variables = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "PYTHONHOME")}
     # A user's "user = true" in pip's configuration is refused inside a virtual environment.
     variables["PIP_USER"] = "0"
+    # The fit multiplies many small matrices, which OpenBLAS slows down by a factor of thirty when it shares them out.
+    variables.setdefault("OPENBLAS_NUM_THREADS", "1")
     return variables
 
 

@@ -59,8 +59,8 @@ def draw_landmarks(image: np.ndarray, landmarks: np.ndarray) -> None:
     thickness = max(1, round(max(image.shape) / 400))
     for start, end in _BONES:
         if min(landmarks[start, 2], landmarks[end, 2]) > 0.3:
-            ends = np.intp(np.round(landmarks[[start, end], :2])).tolist()
-            cv2.line(image, ends[0], ends[1], (60, 255, 60), thickness, cv2.LINE_AA)
+            (x, y), (to_x, to_y) = np.round(landmarks[[start, end], :2]).astype(int).tolist()
+            cv2.line(image, (x, y), (to_x, to_y), (60, 255, 60), thickness, cv2.LINE_AA)
 
 
 def overlaid(footage: Footage, motions: Sequence[Motion], body: Body, height: int = 0) -> Iterator[np.ndarray]:

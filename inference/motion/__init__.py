@@ -1,0 +1,1 @@
+"""From a track to an animation: everything here needs NumPy only."""

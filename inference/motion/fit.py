@@ -77,7 +77,7 @@ class Evidence:
     world: np.ndarray
     world_sigma: np.ndarray
     camera_K: np.ndarray
-    depth_factor: float = 1.6
+    depth_factor: float = 3.0
 
     def rows(self, window: slice) -> Evidence:
         """The frames of `window`."""

@@ -24,7 +24,7 @@ def upright_direction(joints: np.ndarray) -> np.ndarray:
     whole = joints[:, 12] - ankles
     straight = _cosine(thighs, shins).clip(0) ** 4 * _cosine(legs, back).clip(0) ** 4
     axis = whole / np.linalg.norm(whole, axis=1, keepdims=True)
-    up = (axis * (straight[:, None] + 1e-6)).sum(0) + [0.0, -1e-3, 0.0]
+    up = (axis * (straight[:, None] + 1e-6)).sum(0) - np.array([0.0, 1e-3, 0.0])
     up[0] *= _ROLL_TRUST
     if up[1] > 0:
         return np.array([0.0, -1.0, 0.0])

@@ -25,9 +25,9 @@ from .smoothing import smooth, smooth_rotations
 Progress = Callable[[str, float], None]
 
 # Standard deviation of a well visible landmark, as a share of the person's size in the image.
-_PIXEL_NOISE = {"hip": 0.020, "shoulder": 0.013, "index": 0.018, "pinky": 0.018, "thumb": 0.018}
-_PIXEL_NOISE_ELSE = 0.011
-_WORLD_NOISE = 0.06
+_PIXEL_NOISE = {"hip": 0.026, "shoulder": 0.017, "index": 0.023, "pinky": 0.023, "thumb": 0.023}
+_PIXEL_NOISE_ELSE = 0.014
+_WORLD_NOISE = 0.10
 
 # Usual accelerations of each joint's rotation, radians per second².
 _ACCELERATION = {
@@ -68,7 +68,11 @@ _LENGTH_NOISE = 0.025
 _TORSO = [LANDMARK_NAMES.index(f"{side}_{part}") for part in ("shoulder", "hip") for side in ("left", "right")]
 # joint, its rest direction's start and end landmark
 _SWINGS = tuple(
-    (JOINT_NAMES.index(f"{side}_{joint}"), LANDMARK_NAMES.index(f"{side}_{start}"), LANDMARK_NAMES.index(f"{side}_{end}"))
+    (
+        JOINT_NAMES.index(f"{side}_{joint}"),
+        LANDMARK_NAMES.index(f"{side}_{start}"),
+        LANDMARK_NAMES.index(f"{side}_{end}"),
+    )
     for joint, start, end in (
         ("shoulder", "shoulder", "elbow"),
         ("elbow", "elbow", "wrist"),
@@ -291,9 +295,7 @@ def _pull(
     )
 
 
-def _smooth_all(
-    turned: np.ndarray, information: np.ndarray, clock: np.ndarray, acceleration: np.ndarray
-) -> np.ndarray:
+def _smooth_all(turned: np.ndarray, information: np.ndarray, clock: np.ndarray, acceleration: np.ndarray) -> np.ndarray:
     result = np.empty_like(turned)
     for value in np.unique(acceleration):
         joints = np.flatnonzero(acceleration == value)

@@ -128,7 +128,8 @@ class Motion:
         rows = {
             name: value[keep]
             for name in _STORED.values()
-            if (value := getattr(self, name)).ndim and name not in ("betas", "pelvis", "camera_K", "image_size")
+            if (value := getattr(self, name)).ndim
+            and name not in ("betas", "pelvis", "camera_K", "image_size")
             and len(value) == n
         }
         return replace(self, **rows)

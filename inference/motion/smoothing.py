@@ -72,8 +72,9 @@ def _smooth_window(
     data = (weights * duration[:, None]).T + 1e-9
     target = data[:, :, None] * values.transpose(1, 0, 2)
     forgiveness = np.ones((curves, n - 2))
+    solved = target
     for _ in range(rounds):
-        system = np.einsum("cr,ri,rj->cij", forgiveness, bend, bend, optimize=True)
+        system = (bend.T * forgiveness[:, None]) @ bend
         system[:, np.arange(n), np.arange(n)] += data
         solved = np.linalg.solve(system, target)
         bending = np.linalg.norm(bend @ solved, axis=2) / np.sqrt(middle * _REFERENCE_RATE)

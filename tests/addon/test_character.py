@@ -161,7 +161,8 @@ def test_curves(make_motion, body):
         np.testing.assert_allclose([point.co.x for point in curves[0].keyframe_points], frames, atol=1e-4)
         assert {point.interpolation for point in curves[0].keyframe_points} == {"LINEAR"}
         assert curves[0].group.name == name
-    kinds = [point.type == "BREAKDOWN" for point in curves[0].keyframe_points]
+    path = f'pose.bones["{JOINT_NAMES[-1]}"].rotation_quaternion'
+    kinds = [point.type == "BREAKDOWN" for point in channels.fcurves.find(path, index=0).keyframe_points]
     assert kinds == motion.bridged.tolist()
 
 

@@ -135,7 +135,7 @@ class FakeChumpy:
 def licensed_like_pickle(licensed_like, tmp_path, monkeypatch):
     scipy_sparse = pytest.importorskip("scipy.sparse")
     module = types.ModuleType("chumpy.ch")
-    module.Ch = type("Ch", (FakeChumpy,), {"__module__": "chumpy.ch"})
+    monkeypatch.setattr(module, "Ch", type("Ch", (FakeChumpy,), {"__module__": "chumpy.ch"}), raising=False)
     monkeypatch.setitem(sys.modules, "chumpy", types.ModuleType("chumpy"))
     monkeypatch.setitem(sys.modules, "chumpy.ch", module)
     table = dict(licensed_like)
