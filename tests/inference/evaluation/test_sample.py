@@ -1,7 +1,5 @@
 """The whole way on the sample clip, against its true motion."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 from video_motion.inference.body.smpl import Body
