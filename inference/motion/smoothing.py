@@ -7,8 +7,6 @@ import numpy as np
 from ..body import rotations
 
 _REFERENCE_RATE = 30.0
-_WINDOW = 160
-_OVERLAP = 24
 
 
 def smooth(
@@ -35,51 +33,59 @@ def smooth(
     Returns:
         (N, C, D), no delay and no shift against `values`.
     """
-    n = len(values)
-    if n < 3:
-        return values.copy()
-    result = np.zeros_like(values, dtype=float)
-    share = np.zeros(n)
-    step = _WINDOW - 2 * _OVERLAP
-    for start in range(0, max(n - 2 * _OVERLAP, 1), step):
-        window = slice(start, min(start + _WINDOW, n))
-        length = window.stop - window.start
-        ramp = np.minimum(np.arange(length) + 1.0, _OVERLAP) / _OVERLAP if start else np.ones(length)
-        if window.stop < n:
-            ramp = np.minimum(ramp, np.minimum(np.arange(length)[::-1] + 1.0, _OVERLAP) / _OVERLAP)
-        solved = _smooth_window(values[window], weights[window], timestamps[window], acceleration, burst, rounds)
-        result[window] += ramp[:, None, None] * solved
-        share[window] += ramp
-    return result / share[:, None, None]
-
-
-def _smooth_window(
-    values: np.ndarray, weights: np.ndarray, timestamps: np.ndarray, acceleration: float, burst: float, rounds: int
-) -> np.ndarray:
     n, curves, _ = values.shape
-    steps = np.diff(timestamps)
     if n < 3:
         return values.copy()
+    steps = np.diff(timestamps)
     before, after = steps[:-1], steps[1:]
     middle = (before + after) / 2
-    bend = np.zeros((n - 2, n))
-    rows = np.arange(n - 2)
-    bend[rows, rows] = 1 / (before * middle)
-    bend[rows, rows + 2] = 1 / (after * middle)
-    bend[rows, rows + 1] = -bend[rows, rows] - bend[rows, rows + 2]
-    bend *= np.sqrt(middle * _REFERENCE_RATE)[:, None] / acceleration
+    share = np.sqrt(middle * _REFERENCE_RATE)
+    # Second difference at each inner frame: its factors of the frame before, the frame itself and the one after.
+    bend = np.stack([1 / before, -1 / before - 1 / after, 1 / after]) / middle * share / acceleration
     duration = np.gradient(timestamps) * _REFERENCE_RATE
-    data = (weights * duration[:, None]).T + 1e-9
-    target = data[:, :, None] * values.transpose(1, 0, 2)
-    forgiveness = np.ones((curves, n - 2))
+    data = weights * duration[:, None] + 1e-9
+    target = data[..., None] * values
+    forgiveness = np.ones((n - 2, curves))
     solved = target
     for _ in range(rounds):
-        system = (bend.T * forgiveness[:, None]) @ bend
-        system[:, np.arange(n), np.arange(n)] += data
-        solved = np.linalg.solve(system, target)
-        bending = np.linalg.norm(bend @ solved, axis=2) / np.sqrt(middle * _REFERENCE_RATE)
+        bands = np.zeros((3, n, curves))
+        bands[0] = data
+        for first in range(3):
+            for second in range(first, 3):
+                product = (bend[first] * bend[second])[:, None] * forgiveness
+                bands[second - first, first : first + n - 2] += product
+        solved = _solve_banded(bands, target)
+        bent = sum(bend[part][:, None, None] * solved[part : part + n - 2] for part in range(3))
+        bending = np.linalg.norm(bent, axis=2) / share[:, None]
         forgiveness = 1 / (1 + (bending / burst) ** 2)
-    return solved.transpose(1, 0, 2)
+    return solved
+
+
+def _solve_banded(bands: np.ndarray, right: np.ndarray) -> np.ndarray:
+    """Solve symmetric systems with five diagonals by LDLᵀ.
+
+    Args:
+        bands: (3, N, C) the diagonal, and the entries one and two columns right of it, of C matrices.
+        right: (N, C, D) D right sides of each.
+
+    Returns:
+        (N, C, D).
+    """
+    n = len(right)
+    near, far = np.zeros((2, n + 2, bands.shape[2], 1))
+    pivots = np.ones((n + 2, bands.shape[2], 1))
+    solved = np.zeros((n + 2, *right.shape[1:]))
+    # Row i stands at i + 2, so that the first two rows find nothing before them.
+    for row, (here, beside, beyond) in enumerate(bands.transpose(1, 0, 2)[..., None], start=2):
+        held = pivots[row - 1] * near[row - 1]
+        pivots[row] = here - held * near[row - 1] - pivots[row - 2] * far[row - 2] ** 2
+        near[row] = (beside - held * far[row - 1]) / pivots[row]
+        far[row] = beyond / pivots[row]
+        solved[row] = right[row - 2] - near[row - 1] * solved[row - 1] - far[row - 2] * solved[row - 2]
+    solved = np.concatenate([solved[2:] / pivots[2:], np.zeros((2, *right.shape[1:]))])
+    for row in range(n - 1, -1, -1):
+        solved[row] -= near[row + 2] * solved[row + 1] + far[row + 2] * solved[row + 2]
+    return solved[:n]
 
 
 def smooth_rotations(
