@@ -31,6 +31,25 @@ _STORED = {
     "world_landmarks": "world_landmarks",
 }
 
+# Of the stored arrays; None is the number of frames. A body may have fewer than ten shape coefficients.
+_SHAPES: dict[str, tuple[int | None, ...]] = {
+    "timestamps": (None,),
+    "poses_cam": (None, 24, 3),
+    "trans_cam": (None, 3),
+    "pelvis": (3,),
+    "joints_cam": (None, 24, 3),
+    "camera_K": (3, 3),
+    "camera_to_world": (None, 4, 4),
+    "image_size": (2,),
+    "frames": (None,),
+    "boxes": (None, 4),
+    "scores": (None, 24),
+    "bridged": (None,),
+    "contacts": (None, 2),
+    "landmarks": (None, 33, 3),
+    "world_landmarks": (None, 33, 3),
+}
+
 
 class MotionFileError(Exception):
     """A motion file that cannot be read; the message is one sentence for the user."""
@@ -181,6 +200,10 @@ class Motion:
                     name: archive[key].astype(np.float64) if archive[key].dtype == np.float32 else archive[key]
                     for key, name in _STORED.items()
                 }
+                n = arrays["timestamps"].size
+                for name, shape in _SHAPES.items():
+                    if arrays[name].shape != tuple(n if side is None else side for side in shape):
+                        raise MotionFileError(f"{path} is damaged: its {name} is {arrays[name].shape} for {n} frames.")
                 return cls(
                     **arrays,
                     estimator=str(archive["estimator"]),
