@@ -10,7 +10,8 @@ import subprocess
 import sys
 import time
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from .pipeline import Options
 
 TOLD = "video-motion: "
+WARNED = "warning: "
 BATCH = environment.ROOT / "addon" / "batch.py"
 OVERLAY_MARK = ".overlay"
 FILM_DIAGONAL = math.hypot(36, 24)
@@ -41,6 +43,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "convert": _convert,
         "estimate": _convert,
         "overlay": _overlay,
+        "evaluate": _evaluate,
         "bench": _bench,
         "weights": _weights,
         "test": _test,
@@ -85,13 +88,17 @@ def _convert_one(video: Path, target: Path, chosen: argparse.Namespace) -> None:
         progress.close()
         target.parent.mkdir(parents=True, exist_ok=True)
         motions = _save(result.motions, target)
-        content: dict[str, object] = {**result.report, "motions": [file.name for file in motions]}
+        content = {**result.report, "motions": [file.name for file in motions]}
+        warnings = content["warnings"]
+        assert isinstance(warnings, list)
         if chosen.command == "convert":
             blend = _add_suffix(target, ".blend")
-            seconds = _make_scene(video, motions, result.body_path, blend, chosen)
+            seconds, scene_warnings = _make_scene(video, motions, result.body_path, blend, chosen)
+            warnings += scene_warnings
             content["blend"] = blend.name
-            timings = content.get("timings")
-            content["timings"] = {**(timings if isinstance(timings, dict) else {}), "scene": round(seconds, 3)}
+            timings = content["timings"]
+            assert isinstance(timings, dict)
+            timings["scene"] = round(seconds, 3)
         report.write_json(_add_suffix(target, ".json"), content)
     except (FootageError, NobodyFoundError, BodyError, registry.RegistryError) as error:
         raise CommandError(str(error)) from error
@@ -103,8 +110,8 @@ def _convert_one(video: Path, target: Path, chosen: argparse.Namespace) -> None:
         raise CommandError(_fault(video, target, error)) from error
     finally:
         progress.close()
-    for warning in result.report.get("warnings") or ():  # pyright: ignore[reportGeneralTypeIssues]
-        report.say(f"warning: {warning}")
+    for warning in warnings:
+        report.say(f"{WARNED}{warning}")
     made = _add_suffix(target, ".blend") if chosen.command == "convert" else motions[0]
     people = "1 person" if len(motions) == 1 else f"{len(motions)} people"
     print(f"{made}: {people}, {time.perf_counter() - began:.1f} s", flush=True)
@@ -137,22 +144,25 @@ def _prepare(smpl: Path | None) -> None:
 
 
 def _save(motions: Sequence[Motion], target: Path) -> list[Path]:
-    """Write NAME.motion.npz, or NAME.1.motion.npz and so on where there are several people."""
+    """Write NAME.motion.npz for the first person, NAME.person-2.motion.npz and so on for the others."""
     files = []
     for motion in motions:
-        number = f".{motion.person}" if len(motions) > 1 else ""
+        number = f".person-{motion.person}" if files else ""
         file = _add_suffix(target, f"{number}.motion.npz")
         motion.save(file)
         files.append(file)
     return files
 
 
-def _make_scene(video: Path, motions: Sequence[Path], body: Path, blend: Path, chosen: argparse.Namespace) -> float:
-    """Write the Blender file in a process of its own; return the seconds it took."""
+def _make_scene(
+    video: Path, motions: Sequence[Path], body: Path, blend: Path, chosen: argparse.Namespace
+) -> tuple[float, list[str]]:
+    """Write the Blender file in a process of its own; return the seconds it took and its warnings."""
     began = time.perf_counter()
     if chosen.blender is None:
-        command = [sys.executable, BATCH]
+        command, variables = [sys.executable, BATCH], dict(os.environ)
     else:
+        variables = environment.foreign_variables()
         command = [chosen.blender, "--background", "--factory-startup", "--python-exit-code", "1", "--python", BATCH]
     command += ["--", "--motion", *(file.resolve() for file in motions), "--body", body.resolve()]
     command += ["--video", video.resolve(), "--blend", blend.resolve()]
@@ -165,6 +175,7 @@ def _make_scene(video: Path, motions: Sequence[Path], body: Path, blend: Path, c
             capture_output=True,
             text=True,
             errors="replace",
+            env=variables,
             check=False,
         )
     except OSError as error:
@@ -173,7 +184,8 @@ def _make_scene(video: Path, motions: Sequence[Path], body: Path, blend: Path, c
         lines = (result.stderr.strip() or result.stdout.strip() or "it gave no message").splitlines()
         told = [line.removeprefix(TOLD) for line in lines if line.startswith(TOLD)]
         raise CommandError(f"{blend} could not be written by Blender: {told[-1] if told else lines[-1]}")
-    return time.perf_counter() - began
+    warnings = [line.removeprefix(WARNED) for line in result.stderr.splitlines() if line.startswith(WARNED)]
+    return time.perf_counter() - began, warnings
 
 
 def _fault(video: Path, target: Path, error: Exception) -> str:
@@ -249,41 +261,79 @@ def _check_folder(out: Path | None) -> None:
 
 def _overlay(chosen: argparse.Namespace) -> int:
     from . import overlay
-    from .body.bodyfile import BodyError
     from .body.smpl import Body
-    from .footage import Footage, FootageError
-    from .motion.motion import Motion, MotionFileError
+    from .footage import Footage
+    from .motion.motion import Motion
+    from .pipeline import convert_footage
 
-    folder = chosen.out or chosen.motions[0].parent
     _check_folder(chosen.out)
-    video, sheet = (folder / f"{chosen.video.stem}{OVERLAY_MARK}{suffix}" for suffix in (".mp4", ".jpg"))
-    try:
-        footage = Footage(chosen.video)
-        motions = [Motion.load(file) for file in chosen.motions]
-        body = Body.load(chosen.smpl or registry.body_path())
+    folder = chosen.out or (chosen.motion or [chosen.video])[0].parent
+    video, picture = (folder / f"{chosen.video.stem}{OVERLAY_MARK}{suffix}" for suffix in (".mp4", ".jpg"))
+    with _one_sentence():
+        footage = Footage(chosen.video, chosen.start, chosen.end)
+        if chosen.motion:
+            motions = [Motion.load(file) for file in chosen.motion]
+            body = Body.load(chosen.smpl or registry.body_path())
+        else:
+            _prepare(chosen.smpl)
+            progress = report.Progress(chosen.video.name)
+            try:
+                result = convert_footage(chosen.video, _options(chosen.video, chosen), progress)
+            finally:
+                progress.close()
+            motions, body = result.motions, result.body
         folder.mkdir(parents=True, exist_ok=True)
-        with report.step(f"Drawing {sheet}"):
-            overlay.write_contact_sheet(footage, motions, body, sheet, chosen.columns)
+        with report.step(f"Drawing {picture}"):
+            overlay.write_contact_sheet(footage, motions, body, picture, chosen.columns, chosen.height)
         with report.step(f"Drawing {video}"):
             overlay.write_video(footage, motions, body, video)
-    except (FootageError, MotionFileError, BodyError, OSError) as error:
+    print(video, picture, sep="\n")
+    return 0
+
+
+def _evaluate(chosen: argparse.Namespace) -> int:
+    from .evaluation import evaluate
+
+    _check_folder(chosen.out)
+    _prepare(None)
+    try:
+        with _one_sentence():
+            evaluate.run(chosen)
+    except evaluate.EvaluationError as error:
         raise CommandError(str(error)) from error
-    print(video, sheet, sep="\n")
     return 0
 
 
 def _bench(chosen: argparse.Namespace) -> int:
     from . import bench
-    from .footage import FootageError
 
     _prepare(None)
+    video = chosen.video or bench.SAMPLE
     try:
-        lines = {"people": bench.people, "memory": bench.memory}[chosen.what](chosen.video)
-        for line in lines:
-            print(line, flush=True)
-    except (FootageError, bench.BenchError) as error:
+        with _one_sentence():
+            if chosen.what == "people":
+                lines = bench.people(video, chosen.max_people, chosen.limit)
+            else:
+                lines = {"speed": bench.speed, "memory": bench.memory}[chosen.what](video)
+            for line in lines:
+                print(line, flush=True)
+    except (bench.BenchError, environment.SetupError) as error:
         raise CommandError(str(error)) from error
     return 0
+
+
+@contextmanager
+def _one_sentence() -> Iterator[None]:
+    """Turn the stations' errors into the command's."""
+    from .body.bodyfile import BodyError
+    from .footage import FootageError
+    from .motion.motion import MotionFileError
+    from .pipeline import NobodyFoundError
+
+    try:
+        yield
+    except (FootageError, NobodyFoundError, MotionFileError, BodyError, OSError) as error:
+        raise CommandError(str(error)) from error
 
 
 def _weights(chosen: argparse.Namespace) -> int:

@@ -18,8 +18,9 @@ Turn ordinary video of people into animated, skinned characters in Blender files
   video-motion convert clip.mp4 --out result/
 
 writes result/clip.blend (opens in Blender 4.2 and later: the character moving, the camera matched, the footage behind
-it), one result/clip….motion.npz per person (readable as AMASS/SMPL motion) and result/clip.json (what was found and
-skipped, timings, warnings). Without --out they are written beside the video.
+it), result/clip.motion.npz (the first person's motion, readable as AMASS/SMPL motion; further people's are
+clip.person-2.motion.npz and so on) and result/clip.json (what was found and skipped, timings, warnings). Without --out
+they are written beside the video.
 """
 
 EPILOG = """\
@@ -72,25 +73,60 @@ def parser() -> argparse.ArgumentParser:
         commands,
         "overlay",
         "draw the character over its footage",
-        "Draw the character of a motion file over its footage, to judge a result by eye: a video and a contact sheet.",
+        "Draw the character over its footage, to judge a result by eye: NAME.overlay.mp4, and NAME.overlay.jpg with"
+        " several moments side by side (footage with landmarks, character over it, character from its left).",
     )
-    overlay.add_argument("video", type=Path, metavar="VIDEO", help="the footage that the motion comes from")
-    overlay.add_argument("motions", type=Path, nargs="+", metavar="MOTION", help="its .motion.npz files")
-    overlay.add_argument("--out", type=Path, metavar="FOLDER", help="where to write (default: beside the first motion)")
+    overlay.add_argument("video", type=Path, metavar="VIDEO", help="the footage")
     overlay.add_argument(
-        "--columns", type=_count, default=8, metavar="N", help="moments on the contact sheet (default: 8)"
+        "--motion",
+        type=Path,
+        nargs="+",
+        default=[],
+        metavar="FILE",
+        help="draw these motion files of the video instead of estimating anew",
     )
-    overlay.add_argument("--smpl", type=Path, metavar="FILE", help="the SMPL file that `convert` was given, if any")
+    overlay.add_argument(
+        "--out", type=Path, metavar="FOLDER", help="where to write (default: beside the motion files, else the video)"
+    )
+    overlay.add_argument("--columns", type=_count, default=8, metavar="N", help="moments on the picture (default: 8)")
+    overlay.add_argument(
+        "--height", type=_count, default=360, metavar="PIXELS", help="height of each of its three rows (default: 360)"
+    )
+    _add_estimation(overlay)
+
+    evaluate = _command(
+        commands,
+        "evaluate",
+        "score the motion of a clip",
+        "Score the estimated motion against the true one, beside BlazePose's own world landmarks.",
+    )
+    add_evaluation(evaluate)
 
     bench = _command(
-        commands,
-        "bench",
-        "measure speed or memory",
-        "Measure on a video of yours. people: frames per second of each stage. memory: peak memory of `estimate` on 300"
-        " and on 3,000 frames of the video, repeated as often as that takes.",
+        commands, "bench", "measure speed or memory", "Measure on the sample clip, or on a video of yours."
     )
-    bench.add_argument("what", choices=("people", "memory"), help="what to measure")
-    bench.add_argument("video", type=Path, metavar="VIDEO", help="the footage to measure on")
+    measures = bench.add_subparsers(dest="what", required=True, metavar="WHAT", title="what to measure")
+    speed = _command(measures, "speed", "frames per second of each stage", "Time the stages of a `convert`.")
+    people = _command(
+        measures,
+        "people",
+        "the people station beside MediaPipe",
+        "Time the people station beside MediaPipe itself, on the same frames in alternation. The first run fetches"
+        " MediaPipe into an environment of its own.",
+    )
+    people.add_argument(
+        "--max-people", type=_count, default=1, metavar="N", help="people we may follow; MediaPipe takes 1 (default: 1)"
+    )
+    people.add_argument("--limit", type=_count, metavar="N", help="use no more frames than this")
+    memory = _command(
+        measures,
+        "memory",
+        "peak memory of a short and a long video",
+        "Measure the peak memory of `estimate` on 300 and on 3,000 frames of the video, repeated as often as that"
+        " takes.",
+    )
+    for measure in (speed, people, memory):
+        measure.add_argument("video", type=Path, nargs="?", metavar="VIDEO", help="footage (default: the sample clip)")
 
     weights = _command(
         commands,
@@ -126,6 +162,22 @@ def _command(
     commands: argparse._SubParsersAction[argparse.ArgumentParser], name: str, summary: str, description: str
 ) -> argparse.ArgumentParser:
     return commands.add_parser(name, help=summary, description=description)
+
+
+def add_evaluation(command: argparse.ArgumentParser) -> None:
+    """Describe what `evaluate` takes."""
+    command.add_argument("clip", type=Path, nargs="?", metavar="CLIP", help="a video (default: the sample clip)")
+    command.add_argument("truth", type=Path, nargs="?", metavar="TRUTH", help="the motion file that it was made from")
+    command.add_argument("--no-truth", action="store_true", help="measure what can be measured without a true motion")
+    command.add_argument(
+        "--motion",
+        type=Path,
+        nargs="+",
+        default=[],
+        metavar="FILE",
+        help="score these motion files of the clip instead of estimating anew",
+    )
+    command.add_argument("--out", type=Path, metavar="FOLDER", help="write CLIP.scores.json and CLIP.scores.md there")
 
 
 def _add_videos(command: argparse.ArgumentParser) -> None:

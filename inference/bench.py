@@ -1,63 +1,99 @@
-"""Measures speed and memory on a user's video."""
+"""Measures speed and memory on a video; every measurement is a Markdown table, line by line."""
 
 from __future__ import annotations
 
-import os
+import json
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import chain, islice, repeat
 from pathlib import Path
 
 import cv2
 
+from .evaluation import evaluate
 from .footage import Footage
-from .pipeline import Options, convert_footage
-from .report import Progress
+from .people import benchmark, reference
 
+SAMPLE = evaluate.SAMPLE / "sample.mp4"
 FRAME_COUNTS = (300, 3000)
+COMMAND = (sys.executable, "-P", "-m", "video_motion.inference")
+
+# A process starts with the peak of the one that starts it, so a small one stands between.
+PEAK = """\
+import resource, subprocess, sys
+status = subprocess.call(sys.argv[1:], stdout=sys.stderr)
+print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
+sys.exit(status)
+"""
 
 
 class BenchError(Exception):
     """The measurement can't be made; the message is one sentence for the user."""
 
 
-def people(video: Path) -> Iterator[str]:
-    """Yield a line for each stage of the way from video to motion: seconds, and frames per second."""
-    progress = Progress(video.name)
-    result = convert_footage(video, Options(), progress)
-    progress.close()
-    frames, timings = result.report["frames"], result.report["timings"]
-    assert isinstance(frames, int)
-    assert isinstance(timings, dict)
-    yield f"{video}: {frames} frames, {len(result.motions)} people"
-    for stage, seconds in timings.items():
-        yield f"{stage}: {seconds:.2f} s, {frames / max(seconds, 1e-9):.1f} frames per second"
+def speed(video: Path) -> Iterator[str]:
+    """Yield seconds, and frames per second, of each stage of `convert`."""
+    with tempfile.TemporaryDirectory() as folder:
+        if subprocess.run([*COMMAND, "convert", video, "--out", folder], stdout=sys.stderr, check=False).returncode:
+            raise BenchError("The speed of `convert` can't be measured: it failed as said above.")
+        (file,) = Path(folder).glob("*.json")
+        report = json.loads(file.read_text(encoding="utf-8"))
+    frames, timings = report["frames"], report["timings"]
+    yield f"| {video.name}, {frames} frames, {_size(report['size'])} | seconds | frames/s |"
+    yield "|---|---:|---:|"
+    for stage, seconds in (*timings.items(), ("together", sum(timings.values()))):
+        # Loading the networks does not grow with the frames.
+        rate = "–" if stage == "load" else f"{frames / max(seconds, 1e-9):.1f}"
+        yield f"| {stage} | {seconds:.2f} | {rate} |"
+
+
+def people(video: Path, max_people: int = 1, limit: int | None = None) -> Iterator[str]:
+    """Yield the speed of the people station beside MediaPipe's."""
+    try:
+        result = benchmark.compare(video, max_people, limit)
+    except reference.ReferenceError as error:
+        raise BenchError(str(error)) from error
+    yield f"| {video.name}, {result.frames} frames | frames/s | median ms |"
+    yield "|---|---:|---:|"
+    yield f"| Video Motion | {1 / result.ours_mean:.1f} | {1e3 * result.ours:.1f} |"
+    yield f"| MediaPipe | {1 / result.theirs_mean:.1f} | {1e3 * result.theirs:.1f} |"
+    yield f"| ratio | {result.ratio:.2f} | {result.theirs / result.ours:.2f} |"
 
 
 def memory(video: Path) -> Iterator[str]:
-    """Yield a line for each length: peak memory of `estimate` on the video, repeated or cut to that many frames."""
+    """Yield the peak memory of `estimate` on the video, repeated or cut to each number of frames."""
+    peaks = []
     with tempfile.TemporaryDirectory() as folder:
         for count in FRAME_COUNTS:
-            clip = Path(folder) / f"{count}.mp4"
+            clip = Path(folder) / f"{video.stem} {count}.mp4"
             _repeat(video, clip, count)
-            yield f"{count} frames: {_peak_megabytes(clip):.0f} MB at most"
+            peaks.append(_peak_megabytes(clip))
+    yield f"| {video.name} | {' | '.join(f'{count:,} frames' for count in FRAME_COUNTS)} |"
+    yield f"|---|{'---:|' * len(peaks)}"
+    yield f"| peak memory of `estimate` | {' | '.join(f'{peak:.0f} MB' for peak in peaks)} |"
+
+
+def _size(size: Sequence[int]) -> str:
+    return f"{size[0]}×{size[1]}"
 
 
 def _repeat(video: Path, clip: Path, count: int) -> None:
-    footage = Footage(video)
-    size = (footage.width, footage.height)
-    writer = cv2.VideoWriter(str(clip), cv2.VideoWriter.fourcc(*"mp4v"), footage.frame_rate, size)
-    for frame in islice(chain.from_iterable(repeat(footage)), count):
-        writer.write(frame.image)
-    writer.release()
+    with Footage(video) as footage:
+        size = (footage.width, footage.height)
+        writer = cv2.VideoWriter(str(clip), cv2.VideoWriter.fourcc(*"mp4v"), footage.frame_rate, size)
+        if not writer.isOpened():
+            raise BenchError(f"{clip} can't be written: check the free space.")
+        for frame in islice(chain.from_iterable(repeat(footage)), count):
+            writer.write(frame.image)
+        writer.release()
 
 
 def _peak_megabytes(clip: Path) -> float:
-    child = subprocess.Popen([sys.executable, "-P", "-m", "video_motion.inference", "estimate", str(clip)])
-    _, status, usage = os.wait4(child.pid, 0)
-    if os.waitstatus_to_exitcode(status):
+    command = [sys.executable, "-c", PEAK, *COMMAND, "estimate", clip]
+    result = subprocess.run([str(part) for part in command], stdout=subprocess.PIPE, text=True, check=False)
+    if result.returncode:
         raise BenchError("The memory of `estimate` can't be measured: it failed as said above.")
     # Kilobytes on Linux, bytes on macOS.
-    return usage.ru_maxrss / (1e6 if sys.platform == "darwin" else 1e3)
+    return int(result.stdout) / (1e6 if sys.platform == "darwin" else 1e3)

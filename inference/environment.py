@@ -105,6 +105,15 @@ def clean_variables() -> dict[str, str]:
     return variables
 
 
+def foreign_variables() -> dict[str, str]:
+    """Return the environment variables for a program of the system, without what the launcher added for itself."""
+    variables = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    folders = variables.pop("LD_LIBRARY_PATH", "").split(os.pathsep)
+    if left := [folder for folder in folders if folder and not Path(folder).is_relative_to(LIBRARIES)]:
+        variables["LD_LIBRARY_PATH"] = os.pathsep.join(left)
+    return variables
+
+
 def ensure(wanted: Environment) -> Path:
     """Return the environment's interpreter, making or renewing the environment when its requirements have changed.
 

@@ -13,10 +13,13 @@ import cv2
 import numpy as np
 import pytest
 from video_motion.inference import __main__ as cli
-from video_motion.inference import arguments, environment, report
+from video_motion.inference import arguments, bench, environment, pipeline, registry, report
+from video_motion.inference.body.smpl import Body
+from video_motion.inference.footage import Footage
+from video_motion.inference.motion.motion import Motion
 
 ROOT = Path(__file__).parent.parent
-COMMANDS = ("convert", "estimate", "overlay", "bench", "weights", "test")
+COMMANDS = ("convert", "estimate", "overlay", "evaluate", "bench", "weights", "test")
 
 
 def launch(*given: str | Path, root: Path = ROOT, **variables: str) -> subprocess.CompletedProcess[str]:
@@ -35,6 +38,11 @@ def write_empty_room(path: Path) -> Path:
         writer.write(np.full((120, 160, 3), 90, np.uint8))
     writer.release()
     return path
+
+
+@pytest.fixture(scope="session")
+def body_path() -> Path:
+    return registry.body_path()
 
 
 @pytest.fixture
@@ -69,6 +77,9 @@ def test_help_names_every_command_without_set_up(copy: Path):
         ["convert", "a.mp4", "--focal", "10", "--focal-mm", "20"],
         ["convert", "a.mp4", "--person", "0"],
         ["convert", "a.mp4", "--fps", "nan"],
+        ["evaluate", "a.mp4", "a.npz", "b.npz"],
+        ["bench"],
+        ["bench", "memory", "--limit", "3"],
         ["dance"],
     ],
 )
@@ -85,7 +96,7 @@ def test_test_passes_arguments_on():
 
 def test_failed_set_up_is_told_and_tried_again(copy: Path):
     for _ in range(2):
-        result = launch("weights", root=copy)
+        result = launch("weights", root=copy, PIP_NO_INDEX="1")
         assert result.returncode == 1
         assert "The packages of convert.txt can't be installed" in result.stderr
         assert "video-motion-no-such-package" in result.stderr
@@ -173,6 +184,176 @@ def test_output_names_never_clash(tmp_path: Path):
     names = [target.name for target in cli.output_names(videos, tmp_path)]
     assert names == ["a_mp4", "a_avi_2", "a_mp4_2", "A_avi", "walk.take2"]
     assert [str(target) for target in cli.output_names([Path("x/a.mp4"), Path("y/a.mp4")], None)] == ["x/a", "y/a"]
+
+
+def make_motion(person: int) -> Motion:
+    """One person who stands still for three frames, three metres away."""
+    n = 3
+    return Motion(
+        timestamps=np.arange(n) / 25,
+        poses_cam=np.tile(np.append(np.full(1, np.pi), np.zeros(71)).reshape(24, 3), (n, 1, 1)),
+        trans_cam=np.tile([0.0, 0.0, 3.0], (n, 1)),
+        betas=np.zeros(10),
+        pelvis=np.zeros(3),
+        joints_cam=np.tile([0.0, 0.0, 3.0], (n, 24, 1)),
+        camera_K=np.array([[160.0, 0, 80], [0, 160, 60], [0, 0, 1]]),
+        camera_to_world=np.tile(np.eye(4), (n, 1, 1)),
+        image_size=np.array([160, 120]),
+        frames=np.arange(n),
+        boxes=np.tile([60.0, 20, 40, 80], (n, 1)),
+        scores=np.ones((n, 24)),
+        bridged=np.zeros(n, bool),
+        contacts=np.zeros((n, 2)),
+        landmarks=np.full((n, 33, 3), 60.0),
+        world_landmarks=np.zeros((n, 33, 3)),
+        person=person,
+        provenance={"video": "room.avi"},
+    )
+
+
+@pytest.fixture
+def people_found(monkeypatch: pytest.MonkeyPatch, body_path: Path) -> list[int]:
+    """Persons' numbers that the pipeline finds in every video; the test fills them in."""
+    numbers: list[int] = []
+
+    def convert_footage(path: Path, *rest: object) -> pipeline.Result:
+        report: dict[str, object] = {"video": str(path), "timings": {"people": 1.0}, "warnings": ["Dark."]}
+        return pipeline.Result([make_motion(number) for number in numbers], Body.load(body_path), body_path, report)
+
+    monkeypatch.setattr(pipeline, "convert_footage", convert_footage)
+    return numbers
+
+
+@pytest.mark.parametrize(
+    ("numbers", "names"),
+    [
+        ([1], ["walk.take2.motion.npz"]),
+        ([3], ["walk.take2.motion.npz"]),
+        ([1, 2, 4], ["walk.take2.motion.npz", "walk.take2.person-2.motion.npz", "walk.take2.person-4.motion.npz"]),
+    ],
+)
+def test_names_of_motion_files(numbers: list[int], names: list[str], people_found: list[int], tmp_path: Path):
+    people_found += numbers
+    video = write_empty_room(tmp_path / "walk.take2.avi")
+    assert cli.main(["estimate", str(video)]) == 0
+    assert sorted(file.name for file in tmp_path.glob("*.npz")) == names
+    told = json.loads((tmp_path / "walk.take2.json").read_text(encoding="utf-8"))
+    assert (told["motions"], told["warnings"]) == (names, ["Dark."])
+    assert [Motion.load(tmp_path / name).person for name in told["motions"]] == numbers
+
+
+def write_program(path: Path, body: str) -> Path:
+    path.write_text(f"#!/bin/sh\n{body}")
+    path.chmod(0o755)
+    return path
+
+
+# Stands in for a Blender that was given: the file to write is what follows --blend.
+WRITE_BLEND = 'while [ "$1" != --blend ]; do shift; done\ntouch "$2"\n'
+
+
+def test_warnings_of_the_scene_are_told(people_found: list[int], tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    people_found.append(1)
+    video = write_empty_room(tmp_path / "room.avi")
+    warn = 'echo "warning: No backdrop." >&2\necho "Warning: chatter" >&2\n'
+    blender = write_program(tmp_path / "a blender", warn + WRITE_BLEND)
+    assert cli.main(["convert", str(video), "--blender", str(blender)]) == 0
+    told = json.loads((tmp_path / "room.json").read_text(encoding="utf-8"))
+    assert told["warnings"] == ["Dark.", "No backdrop."]
+    assert told["blend"] == "room.blend"
+    assert set(told["timings"]) == {"people", "scene"}
+    lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("warning: ")]
+    assert lines == ["warning: Dark.", "warning: No backdrop."]
+
+
+def test_a_blender_of_the_system_gets_its_own_libraries(
+    people_found: list[int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    people_found.append(1)
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    monkeypatch.setenv("LD_LIBRARY_PATH", f"{environment.LIBRARIES / 'usr' / 'lib'}:/opt/lib")
+    video = write_empty_room(tmp_path / "room.avi")
+    tell = f'echo "$PYTHONPATH,$LD_LIBRARY_PATH" > "{tmp_path}/told"\n'
+    blender = write_program(tmp_path / "blender", tell + WRITE_BLEND)
+    assert cli.main(["convert", str(video), "--blender", str(blender)]) == 0
+    assert (tmp_path / "told").read_text() == ",/opt/lib\n"
+
+
+@pytest.mark.parametrize("what", ["exit 3", "echo 'video-motion: It broke.' >&2; exit 1", "true"])
+def test_a_blender_that_fails(what: str, people_found: list[int], tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    people_found.append(1)
+    video = write_empty_room(tmp_path / "room.avi")
+    blender = write_program(tmp_path / "blender", f"{what}\n")
+    assert cli.main(["convert", str(video), "--blender", str(blender)]) == 1
+    assert "room.blend could not be written by Blender" in capsys.readouterr().err
+    assert cli.main(["convert", str(video), "--blender", str(tmp_path / "missing")]) == 1
+    assert "check --blender" in capsys.readouterr().err
+    assert not (tmp_path / "room.json").exists()
+
+
+@pytest.mark.parametrize("fresh", [False, True])
+def test_overlay(fresh: bool, people_found: list[int], tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    people_found += [1, 2]
+    video = write_empty_room(tmp_path / "room.avi")
+    given = []
+    if not fresh:
+        make_motion(1).save(tmp_path / "room.motion.npz")
+        given = ["--motion", str(tmp_path / "room.motion.npz")]
+    out = tmp_path / "out folder"
+    assert cli.main(["overlay", str(video), "--out", str(out), "--columns", "2", "--height", "90", *given]) == 0
+    assert capsys.readouterr().out.split("\n")[:2] == [str(out / "room.overlay.mp4"), str(out / "room.overlay.jpg")]
+    assert cv2.imread(str(out / "room.overlay.jpg")).shape == (3 * 90, 2 * 120, 3)
+    drawn, plain = (next(iter(Footage(file))).image for file in (out / "room.overlay.mp4", video))
+    difference = np.abs(drawn.astype(int) - plain).max(-1)
+    assert difference[:20, :20].max() < 12
+    assert difference[55:65, 75:85].mean() > 40
+
+
+def test_overlay_of_a_bad_motion_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    video = write_empty_room(tmp_path / "room.avi")
+    (tmp_path / "bad.npz").write_text("hello")
+    assert cli.main(["overlay", str(video), "--motion", str(tmp_path / "bad.npz")]) == 1
+    assert "bad.npz" in capsys.readouterr().err
+    assert not list(tmp_path.glob("*.overlay.*"))
+
+
+def test_evaluate_tells_what_is_missing(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    assert cli.main(["evaluate", str(tmp_path / "a.mp4")]) == 1
+    assert "--no-truth" in capsys.readouterr().err
+    assert cli.main(["evaluate", str(tmp_path / "a.mp4"), "--no-truth"]) == 1
+    assert "does not exist" in capsys.readouterr().err
+
+
+def test_speed_table(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    content = {"frames": 10, "size": [64, 48], "timings": {"load": 1.0, "people": 2.0, "scene": 2.0}}
+    write = f"""for last; do :; done; echo '{json.dumps(content)}' > "$last/a.json"\n"""
+    monkeypatch.setattr(bench, "COMMAND", [str(write_program(tmp_path / "convert", write))])
+    assert list(bench.speed(tmp_path / "a.mp4")) == [
+        "| a.mp4, 10 frames, 64×48 | seconds | frames/s |",
+        "|---|---:|---:|",
+        "| load | 1.00 | – |",
+        "| people | 2.00 | 5.0 |",
+        "| scene | 2.00 | 5.0 |",
+        "| together | 5.00 | 2.0 |",
+    ]
+    monkeypatch.setattr(bench, "COMMAND", ["false"])
+    with pytest.raises(bench.BenchError):
+        list(bench.speed(tmp_path / "a.mp4"))
+
+
+def test_memory_table(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    # The parent is far larger than what it measures.
+    hold = np.ones(30_000_000)
+    video = write_empty_room(tmp_path / "room.avi")
+    use = "import sys, cv2; count = int(cv2.VideoCapture(sys.argv[2]).get(7)); held = bytearray(count * 10**6)"
+    monkeypatch.setattr(bench, "COMMAND", [sys.executable, "-c", use])
+    monkeypatch.setattr(bench, "FRAME_COUNTS", (5, 105))
+    header, _, row = bench.memory(video)
+    del hold
+    assert header == "| room.avi | 5 frames | 105 frames |"
+    small, large = (int(cell.split()[0]) for cell in row.split("|")[2:4])
+    assert small < 200
+    assert large - small == pytest.approx(100, abs=5)
 
 
 def test_json_is_whole_or_not_there(tmp_path: Path):

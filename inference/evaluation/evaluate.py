@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from .. import registry, report
+from .. import arguments, registry, report
 from ..body.skeleton import JOINT_NAMES
 from ..body.smpl import Body
 from ..motion.motion import Motion, MotionFileError
@@ -216,22 +216,6 @@ def _cell(value: float, whole: bool) -> str:
     return f"{value:.0f}" if whole else f"{value:.1f}" if abs(value) >= 10 else f"{value:.2f}"
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Describe the command's words."""
-    parser.add_argument("clip", type=Path, nargs="?", metavar="CLIP", help="a video (default: the sample clip)")
-    parser.add_argument("truth", type=Path, nargs="?", metavar="TRUTH", help="the motion file that it was made from")
-    parser.add_argument("--no-truth", action="store_true", help="measure what can be measured without a true motion")
-    parser.add_argument(
-        "--motion",
-        type=Path,
-        nargs="+",
-        default=[],
-        metavar="FILE",
-        help="score these motion files of the clip instead",
-    )
-    parser.add_argument("--out", type=Path, metavar="FOLDER", help="write CLIP.scores.json and CLIP.scores.md there")
-
-
 def run(options: argparse.Namespace) -> dict[str, Scores]:
     """Evaluate as the command line says, print the table, and write it if asked to.
 
@@ -280,7 +264,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     from ..pipeline import NobodyFoundError
 
     parser = argparse.ArgumentParser(prog="video-motion evaluate", description=__doc__)
-    add_arguments(parser)
+    arguments.add_evaluation(parser)
     try:
         run(parser.parse_args(argv))
     except (EvaluationError, MotionFileError, FootageError, NobodyFoundError, registry.RegistryError) as error:
