@@ -1,0 +1,88 @@
+"""When feet stand, and where they are held."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from video_motion.inference.body.skeleton import LANDMARK_NAMES
+from video_motion.inference.motion import contacts
+
+
+def test_sole_landmarks():
+    names = [LANDMARK_NAMES[k] for k in contacts.SOLE_LANDMARKS]
+    assert names == ["left_heel", "right_heel", "left_foot_index", "right_foot_index"]
+
+
+def test_speed_across_the_line_of_sight():
+    times = np.array([0, 0.03, 0.07, 0.1, 0.15, 0.18])
+    ahead = np.array([0.0, 0.0, 4.0])
+    aside = ahead + np.outer(times, [0.5, 0, 0])
+    nearer = ahead * (1 - 0.2 * times)[:, None]
+    speed = contacts.sideways_speed(np.stack([aside, nearer], axis=1), times)
+    np.testing.assert_allclose(speed[:, 0], 0.5, rtol=0.01)
+    np.testing.assert_allclose(speed[:, 1], 0, atol=1e-9, err_msg="depth wavers and is not believed")
+
+
+def test_one_frame_has_no_speed():
+    np.testing.assert_array_equal(contacts.sideways_speed(np.ones((1, 4, 3)), np.zeros(1)), np.zeros((1, 4)))
+
+
+@pytest.mark.parametrize(
+    ("speed", "height", "score", "stands"),
+    [
+        (0.0, 0.0, 1.0, True),
+        (0.1, 0.02, 0.9, True),
+        (0.0, -0.05, 1.0, True),
+        (1.2, 0.0, 1.0, False),
+        (0.0, 0.25, 1.0, False),
+        (0.0, 0.0, 0.1, False),
+        (0.0, None, 1.0, True),
+    ],
+    ids=["still", "nearly still", "sunk into the floor", "fast", "in the air", "hidden", "floor unknown"],
+)
+def test_standing(speed: float, height: float | None, score: float, stands: bool):
+    heights = None if height is None else np.full((1, 4), height)
+    probability = contacts.standing(np.full((1, 4), speed), heights, np.full((1, 4), score))
+    assert ((probability > 0.5) == stands).all()
+    assert ((probability >= 0) & (probability <= 1)).all()
+
+
+def test_planted_foot_stays_in_one_place():
+    random = np.random.default_rng(0)
+    times = np.arange(40) / 30
+    positions = np.array([1.0, 2.0, 0.06]) + random.normal(0, 0.01, (40, 1, 3))
+    # It stands from frame 5 to 24, touches the floor for two frames at 30, and flies else.
+    probability = np.zeros((40, 1))
+    probability[5:25], probability[30:32] = 0.9, 0.9
+    places, hold = contacts.plant(positions, probability, times, np.array([0.02]))
+    np.testing.assert_array_equal(hold[:5], 0)
+    np.testing.assert_array_equal(hold[25:], 0, "a touch of 33 ms is no stand")
+    np.testing.assert_allclose(places[5:25, 0], np.tile(places[10, 0], (20, 1)))
+    np.testing.assert_allclose(places[10, 0, :2], [1.0, 2.0], atol=0.01)
+    assert places[10, 0, 2] == 0.02, "as high as a flat foot has it"
+    np.testing.assert_allclose(hold[8:22], 1)
+    assert (np.diff(hold[5:9, 0]) >= 0).all(), "the hold grows"
+    assert (np.diff(hold[21:26, 0]) <= 0).all(), "and fades"
+    assert 0 < hold[5, 0] < 0.5
+
+
+def test_every_stand_has_its_own_place():
+    times = np.arange(30) / 30
+    positions = np.zeros((30, 2, 3))
+    positions[15:, 0, 0] = 0.7
+    positions[:, 1, 1] = 3.0
+    probability = np.full((30, 2), 0.9)
+    probability[13:17, 0] = 0.1
+    places, _ = contacts.plant(positions, probability, times, np.zeros(2))
+    np.testing.assert_allclose(places[:13, 0, 0], 0, atol=1e-12)
+    np.testing.assert_allclose(places[17:, 0, 0], 0.7, atol=1e-12)
+    np.testing.assert_allclose(places[:, 1], [[0, 3, 0]] * 30, atol=1e-12)
+
+
+def test_frame_rate_does_not_change_the_hold():
+    holds = []
+    for rate in (30, 120):
+        times = np.arange(0, 1, 1 / rate)
+        _, hold = contacts.plant(np.zeros((len(times), 1, 3)), np.ones((len(times), 1)), times, np.zeros(1))
+        holds.append(np.interp([0.0, 1 / 30, 0.5], times, hold[:, 0]))
+    np.testing.assert_allclose(holds[0], holds[1], atol=1e-6)

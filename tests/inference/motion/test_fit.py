@@ -1,0 +1,237 @@
+"""The least-squares fit of the body to landmarks."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from scipy.spatial.transform import Rotation
+from video_motion.inference.body.skeleton import JOINT_NAMES, LANDMARK_NAMES, PARENTS
+from video_motion.inference.body.smpl import Body
+from video_motion.inference.motion.camera import intrinsics
+from video_motion.inference.motion.fit import ANCESTRY, Evidence, Figure, Pull, _Problem, fit, place, sight_frames
+from video_motion.inference.motion.limits import LIMITS, SPREAD
+
+from . import scenes
+
+K = intrinsics(scenes.SIZE)
+# The fit looks at neither corners of eyes nor the mouth.
+IGNORED = [k for k, name in enumerate(LANDMARK_NAMES) if name.endswith(("inner", "outer")) or "mouth" in name]
+
+
+@pytest.fixture(scope="module")
+def figure(body: Body) -> Figure:
+    return Figure(body, np.array([1.0, -0.7, 0.5, 0, 0, 0.3, 0, 0, 0, -0.5]))
+
+
+@pytest.fixture(scope="module")
+def scene(body: Body, figure: Figure) -> scenes.Scene:
+    """Ten moments of a walk, all round."""
+    return scenes.walk(body, np.linspace(0, 5.4, 10), figure.betas)
+
+
+def evidence_of(track, pixel_sigma: float = 1.0, world_sigma: float = 0.02) -> Evidence:
+    n = len(track)
+    evidence = Evidence(
+        track.landmarks, np.full((n, 33), pixel_sigma), track.world_landmarks, np.full((n, 33), world_sigma), K
+    )
+    evidence.pixel_sigma[:, IGNORED] = evidence.world_sigma[:, IGNORED] = np.inf
+    return evidence
+
+
+def exact(scene: scenes.Scene, **sigmas: float) -> Evidence:
+    track = scenes.film(scene, np.random.default_rng(0), pixel_noise=0, world_noise=(0, 0))
+    return evidence_of(track, **sigmas)
+
+
+def matrices(vectors: np.ndarray) -> np.ndarray:
+    return Rotation.from_rotvec(vectors.reshape(-1, 3)).as_matrix().reshape(*vectors.shape, 3)
+
+
+def random_pull(random: np.random.Generator, local: np.ndarray, trans: np.ndarray, points: np.ndarray) -> Pull:
+    n = len(local)
+    anchor_sigma = np.full((n, 33), np.inf)
+    anchor_sigma[:, scenes.SOLES] = random.uniform(0.01, 0.05, (n, 4))
+    anchor_sigma[0, scenes.SOLES[0]] = np.inf
+    level, _ = np.linalg.qr(random.normal(size=(n, 3, 2)))
+    return Pull(
+        rotations=local @ matrices(random.normal(0, 0.3, (n, 24, 3))),
+        rotation_sigma=random.uniform(0.05, 0.3, (n, 24)),
+        trans=trans + random.normal(0, 0.1, (n, 3)),
+        trans_sigma=random.uniform(0.02, 0.1, (n, 3)),
+        anchors=points + random.normal(0, 0.05, (n, 33, 3)),
+        anchor_sigma=anchor_sigma,
+        level=np.swapaxes(level, 1, 2),
+        balance_sigma=random.uniform(0.05, 0.2, n),
+    )
+
+
+@pytest.mark.parametrize("pulled", [False, True], ids=["evidence", "evidence and pull"])
+@pytest.mark.parametrize("robust", [3.0, 1e6], ids=["robust", "plain"])
+def test_right_side_is_the_slope_of_the_cost(figure: Figure, pulled: bool, robust: float):
+    random = np.random.default_rng(11)
+    n = 3
+    # Wild enough that every limit is passed by some joint and some landmarks are far outliers.
+    poses = random.normal(0, 0.5, (n, 24, 3))
+    poses[:, 0] = Rotation.from_euler("x", 180, degrees=True).as_rotvec() + random.normal(0, 0.3, (n, 3))
+    local, trans = matrices(poses), np.array([0.3, -0.2, 4.0]) + random.normal(0, 0.2, (n, 3))
+    turned, placed, points = figure.pose(local, trans)
+    evidence = Evidence(
+        scenes.project(points, K) + random.normal(0, 25, (n, 33, 2)),
+        random.uniform(5, 30, (n, 33)),
+        points - points[:, scenes.HIPS].mean(1, keepdims=True) + random.normal(0, 0.1, (n, 33, 3)),
+        random.uniform(0.03, 0.2, (n, 33)),
+        K,
+    )
+    evidence.pixel_sigma[:, IGNORED] = evidence.world_sigma[:, IGNORED] = np.inf
+    evidence.pixel_sigma[1, :12] = np.inf
+    pull = random_pull(random, local, trans, points) if pulled else None
+    problem = _Problem(figure, evidence, pull, robust)
+
+    def cost(unknown: int, step: float) -> np.ndarray:
+        moved, shifted = local.copy(), trans.copy()
+        if unknown < 72:
+            turn = np.zeros((n, 3))
+            turn[:, unknown % 3] = step
+            # A turn in the camera's axes, as seen by the joint itself.
+            own = np.swapaxes(turned[:, unknown // 3], 1, 2) @ matrices(turn) @ turned[:, unknown // 3]
+            moved[:, unknown // 3] = moved[:, unknown // 3] @ own
+        else:
+            shifted[:, unknown - 72] += step
+        return problem.cost(problem.residuals(moved, shifted, figure.pose(moved, shifted)[2]))
+
+    slope = np.stack([(cost(unknown, 1e-5) - cost(unknown, -1e-5)) / 2e-5 for unknown in range(75)], axis=1)
+    blocks = problem.residuals(local, trans, points)
+    normal, right, _ = problem.normal_equations(local, turned, placed, points, blocks)
+    np.testing.assert_allclose(right, -slope / 2, rtol=1e-5, atol=1e-5 * np.abs(slope).max())
+    assert (blocks["limits"] != 0).any(), "the limits take part"
+    np.testing.assert_allclose(normal, np.swapaxes(normal, 1, 2), rtol=1e-9, atol=1e-6)
+    assert np.linalg.eigvalsh(normal).min() > -1e-6 * np.abs(normal).max()
+
+
+def test_known_pose_is_found_again(figure: Figure, scene: scenes.Scene):
+    random = np.random.default_rng(2)
+    start = matrices(scene.poses) @ matrices(random.normal(0, 0.15, scene.poses.shape))
+    evidence = exact(scene, pixel_sigma=0.5, world_sigma=0.005)
+    away = scene.trans + random.normal(0, 0.2, scene.trans.shape)
+    # So far from such sharp evidence, everything would look like an outlier.
+    result = fit(figure, evidence, start, away, steps=25, robust=1e3)
+    _, joints, points = figure.pose(result.rotations, result.trans)
+    seen = np.setdiff1d(np.arange(33), IGNORED)
+    pixels = np.linalg.norm(scenes.project(points, K) - scenes.project(scene.landmarks, K), axis=-1)
+    assert pixels[:, seen].max() < 1.0
+    limbs = [JOINT_NAMES.index(f"{side}_{part}") for side in ("left", "right") for part in ("hip", "knee", "ankle")]
+    limbs += [JOINT_NAMES.index(f"{side}_{part}") for side in ("left", "right") for part in ("elbow", "wrist")]
+    aligned = joints - joints[:, :1]
+    assert np.linalg.norm(aligned - scene.joints + scene.joints[:, :1], axis=-1)[:, limbs].max() < 0.01
+    # Five metres away, a per cent of size is five centimetres.
+    np.testing.assert_allclose(result.trans, scene.trans, atol=0.05)
+
+
+def test_wrong_landmarks_lose_their_say(figure: Figure, scene: scenes.Scene):
+    evidence = exact(scene, pixel_sigma=6.0, world_sigma=0.04)
+    wrist, toe = LANDMARK_NAMES.index("left_wrist"), LANDMARK_NAMES.index("right_foot_index")
+    evidence.pixels[:, [wrist, toe]] += 250
+    evidence.world[:, [wrist, toe]] += 0.6
+    result = fit(figure, evidence, matrices(scene.poses), scene.trans, steps=15)
+    _, joints, _ = figure.pose(result.rotations, result.trans)
+    away = np.linalg.norm(joints - joints[:, :1] - scene.joints + scene.joints[:, :1], axis=-1)
+    assert away[:, [1, 2, 4, 5, 16, 17]].max() < 0.03
+
+
+@pytest.mark.parametrize("side", ["left", "right"])
+def test_knees_and_elbows_never_bend_backwards(body: Body, scene: scenes.Scene, figure: Figure, side: str):
+    knee, elbow = JOINT_NAMES.index(f"{side}_knee"), JOINT_NAMES.index(f"{side}_elbow")
+    flexion = 1 if side == "left" else -1
+    broken = scene.poses.copy()
+    broken[:, knee] = [np.radians(-40), 0, 0]
+    broken[:, elbow] = [0, flexion * np.radians(40), 0]
+    wrong = replace(scene, landmarks=body.landmark_positions(broken, figure.betas, scene.trans))
+    size = np.ptp(scenes.project(wrong.landmarks, K)[..., 1], axis=1).mean()
+    evidence = exact(wrong, pixel_sigma=0.014 * size, world_sigma=0.1)
+    result = fit(figure, evidence, matrices(broken), scene.trans, steps=20)
+    angles = np.degrees(Rotation.from_matrix(result.rotations[:, [knee, elbow]].reshape(-1, 3, 3)).as_rotvec())
+    angles = angles.reshape(-1, 2, 3)
+    assert angles[:, 0, 0].min() > -10, "a knee that bends forwards"
+    assert (-flexion * angles[:, 1, 1]).min() > -10, "an elbow that bends backwards"
+
+
+def test_frames_do_not_depend_on_each_other(figure: Figure, scene: scenes.Scene):
+    random = np.random.default_rng(3)
+    evidence = evidence_of(scenes.film(scene, random), 6.0, 0.05)
+    start = matrices(scene.poses + random.normal(0, 0.1, scene.poses.shape))
+    pull = random_pull(random, matrices(scene.poses), scene.trans, scene.landmarks)
+    whole = fit(figure, evidence, start, scene.trans, pull, steps=4)
+    pieces = fit(figure, evidence, start, scene.trans, pull, steps=4, chunk=3)
+    one = slice(6, 7)
+    alone = fit(figure, evidence.rows(one), start[one], scene.trans[one], pull.rows(one), steps=4)
+    for name in ("rotations", "trans", "information"):
+        np.testing.assert_allclose(getattr(pieces, name), getattr(whole, name), rtol=1e-6, atol=1e-8)
+        np.testing.assert_allclose(getattr(alone, name), getattr(whole, name)[one], rtol=1e-6, atol=1e-8)
+
+
+def test_start_is_left_alone(figure: Figure, scene: scenes.Scene):
+    start, trans = matrices(scene.poses) @ matrices(np.full(scene.poses.shape, 0.05)), scene.trans + 0.1
+    before = start.copy(), trans.copy()
+    fit(figure, exact(scene), start, trans, steps=2)
+    np.testing.assert_array_equal(start, before[0])
+    np.testing.assert_array_equal(trans, before[1])
+
+
+def test_unseen_frames_follow_the_pull(figure: Figure, scene: scenes.Scene):
+    evidence = exact(scene)
+    evidence.pixel_sigma[4] = evidence.world_sigma[4] = np.inf
+    n = len(scene.poses)
+    pull = Pull(
+        rotations=matrices(scene.poses),
+        rotation_sigma=np.full((n, 24), 0.02),
+        trans=scene.trans,
+        trans_sigma=np.full((n, 3), 0.02),
+        anchors=np.zeros((n, 33, 3)),
+        anchor_sigma=np.full((n, 33), np.inf),
+        level=np.zeros((n, 2, 3)),
+        balance_sigma=np.full(n, np.inf),
+    )
+    start = matrices(scene.poses + 0.1)
+    result = fit(figure, evidence, start, scene.trans + 0.1, pull, steps=15)
+    np.testing.assert_allclose(result.trans[4], scene.trans[4], atol=1e-3)
+    away = Rotation.from_matrix(np.swapaxes(matrices(scene.poses[4]), 1, 2) @ result.rotations[4]).magnitude()
+    # A hand has neither a landmark nor an unknown of its own; the others yield a little to their usual pose.
+    assert np.degrees(away[:22]).max() < 8
+    assert result.information[4].max() == 0
+    assert (result.information[5, :16] > 0).all()
+
+
+def test_translation_in_closed_form(figure: Figure, scene: scenes.Scene):
+    evidence = exact(scene)
+    true = np.tile([0.4, -0.3, 5.0], (10, 1))
+    np.testing.assert_allclose(place(evidence, scene.landmarks - true[:, None]), true, atol=1e-5)
+
+
+def test_line_of_sight(scene: scenes.Scene):
+    evidence = exact(scene)
+    evidence.pixels[:] = [scenes.SIZE[0] / 2 + K[0, 0], scenes.SIZE[1] / 2]
+    right = np.array([[np.sqrt(0.5), 0, np.sqrt(0.5)], [0, 1, 0], [-np.sqrt(0.5), 0, np.sqrt(0.5)]])
+    np.testing.assert_allclose(sight_frames(evidence), np.tile(right, (10, 1, 1)), atol=1e-12)
+    evidence.pixel_sigma[:] = np.inf
+    np.testing.assert_allclose(sight_frames(evidence), np.tile(np.eye(3), (10, 1, 1)), atol=1e-12)
+
+
+def test_ancestry():
+    for joint, name in enumerate(JOINT_NAMES):
+        chain, above = {joint}, joint
+        while (above := PARENTS[above]) >= 0:
+            chain.add(above)
+        assert set(np.flatnonzero(ANCESTRY[:, joint]).tolist()) == chain, name
+
+
+def test_limits_mirror_each_other():
+    for joint, name in enumerate(JOINT_NAMES):
+        other = JOINT_NAMES.index(name.replace("left", "RIGHT").replace("right", "left").replace("RIGHT", "right"))
+        np.testing.assert_allclose(LIMITS[joint, 0], LIMITS[other, 0], err_msg=name)
+        if other != joint:
+            np.testing.assert_allclose(LIMITS[joint, 1:], -LIMITS[other, 1:, ::-1], err_msg=name)
+        np.testing.assert_allclose(SPREAD[joint], SPREAD[other], err_msg=name)
+    assert (LIMITS[..., 0] <= 0).all(), "the rest pose is allowed"
+    assert (LIMITS[..., 1] >= 0).all(), "the rest pose is allowed"

@@ -1,0 +1,110 @@
+"""Where the floor is, and the world on it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.spatial.transform import Rotation
+from video_motion.inference.motion import floor
+
+# In a camera's space y is down.
+LEVEL = np.array([0.0, -1.0, 0.0])
+
+
+def seen_up(pitch: float) -> np.ndarray:
+    """The up direction as a camera sees it that looks `pitch` degrees down."""
+    return np.array([0.0, -np.cos(np.radians(pitch)), -np.sin(np.radians(pitch))])
+
+
+def people(up: np.ndarray, bows: list[float], n: int = 20) -> np.ndarray:
+    """Joints (n, 24, 3) of people 1.5 m tall up to the neck, standing along `up`, bowed at the hips by degrees."""
+    joints = np.zeros((n, 24, 3))
+    forward = np.cross(up, [1.0, 0, 0])
+    for row in range(n):
+        bow = np.radians(bows[row % len(bows)])
+        where = np.array([0.3 * row, 1.0, 5.0])
+        joints[row, [7, 8]] = where
+        joints[row, [4, 5]] = where + 0.4 * up
+        joints[row, [1, 2]] = where + 0.8 * up
+        joints[row, 12] = where + 0.8 * up + 0.6 * (np.cos(bow) * up + np.sin(bow) * forward)
+    return joints
+
+
+def degrees_between(first: np.ndarray, second: np.ndarray) -> float:
+    return float(np.degrees(np.arctan2(np.linalg.norm(np.cross(first, second)), first @ second)))
+
+
+@pytest.mark.parametrize("pitch", [0, 12, 30, -10])
+def test_upright_people_point_up(pitch: float):
+    up = floor.upright_direction(people(seen_up(pitch), [0]))
+    assert degrees_between(up, seen_up(pitch)) < 1
+    assert np.linalg.norm(up) == pytest.approx(1)
+
+
+def test_bowed_people_count_less():
+    up = floor.upright_direction(people(seen_up(10), [0, 0, 80]))
+    assert degrees_between(up, seen_up(10)) < 3
+
+
+def test_sideways_lean_is_held_back():
+    leaning = Rotation.from_euler("z", 12, degrees=True).apply(LEVEL)
+    up = floor.upright_direction(people(leaning, [0]))
+    assert degrees_between(up, LEVEL) < 6
+
+
+def test_upside_down_is_not_believed():
+    np.testing.assert_allclose(floor.upright_direction(people(-LEVEL, [0])), LEVEL)
+
+
+def plane_points(normal: np.ndarray, offset: float, random: np.random.Generator, n: int = 300) -> np.ndarray:
+    side = np.cross(normal, [1.0, 0, 0])
+    side /= np.linalg.norm(side)
+    ahead = np.cross(side, normal)
+    spread = random.uniform(-1.5, 1.5, (n, 2))
+    return -offset * normal + spread[:, :1] * side + spread[:, 1:] * ahead + random.normal(0, 0.01, (n, 3))
+
+
+def test_plane_through_standing_feet():
+    random = np.random.default_rng(0)
+    true = seen_up(15)
+    points = plane_points(true, 1.4, random)
+    raised = points[:60] + 0.5 * true
+    weights = np.concatenate([np.full(300, 0.9), np.full(60, 0.3)])
+    normal, offset = floor.floor_plane(np.concatenate([points, raised]), weights, seen_up(11))
+    assert degrees_between(normal, true) < 1.5, "feet over three metres tell more than a guess of upright"
+    height = points @ normal + offset
+    assert abs(np.median(height)) < 0.02
+    assert np.linalg.norm(normal) == pytest.approx(1)
+
+
+def test_feet_in_one_spot_leave_the_direction_alone():
+    random = np.random.default_rng(1)
+    points = np.array([0.2, 1.3, 4.0]) + random.normal(0, 0.02, (100, 3))
+    normal, offset = floor.floor_plane(points, np.ones(100), seen_up(10))
+    assert degrees_between(normal, seen_up(10)) < 3
+    assert abs(np.median(points @ normal + offset)) < 0.01
+
+
+def test_nobody_stands():
+    points = np.array([[0.0, 1.0, 4.0], [0.1, 1.1, 4.0], [0.0, 0.9, 4.2], [0.2, 1.0, 4.1]])
+    normal, offset = floor.floor_plane(points, np.zeros(4), LEVEL)
+    np.testing.assert_array_equal(normal, LEVEL)
+    assert offset == pytest.approx(1.0), "below the middle of them"
+    normal, offset = floor.floor_plane(np.empty((0, 3)), np.empty(0), LEVEL)
+    assert np.isfinite(offset)
+
+
+@pytest.mark.parametrize("pitch", [0, 20, -15, 90])
+def test_world_frame(pitch: float):
+    up, origin = seen_up(pitch), np.array([0.5, 0.2, 4.0])
+    matrix = floor.camera_to_world(up, 1.5, origin)
+    turn = matrix[:3, :3]
+    np.testing.assert_allclose(turn @ turn.T, np.eye(3), atol=1e-12)
+    assert np.linalg.det(turn) == pytest.approx(1)
+    np.testing.assert_allclose(turn @ up, [0, 0, 1], atol=1e-12)
+    np.testing.assert_allclose(turn @ [1.0, 0, 0], [1, 0, 0], atol=1e-12, err_msg="x stays the image's right")
+    on_floor = np.array([0.7, 0.0, 0.0]) - 1.5 * up
+    assert (turn @ on_floor + matrix[:3, 3])[2] == pytest.approx(0)
+    np.testing.assert_allclose((turn @ origin + matrix[:3, 3])[:2], 0, atol=1e-12)
+    if pitch < 90:
+        assert (turn @ [0, 0, 1.0])[1] > 0, "the camera looks along y"
