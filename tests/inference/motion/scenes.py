@@ -15,7 +15,7 @@ SIZE = (1280, 720)
 CYCLE = 1.1
 STANCE = 0.62
 LAP = 6.0
-RADIUS = 0.5
+RADIUS = 0.4
 SOLES = [LANDMARK_NAMES.index(f"{side}_{part}") for part in ("heel", "foot_index") for side in ("left", "right")]
 HIPS = [LANDMARK_NAMES.index("left_hip"), LANDMARK_NAMES.index("right_hip")]
 
@@ -91,7 +91,7 @@ def walk(
     facing = _facing(time)
     local[:, 0] = facing
     pelvis = _path(time) + middle
-    pelvis[:, 2] = rest[0, 1] - sole - 0.04
+    pelvis[:, 2] = rest[0, 1] - sole - 0.025
     standing = np.zeros((n, 2), dtype=bool)
     for side in range(2):
         hip, knee, ankle = 1 + side, 4 + side, 7 + side
