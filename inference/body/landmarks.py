@@ -89,8 +89,8 @@ def regressors(
     return over_vertices, over_joints / over_joints.sum(axis=1, keepdims=True)
 
 
-# Where BlazePose puts its points on this project's body, against the points themselves: the mean offset, in the frame of
-# the bone, over people rendered with known motion. {side} is the landmark's own side, {other} the other.
+# Where BlazePose puts its points on this project's body, against the points themselves: the mean offset, in the frame
+# of the bone, over people rendered with known motion. {side} is the landmark's own side, {other} the other.
 _SEEN: dict[str, tuple[dict[str, float], str]] = {
     "shoulder": ({"{side}_shoulder": 0.96, "{other}_shoulder": 0.04}, "{side}_collar"),
     "wrist": ({"{side}_wrist": 0.71, "{side}_hand": 0.29}, "{side}_wrist"),
@@ -123,7 +123,7 @@ def as_blazepose_sees(over_vertices: Floats, over_joints: Floats, joint_regresso
         for landmark, (mixture, bone) in _SEEN.items():
             row = LANDMARK_NAMES.index(f"{side}_{landmark}")
             named = {name.format(side=side, other=other): weight for name, weight in mixture.items()}
-            seen_vertices[row] = sum(weight * points[name] for name, weight in named.items())
+            seen_vertices[row] = np.sum([weight * points[name] for name, weight in named.items()], axis=0)
             seen_joints[row] = 0.0
             seen_joints[row, JOINT_NAMES.index(bone.format(side=side))] = 1.0
     return seen_vertices, seen_joints

@@ -410,7 +410,7 @@ def _balance(person: _Person, transform: np.ndarray, smoothing: float) -> None:
 
 
 def _standing(person: _Person, transform: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """How far each sole point is above where it would stand (n, 4), how surely it stands (n, 4), its place (n, 4, 3)."""
+    """How far each sole point is above where it stands (n, 4), how surely it stands (n, 4), its place (n, 4, 3)."""
     _, points, scores = _soles(person)
     world = points @ transform[:3, :3].T + transform[:3, 3]
     clearance = world[..., 2] - _sole_heights(person.figure)

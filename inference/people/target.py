@@ -16,6 +16,13 @@ TOLERANCE = 0.06
 # Seconds over which a person's pace is measured, and in which their look is renewed.
 VELOCITY_WINDOW = 0.4
 LOOK_TIME = 1.0
+# Someone less like themselves than this when lost was already hidden, or the pose had begun to slip.
+FADING = 0.9
+# Rows to the next second look, at least and as a part of the rows so far.
+LOOK_ROWS = 4
+LOOK_GROWTH = 0.5
+# Whose joints are this plain on average needs no more second looks.
+PLAIN = 0.85
 
 
 @dataclass
@@ -77,6 +84,8 @@ class Target:
         self.look: np.ndarray | None = None
         self.lost_at: float | None = None
         self.pose: Pose | None = None
+        self._trusts: list[float] = []
+        self._next_look = LOOK_ROWS
         self._smoother = CropSmoother()
         self._points = np.zeros((2, 2))
 
@@ -131,6 +140,28 @@ class Target:
     def lose(self, timestamp: float) -> None:
         """The person is not to be seen any more."""
         self.lost_at, self.pose = timestamp, None
+        while len(self.rows) > 1 and self.last.likeness < FADING:
+            self.rows.pop()
+
+    @property
+    def trust(self) -> float:
+        """How sure it is that this is a person: the mean of all second looks."""
+        return float(np.mean(self._trusts))
+
+    @property
+    def looks(self) -> int:
+        """Count of second looks so far."""
+        return len(self._trusts)
+
+    def wants_look(self) -> bool:
+        """Whether a second look is due: ever more rarely, and not for someone plainly to be seen."""
+        plain = np.mean([r.visibility[JOINTS].mean() for r in self.rows[-LOOK_ROWS:]]) >= PLAIN
+        return len(self.rows) >= self._next_look and not plain
+
+    def looked(self, *trusts: float) -> None:
+        """Take in how far second looks say that the newest pose is a person's."""
+        self._trusts += trusts
+        self._next_look = len(self.rows) + max(LOOK_ROWS, round(LOOK_GROWTH * len(self.rows)))
 
     def predict(self, timestamp: float) -> np.ndarray:
         """The hip centre (2,) in pixels at a later time, the person keeping their pace for a moment."""
@@ -153,5 +184,10 @@ class Target:
 
 def agreement(one: np.ndarray, other: np.ndarray, size: float) -> float:
     """How far two poses (33, 2) are the same, 0 to 1; `size` is the crop's side in pixels."""
+    return float(closeness(one, other, size).mean())
+
+
+def closeness(one: np.ndarray, other: np.ndarray, size: float) -> np.ndarray:
+    """How far each joint (13,) of two poses (33, 2) is in the same place, 0 to 1."""
     distance = np.linalg.norm(one[JOINTS] - other[JOINTS], axis=1) / (TOLERANCE * max(size, 1e-6))
-    return float(np.exp(-(distance**2) / 2).mean())
+    return np.exp(-(distance**2) / 2)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 
 import numpy as np
 
 from ..footage import Frame
-from . import clothing, crops
+from . import clothing, crops, trust
 from .blazepose import PoseModel
 from .detector import HIP_CENTER, SHOULDER_CENTER
 from .landmarker import Pose
@@ -15,9 +16,8 @@ from .target import JOINTS, Target, agreement
 from .track import Track
 
 MIN_SCORE = 0.5
-# Someone new must be seen this surely, and a second look must agree this far with the first.
+# Someone new must be seen this surely.
 SURE_SCORE = 0.6
-SURE_POSE = 0.65
 # A pose with this part of its joints on somebody else's body is that body's, wrongly read.
 COVERED = 0.85
 # Two poses that agree this far are one person; below the lower value they are surely two.
@@ -40,9 +40,12 @@ JUMP = 0.25
 SLIP = 0.1
 SLIP_LIKENESS = 0.8
 COMPANY = 0.8
-# Frames between two searches of the image for new people: doubled from the first value to the second while there is
-# nobody new, but not where several people are: more of them may come out from behind others.
-PAUSE = (8, 64)
+# Frames between two searches of the image for new people. Where several are, more may come out from behind others;
+# for one alone, so many frames pass between two regions of the image, which costs little beside following them.
+PAUSE = 8
+ALONE_PAUSE = 12
+# What was no person is not looked at again for a time in seconds, doubled each time from the first to the second.
+DISMISSAL = (0.5, 4.0)
 # Sides of the searched tiles as parts of the image's shorter side.
 TILES = (1.0, 0.7, 0.5)
 # Someone new must be this much bigger than someone followed to take their place.
@@ -80,6 +83,24 @@ def track_people(
     return tracker.tracks(min_duration)
 
 
+@dataclass
+class Fresh:
+    """A pose that nobody has yet, the colours of the clothes, and what second looks said of it."""
+
+    pose: Pose
+    look: np.ndarray | None
+    trusts: list[float]
+
+
+@dataclass
+class Dismissal:
+    """A crop (4,) that was no person's, how long in seconds and until when it is not looked at again."""
+
+    crop: np.ndarray
+    pause: float
+    until: float
+
+
 class Tracker:
     """Everyone who is or was followed.
 
@@ -95,8 +116,9 @@ class Tracker:
         self._max_people = max_people
         self._targets: list[Target] = []
         self._regions: list[np.ndarray] = []
-        self._pause = self._wait = PAUSE[0]
+        self._wait = 0
         self._started = False
+        self._dismissed: list[Dismissal] = []
 
     def step(self, frame: Frame) -> None:
         """Take in the next frame."""
@@ -109,6 +131,7 @@ class Tracker:
             t
             for t in self._targets
             if t.last.timestamp - t.rows[0].timestamp >= min_duration
+            and t.trust >= trust.ENOUGH
             and np.mean([r.score for r in t.rows]) >= MIN_MEAN_SCORE
         ]
         kept.sort(key=lambda t: -sum(r.box[3] * r.score for r in t.rows))
@@ -135,6 +158,7 @@ class Tracker:
                 owners.append(pose)
                 target.add(frame.number, frame.timestamp, pose, look)
                 self._check_slip(target, frame, look)
+                self._check_trust(target, frame, pose)
             else:
                 self._undo_slip(target, owner)
                 target.lose(frame.timestamp)
@@ -154,6 +178,19 @@ class Tracker:
         if lasts and any(clothing.likeness(o.look, look) > target.last.likeness for o in self._company(target, frame)):
             del target.rows[-strange:]
             target.lose(frame.timestamp)
+
+    def _check_trust(self, target: Target, frame: Frame, pose: Pose) -> None:
+        """Take a second look at someone doubtful, and give up what is no person."""
+        if not target.visible or not target.wants_look():
+            return
+        target.looked(self._second_look(frame, pose, target.looks))
+        if target.looks >= trust.MIN_LOOKS and target.trust < trust.START:
+            self._targets.remove(target)
+            self._dismiss(frame, pose.crop)
+
+    def _second_look(self, frame: Frame, pose: Pose, number: int) -> float:
+        again = self._model.pose(frame.image, trust.second_crop(pose.crop, number))
+        return trust.trust(pose, frame.image.shape, again)
 
     def _company(self, target: Target, frame: Frame) -> list[Target]:
         """Who else is, or just was, about where this person is."""
@@ -188,9 +225,9 @@ class Tracker:
                 for crop, points in zip(found.crops(), found.points, strict=True)
                 if not self._known(crop, points[[HIP_CENTER, SHOULDER_CENTER]])
             ]
-        fresh: list[tuple[Pose, np.ndarray | None]] = []
+        fresh: list[Fresh] = []
         for crop in candidates:
-            if crop[2] < MIN_SIZE * min(frame.image.shape[:2]):
+            if crop[2] < MIN_SIZE * min(frame.image.shape[:2]) or self._is_dismissed(frame, crop):
                 continue
             if not self._room(crop[2]) and not any(
                 self._doubt(t, frame, crop[:2], crop[2]) <= 1 for t in self._lost(frame)
@@ -198,58 +235,81 @@ class Tracker:
                 continue
             pose = self._model.pose(frame.image, crop)
             if pose.score < SURE_SCORE or not pose.upright():
+                self._dismiss(frame, crop)
                 continue
-            look = clothing.histograms(frame.image, pose.landmarks)
-            others = [t.pose for t in self._visible() if t.pose] + [p for p, _ in fresh]
-            if any(_one_body(o, pose) for o in others) or not self._confirmed(frame, pose):
+            others = [t.pose for t in self._visible() if t.pose] + [f.pose for f in fresh]
+            if any(_one_body(o, pose) for o in others):
                 continue
-            fresh.append((pose, look))
+            trusts = self._first_looks(frame, pose)
+            if np.mean(trusts) < trust.START:
+                self._dismiss(frame, crop)
+                continue
+            fresh.append(Fresh(pose, clothing.histograms(frame.image, pose.landmarks), trusts))
         self._recognise(frame, fresh)
-        for pose, look in fresh:
-            self._welcome(frame, pose, look)
+        for new in fresh:
+            self._welcome(frame, new)
 
-    def _confirmed(self, frame: Frame, pose: Pose) -> bool:
-        """Whether the network sees the same person again in the crop that follows from a pose."""
-        again = self._model.pose(frame.image, crops.around(pose.center, pose.rim))
-        return (
-            min(pose.score, again.score) >= SURE_SCORE
-            and agreement(pose.landmarks, again.landmarks, again.crop[2]) >= SURE_POSE
-        )
+    def _first_looks(self, frame: Frame, pose: Pose) -> list[float]:
+        """The trust of each second look at someone new; of the first look alone if that is hopeless already."""
+        best = trust.trust(pose, frame.image.shape)
+        if best < trust.START:
+            return [best]
+        return [self._second_look(frame, pose, number) for number in range(len(trust.LOOKS))]
+
+    def _is_dismissed(self, frame: Frame, crop: np.ndarray) -> bool:
+        return any(_same_place(d.crop, crop) and frame.timestamp < d.until for d in self._dismissed)
+
+    def _dismiss(self, frame: Frame, crop: np.ndarray) -> None:
+        """Don't look at a crop again for a while."""
+        before = [d.pause for d in self._dismissed if _same_place(d.crop, crop)]
+        pause = min(2 * max(before), DISMISSAL[1]) if before else DISMISSAL[0]
+        self._dismissed = [
+            d
+            for d in self._dismissed
+            if not _same_place(d.crop, crop) and frame.timestamp < d.until + DISMISSAL[1]
+        ]
+        self._dismissed.append(Dismissal(crop, pause, frame.timestamp + pause))
 
     def _where_to_search(self, frame: Frame, missed: list[Target]) -> list[np.ndarray]:
         shape = frame.image.shape
-        whole = crops.whole(shape)
-        if not self._started:
-            self._started = True
-            return [whole, *_all_tiles(shape)]
         regions = []
         if not self._visible():
-            regions.append(whole)
+            regions.append(crops.whole(shape))
         for target in missed:
             x, y, side, _ = target.expected_crop(frame.timestamp)
             regions.append(np.array([x, y, 2 * side, 0.0]))
-        if self._regions:
-            count = 1 if len(self._visible()) == 1 else 2
-            regions += self._regions[:count]
-            del self._regions[:count]
+        if not self._started:
+            self._started = True
+            self._regions = _all_tiles(shape, TILES[:1])
         elif self._wait > 0:
             self._wait -= 1
         else:
-            self._wait = self._pause if len(self._visible()) < 2 else PAUSE[0]
-            self._pause = min(2 * self._pause, PAUSE[1])
-            # Without room only someone big is wanted, and they show in the whole image.
-            full = len(self._visible()) >= self._max_people
-            # The smallest tiles are for crowds.
             alone = len(self._visible()) == 1
-            self._regions = [whole] if full else [whole, *_all_tiles(shape, TILES[:-1] if alone else TILES)]
+            if not self._regions:
+                self._regions = self._sweep(shape)
+            count = 1 if alone else 2
+            regions += self._regions[:count]
+            del self._regions[:count]
+            if alone:
+                self._wait = ALONE_PAUSE
+            elif not self._regions:
+                self._wait = PAUSE
         return regions
+
+    def _sweep(self, shape: tuple[int, ...]) -> list[np.ndarray]:
+        """The regions to search one after the other for new people."""
+        whole = crops.whole(shape)
+        # Without room only someone big is wanted, and they show in the whole image.
+        if len(self._visible()) >= self._max_people:
+            return [whole]
+        # The smallest tiles are for crowds.
+        alone = len(self._visible()) == 1
+        return [whole, *_all_tiles(shape, TILES[:-1] if alone else TILES)]
 
     def _known(self, crop: np.ndarray, torso: np.ndarray) -> bool:
         """Whether a detected crop, with its hip and shoulder centre (2, 2), is that of someone already followed."""
         for target in self._visible():
-            own = target.crop()
-            ratio = crop[2] / own[2]
-            if np.hypot(*(crop[:2] - own[:2])) < 0.12 * own[2] and 1 / MAX_GROWTH < ratio < MAX_GROWTH:
+            if _same_place(target.crop(), crop):
                 return True
             if target.pose is not None and target.pose.covers(torso) == 1:
                 return True
@@ -270,27 +330,28 @@ class Tracker:
         growth = abs(np.log(size / target.size)) / np.log(MAX_GROWTH)
         return float(max(away / MEMORY, distance / reach, growth))
 
-    def _recognise(self, frame: Frame, fresh: list[tuple[Pose, np.ndarray | None]]) -> None:
+    def _recognise(self, frame: Frame, fresh: list[Fresh]) -> None:
         """Give lost people back their poses and take these off the list."""
         pairs = []
         for target in self._lost(frame):
-            for pose, look in fresh:
-                doubt = self._doubt(target, frame, pose.center, pose.crop[2])
-                likeness = clothing.likeness(target.look, look)
+            for new in fresh:
+                doubt = self._doubt(target, frame, new.pose.center, new.pose.crop[2])
+                likeness = clothing.likeness(target.look, new.look)
                 if doubt <= 1 and likeness >= MIN_LIKENESS + (SURE_LIKENESS - MIN_LIKENESS) * doubt:
-                    pairs.append((doubt - 3 * likeness, target, pose, look))
-        for _, target, pose, look in sorted(pairs, key=lambda p: p[0]):
-            index = next((i for i, (p, _) in enumerate(fresh) if p is pose), None)
-            if not target.visible and index is not None and self._make_room(frame, pose.crop[2]):
-                target.add(frame.number, frame.timestamp, pose, look)
+                    pairs.append((doubt - 3 * likeness, target, new))
+        for _, target, new in sorted(pairs, key=lambda p: p[0]):
+            index = next((i for i, f in enumerate(fresh) if f is new), None)
+            if not target.visible and index is not None and self._make_room(frame, new.pose.crop[2]):
+                target.add(frame.number, frame.timestamp, new.pose, new.look)
+                target.looked(*new.trusts)
                 fresh.pop(index)
 
-    def _welcome(self, frame: Frame, pose: Pose, look: np.ndarray | None) -> None:
-        if self._make_room(frame, pose.crop[2]):
+    def _welcome(self, frame: Frame, new: Fresh) -> None:
+        if self._make_room(frame, new.pose.crop[2]):
             target = Target()
-            target.add(frame.number, frame.timestamp, pose, look)
+            target.add(frame.number, frame.timestamp, new.pose, new.look)
+            target.looked(*new.trusts)
             self._targets.append(target)
-            self._pause = PAUSE[0]
 
     def _make_room(self, frame: Frame, size: float) -> bool:
         if not self._room(size):
@@ -309,6 +370,12 @@ def _worth_search(target: Target, frame: Frame) -> bool:
 
 def _all_tiles(shape: tuple[int, ...], parts: tuple[float, ...] = TILES) -> list[np.ndarray]:
     return [tile for part in parts for tile in crops.tiles(shape, part * min(shape[:2]))]
+
+
+def _same_place(one: np.ndarray, other: np.ndarray) -> bool:
+    """Whether two crops (4,) show about the same."""
+    near = np.hypot(*(other[:2] - one[:2])) < 0.12 * one[2]
+    return bool(near and 1 / MAX_GROWTH < other[2] / one[2] < MAX_GROWTH)
 
 
 def _one_body(owner: Pose, pose: Pose) -> bool:
