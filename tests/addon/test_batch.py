@@ -117,10 +117,10 @@ def test_wrong_arguments_have_their_own_status(motion_file, body_file):
 
 
 def test_a_fault_is_not_a_success(motion_file, body_file, tmp_path):
-    # A program that stands in the way of the package is a fault nobody foresees.
     copy = tmp_path / "copy" / "addon" / "batch.py"
     copy.parent.mkdir(parents=True)
     shutil.copy(batch.__file__, copy)
+    (tmp_path / "copy" / "video_motion.py").write_text("raise RuntimeError('nobody foresees this')\n")
     original, batch.__file__ = batch.__file__, str(copy)
     try:
         result = run("--motion", motion_file, "--body", body_file, "--blend", tmp_path / "x.blend")
