@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,13 +12,13 @@ import numpy as np
 from . import registry
 from .body.smpl import Body
 from .camera_motion import CameraMotion
-from .footage import Footage, Frame
+from .footage import Footage
 from .motion import landmarks
 from .motion.camera import Camera, intrinsics
 from .motion.motion import Motion
 from .people.blazepose import BlazePose
 from .people.track import Track
-from .people.tracker import track_people
+from .people.tracker import Tracker
 
 VERSION = "0.1.0"
 
@@ -96,17 +96,15 @@ def convert_footage(path: Path, options: Options, progress: Progress = lambda st
     camera_motion = CameraMotion(size, options.focal)
     clock: list[tuple[int, float]] = []
     began = time.perf_counter()
-
-    def watched() -> Iterator[Frame]:
-        for frame in footage:
-            clock.append((frame.number, frame.timestamp))
-            started = time.perf_counter()
-            camera_motion.add(frame.image)
-            watch.add("camera", started)
-            yield frame
-            progress("people", len(clock), footage.frame_count)
-
-    tracks = track_people(watched(), network)
+    tracker = Tracker(network)
+    for frame in footage:
+        tracker.step(frame)
+        clock.append((frame.number, frame.timestamp))
+        started = time.perf_counter()
+        camera_motion.add(frame.image, tracker.boxes())
+        watch.add("camera", started)
+        progress("people", len(clock), footage.frame_count)
+    tracks = tracker.tracks()
     watch.add("people", began)
     watch.seconds["people"] -= watch.seconds.get("camera", 0.0)
     chosen = _choose(tracks, options.person, path)

@@ -137,6 +137,10 @@ class Tracker:
         kept.sort(key=lambda t: -sum(r.box[3] * r.score for r in t.rows))
         return [_track(number, t) for number, t in enumerate(kept[: self._max_people], 1)]
 
+    def boxes(self) -> list[np.ndarray]:
+        """Where the people are that are seen at present: left, top, width, height (4,) in pixels."""
+        return [target.last.box for target in self._visible()]
+
     def _visible(self) -> list[Target]:
         return [t for t in self._targets if t.visible]
 
