@@ -115,9 +115,9 @@ def as_blazepose_sees(over_vertices: Floats, over_joints: Floats, joint_regresso
         over_joints: (33, 24) from ``regressors``.
         joint_regressor: (24, V).
     """
-    points = dict(zip(JOINT_NAMES, joint_regressor, strict=True)) | dict(
-        zip(LANDMARK_NAMES, over_vertices, strict=True)
-    )
+    names = [*JOINT_NAMES, *LANDMARK_NAMES]
+    # A landmark takes the name from a joint that has the same.
+    points: dict[str, Floats] = dict(zip(names, np.concatenate([joint_regressor, over_vertices]), strict=True))
     seen_vertices, seen_joints = over_vertices.copy(), over_joints.copy()
     for side, other in (("left", "right"), ("right", "left")):
         for landmark, (mixture, bone) in _SEEN.items():

@@ -8,7 +8,6 @@ the evidence is weak and sharp where it is firm. At last feet that stand are hel
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -16,11 +15,11 @@ from ..body import rotations
 from ..body.skeleton import JOINT_NAMES, LANDMARK_NAMES
 from ..body.smpl import Body
 from ..people.track import Track
-from . import contacts, floor
+from . import standing
 from .camera import Camera
-from .fit import Evidence, Figure, Fit, Pull, fit, place, sight_frames
+from .fit import Evidence, Figure, Fit, fit, place, sight_frames
 from .motion import Motion
-from .smoothing import smooth, smooth_rotations
+from .subject import Subject, shape_from_limbs, steady
 
 Progress = Callable[[str, float], None]
 
@@ -28,50 +27,6 @@ Progress = Callable[[str, float], None]
 _PIXEL_NOISE = {"hip": 0.026, "shoulder": 0.017, "index": 0.023, "pinky": 0.023, "thumb": 0.023}
 _PIXEL_NOISE_ELSE = 0.014
 _WORLD_NOISE = 0.10
-
-# Usual accelerations of each joint's rotation, radians per second².
-_ACCELERATION = {
-    "pelvis": 7.5,
-    "spine1": 4.0,
-    "spine2": 4.0,
-    "spine3": 4.0,
-    "neck": 7.5,
-    "head": 7.5,
-    "collar": 4.0,
-    "foot": 7.5,
-    "ankle": 15.0,
-    "wrist": 15.0,
-    "hip": 15.0,
-    "knee": 22.5,
-    "shoulder": 20.0,
-    "elbow": 25.0,
-    "hand": 2.5,
-}
-_TRANS_ACCELERATION = 3.0
-_LIMB_LANDMARKS = (
-    ("left_shoulder", "right_shoulder"),
-    ("left_hip", "right_hip"),
-    ("left_shoulder", "left_hip"),
-    ("right_shoulder", "right_hip"),
-    ("left_shoulder", "left_elbow"),
-    ("right_shoulder", "right_elbow"),
-    ("left_elbow", "left_wrist"),
-    ("right_elbow", "right_wrist"),
-    ("left_hip", "left_knee"),
-    ("right_hip", "right_knee"),
-    ("left_knee", "left_ankle"),
-    ("right_knee", "right_ankle"),
-)
-_LIMBS = np.array([[LANDMARK_NAMES.index(name) for name in pair] for pair in _LIMB_LANDMARKS])
-# BlazePose's world landmarks vary most across the trunk.
-_LENGTH_NOISE = np.array([0.05, 0.10] + [0.025] * 10)
-
-# Metres between the lowest landmark of a flat foot and the floor.
-_SKIN = 0.01
-_BALANCE_SIGMA = 0.15
-_ENOUGH_STANDING = 5.0
-_LOWEST_EYE = 0.5
-_LARGEST_RESIZING = 1.15
 
 _TORSO = [LANDMARK_NAMES.index(f"{side}_{part}") for part in ("shoulder", "hip") for side in ("left", "right")]
 # joint, its rest direction's start and end landmark
@@ -103,18 +58,6 @@ _VOUCHING = {
 }
 
 
-@dataclass
-class _Person:
-    track: Track
-    frames: np.ndarray
-    seen: np.ndarray
-    timestamps: np.ndarray
-    turns: np.ndarray
-    evidence: Evidence
-    figure: Figure
-    fit: Fit
-
-
 def estimate(
     tracks: list[Track],
     frames: np.ndarray,
@@ -138,23 +81,24 @@ def estimate(
     Returns:
         One `Motion` per track, from its first to its last frame, gaps bridged.
     """
-    people = []
+    subjects = []
     for number, track in enumerate(tracks):
         progress("fit", number / len(tracks))
-        people.append(_fit_person(track, frames, timestamps, camera, body, smoothing))
-    transform = _stand(people)
+        subjects.append(_fit_person(track, frames, timestamps, camera, body, smoothing))
+    transform = standing.stand_on_floor(subjects)
     motions = []
-    for number, person in enumerate(people):
-        progress("feet", number / len(people))
-        _bring_to_floor(person, transform)
-        _balance(person, transform, smoothing)
-        motions.append(_plant_feet(person, transform, camera, smoothing))
+    for number, subject in enumerate(subjects):
+        progress("feet", number / len(subjects))
+        standing.bring_to_floor(subject, transform)
+        standing.keep_balance(subject, transform, smoothing)
+        feet = standing.plant_feet(subject, transform, smoothing)
+        motions.append(_motion(subject, transform, camera, feet))
     return motions
 
 
 def _fit_person(
     track: Track, frames: np.ndarray, timestamps: np.ndarray, camera: Camera, body: Body, smoothing: float
-) -> _Person:
+) -> Subject:
     rows = np.searchsorted(frames, track.frames)
     span = slice(rows[0], rows[-1] + 1)
     clock, turns, seen = timestamps[span], camera.turns[span], rows - rows[0]
@@ -163,13 +107,11 @@ def _fit_person(
     start, trans = _start(figure, evidence)
     first = fit(figure, evidence, start, trans, steps=14)
     whole = _spread_evidence(evidence, seen, len(clock))
-    result = _bridge(first, seen, clock)
+    subject = Subject(track, frames[span], seen, clock, turns, whole, figure, _bridge(first, seen, clock))
     for strength in (0.5, 0.25):
-        pull = _pull(figure, result, whole, clock, turns, smoothing, strength)
-        result = fit(figure, whole, result.rotations, result.trans, pull, steps=4)
-    smooth_pull = _pull(figure, result, whole, clock, turns, smoothing, 1.0)
-    result = Fit(smooth_pull.rotations, smooth_pull.trans, result.information)
-    return _Person(track, frames[span], seen, clock, turns, whole, figure, result)
+        subject.refit(steady(subject, smoothing, strength), steps=4)
+    subject.settle(smoothing)
+    return subject
 
 
 def _evidence(track: Track, camera: Camera) -> Evidence:
@@ -208,35 +150,6 @@ def _spread_evidence(evidence: Evidence, seen: np.ndarray, n: int) -> Evidence:
     )
 
 
-def shape_from_limbs(body: Body, world: np.ndarray, visibility: np.ndarray, scale: float = 1.0) -> np.ndarray:
-    """(10,) β whose limbs are as long as those of the world landmarks over the whole clip.
-
-    Args:
-        body: the body model.
-        world: (n, 33, 3) world landmarks, metres.
-        visibility: (n, 33).
-        scale: how much larger the person is than the world landmarks say.
-    """
-    lengths = np.linalg.norm(world[:, _LIMBS[:, 0]] - world[:, _LIMBS[:, 1]], axis=-1)
-    trust = visibility[:, _LIMBS].min(-1) + 1e-3
-    order = np.argsort(lengths, axis=0)
-    heaped = np.cumsum(np.take_along_axis(trust, order, 0), axis=0)
-    middle = (heaped < heaped[-1] / 2).sum(0)
-    measured = np.take_along_axis(np.take_along_axis(lengths, order, 0), middle[None], 0)[0] * scale
-    betas = np.zeros(body.shapedirs.shape[-1])
-    directions = body.landmarks.shapedirs
-    sigma = _LENGTH_NOISE / np.sqrt(np.clip(trust.mean(0), 0.05, 1))
-    for _ in range(4):
-        rest = body.landmark_rest(betas)
-        bones = rest[_LIMBS[:, 0]] - rest[_LIMBS[:, 1]]
-        long = np.linalg.norm(bones, axis=1)
-        slope = np.einsum("la,lab->lb", bones / long[:, None], directions[_LIMBS[:, 0]] - directions[_LIMBS[:, 1]])
-        slope /= sigma[:, None]
-        normal = slope.T @ slope + np.eye(len(betas))
-        betas = betas + np.linalg.solve(normal, slope.T @ ((measured - long) / sigma) - betas)
-    return np.clip(betas, -3, 3)
-
-
 def _start(figure: Figure, evidence: Evidence) -> tuple[np.ndarray, np.ndarray]:
     """Pose and translation in closed form: the torso turned as a whole, limbs swung from their parents."""
     seen = np.einsum("nab,nkb->nka", sight_frames(evidence), evidence.world)
@@ -270,186 +183,11 @@ def _bridge(seen_fit: Fit, seen: np.ndarray, clock: np.ndarray) -> Fit:
     return Fit(rotations.quaternion_to_matrix(filled), trans, information)
 
 
-def _pull(
-    figure: Figure,
-    result: Fit,
-    evidence: Evidence,
-    clock: np.ndarray,
-    turns: np.ndarray,
-    smoothing: float,
-    strength: float,
-) -> Pull:
-    """The smoothed result, as something the next fit stays near. The camera's own shaking is taken out before."""
-    n = len(clock)
-    turned, trans = result.rotations, result.trans
-    if smoothing > 0:
-        acceleration = np.array(
-            [next(value for part, value in _ACCELERATION.items() if name.endswith(part)) for name in JOINT_NAMES]
-        )
-        # One curve's unit is its own usual acceleration, so that one call smooths them all.
-        weights = np.clip(result.information, 0.5, 900.0)
-        steady = result.rotations.copy()
-        steady[:, 0] = turns @ steady[:, 0]
-        turned = _smooth_all(steady, weights, clock, acceleration / smoothing)
-        turned[:, 0] = np.swapaxes(turns, 1, 2) @ turned[:, 0]
-        pelvis = figure.joints[0]
-        path = np.einsum("nij,nj->ni", turns, result.trans + pelvis)
-        path = _smooth_path(path, evidence, clock, smoothing)
-        trans = np.einsum("nji,nj->ni", turns, path) - pelvis
-    return Pull(
-        rotations=turned,
-        rotation_sigma=np.full((n, 24), np.radians(4.0) / strength),
-        trans=trans,
-        trans_sigma=np.broadcast_to(np.array([0.03, 0.03, 0.05]) / strength, (n, 3)),
-        anchors=np.zeros((n, 33, 3)),
-        anchor_sigma=np.full((n, 33), np.inf),
-        level=np.zeros((n, 2, 3)),
-        balance_sigma=np.full(n, np.inf),
-    )
-
-
-def _smooth_all(turned: np.ndarray, information: np.ndarray, clock: np.ndarray, acceleration: np.ndarray) -> np.ndarray:
-    result = np.empty_like(turned)
-    for value in np.unique(acceleration):
-        joints = np.flatnonzero(acceleration == value)
-        result[:, joints] = smooth_rotations(turned[:, joints], information[:, joints], clock, float(value))
-    return result
-
-
-def _smooth_path(path: np.ndarray, evidence: Evidence, clock: np.ndarray, smoothing: float) -> np.ndarray:
-    """Smooth positions seen from the origin: across the line of sight they are sharp, along it only size tells."""
-    distance = np.linalg.norm(path, axis=1, keepdims=True)
-    usual = float(np.median(distance))
-    curves = np.concatenate([path / distance, np.log(distance)], axis=1) * usual
-    firm = 1 / evidence.pixel_sigma**2
-    across = np.minimum(firm.sum(1) * (evidence.camera_K[0, 0] / usual) ** 2, 1 / 0.008**2)
-    along = (firm.sum(1) > 0) / (0.015 * usual) ** 2
-    idle = 0.05
-    weights = np.stack([across, across, across, along], axis=1) + idle
-    smoothed = smooth(curves[..., None], weights, clock, _TRANS_ACCELERATION / smoothing)[..., 0] / usual
-    sight = smoothed[:, :3] / np.linalg.norm(smoothed[:, :3], axis=1, keepdims=True)
-    return sight * np.exp(smoothed[:, 3:])
-
-
-def _soles(person: _Person) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Joints (n, 24, 3), sole points (n, 4, 3) in the first camera's space, and the latter's scores (n, 4)."""
-    _, joints, points = person.figure.pose(person.fit.rotations, person.fit.trans)
-    soles = list(contacts.SOLE_LANDMARKS)
-    scores = np.zeros((len(person.frames), 4))
-    scores[person.seen] = person.track.visibility[:, soles]
-    back = np.swapaxes(person.turns, 1, 2)
-    return joints @ back, points[:, soles] @ back, scores
-
-
-def _stand(people: list[_Person]) -> np.ndarray:
-    """(4, 4) first camera to world, from everybody's standing feet and upright bodies."""
-    joints, points, weights = [], [], []
-    for person in people:
-        placed, soles, scores = _soles(person)
-        speed = contacts.sideways_speed(soles, person.timestamps)
-        joints.append(placed)
-        points.append(soles)
-        weights.append(contacts.standing(speed, None, scores) / len(people))
-    up = floor.upright_direction(np.concatenate(joints))
-    ground = [soles - _sole_heights(person.figure)[:, None] * up for soles, person in zip(points, people, strict=True)]
-    # A raised foot may hang still in the air: only the lower one of a moment can be on the floor.
-    firm = [weight * _lowest(soles @ up) for soles, weight in zip(ground, weights, strict=True)]
-    normal, offset = floor.floor_plane(
-        np.concatenate([soles.reshape(-1, 3) for soles in ground]), np.concatenate([part.ravel() for part in firm]), up
-    )
-    return floor.camera_to_world(normal, offset, joints[0][0, 0])
-
-
-def _lowest(height: np.ndarray) -> np.ndarray:
-    """(n, 4) near 1 for the lowest of the four sole points, falling with height (n, 4) above it."""
-    return np.exp(-(((height - height.min(1, keepdims=True)) / 0.05) ** 2))
-
-
-def _bring_to_floor(person: _Person, transform: np.ndarray) -> None:
-    """Make a person larger and farther, or smaller and nearer, until the feet stand on everybody's floor.
-
-    The image says nothing of a person's size; the floor that they share with others does.
-    """
-    clearance, probability, _ = _standing(person, transform)
-    lowest = clearance.min(1)
-    weight = probability.max(1)
-    if weight.sum() < _ENOUGH_STANDING:
-        return
-    order = np.argsort(lowest)
-    heaped = np.cumsum(weight[order])
-    above = lowest[order][np.searchsorted(heaped, heaped[-1] / 2)]
-    eye = transform[2, 3]
-    if eye - above < _LOWEST_EYE:
-        return
-    track, old = person.track, person.figure
-    scale = np.clip(eye / (eye - above), 1 / _LARGEST_RESIZING, _LARGEST_RESIZING)
-    figure = Figure(old.body, shape_from_limbs(old.body, track.world_landmarks, track.visibility, float(scale)))
-    grown = np.linalg.norm(figure.landmarks[_LIMBS[:, 0]] - figure.landmarks[_LIMBS[:, 1]], axis=1).sum()
-    grown /= np.linalg.norm(old.landmarks[_LIMBS[:, 0]] - old.landmarks[_LIMBS[:, 1]], axis=1).sum()
-    trans = (person.fit.trans + old.joints[0]) * grown - figure.joints[0]
-    person.figure = figure
-    person.fit = Fit(person.fit.rotations, trans, person.fit.information)
-
-
-def _balance(person: _Person, transform: np.ndarray, smoothing: float) -> None:
-    """Fit again with what gravity tells: a body on its feet keeps its trunk over them.
-
-    One image hardly tells a lean towards the camera from an upright body; people who do not fall do.
-    """
-    _, joints, _ = person.figure.pose(person.fit.rotations, person.fit.trans)
-    up = np.einsum("nji,j->ni", person.turns, transform[2, :3])
-    whole = joints[:, 12] - joints[:, [7, 8]].mean(1)
-    upright = np.einsum("ni,ni->n", whole, up) / np.linalg.norm(whole, axis=1)
-    pull = _pull(person.figure, person.fit, person.evidence, person.timestamps, person.turns, smoothing, 0.25)
-    pull.level = transform[:2, :3] @ person.turns
-    with np.errstate(divide="ignore"):
-        pull.balance_sigma = _BALANCE_SIGMA / np.clip((upright - 0.6) / 0.3, 0, 1)
-    fitted = fit(person.figure, person.evidence, person.fit.rotations, person.fit.trans, pull, steps=5)
-    pull = _pull(person.figure, fitted, person.evidence, person.timestamps, person.turns, smoothing, 1.0)
-    person.fit = Fit(pull.rotations, pull.trans, fitted.information)
-
-
-def _standing(person: _Person, transform: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """How far each sole point is above where it stands (n, 4), how surely it stands (n, 4), its place (n, 4, 3)."""
-    _, points, scores = _soles(person)
-    world = points @ transform[:3, :3].T + transform[:3, 3]
-    clearance = world[..., 2] - _sole_heights(person.figure)
-    speed = contacts.sideways_speed(points, person.timestamps)
-    # Only height above the lower foot counts: the person may stand on a kerb.
-    lift = np.median(clearance.min(1))
-    return clearance, contacts.standing(speed, clearance - lift, scores), world
-
-
-def _sole_heights(figure: Figure) -> np.ndarray:
-    """(4,) heights of the sole points above the floor when the feet stand flat, metres."""
-    rest = figure.landmarks[list(contacts.SOLE_LANDMARKS), 1]
-    return rest - rest.min() + _SKIN
-
-
-def _plant_feet(person: _Person, transform: np.ndarray, camera: Camera, smoothing: float) -> Motion:
-    soles = list(contacts.SOLE_LANDMARKS)
-    n = len(person.frames)
-    turn, shift = transform[:3, :3], transform[:3, 3]
-    clearance, probability, world = _standing(person, transform)
-    heights = _sole_heights(person.figure) + np.median(clearance.min(1))
-    places, hold = contacts.plant(world, probability, person.timestamps, heights)
-    pull = _pull(person.figure, person.fit, person.evidence, person.timestamps, person.turns, smoothing, 1.0)
-    pull.rotations, pull.trans = person.fit.rotations, person.fit.trans
-    pull.anchors[:, soles] = (places - shift) @ turn @ person.turns
-    with np.errstate(divide="ignore"):
-        pull.anchor_sigma[:, soles] = 0.012 / hold
-    pull.trans_sigma = np.full((n, 3), 0.04)
-    fitted = fit(person.figure, person.evidence, person.fit.rotations, person.fit.trans, pull, steps=5)
-    final = _pull(person.figure, fitted, person.evidence, person.timestamps, person.turns, smoothing * 0.25, 1.0)
-    person.fit = Fit(final.rotations, final.trans, fitted.information)
-    return _motion(person, transform, camera, probability)
-
-
-def _motion(person: _Person, transform: np.ndarray, camera: Camera, standing: np.ndarray) -> Motion:
-    track, seen, n = person.track, person.seen, len(person.frames)
+def _motion(subject: Subject, transform: np.ndarray, camera: Camera, feet: np.ndarray) -> Motion:
+    track, seen, n = subject.track, subject.seen, len(subject.frames)
     bridged = np.ones(n, dtype=bool)
     bridged[seen] = False
-    _, joints, _ = person.figure.pose(person.fit.rotations, person.fit.trans)
+    _, joints, _ = subject.figure.pose(subject.fit.rotations, subject.fit.trans)
 
     def spread(values: np.ndarray) -> np.ndarray:
         whole = np.zeros((n, *values.shape[1:]))
@@ -457,23 +195,23 @@ def _motion(person: _Person, transform: np.ndarray, camera: Camera, standing: np
         return whole
 
     to_world = np.broadcast_to(transform, (n, 4, 4)).copy()
-    to_world[:, :3, :3] = transform[:3, :3] @ person.turns
+    to_world[:, :3, :3] = transform[:3, :3] @ subject.turns
     boxes = np.stack([np.interp(np.arange(n), seen, column) for column in track.boxes.T], axis=1)
     return Motion(
-        timestamps=person.timestamps,
-        poses_cam=rotations.matrix_to_axis_angle(person.fit.rotations),
-        trans_cam=person.fit.trans,
-        betas=person.figure.betas,
-        pelvis=person.figure.joints[0],
+        timestamps=subject.timestamps,
+        poses_cam=rotations.matrix_to_axis_angle(subject.fit.rotations),
+        trans_cam=subject.fit.trans,
+        betas=subject.figure.betas,
+        pelvis=subject.figure.joints[0],
         joints_cam=joints,
         camera_K=camera.K,
         camera_to_world=to_world,
         image_size=np.array(camera.size),
-        frames=person.frames,
+        frames=subject.frames,
         boxes=boxes,
         scores=spread(_joint_scores(track)),
         bridged=bridged,
-        contacts=standing.reshape(n, 2, 2).max(1),
+        contacts=feet,
         landmarks=spread(np.concatenate([track.landmarks, track.visibility[..., None]], axis=-1)),
         world_landmarks=spread(track.world_landmarks),
         estimator="landmarks",

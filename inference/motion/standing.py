@@ -1,0 +1,135 @@
+"""What floor and gravity tell: people share one floor, keep their balance, and plant their feet."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from . import contacts, floor
+from .fit import Figure, Fit
+from .subject import LIMBS, Subject, shape_from_limbs, steady
+
+# Metres between the lowest landmark of a flat foot and the floor.
+_SKIN = 0.01
+_BALANCE_SIGMA = 0.15
+_PLANTED_SIGMA = 0.012
+# Planted feet would slide again under the whole smoothing.
+_LAST_SMOOTHING = 0.25
+_ENOUGH_STANDING = 5.0
+_LOWEST_EYE = 0.5
+_LARGEST_RESIZING = 1.15
+
+
+def _soles(subject: Subject) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Joints (n, 24, 3), sole points (n, 4, 3) in the first camera's space, and the latter's scores (n, 4)."""
+    _, joints, points = subject.figure.pose(subject.fit.rotations, subject.fit.trans)
+    soles = list(contacts.SOLE_LANDMARKS)
+    scores = np.zeros((len(subject.frames), 4))
+    scores[subject.seen] = subject.track.visibility[:, soles]
+    back = np.swapaxes(subject.turns, 1, 2)
+    return joints @ back, points[:, soles] @ back, scores
+
+
+def stand_on_floor(subjects: list[Subject]) -> np.ndarray:
+    """(4, 4) first camera to world, from everybody's standing feet and upright bodies."""
+    joints, points, weights = [], [], []
+    for subject in subjects:
+        placed, soles, scores = _soles(subject)
+        speed = contacts.sideways_speed(soles, subject.timestamps)
+        joints.append(placed)
+        points.append(soles)
+        weights.append(contacts.standing(speed, None, scores) / len(subjects))
+    up = floor.upright_direction(np.concatenate(joints))
+    ground = [
+        soles - _sole_heights(subject.figure)[:, None] * up for soles, subject in zip(points, subjects, strict=True)
+    ]
+    # A raised foot may hang still in the air: only the lower one of a moment can be on the floor.
+    firm = [weight * _lowest(soles @ up) for soles, weight in zip(ground, weights, strict=True)]
+    normal, offset = floor.floor_plane(
+        np.concatenate([soles.reshape(-1, 3) for soles in ground]), np.concatenate([part.ravel() for part in firm]), up
+    )
+    return floor.camera_to_world(normal, offset, joints[0][0, 0])
+
+
+def _lowest(height: np.ndarray) -> np.ndarray:
+    """(n, 4) near 1 for the lowest of the four sole points, falling with height (n, 4) above it."""
+    return np.exp(-(((height - height.min(1, keepdims=True)) / 0.05) ** 2))
+
+
+def bring_to_floor(subject: Subject, transform: np.ndarray) -> None:
+    """Make a person larger and farther, or smaller and nearer, until the feet stand on everybody's floor.
+
+    The image says nothing of a person's size; the floor that they share with others does.
+    """
+    clearance, probability, _ = _standing(subject, transform)
+    lowest = clearance.min(1)
+    weight = probability.max(1)
+    if weight.sum() < _ENOUGH_STANDING:
+        return
+    order = np.argsort(lowest)
+    heaped = np.cumsum(weight[order])
+    above = lowest[order][np.searchsorted(heaped, heaped[-1] / 2)]
+    eye = transform[2, 3]
+    if eye - above < _LOWEST_EYE:
+        return
+    track, old = subject.track, subject.figure
+    scale = np.clip(eye / (eye - above), 1 / _LARGEST_RESIZING, _LARGEST_RESIZING)
+    figure = Figure(old.body, shape_from_limbs(old.body, track.world_landmarks, track.visibility, float(scale)))
+    grown = np.linalg.norm(figure.landmarks[LIMBS[:, 0]] - figure.landmarks[LIMBS[:, 1]], axis=1).sum()
+    grown /= np.linalg.norm(old.landmarks[LIMBS[:, 0]] - old.landmarks[LIMBS[:, 1]], axis=1).sum()
+    trans = (subject.fit.trans + old.joints[0]) * grown - figure.joints[0]
+    subject.figure = figure
+    subject.fit = Fit(subject.fit.rotations, trans, subject.fit.information)
+
+
+def keep_balance(subject: Subject, transform: np.ndarray, smoothing: float) -> None:
+    """Fit again with what gravity tells: a body on its feet keeps its trunk over them.
+
+    One image hardly tells a lean towards the camera from an upright body; people who do not fall do.
+    """
+    _, joints, _ = subject.figure.pose(subject.fit.rotations, subject.fit.trans)
+    up = np.einsum("nji,j->ni", subject.turns, transform[2, :3])
+    whole = joints[:, 12] - joints[:, [7, 8]].mean(1)
+    upright = np.einsum("ni,ni->n", whole, up) / np.linalg.norm(whole, axis=1)
+    pull = steady(subject, smoothing, 0.25)
+    pull.level = transform[:2, :3] @ subject.turns
+    with np.errstate(divide="ignore"):
+        pull.balance_sigma = _BALANCE_SIGMA / np.clip((upright - 0.6) / 0.3, 0, 1)
+    subject.refit(pull, steps=5)
+    subject.settle(smoothing)
+
+
+def _standing(subject: Subject, transform: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """How far each sole point is above where it stands (n, 4), how surely it stands (n, 4), its place (n, 4, 3)."""
+    _, points, scores = _soles(subject)
+    world = points @ transform[:3, :3].T + transform[:3, 3]
+    clearance = world[..., 2] - _sole_heights(subject.figure)
+    speed = contacts.sideways_speed(points, subject.timestamps)
+    # Only height above the lower foot counts: the person may stand on a kerb.
+    lift = np.median(clearance.min(1))
+    return clearance, contacts.standing(speed, clearance - lift, scores), world
+
+
+def _sole_heights(figure: Figure) -> np.ndarray:
+    """(4,) heights of the sole points above the floor when the feet stand flat, metres."""
+    rest = figure.landmarks[list(contacts.SOLE_LANDMARKS), 1]
+    return rest - rest.min() + _SKIN
+
+
+def plant_feet(subject: Subject, transform: np.ndarray, smoothing: float) -> np.ndarray:
+    """Hold feet that stand where they stand.
+
+    Returns:
+        (n, 2) probability that the left and the right foot stand.
+    """
+    soles = list(contacts.SOLE_LANDMARKS)
+    turn, shift = transform[:3, :3], transform[:3, 3]
+    clearance, probability, world = _standing(subject, transform)
+    heights = _sole_heights(subject.figure) + np.median(clearance.min(1))
+    places, hold = contacts.plant(world, probability, subject.timestamps, heights)
+    pull = steady(subject, 0.0, 1.0)
+    pull.anchors[:, soles] = (places - shift) @ turn @ subject.turns
+    with np.errstate(divide="ignore"):
+        pull.anchor_sigma[:, soles] = _PLANTED_SIGMA / hold
+    subject.refit(pull, steps=5)
+    subject.settle(smoothing * _LAST_SMOOTHING)
+    return probability.reshape(len(probability), 2, 2).max(1)

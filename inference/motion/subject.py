@@ -1,0 +1,175 @@
+"""A person while their motion is being worked out, and how that motion is made steady."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..body.skeleton import JOINT_NAMES, LANDMARK_NAMES
+from ..body.smpl import Body
+from ..people.track import Track
+from .fit import Evidence, Figure, Fit, Pull, fit
+from .smoothing import smooth, smooth_rotations
+
+# Usual accelerations of each joint's rotation, radians per second².
+_ACCELERATION = {
+    "pelvis": 7.5,
+    "spine1": 4.0,
+    "spine2": 4.0,
+    "spine3": 4.0,
+    "neck": 7.5,
+    "head": 7.5,
+    "collar": 4.0,
+    "foot": 7.5,
+    "ankle": 15.0,
+    "wrist": 15.0,
+    "hip": 15.0,
+    "knee": 22.5,
+    "shoulder": 20.0,
+    "elbow": 25.0,
+    "hand": 2.5,
+}
+_TRANS_ACCELERATION = 3.0
+_LIMB_LANDMARKS = (
+    ("left_shoulder", "right_shoulder"),
+    ("left_hip", "right_hip"),
+    ("left_shoulder", "left_hip"),
+    ("right_shoulder", "right_hip"),
+    ("left_shoulder", "left_elbow"),
+    ("right_shoulder", "right_elbow"),
+    ("left_elbow", "left_wrist"),
+    ("right_elbow", "right_wrist"),
+    ("left_hip", "left_knee"),
+    ("right_hip", "right_knee"),
+    ("left_knee", "left_ankle"),
+    ("right_knee", "right_ankle"),
+)
+LIMBS = np.array([[LANDMARK_NAMES.index(name) for name in pair] for pair in _LIMB_LANDMARKS])
+# BlazePose's world landmarks vary most across the trunk.
+_LENGTH_NOISE = np.array([0.05, 0.10] + [0.025] * 10)
+
+
+@dataclass
+class Subject:
+    """One person of the footage, n frames from the first to the last in which they were seen.
+
+    Attributes:
+        track: what the people station found.
+        frames: (n,) frame numbers.
+        seen: rows of the n frames that the track has.
+        timestamps: (n,) seconds.
+        turns: (n, 3, 3) rotation from each frame's camera space into the first frame's.
+        evidence: what was seen, empty rows where nothing was.
+        figure: body and shape.
+        fit: the motion so far.
+    """
+
+    track: Track
+    frames: np.ndarray
+    seen: np.ndarray
+    timestamps: np.ndarray
+    turns: np.ndarray
+    evidence: Evidence
+    figure: Figure
+    fit: Fit
+
+    def refit(self, pull: Pull, steps: int) -> None:
+        """Fit again from the motion so far, near `pull`."""
+        self.fit = fit(self.figure, self.evidence, self.fit.rotations, self.fit.trans, pull, steps)
+
+    def settle(self, smoothing: float) -> None:
+        """Smooth the motion so far."""
+        pull = steady(self, smoothing, 1.0)
+        self.fit = Fit(pull.rotations, pull.trans, self.fit.information)
+
+
+def shape_from_limbs(body: Body, world: np.ndarray, visibility: np.ndarray, scale: float = 1.0) -> np.ndarray:
+    """(10,) β whose limbs are as long as those of the world landmarks over the whole clip.
+
+    Args:
+        body: the body model.
+        world: (n, 33, 3) world landmarks, metres.
+        visibility: (n, 33).
+        scale: how much larger the person is than the world landmarks say.
+    """
+    lengths = np.linalg.norm(world[:, LIMBS[:, 0]] - world[:, LIMBS[:, 1]], axis=-1)
+    trust = visibility[:, LIMBS].min(-1) + 1e-3
+    order = np.argsort(lengths, axis=0)
+    heaped = np.cumsum(np.take_along_axis(trust, order, 0), axis=0)
+    middle = (heaped < heaped[-1] / 2).sum(0)
+    measured = np.take_along_axis(np.take_along_axis(lengths, order, 0), middle[None], 0)[0] * scale
+    betas = np.zeros(body.shapedirs.shape[-1])
+    directions = body.landmarks.shapedirs
+    sigma = _LENGTH_NOISE / np.sqrt(np.clip(trust.mean(0), 0.05, 1))
+    for _ in range(4):
+        rest = body.landmark_rest(betas)
+        bones = rest[LIMBS[:, 0]] - rest[LIMBS[:, 1]]
+        long = np.linalg.norm(bones, axis=1)
+        slope = np.einsum("la,lab->lb", bones / long[:, None], directions[LIMBS[:, 0]] - directions[LIMBS[:, 1]])
+        slope /= sigma[:, None]
+        normal = slope.T @ slope + np.eye(len(betas))
+        betas = betas + np.linalg.solve(normal, slope.T @ ((measured - long) / sigma) - betas)
+    return np.clip(betas, -3, 3)
+
+
+def steady(subject: Subject, smoothing: float, strength: float) -> Pull:
+    """The motion so far, smoothed, as something the next fit stays near.
+
+    The camera's own shaking is taken out before smoothing and put back after it.
+
+    Args:
+        subject: the person.
+        smoothing: 1 as measured best, 0 for none, more for calmer motion.
+        strength: how firmly the next fit is held, 1 for a standard deviation of 4 degrees.
+    """
+    result, clock, turns, figure = subject.fit, subject.timestamps, subject.turns, subject.figure
+    n = len(clock)
+    turned, trans = result.rotations, result.trans
+    if smoothing > 0:
+        acceleration = np.array(
+            [next(value for part, value in _ACCELERATION.items() if name.endswith(part)) for name in JOINT_NAMES]
+        )
+        # One curve's unit is its own usual acceleration, so that one call smooths them all.
+        weights = np.clip(result.information, 0.5, 900.0)
+        steady = result.rotations.copy()
+        steady[:, 0] = turns @ steady[:, 0]
+        turned = _smooth_all(steady, weights, clock, acceleration / smoothing)
+        turned[:, 0] = np.swapaxes(turns, 1, 2) @ turned[:, 0]
+        pelvis = figure.joints[0]
+        path = np.einsum("nij,nj->ni", turns, result.trans + pelvis)
+        path = _smooth_path(path, subject.evidence, clock, smoothing)
+        trans = np.einsum("nji,nj->ni", turns, path) - pelvis
+    return Pull(
+        rotations=turned,
+        rotation_sigma=np.full((n, 24), np.radians(4.0) / strength),
+        trans=trans,
+        trans_sigma=np.full((n, 3), 0.04 / strength),
+        anchors=np.zeros((n, 33, 3)),
+        anchor_sigma=np.full((n, 33), np.inf),
+        level=np.zeros((n, 2, 3)),
+        balance_sigma=np.full(n, np.inf),
+    )
+
+
+def _smooth_all(turned: np.ndarray, information: np.ndarray, clock: np.ndarray, acceleration: np.ndarray) -> np.ndarray:
+    result = np.empty_like(turned)
+    for value in np.unique(acceleration):
+        joints = np.flatnonzero(acceleration == value)
+        result[:, joints] = smooth_rotations(turned[:, joints], information[:, joints], clock, float(value))
+    return result
+
+
+def _smooth_path(path: np.ndarray, evidence: Evidence, clock: np.ndarray, smoothing: float) -> np.ndarray:
+    """Smooth positions seen from the origin: across the line of sight they are sharp, along it only size tells."""
+    distance = np.linalg.norm(path, axis=1, keepdims=True)
+    usual = float(np.median(distance))
+    curves = np.concatenate([path / distance, np.log(distance)], axis=1) * usual
+    firm = 1 / evidence.pixel_sigma**2
+    across = np.minimum(firm.sum(1) * (evidence.camera_K[0, 0] / usual) ** 2, 1 / 0.008**2)
+    along = (firm.sum(1) > 0) / (0.015 * usual) ** 2
+    idle = 0.05
+    weights = np.stack([across, across, across, along], axis=1) + idle
+    smoothed = smooth(curves[..., None], weights, clock, _TRANS_ACCELERATION / smoothing)[..., 0] / usual
+    sight = smoothed[:, :3] / np.linalg.norm(smoothed[:, :3], axis=1, keepdims=True)
+    return sight * np.exp(smoothed[:, 3:])
