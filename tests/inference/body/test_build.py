@@ -130,7 +130,9 @@ def test_landmarks_lie_where_they_should(body):
     assert landmark["nose"][1] < landmark["left_eye"][1]
     assert 0 < landmark["left_eye_inner"][0] < landmark["left_eye"][0] < landmark["left_eye_outer"][0]
     assert 0.055 < np.linalg.norm(landmark["left_eye"] - landmark["right_eye"]) < 0.07
-    assert 0.13 < np.linalg.norm(landmark["left_ear"] - landmark["right_ear"]) < 0.17
+    # BlazePose puts ears and hips nearer to the middle than they are.
+    assert 0.11 < np.linalg.norm(landmark["left_ear"] - landmark["right_ear"]) < 0.15
+    assert 0.17 < np.linalg.norm(landmark["left_hip"] - landmark["right_hip"]) < 0.21
     assert landmark["left_heel"][1] - floor < 0.03
     assert landmark["left_foot_index"][1] - floor < 0.03
     assert 0.2 < (landmark["left_foot_index"] - landmark["left_heel"])[2] < 0.3

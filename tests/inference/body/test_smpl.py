@@ -92,12 +92,19 @@ def test_landmarks_move_with_their_bones(body, random_pose):
     poses, betas, trans = random_pose
     landmarks = body.landmark_positions(poses, betas, trans)
     joints = body.joints(poses, betas, trans)
-    for part in ("shoulder", "elbow", "wrist", "hip", "knee", "ankle"):
+    # Away from the joint only as far as BlazePose puts them.
+    for part, reach in {
+        "elbow": 1e-6,
+        "shoulder": 0.02,
+        "wrist": 0.035,
+        "hip": 0.035,
+        "knee": 0.025,
+        "ankle": 0.03,
+    }.items():
         for side in ("left", "right"):
             name = f"{side}_{part}"
-            np.testing.assert_allclose(
-                landmarks[:, LANDMARK_NAMES.index(name)], joints[:, JOINT_NAMES.index(name)], atol=1e-6
-            )
+            away = landmarks[:, LANDMARK_NAMES.index(name)] - joints[:, JOINT_NAMES.index(name)]
+            assert np.linalg.norm(away, axis=1).max() < reach
     rotations = body.global_rotations(poses)
     rest, rest_joints = body.landmark_rest(betas), body.rest_joints(betas)
     carried = (rotations[:, None] @ (rest[:, None] - rest_joints)[None, ..., None])[..., 0] + joints[:, None]
