@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
-from video_motion.inference.body.skeleton import JOINT_NAMES, PARENTS
+from video_motion.inference.body.skeleton import JOINT_NAMES, LANDMARK_NAMES, PARENTS
 from video_motion.inference.body.smpl import Body
 from video_motion.inference.motion import contacts, landmarks
 from video_motion.inference.motion.motion import Motion
@@ -94,9 +94,7 @@ def test_joints_are_near_the_truth(lap: scenes.Scene, lap_motion: Motion):
 def test_smaller_errors_than_the_world_landmarks(body: Body, stroll: scenes.Scene, stroll_motion: Motion):
     track = scenes.film(stroll, np.random.default_rng(1), hidden=0.05)
     limbs = [JOINT_NAMES.index(f"{side}_{part}") for side in ("left", "right") for part in ("knee", "wrist")]
-    points = [
-        landmarks.LANDMARK_NAMES.index(f"{side}_{part}") for side in ("left", "right") for part in ("knee", "wrist")
-    ]
+    points = [LANDMARK_NAMES.index(f"{side}_{part}") for side in ("left", "right") for part in ("knee", "wrist")]
     centred = stroll.landmarks - stroll.landmarks[:, scenes.HIPS].mean(1, keepdims=True)
     raw = np.linalg.norm(track.world_landmarks - centred, axis=-1)[:, points].mean()
     assert joint_errors(stroll_motion, stroll)[:, limbs].mean() < 0.7 * raw
@@ -300,7 +298,7 @@ def test_hidden_limbs_do_not_shape_the_body(body: Body):
     scene = scenes.walk(body, np.linspace(0, 5.9, 30), betas)
     track = scenes.film(scene, np.random.default_rng(10), world_noise=(0, 0))
     plain = landmarks.shape_from_limbs(body, track.world_landmarks, track.visibility)
-    wrist = landmarks.LANDMARK_NAMES.index("left_wrist")
+    wrist = LANDMARK_NAMES.index("left_wrist")
     track.world_landmarks[:20, wrist] += 1.0
     track.visibility[:20, wrist] = 0
     np.testing.assert_allclose(

@@ -164,6 +164,14 @@ def test_interrupted_write_leaves_the_old_file(motion: Motion, saved: Path, monk
     assert list(saved.parent.iterdir()) == [saved], "nothing half-written stays behind"
 
 
+def test_new_file_takes_the_old_ones_place_at_once(motion: Motion, saved: Path):
+    before = saved.read_bytes()
+    with saved.open("rb") as reader:
+        replace(motion, person=9).save(saved)
+        assert reader.read() == before, "whoever is reading the old file reads it to its end"
+    assert Motion.load(saved).person == 9
+
+
 def _cut_off(path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-2000])
 
