@@ -151,10 +151,10 @@ def sight_frames(evidence: Evidence) -> np.ndarray:
 
     BlazePose sees a crop as if the camera looked straight at it, so its world landmarks turn with the line of sight.
     """
-    firm = np.isfinite(evidence.pixel_sigma)
-    count = np.maximum(firm.sum(1, keepdims=True), 1)
-    centre = (evidence.pixels * firm[..., None]).sum(1) / count
-    centre = np.where(firm.any(1, keepdims=True), centre, evidence.camera_K[:2, 2])
+    firm = 1 / evidence.pixel_sigma[..., None]
+    weight = firm.sum(1)
+    centre = (evidence.pixels * firm).sum(1) / np.maximum(weight, 1e-12)
+    centre = np.where(weight > 0, centre, evidence.camera_K[:2, 2])
     sight = (centre - evidence.camera_K[:2, 2]) / evidence.camera_K[[0, 1], [0, 1]]
     sight = np.concatenate([sight, np.ones((len(sight), 1))], axis=1)
     sight /= np.linalg.norm(sight, axis=1, keepdims=True)
@@ -231,7 +231,7 @@ class _Problem:
         for name, block in blocks.items():
             squares = (block**2).sum(-1)
             if name in ("pixels", "world"):
-                squares = squares / (1 + squares / self.robust**2)
+                squares = squares[:, _USED] / (1 + squares[:, _USED] / self.robust**2)
             total += squares.sum(-1)
         return total
 

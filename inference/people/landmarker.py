@@ -113,11 +113,14 @@ class Landmarker:
             (1, HEATMAP_SIZE, HEATMAP_SIZE, ALL),
         )
         self._network = litert.Network(path, threads, shapes)
+        self._pixels = np.empty((INPUT_SIZE, INPUT_SIZE, 3), np.float32)
 
     def run(self, image: np.ndarray, crop: np.ndarray) -> Output:
         """Everything the network says about the crop (4,) of an image (H, W, 3), BGR uint8."""
         pixels = cv2.cvtColor(crops.cut(image, crop, INPUT_SIZE), cv2.COLOR_BGR2RGB)
-        landmarks, world, score, mask, heatmaps = self._network(pixels.astype(np.float32) * np.float32(1 / 255))
+        landmarks, world, score, mask, heatmaps = self._network(
+            np.multiply(pixels, np.float32(1 / 255), out=self._pixels)
+        )
         return Output(
             landmarks.reshape(ALL, 5), world.reshape(ALL, 3), float(score[0, 0]), mask[0, :, :, 0], heatmaps[0]
         )

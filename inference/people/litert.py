@@ -2,10 +2,36 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 from ai_edge_litert.interpreter import Interpreter
+
+# The C++ library knows nothing of Python's `sys.stderr`.
+STDERR = 2
+
+
+@contextlib.contextmanager
+def _without_chatter() -> Iterator[None]:
+    """Keep the library's lines of information from standard error; whatever else it writes there comes through."""
+    try:
+        original = os.dup(STDERR)
+    except OSError:
+        # There is no standard error.
+        yield
+        return
+    with os.fdopen(original, "wb", buffering=0) as stderr, tempfile.TemporaryFile() as written:
+        os.dup2(written.fileno(), STDERR)
+        try:
+            yield
+        finally:
+            os.dup2(original, STDERR)
+            written.seek(0)
+            stderr.write(b"".join(line for line in written if not line.startswith(b"INFO:")))
 
 
 class Network:
@@ -26,8 +52,9 @@ class Network:
         if not path.is_file():
             raise FileNotFoundError(f"The weight file {path} does not exist.")
         try:
-            self._interpreter = Interpreter(model_path=str(path), num_threads=threads)
-            self._interpreter.allocate_tensors()
+            with _without_chatter():
+                self._interpreter = Interpreter(model_path=str(path), num_threads=threads)
+                self._interpreter.allocate_tensors()
         except (ValueError, RuntimeError) as error:
             raise ValueError(f"The file {path} is not a network that can be run: {error}") from error
         self._input = self._interpreter.get_input_details()[0]["index"]

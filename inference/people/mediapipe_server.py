@@ -1,8 +1,8 @@
 """MediaPipe's own pose pipeline as a child process, run by the interpreter of its own environment.
 
 Reads from standard input the frame's height and width (two int32) and once for each frame its pixels (H, W, 3) as RGB
-uint8; writes for each frame float64: seconds spent and 33 × 5 values, x and y in pixels, then the world landmark.
-They are NaN where nobody was found.
+uint8; writes for each frame float64: seconds and seconds of CPU spent, and 33 × 5 values, x and y in pixels, then the
+world landmark. These are NaN where nobody was found.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ def main() -> None:
     height, width = np.frombuffer(sys.stdin.buffer.read(8), np.int32)
     while pixels := sys.stdin.buffer.read(height * width * 3):
         image = np.frombuffer(pixels, np.uint8).reshape(height, width, 3)
-        began = time.perf_counter()
+        began, cpu_began = time.perf_counter(), time.process_time()
         result = pose.process(image)
-        answer = np.full(1 + 33 * 5, np.nan)
-        answer[0] = time.perf_counter() - began
+        answer = np.full(2 + 33 * 5, np.nan)
+        answer[:2] = time.perf_counter() - began, time.process_time() - cpu_began
         if result.pose_landmarks is not None:
             pairs = zip(result.pose_landmarks.landmark, result.pose_world_landmarks.landmark, strict=True)
-            answer[1:] = np.ravel([(p.x * width, p.y * height, w.x, w.y, w.z) for p, w in pairs])
+            answer[2:] = np.ravel([(p.x * width, p.y * height, w.x, w.y, w.z) for p, w in pairs])
         answers.write(answer.tobytes())
         answers.flush()
 

@@ -62,24 +62,24 @@ class MediaPipe:
     ) -> None:
         self._process.communicate()
 
-    def __call__(self, image: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
+    def __call__(self, image: np.ndarray) -> tuple[np.ndarray, np.ndarray, float, float]:
         """Process the next frame (H, W, 3), BGR uint8.
 
         Returns:
             Landmarks (33, 2) in pixels, world landmarks (33, 3) in metres, both NaN where nobody was found, and the
-            seconds that MediaPipe's own `process` took.
+            seconds that MediaPipe's own `process` took, by the clock and of all CPUs.
 
         Raises:
             ReferenceError: the process has ended.
         """
         self._write(cv2.cvtColor(image, cv2.COLOR_BGR2RGB).tobytes())
         assert self._process.stdout is not None
-        answer = self._process.stdout.read(8 * (1 + 33 * 5))
+        answer = self._process.stdout.read(8 * (2 + 33 * 5))
         if not answer:
             raise ReferenceError("MediaPipe's process has ended before its time.")
         values = np.frombuffer(answer)
-        points = values[1:].reshape(33, 5)
-        return points[:, :2], points[:, 2:], float(values[0])
+        points = values[2:].reshape(33, 5)
+        return points[:, :2], points[:, 2:], float(values[0]), float(values[1])
 
     def _write(self, data: bytes) -> None:
         assert self._process.stdin is not None

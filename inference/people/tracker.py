@@ -15,6 +15,7 @@ from .landmarker import Pose
 from .target import JOINTS, Target, agreement
 from .track import Track
 
+MAX_PEOPLE = 6
 MIN_SCORE = 0.5
 # Someone new must be seen this surely.
 SURE_SCORE = 0.6
@@ -41,9 +42,9 @@ SLIP = 0.1
 SLIP_LIKENESS = 0.8
 COMPANY = 0.8
 # Frames between two searches of the image for new people. Where several are, more may come out from behind others;
-# for one alone, so many frames pass between two regions of the image, which costs little beside following them.
+# for one alone, so many frames pass between two regions of the image: it costs little beside following them.
 PAUSE = 8
-ALONE_PAUSE = 12
+ALONE_PAUSE = 6
 # What was no person is not looked at again for a time in seconds, doubled each time from the first to the second.
 DISMISSAL = (0.5, 4.0)
 # Sides of the searched tiles as parts of the image's shorter side.
@@ -59,7 +60,7 @@ def track_people(
     frames: Iterable[Frame],
     model: PoseModel,
     *,
-    max_people: int = 6,
+    max_people: int = MAX_PEOPLE,
     min_duration: float = 0.5,
     progress: Callable[[int], None] | None = None,
 ) -> list[Track]:
@@ -109,7 +110,7 @@ class Tracker:
         max_people: so many people are followed at a time.
     """
 
-    def __init__(self, model: PoseModel, max_people: int = 6):
+    def __init__(self, model: PoseModel, max_people: int = MAX_PEOPLE):
         if max_people < 1:
             raise ValueError("At least one person must be followed.")
         self._model = model
@@ -117,6 +118,8 @@ class Tracker:
         self._targets: list[Target] = []
         self._regions: list[np.ndarray] = []
         self._wait = 0
+        self._alone_pause = 0
+        self._sweeps = 0
         self._started = False
         self._dismissed: list[Dismissal] = []
 
@@ -261,16 +264,16 @@ class Tracker:
         return [self._second_look(frame, pose, number) for number in range(len(trust.LOOKS))]
 
     def _is_dismissed(self, frame: Frame, crop: np.ndarray) -> bool:
-        return any(_same_place(d.crop, crop) and frame.timestamp < d.until for d in self._dismissed)
+        # In a crowd, someone may stand there the next moment.
+        alone = len(self._visible()) < 2
+        return alone and any(_same_place(d.crop, crop) and frame.timestamp < d.until for d in self._dismissed)
 
     def _dismiss(self, frame: Frame, crop: np.ndarray) -> None:
         """Don't look at a crop again for a while."""
         before = [d.pause for d in self._dismissed if _same_place(d.crop, crop)]
         pause = min(2 * max(before), DISMISSAL[1]) if before else DISMISSAL[0]
         self._dismissed = [
-            d
-            for d in self._dismissed
-            if not _same_place(d.crop, crop) and frame.timestamp < d.until + DISMISSAL[1]
+            d for d in self._dismissed if not _same_place(d.crop, crop) and frame.timestamp < d.until + DISMISSAL[1]
         ]
         self._dismissed.append(Dismissal(crop, pause, frame.timestamp + pause))
 
@@ -291,11 +294,12 @@ class Tracker:
             alone = len(self._visible()) == 1
             if not self._regions:
                 self._regions = self._sweep(shape)
+                self._alone_pause = ALONE_PAUSE
             count = 1 if alone else 2
             regions += self._regions[:count]
             del self._regions[:count]
             if alone:
-                self._wait = ALONE_PAUSE
+                self._wait = self._alone_pause
             elif not self._regions:
                 self._wait = PAUSE
         return regions
@@ -306,9 +310,12 @@ class Tracker:
         # Without room only someone big is wanted, and they show in the whole image.
         if len(self._visible()) >= self._max_people:
             return [whole]
-        # The smallest tiles are for crowds.
-        alone = len(self._visible()) == 1
-        return [whole, *_all_tiles(shape, TILES[:-1] if alone else TILES)]
+        if len(self._visible()) == 1:
+            # The search is slow, so small people must wait for big ones; the smallest tiles are for crowds.
+            small = _all_tiles(shape, TILES[1:2])
+            self._sweeps += 1
+            return [whole, *_all_tiles(shape, TILES[:1]), small[self._sweeps % len(small)]]
+        return [whole, *_all_tiles(shape)]
 
     def _known(self, crop: np.ndarray, torso: np.ndarray) -> bool:
         """Whether a detected crop, with its hip and shoulder centre (2, 2), is that of someone already followed."""
@@ -367,9 +374,9 @@ class Tracker:
 
 
 def _worth_search(target: Target, frame: Frame) -> bool:
-    """Whether to look for a lost person still: no longer than they were seen, so that errors cost little."""
+    """Whether to look for a lost person still: no longer than twice as they were seen, so that errors cost little."""
     seen = target.last.timestamp - target.rows[0].timestamp
-    return frame.timestamp - target.last.timestamp <= min(SEARCH, seen)
+    return frame.timestamp - target.last.timestamp <= min(SEARCH, 2 * seen)
 
 
 def _all_tiles(shape: tuple[int, ...], parts: tuple[float, ...] = TILES) -> list[np.ndarray]:

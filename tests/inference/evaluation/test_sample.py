@@ -54,7 +54,6 @@ def test_the_person_is_followed_all_the_time(table: dict[str, evaluate.Scores], 
     assert table["landmarks"]["frames"] >= 0.97 * len(truth)
 
 
-@pytest.mark.xfail(reason="the tracker takes the sofa and the wall's picture for people", strict=False)
 def test_furniture_is_nobody(result: Result):
     assert len(result.motions) == 1
 

@@ -10,6 +10,9 @@ from video_motion.inference.footage import Footage, Frame
 from video_motion.inference.people.blazepose import BlazePose
 
 FOOTAGE = Path(__file__).resolve().parents[4] / "shared" / "footage"
+SAMPLE = Path(__file__).resolve().parents[2] / "sample" / "sample.mp4"
+# Left of this column nobody is at frame 90 of the sample, right of it nobody is in the first frames.
+EMPTY_COLUMN = 225
 LONG_SIDE = 1280
 
 
@@ -84,3 +87,12 @@ def stage(man: tuple[np.ndarray, np.ndarray]) -> Callable[..., np.ndarray]:
         return image.astype(np.uint8)
 
     return draw
+
+
+@pytest.fixture(scope="session")
+def room() -> np.ndarray:
+    """The furnished room (480, 640, 3) of the sample without the person."""
+    images = [frame.image for frame in Footage(SAMPLE) if frame.number < 95]
+    room = np.median(images[:6], axis=0)
+    room[:, :EMPTY_COLUMN] = np.median(images[85:], axis=0)[:, :EMPTY_COLUMN]
+    return room.astype(np.uint8)

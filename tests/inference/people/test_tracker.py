@@ -1,5 +1,6 @@
 from collections.abc import Iterator
 
+import cv2
 import numpy as np
 import pytest
 from video_motion.inference.footage import Frame
@@ -8,6 +9,7 @@ from video_motion.inference.people.tracker import Tracker, track_people
 
 RATE = 25.0
 HIPS = [23, 24]
+REFLECT = cv2.BORDER_REFLECT
 
 
 def film(images) -> Iterator[Frame]:
@@ -23,6 +25,27 @@ def test_no_frames_and_empty_frames_give_nobody(blazepose, stage):
     assert track_people([], blazepose) == []
     noise = np.random.default_rng(0).integers(0, 256, (360, 480, 3), np.uint8)
     assert track_people(film([stage(), stage(), noise, noise, np.zeros((64, 64, 3), np.uint8)]), blazepose) == []
+
+
+@pytest.mark.parametrize(("zoom", "pan", "mirrored"), [(1, 0, False), (1, 4, True), (1.6, -4, False), (2, -6, False)])
+def test_furniture_is_nobody(blazepose, room, zoom, pan, mirrored):
+    height, width = room.shape[:2]
+    rng = np.random.default_rng(7)
+    shake = np.cumsum(rng.normal(0, 1, (30, 2)), axis=0)
+
+    def view(number: int) -> np.ndarray:
+        x, y = (1 - zoom) * np.array([width, height]) / 2 + shake[number] + (pan * number, 0)
+        image = room[:, ::-1] if mirrored else room
+        image = cv2.warpAffine(image, np.array([[zoom, 0, x], [0, zoom, y]]), (width, height), borderMode=REFLECT)
+        return np.clip(image + rng.normal(0, 3, (height, width, 1)), 0, 255).astype(np.uint8)
+
+    assert track_people(film(view(n) for n in range(30)), blazepose, min_duration=0.3) == []
+
+
+def test_someone_cut_off_by_the_edge_of_the_image_is_somebody(blazepose, clip):
+    frames = [Frame(f.number, f.timestamp, f.image[300:620]) for f in clip("courtyard_single.mp4", 0, 20)]
+    (track,) = track_people(frames, blazepose, min_duration=0.3)
+    assert len(track) >= 16
 
 
 def test_progress_is_told_after_every_frame(blazepose, stage):
@@ -88,7 +111,7 @@ def test_who_leaves_and_returns_keeps_the_number(blazepose, stage):
 
 
 def test_the_person_seen_longest_is_number_one_and_no_more_are_returned_than_wanted(blazepose, stage):
-    images = [stage(250)] * 15 + [stage(250, 700)] * 20
+    images = [stage(250)] * 15 + [stage(250, 700)] * 50
     tracks = track_people(film(images), blazepose)
     assert [t.number for t in tracks] == [1, 2]
     assert abs(tracks[0].landmarks[0, HIPS, 0].mean() - 250) < 40
