@@ -312,7 +312,7 @@ def _bench(chosen: argparse.Namespace) -> int:
     try:
         with _one_sentence():
             if chosen.what == "people":
-                lines = bench.people(video, chosen.max_people, chosen.limit)
+                lines = bench.people(video, chosen.max_people, chosen.limit, chosen.threads)
             else:
                 lines = {"speed": bench.speed, "memory": bench.memory}[chosen.what](video)
             for line in lines:

@@ -115,8 +115,13 @@ def parser() -> argparse.ArgumentParser:
         " MediaPipe into an environment of its own.",
     )
     people.add_argument(
-        "--max-people", type=_count, default=1, metavar="N", help="people we may follow; MediaPipe takes 1 (default: 1)"
+        "--max-people",
+        type=_count,
+        default=6,
+        metavar="N",
+        help="people we may follow; MediaPipe follows 1 (default: 6, as `convert`)",
     )
+    people.add_argument("--threads", type=_count, default=2, metavar="N", help="threads of our networks (default: 2)")
     people.add_argument("--limit", type=_count, metavar="N", help="use no more frames than this")
     memory = _command(
         measures,

@@ -49,17 +49,20 @@ def speed(video: Path) -> Iterator[str]:
         yield f"| {stage} | {seconds:.2f} | {rate} |"
 
 
-def people(video: Path, max_people: int = 1, limit: int | None = None) -> Iterator[str]:
+def people(video: Path, max_people: int, limit: int | None, threads: int) -> Iterator[str]:
     """Yield the speed of the people station beside MediaPipe's."""
     try:
-        result = benchmark.compare(video, max_people, limit)
+        result = benchmark.compare(video, max_people, limit, threads)
     except reference.ReferenceError as error:
         raise BenchError(str(error)) from error
-    yield f"| {video.name}, {result.frames} frames | frames/s | median ms |"
-    yield "|---|---:|---:|"
-    yield f"| Video Motion | {1 / result.ours_mean:.1f} | {1e3 * result.ours:.1f} |"
-    yield f"| MediaPipe | {1 / result.theirs_mean:.1f} | {1e3 * result.theirs:.1f} |"
-    yield f"| ratio | {result.ratio:.2f} | {result.theirs / result.ours:.2f} |"
+    yield f"| {video.name}, {result.frames} frames | frames/s | median ms | mean CPU ms |"
+    yield "|---|---:|---:|---:|"
+    for name, mean, median, cpu in (
+        ("Video Motion", result.ours_mean, result.ours, result.ours_cpu_mean),
+        ("MediaPipe", result.theirs_mean, result.theirs, result.theirs_cpu_mean),
+    ):
+        yield f"| {name} | {1 / mean:.1f} | {1e3 * median:.1f} | {1e3 * cpu:.1f} |"
+    yield f"| times as fast | {result.ratio:.2f} | {result.theirs / result.ours:.2f} | {result.cpu_ratio:.2f} |"
 
 
 def memory(video: Path) -> Iterator[str]:
