@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -295,7 +297,7 @@ class _Problem:
     def _point_slope(self, placed: np.ndarray, points: np.ndarray) -> np.ndarray:
         """(n, used landmarks, 3, 75) derivative of the landmarks by the turns and the translation."""
         n = len(placed)
-        slope = np.zeros((n, 33, 3, 25, 3))
+        slope = np.zeros((n, 33, 3, 25, 3), np.float32)
         arms = (points[:, self.pair_landmark] - placed[:, self.pair_joint]) * self.pair_weight
         k, a = self.pair_landmark, self.pair_joint
         slope[:, k, 0, a, 1], slope[:, k, 0, a, 2] = arms[..., 2], -arms[..., 1]
@@ -309,7 +311,8 @@ def _normal(rows: list[np.ndarray], sides: list[np.ndarray]) -> tuple[np.ndarray
     jacobian = np.concatenate(rows, axis=1)
     residual = np.concatenate([side.reshape(len(side), -1) for side in sides], axis=1)
     turned = np.swapaxes(jacobian, 1, 2)
-    return turned @ jacobian, -(turned @ residual[..., None])[..., 0]
+    normal = (turned @ jacobian).astype(np.float64)
+    return normal, -(turned @ residual[..., None].astype(jacobian.dtype))[..., 0].astype(np.float64)
 
 
 def _add_turns(normal: np.ndarray, right: np.ndarray, block: np.ndarray, slope: np.ndarray) -> None:
@@ -328,7 +331,7 @@ def fit(
     pull: Pull | None = None,
     steps: int = 10,
     robust: float = 3.0,
-    chunk: int = 128,
+    chunk: int = 64,
 ) -> Fit:
     """Levenberg–Marquardt from a start, each frame with its own damping.
 
@@ -340,13 +343,16 @@ def fit(
         pull: smooth motion and planted feet to stay near.
         steps: steps taken.
         robust: standard deviations beyond which a landmark loses its say (Geman–McClure).
-        chunk: frames held in memory at once.
+        chunk: frames that one thread works on at a time.
     """
-    parts = []
-    for start in range(0, len(local), chunk):
+
+    def solve(start: int) -> Fit:
         window = slice(start, start + chunk)
         problem = _Problem(figure, evidence.rows(window), pull.rows(window) if pull else None, robust)
-        parts.append(_descend(problem, local[window], trans[window], steps))
+        return _descend(problem, local[window], trans[window], steps)
+
+    with ThreadPoolExecutor(min(os.cpu_count() or 1, 4)) as workers:
+        parts = list(workers.map(solve, range(0, len(local), chunk)))
     return Fit(*(np.concatenate([getattr(part, name) for part in parts]) for name in Fit.__dataclass_fields__))
 
 
