@@ -45,23 +45,23 @@ def tiles(shape: tuple[int, ...], side: float) -> np.ndarray:
 def cut(image: np.ndarray, crop: np.ndarray, size: int, border: int = cv2.BORDER_REPLICATE) -> np.ndarray:
     """The crop (4,) of an image (H, W, 3) as uint8 (size, size, 3); `border` says what lies outside the image."""
     return cv2.warpAffine(
-        image, _from_crop(crop, size), (size, size), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP, borderMode=border
+        image, affine(crop, size), (size, size), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP, borderMode=border
     )
 
 
 def to_image(points: np.ndarray, crop: np.ndarray) -> np.ndarray:
     """Points (..., 2) inside a crop (4,) as pixels of the image."""
-    matrix = _from_crop(crop, 1)
+    matrix = affine(crop, 1)
     return points @ matrix[:, :2].T + matrix[:, 2]
 
 
 def from_image(points: np.ndarray, crop: np.ndarray) -> np.ndarray:
     """Pixels (..., 2) of the image as points inside a crop (4,)."""
-    matrix = _from_crop(crop, 1)
+    matrix = affine(crop, 1)
     return (points - matrix[:, 2]) @ np.linalg.inv(matrix[:, :2]).T
 
 
-def _from_crop(crop: np.ndarray, size: int) -> np.ndarray:
+def affine(crop: np.ndarray, size: int) -> np.ndarray:
     """The affine matrix (2, 3) from the crop drawn `size` pixels wide to the image."""
     x, y, side, rotation = crop
     cos, sin = np.cos(rotation) * side, np.sin(rotation) * side

@@ -117,7 +117,11 @@ class Landmarker:
 
     def run(self, image: np.ndarray, crop: np.ndarray) -> Output:
         """Everything the network says about the crop (4,) of an image (H, W, 3), BGR uint8."""
-        pixels = cv2.cvtColor(crops.cut(image, crop, INPUT_SIZE), cv2.COLOR_BGR2RGB)
+        return self.see(crops.cut(image, crop, INPUT_SIZE))
+
+    def see(self, picture: np.ndarray) -> Output:
+        """Everything the network says about a picture (256, 256, 3), BGR uint8, that is a crop already."""
+        pixels = cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)
         landmarks, world, score, mask, heatmaps = self._network(
             np.multiply(pixels, np.float32(1 / 255), out=self._pixels)
         )

@@ -1,0 +1,1 @@
+"""The networks as the user runs them: features, windows, ONNX Runtime."""

@@ -1,0 +1,140 @@
+"""What the networks see of a person: the same numbers in training and in use.
+
+A window of T frames is described in the camera of its middle frame, rolled about its optical axis until that frame's
+crop stands upright. Rolling a camera is exact, so nothing is lost: whatever a network says in the rolled camera's axes
+is turned back by `unroll`. A person on their side then looks like one who stands, and motion inside the window is not
+disturbed by crops that jitter.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+VERSION = 1
+"""Changes whenever the numbers below do; networks remember the version they were trained with."""
+
+SIZE = 33 * (2 + 1 + 1 + 3) + 12
+"""Numbers per frame."""
+
+HEATMAP_SIZE = 64
+MAPS = 40
+"""Local maps per frame: BlazePose's 39 heatmaps and the person's outline."""
+
+_LANDMARKS = 33
+
+
+def window_features(
+    landmarks: np.ndarray,
+    visibility: np.ndarray,
+    presence: np.ndarray,
+    world_landmarks: np.ndarray,
+    scores: np.ndarray,
+    crops: np.ndarray,
+    offsets: np.ndarray,
+    known: np.ndarray,
+    camera_K: np.ndarray,
+) -> np.ndarray:
+    """Windows of T frames around their middle ones.
+
+    Args:
+        landmarks: (B, T, 33, 2) image pixels.
+        visibility: (B, T, 33).
+        presence: (B, T, 33).
+        world_landmarks: (B, T, 33, 3) metres, camera axes, origin between the hips.
+        scores: (B, T) probability of a person in the crop.
+        crops: (B, T, 4) centre, side in pixels, rotation in radians.
+        offsets: (B, T) seconds from the middle frame.
+        known: (B, T) false where the frame stands in for one in which the person was not seen.
+        camera_K: (B, 3, 3) intrinsics in pixels.
+
+    Returns:
+        (B, T, 243) float32: landmarks in units of the middle crop's side from its centre, visibility, presence, world
+        landmarks, score, box information (CLIFF), cosine and sine of the roll, each crop's place, logarithm of size
+        and rotation against the middle one's, known, seconds from the middle frame.
+    """
+    b, t = scores.shape
+    middle = crops[:, t // 2]
+    turn = _turn(-middle[:, 3])
+    side = middle[:, 2, None, None]
+    places = np.einsum("bij,btkj->btki", turn, landmarks - middle[:, None, None, :2]) / side[..., None]
+    world = world_landmarks.copy()
+    world[..., :2] = np.einsum("bij,btkj->btki", turn, world_landmarks[..., :2])
+    moved = np.einsum("bij,btj->bti", turn, crops[..., :2] - middle[:, None, :2]) / side
+    grown = np.log(crops[..., 2] / middle[:, None, 2])
+    rolled = (crops[..., 3] - middle[:, None, 3] + np.pi) % (2 * np.pi) - np.pi
+    of_window = np.concatenate([box_info(middle, camera_K), np.cos(middle[:, 3:]), np.sin(middle[:, 3:])], axis=1)
+    parts = (
+        places.reshape(b, t, 2 * _LANDMARKS),
+        visibility,
+        presence,
+        world.reshape(b, t, 3 * _LANDMARKS),
+        scores[..., None],
+        np.broadcast_to(of_window[:, None], (b, t, 5)),
+        moved,
+        grown[..., None],
+        rolled[..., None],
+        known[..., None],
+        offsets[..., None],
+    )
+    return np.concatenate(parts, axis=-1, dtype=np.float32)
+
+
+def box_info(crops: np.ndarray, camera_K: np.ndarray) -> np.ndarray:
+    """(B, 3) CLIFF's box information (Li et al., 2022) of crops (B, 4) in their rolled cameras (B, 3, 3)."""
+    focal = camera_K[:, 0, 0, None]
+    centre = np.einsum("bij,bj->bi", _turn(-crops[:, 3]), crops[:, :2] - camera_K[:, :2, 2])
+    size = crops[:, 2, None]
+    return np.concatenate([centre / focal * 2.8, (size - 0.24 * focal) / (0.06 * focal)], axis=1)
+
+
+def roll(crops: np.ndarray) -> np.ndarray:
+    """(B, 3, 3) rotation from camera axes into those of the cameras rolled with the crops (B, 4)."""
+    matrix = np.zeros((len(crops), 3, 3))
+    matrix[:, :2, :2] = _turn(-crops[:, 3])
+    matrix[:, 2, 2] = 1.0
+    return matrix
+
+
+def unroll(rotations: np.ndarray, translation: np.ndarray, crops: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """What a network says about a window, back in the camera's own axes.
+
+    Args:
+        rotations: (B, 24, 3, 3) local rotations, the root's in the rolled camera.
+        translation: (B, 3) of the pelvis in the rolled camera, metres.
+        crops: (B, 4) of the middle frames.
+    """
+    back = np.swapaxes(roll(crops), 1, 2)
+    turned = rotations.astype(float)
+    turned[:, 0] = back @ turned[:, 0]
+    return turned, np.einsum("bij,bj->bi", back, translation)
+
+
+def full_translation(camera: np.ndarray, box: np.ndarray) -> np.ndarray:
+    """(B, 3) pelvis in the rolled camera of crop cameras (B, 3) s, tx, ty and box information (B, 3).
+
+    t = (tx + 2 cx / (b s), ty + 2 cy / (b s), 2 f / (b s)), from CLIFF and Multi-RoI (eq. 12).
+    """
+    centre, size = box[:, :2] / 2.8, 0.06 * box[:, 2:] + 0.24
+    depth = 2 / (size * camera[:, :1])
+    return np.concatenate([camera[:, 1:] + centre * depth, depth], axis=1)
+
+
+def local_maps(heatmaps: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """(40, 64, 64) uint8 maps of BlazePose's logits: heatmaps (64, 64, 39) and mask (256, 256)."""
+    cells = mask.reshape(HEATMAP_SIZE, 4, HEATMAP_SIZE, 4)
+    outline = _probability(cells).mean(axis=(1, 3))
+    maps = np.concatenate([_probability(heatmaps.transpose(2, 0, 1)), outline[None]])
+    levels = np.rint(255 * maps).astype(np.uint8)
+    # Specks this faint are everywhere and say nothing; without them the maps are mostly empty.
+    levels[levels < 3] = 0
+    return levels
+
+
+def _probability(logits: np.ndarray) -> np.ndarray:
+    return 1 / (1 + np.exp(-np.clip(logits, -30, 30)))
+
+
+def _turn(angle: np.ndarray) -> np.ndarray:
+    """(B, 2, 2) rotation of the image plane by angles (B,)."""
+    cos, sin = np.cos(angle), np.sin(angle)
+    return np.stack([np.stack([cos, -sin], -1), np.stack([sin, cos], -1)], -2)
