@@ -1,0 +1,1 @@
+"""Rendered people of known motion, seen through the very detector that the product uses."""

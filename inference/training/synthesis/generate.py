@@ -1,0 +1,262 @@
+"""Makes training data: films people who move, and lets the detector follow them.
+
+    python -m inference.training.synthesis.generate --library LIBRARY --out FOLDER --minutes 60 --jobs 2
+
+Every shard depends on the seed and its own number alone, so that a run that was cut off goes on where it stopped, and
+any number of processes make the same data.
+"""
+
+from __future__ import annotations
+
+import argparse
+import multiprocessing
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from ... import registry, report
+from ...body.smpl import Body
+from ...engine.features import local_maps
+from ...people import crops
+from ...people.landmarker import Landmarker, decode
+from ...people.target import CropSmoother
+from ...people.tracker import MIN_SCORE, RETRY
+from ..mocap.library import Library
+from . import camera, looks, motions, records
+from .renderer import Scene
+
+SEQUENCES, FRAMES = 24, 32
+_RATES = (24.0, 25.0, 30.0, 30.0, 50.0, 60.0)
+# Every so many-th group of recordings is kept for validation.
+_HELD_OUT = 6
+_SPLITS = ("train", "validation")
+# Sequences in which the detector sees the person seldom are filmed anew, so many times.
+_ENOUGH, _TRIES = 0.3, 3
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to make.
+
+    Attributes:
+        library: file of the motions.
+        out: folder of the shards.
+        seed: everything follows from it.
+        until: time.monotonic() at which to stop.
+    """
+
+    library: Path
+    out: Path
+    seed: int
+    until: float
+
+
+def clips_of(library: Library, split: str) -> np.ndarray:
+    """Numbers of the library's clips that a split may show: whole groups are held out for validation."""
+    groups = sorted(set(library.groups))
+    held_out = set(groups[_HELD_OUT // 2 :: _HELD_OUT])
+    chosen = [number for number, group in enumerate(library.groups) if (group in held_out) == (split == "validation")]
+    return np.array(chosen)
+
+
+def film_sequence(
+    body: Body, library: Library, clips: np.ndarray, split: str, rng: np.random.Generator
+) -> tuple[Scene, str, np.ndarray, float]:
+    """One random scene, the name of its motion, the shape (10,) and the frame rate."""
+    betas = np.clip(rng.normal(0, 1, body.shapedirs.shape[-1]), -2.5, 2.5)
+    rate = float(rng.choice(_RATES))
+    made = motions.perform(library, clips, body, betas, FRAMES, rate, rng)
+    shot = camera.film(body.joints(made.rotations, betas, made.trans), rate, split, rng)
+    look = looks.dress(body, betas, split, rng)
+    return Scene(body, betas, made.rotations, made.trans, look, shot, split, rng), made.name, betas, rate
+
+
+def follow(scene: Scene, body: Body, betas: np.ndarray, rate: float, landmarker: Landmarker, rng: np.random.Generator):
+    """Rows of the records for each frame: what the detector sees when it follows the person as the product does."""
+    poses, trans = scene.truth_in_camera()
+    marks = body.landmark_positions(poses, betas, trans)
+    K = scene.shot.K
+    pixels = marks[..., :2] / np.maximum(marks[..., 2:], 0.05) * K[0, 0] + K[:2, 2]
+    smoother, points, wait = CropSmoother(), None, 0
+    for frame in range(FRAMES):
+        pose = None
+        if points is None and wait <= 0:
+            smoother = CropSmoother()
+            points = _detected(pixels[frame], rng)
+            first = crops.around(*points)
+            pose = decode(landmarker.see(scene.draw(frame, first)), first)
+            points = np.stack([pose.center, pose.rim]) if pose.score >= MIN_SCORE else None
+        wait -= 1
+        if points is None or np.hypot(*(points[1] - points[0])) < 4:
+            points, wait = None, wait if wait > 0 else RETRY
+            yield None
+            continue
+        crop = crops.around(*points)
+        output = landmarker.see(scene.draw(frame, crop))
+        pose = decode(output, crop)
+        if pose.score < MIN_SCORE:
+            points, wait = None, RETRY
+            yield None
+            continue
+        points = smoother(np.stack([pose.center, pose.rim]), frame / rate)
+        yield pose, records.pack_maps(local_maps(output.heatmaps, output.mask))
+
+
+def _detected(pixels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """(2, 2) hip centre and rim of a person with landmarks (33, 2), as roughly as the person detector finds them."""
+    hips, shoulders = pixels[[23, 24]].mean(0), pixels[[11, 12]].mean(0)
+    reach = np.linalg.norm(pixels - hips, axis=1).max() * np.exp(rng.normal(0.05, 0.08))
+    up = shoulders - hips
+    angle = np.arctan2(up[0], -up[1]) + rng.normal(0, 0.12)
+    centre = hips + rng.normal(0, 0.06, 2) * reach
+    return np.stack([centre, centre + reach * np.array([np.sin(angle), -np.cos(angle)])])
+
+
+def make_shard(
+    number: int, split: str, seed: int, body: Body, library: Library, landmarker: Landmarker
+) -> records.Shard:
+    """The shard of a number; the same for the same arguments."""
+    clips = clips_of(library, split)
+    columns: dict[str, list] = {}
+    names, shapes, cameras, sizes, rates, packed = [], [], [], [], [], []
+    for sequence in range(SEQUENCES):
+        rng = np.random.default_rng([seed, _SPLITS.index(split), number, sequence])
+        for _ in range(_TRIES):
+            scene, name, betas, rate = film_sequence(body, library, clips, split, rng)
+            seen = list(follow(scene, body, betas, rate, landmarker, rng))
+            if np.mean([result is not None for result in seen]) > _ENOUGH:
+                break
+        poses, trans = scene.truth_in_camera()
+        shot = scene.shot
+        names.append(name)
+        shapes.append(betas)
+        cameras.append(shot.K)
+        sizes.append(shot.size)
+        rates.append(rate)
+        for frame, result in enumerate(seen):
+            row = {
+                "timestamps": frame / rate,
+                "poses": poses[frame],
+                "trans": trans[frame],
+                "camera_turns": shot.rotations[0] @ shot.rotations[frame].T,
+                "camera_moves": shot.rotations[0] @ (shot.places[frame] - shot.places[0]),
+                **_seen(result),
+            }
+            packed.append(b"" if result is None else result[1])
+            for key, value in row.items():
+                columns.setdefault(key, []).append(value)
+    arrays = {
+        key: np.array(values, bool if key == "found" else np.float64 if key == "timestamps" else np.float32)
+        for key, values in columns.items()
+    }
+    return records.Shard(
+        sequence_starts=np.arange(0, SEQUENCES * FRAMES + 1, FRAMES),
+        names=np.array(names),
+        betas=np.array(shapes, np.float32),
+        camera_K=np.array(cameras),
+        image_size=np.array(sizes),
+        frame_rate=np.array(rates),
+        heatmap_starts=np.cumsum([0, *(len(item) for item in packed)]),
+        heatmaps=np.frombuffer(b"".join(packed), np.uint8),
+        **arrays,
+    )
+
+
+def _seen(result) -> dict[str, object]:
+    if result is None:
+        return {
+            "found": False,
+            "landmarks": np.zeros((33, 2)),
+            "visibility": np.zeros(33),
+            "presence": np.zeros(33),
+            "world_landmarks": np.zeros((33, 3)),
+            "crops": np.zeros(4),
+            "boxes": np.zeros(4),
+            "scores": 0.0,
+        }
+    pose = result[0]
+    return {
+        "found": True,
+        "landmarks": pose.landmarks,
+        "visibility": pose.visibility,
+        "presence": pose.presence,
+        "world_landmarks": pose.world_landmarks,
+        "crops": pose.crop,
+        "boxes": pose.box(),
+        "scores": pose.score,
+    }
+
+
+def contact_sheet(
+    body: Body, library: Library, landmarker: Landmarker, seed: int, split: str, count: int = 40
+) -> np.ndarray:
+    """Pictures of random scenes in a grid, the detector's landmarks drawn green and the true ones red."""
+    clips, tiles = clips_of(library, split), []
+    for number in range(count):
+        rng = np.random.default_rng([seed, 7, number])
+        scene, _, betas, _ = film_sequence(body, library, clips, split, rng)
+        poses, trans = scene.truth_in_camera()
+        marks = body.landmark_positions(poses, betas, trans)[0]
+        K = scene.shot.K
+        pixels = marks[:, :2] / marks[:, 2:] * K[0, 0] + K[:2, 2]
+        crop = crops.around(*_detected(pixels, rng))
+        picture = scene.draw(0, crop)
+        pose = decode(landmarker.see(picture), crop)
+        for points, colour in ((pixels, (0, 0, 255)), (pose.landmarks, (0, 255, 0))):
+            for x, y in crops.from_image(points, crop)[11:] * len(picture):
+                cv2.circle(picture, (int(x), int(y)), 2, colour, -1, cv2.LINE_AA)
+        cv2.putText(picture, f"{pose.score:.2f}", (6, 18), cv2.FONT_HERSHEY_SIMPLEX, 0.5, (255, 255, 255), 1)
+        tiles.append(picture)
+    columns = 8
+    return np.vstack([np.hstack(tiles[row : row + columns]) for row in range(0, count - columns + 1, columns)])
+
+
+def _work(job: int, jobs: int, plan: Plan) -> None:
+    cv2.setNumThreads(1)
+    body, library = Body.load(registry.body_path()), Library.load(plan.library)
+    landmarker = Landmarker(registry.path("blazepose_landmark_full"), threads=1)
+    number = job
+    while time.monotonic() < plan.until:
+        # Enough for validation comes early, in a fixed share of all shards.
+        split = "validation" if number % 20 == 1 else "train"
+        path = plan.out / split / f"{number:06d}.npz"
+        if not path.exists():
+            began = time.monotonic()
+            records.write_shard(path, make_shard(number, split, plan.seed, body, library, landmarker))
+            rate = SEQUENCES * FRAMES / (time.monotonic() - began)
+            report.say(f"{split} shard {number}: {rate:.0f} frames/s")
+        number += jobs
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command; returns its exit status."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--library", type=Path, required=True, help="motions, as the mocap library writes them")
+    parser.add_argument("--out", type=Path, required=True, help="folder of the shards")
+    parser.add_argument("--minutes", type=float, default=60, help="stop after this time (default: 60)")
+    parser.add_argument("--jobs", type=int, default=2, help="processes (default: 2)")
+    parser.add_argument("--seed", type=int, default=0, help="other seeds make other data (default: 0)")
+    parser.add_argument("--sheet", type=Path, help="write a picture of what it makes to this file, and nothing else")
+    options = parser.parse_args(argv)
+    if options.sheet is not None:
+        body, library = Body.load(registry.body_path()), Library.load(options.library)
+        landmarker = Landmarker(registry.path("blazepose_landmark_full"))
+        cv2.imwrite(str(options.sheet), contact_sheet(body, library, landmarker, options.seed, "train"))
+        return 0
+    plan = Plan(options.library, options.out, options.seed, time.monotonic() + 60 * options.minutes)
+    context = multiprocessing.get_context("spawn")
+    workers = [context.Process(target=_work, args=(job, options.jobs, plan)) for job in range(options.jobs)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    return 1 if any(worker.exitcode for worker in workers) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
