@@ -1,0 +1,1 @@
+"""The published networks in torch: for training and export only."""

@@ -1,0 +1,285 @@
+"""Windows of training data: drawn at random, mirrored, spoiled, and brought into the networks' own form.
+
+A data set is a folder with the shards of `synthesis.records` in `train` and `validation`; whoever holds other data
+writes it in that form.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from ..body import rotations
+from ..body.skeleton import JOINT_MIRROR, LANDMARK_MIRROR
+from ..body.smpl import Body
+from ..engine import features
+from ..evaluation.metrics import LIMB_LANDMARKS
+from .noise import Noise, spoil
+from .synthesis.records import MAP_SHAPE, Shard, ShardError, read_shard, unpack_maps
+
+_MIRROR = list(LANDMARK_MIRROR)
+# Beyond the 33 landmarks there are the hip centre, the rim and others without sides, and the outline.
+_MAP_MIRROR = [*LANDMARK_MIRROR, *range(33, MAP_SHAPE[0])]
+_FLIP = np.array([-1.0, 1.0, 1.0])
+# A detector's mean error, in crop sides, at which a frame counts half.
+_DOUBT = 0.05
+_SEEN = ("landmarks", "visibility", "presence", "world_landmarks", "scores", "crops")
+
+
+@dataclass
+class Batch:
+    """B windows and the truth of their middle frames, in cameras rolled with the crops.
+
+    Attributes:
+        frames: (B, T, 243) what `features.window_features` says.
+        box: (B, 3) box information with the focal length that the network is told.
+        true_box: (B, 3) with the true one.
+        maps: (B, L, 40, size, size) uint8, None if no local maps were asked for.
+        rotations: (B, 24, 3, 3) true local rotations.
+        betas: (B, 10).
+        pelvis: (B, 3) metres.
+        weights: (B,) how much each window counts.
+        rows: (B,) rows of the middle frames in the data set.
+    """
+
+    frames: np.ndarray
+    box: np.ndarray
+    true_box: np.ndarray
+    maps: np.ndarray | None
+    rotations: np.ndarray
+    betas: np.ndarray
+    pelvis: np.ndarray
+    weights: np.ndarray
+    rows: np.ndarray
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """How windows are drawn for training.
+
+    Attributes:
+        still: share of windows that repeat their middle frame, as a photograph would.
+        strides: frames from one to the next, drawn evenly.
+        mirrored: share of windows seen in a mirror.
+        assumed_focal: share of windows for which the network is told the focal length √(W² + H²), not the true one.
+        noise: faults of the detector on top of its own.
+    """
+
+    still: float = 0.12
+    strides: tuple[int, ...] = (1, 1, 2)
+    mirrored: float = 0.5
+    assumed_focal: float = 0.5
+    noise: Noise = field(default_factory=Noise)
+
+
+PLAIN = Drawing(0.0, (1,), 0.0, 1.0, Noise().scaled(0))
+"""Windows as the product meets them, for validation."""
+
+
+class Dataset:
+    """The shards of one split.
+
+    Args:
+        folder: of the data set.
+        split: `train` or `validation`.
+        body: the body that the truth was made with.
+        frames: T of the windows.
+        local_window: L, how many local maps in the middle of a window are wanted; 0 for none.
+        local_size: of the local maps; 64, or less for maps shrunk by the maximum of their cells.
+        shards: read at most so many.
+
+    Raises:
+        ShardError: there are none, or one can't be read.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        split: str,
+        body: Body,
+        frames: int = 9,
+        local_window: int = 0,
+        local_size: int = 64,
+        shards: int | None = None,
+    ):
+        paths = sorted((folder / split).glob("*.npz"))[:shards]
+        if not paths:
+            raise ShardError(
+                f"There is no training data in {folder / split}: make some with `video-motion train data`."
+            )
+        self.split, self.frames, self.local_window, self.local_size = split, frames, local_window, local_size
+        self.shards = [read_shard(path) for path in paths]
+        lengths = [len(shard) for shard in self.shards]
+        self._shard = np.repeat(np.arange(len(lengths)), lengths)
+        self._row = np.concatenate([np.arange(length) for length in lengths])
+        self.found = self._joined("found")
+        self._seen = {key: self._joined(key) for key in _SEEN}
+        self.timestamps = self._joined("timestamps")
+        self._poses = self._joined("poses")
+        firsts = np.cumsum([0, *lengths])[:-1]
+        spans = [
+            np.stack([shard.sequence_starts[:-1], shard.sequence_starts[1:]], 1) + first
+            for shard, first in zip(self.shards, firsts, strict=True)
+        ]
+        self.sequences = np.concatenate(spans)
+        self.sequence = np.repeat(np.arange(len(self.sequences)), np.diff(self.sequences, axis=1)[:, 0])
+        self._betas, self._K, self._size = (
+            np.concatenate([getattr(shard, key) for shard in self.shards])
+            for key in ("betas", "camera_K", "image_size")
+        )
+        rest = body.rest_joints(self._betas.astype(float))[:, 0]
+        self._pelvis = self._joined("trans") + rest[self.sequence]
+        self.weights = self._weights(body)
+        self._usable = np.flatnonzero(self.found)
+
+    def __len__(self) -> int:
+        return len(self.found)
+
+    def _joined(self, key: str) -> np.ndarray:
+        return np.concatenate([getattr(shard, key) for shard in self.shards])
+
+    def _weights(self, body: Body) -> np.ndarray:
+        """(N,) lower for frames on which the detector was lost: they would teach to mistrust it everywhere."""
+        weights = np.zeros(len(self))
+        for start in range(0, len(self), 4096):
+            rows = np.arange(start, min(start + 4096, len(self)))
+            of = self.sequence[rows]
+            trans = self._pelvis[rows] - body.rest_joints(self._betas[of].astype(float))[:, 0]
+            marks = body.landmark_positions(self._poses[rows].astype(float), self._betas[of].astype(float), trans)
+            K = self._K[of]
+            pixels = marks[..., :2] / np.maximum(marks[..., 2:], 0.1) * K[:, None, [0], [0]] + K[:, None, :2, 2]
+            off = np.linalg.norm(pixels - self._seen["landmarks"][rows], axis=-1)[:, LIMB_LANDMARKS]
+            side = np.where(self.found[rows], self._seen["crops"][rows, 2], 1)
+            error = np.minimum(off / side[:, None], 0.5).mean(1)
+            weights[rows] = self.found[rows] / (1 + (error / _DOUBT) ** 2)
+        return weights
+
+    def draw(self, count: int, drawing: Drawing, rng: np.random.Generator) -> Batch:
+        """Random windows for training."""
+        middles = rng.choice(self._usable, count)
+        stride = rng.choice(drawing.strides, count)
+        stride[rng.random(count) < drawing.still] = 0
+        batch_window, rows = self._window(middles, stride)
+        assumed = rng.random(count) < drawing.assumed_focal
+        mirrored = rng.random(count) < drawing.mirrored
+        spoil(batch_window, drawing.noise, rng)
+        return self._batch(middles, rows, batch_window, assumed, mirrored)
+
+    def at(self, middles: np.ndarray, stride: int = 1) -> Batch:
+        """The windows around rows (B,), as the product meets them."""
+        batch_window, rows = self._window(middles, np.full(len(middles), stride))
+        all_rows = np.ones(len(middles), bool)
+        return self._batch(middles, rows, batch_window, all_rows, ~all_rows)
+
+    def _window(self, middles: np.ndarray, stride: np.ndarray) -> tuple[dict[str, np.ndarray], np.ndarray]:
+        """What was seen in windows, and the rows (B, T) it comes from."""
+        t = self.frames
+        span = self.sequences[self.sequence[middles]]
+        steps = np.arange(t) - t // 2
+        wanted = middles[:, None] + stride[:, None] * steps
+        inside = np.clip(wanted, span[:, :1], span[:, 1:] - 1)
+        rows = self._nearest_found(inside, middles)
+        window = {key: self._seen[key][rows].astype(np.float64) for key in _SEEN}
+        window["known"] = (rows == wanted) | (stride == 0)[:, None]
+        # A still picture is a video at the usual rate.
+        rate = 1 / np.maximum(self.timestamps[span[:, 0] + 1] - self.timestamps[span[:, 0]], 1e-3)
+        window["offsets"] = np.where(stride > 0, stride / rate, 1 / 30)[:, None] * steps
+        return window, rows
+
+    def _nearest_found(self, rows: np.ndarray, middles: np.ndarray) -> np.ndarray:
+        """Rows (B, T), each replaced by the next one towards the middle in which the person was seen."""
+        rows = rows.copy()
+        towards = np.sign(middles[:, None] - rows)
+        for _ in range(int(np.abs(middles[:, None] - rows).max(initial=0))):
+            lost = ~self.found[rows]
+            if not lost.any():
+                break
+            rows[lost] += towards[lost]
+        return rows
+
+    def _batch(
+        self,
+        middles: np.ndarray,
+        rows: np.ndarray,
+        window: dict[str, np.ndarray],
+        assumed: np.ndarray,
+        mirrored: np.ndarray,
+    ) -> Batch:
+        of = self.sequence[middles]
+        size, true_K = self._size[of], self._K[of]
+        told_K = true_K.copy()
+        diagonal = np.hypot(*size.T)
+        told_K[assumed, 0, 0] = told_K[assumed, 1, 1] = diagonal[assumed]
+        local = rotations.axis_angle_to_matrix(self._poses[middles].astype(float))
+        pelvis = self._pelvis[middles].copy()
+        mirror_window(window, size[:, 0], mirrored)
+        local[mirrored] = (_FLIP[:, None] * _FLIP * local[mirrored])[:, list(JOINT_MIRROR)]
+        pelvis[mirrored, 0] *= -1
+        crops = window["crops"][:, self.frames // 2]
+        turn = features.roll(crops)
+        local[:, 0] = turn @ local[:, 0]
+        return Batch(
+            frames=features.window_features(**window, camera_K=told_K),
+            box=features.box_info(crops, told_K).astype(np.float32),
+            true_box=features.box_info(crops, true_K).astype(np.float32),
+            maps=self._maps(rows, mirrored) if self.local_window else None,
+            rotations=local.astype(np.float32),
+            betas=self._betas[of].astype(np.float32),
+            pelvis=np.einsum("bij,bj->bi", turn, pelvis).astype(np.float32),
+            weights=self.weights[middles].astype(np.float32),
+            rows=middles,
+        )
+
+    def _maps(self, rows: np.ndarray, mirrored: np.ndarray) -> np.ndarray:
+        """(B, L, 40, size, size) local maps of the middle of windows (B, T)."""
+        reach, size = self.local_window // 2, self.local_size
+        middle = rows[:, self.frames // 2 - reach : self.frames // 2 + reach + 1]
+        maps = np.empty((*middle.shape, MAP_SHAPE[0], size, size), np.uint8)
+        for window in range(len(middle)):
+            for place, row in enumerate(middle[window]):
+                if place and row == middle[window, place - 1]:
+                    maps[window, place] = maps[window, place - 1]
+                else:
+                    maps[window, place] = self._map(row)
+        maps[mirrored] = maps[mirrored][:, :, _MAP_MIRROR, :, ::-1]
+        return maps
+
+    def _map(self, row: int) -> np.ndarray:
+        shard, at = self.shards[self._shard[row]], self._row[row]
+        return shrink(unpack_maps(packed(shard, at)), self.local_size)
+
+    def world_landmarks(self, rows: np.ndarray) -> np.ndarray:
+        """(B, 33, 3) what BlazePose itself says of rows, camera axes, metres."""
+        return self._seen["world_landmarks"][rows].astype(float)
+
+    def crops(self, rows: np.ndarray) -> np.ndarray:
+        """(B, 4) crops of rows."""
+        return self._seen["crops"][rows].astype(float)
+
+
+def packed(shard: Shard, row: int) -> bytes:
+    """The packed local maps of a row."""
+    return shard.heatmaps[shard.heatmap_starts[row] : shard.heatmap_starts[row + 1]].tobytes()
+
+
+def shrink(maps: np.ndarray, size: int) -> np.ndarray:
+    """Maps (40, 64, 64) at a smaller size, each cell the maximum of those it stands for."""
+    factor = MAP_SHAPE[1] // size
+    for axis in (1, 2):
+        parts = [np.take(maps, range(start, MAP_SHAPE[1], factor), axis=axis) for start in range(factor)]
+        maps = np.maximum.reduce(parts)
+    return maps
+
+
+def mirror_window(window: dict[str, np.ndarray], width: np.ndarray, mirrored: np.ndarray) -> None:
+    """Show some (B,) of the windows, from images so many pixels wide (B,), in a mirror; in place."""
+    which = np.flatnonzero(mirrored)
+    across = width[which, None].astype(float)
+    for key in ("landmarks", "world_landmarks", "visibility", "presence"):
+        window[key][which] = window[key][which][:, :, _MIRROR]
+    window["landmarks"][which, ..., 0] = across[..., None] - window["landmarks"][which, ..., 0]
+    window["world_landmarks"][which, ..., 0] *= -1
+    window["crops"][which, :, 0] = across - window["crops"][which, :, 0]
+    window["crops"][which, :, 3] *= -1

@@ -1,0 +1,78 @@
+"""The field's measures of a network on the validation split, beside BlazePose's own world landmarks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from ..body.smpl import Body
+from ..engine import features
+from ..evaluation import metrics
+from .dataset import Batch, Dataset
+
+Estimator = Callable[[Batch], tuple[np.ndarray, np.ndarray]]
+"""From a batch to local rotations (B, 24, 3, 3) in the rolled camera and betas (B, 10)."""
+
+_EVERY = 8
+
+
+def rows_to_check(data: Dataset, sequences: int | None = None) -> np.ndarray:
+    """All rows, of so many sequences, in which the person was seen."""
+    chosen = data.sequences[:sequences]
+    rows = np.concatenate([np.arange(start, end) for start, end in chosen])
+    return rows[data.found[rows]]
+
+
+def validate(estimate: Estimator, data: Dataset, body: Body, rows: np.ndarray, batch: int = 128) -> dict[str, float]:
+    """Measures over rows (n,) in their order; millimetres, and mm/frame² for Accel.
+
+    Joints are the 12 limb joints from the middle of the hips, as in `evaluate`; frames over which the detector lost the
+    person are left out of both sides.
+    """
+    joints, true_joints, surface = [], [], []
+    for start in range(0, len(rows), batch):
+        some = rows[start : start + batch]
+        windows = data.at(some)
+        local, betas = estimate(windows)
+        # Back in the camera's own axes, so that frames of different crops can be compared.
+        zeros = np.zeros((len(some), 3))
+        crops = data.crops(some)
+        local, _ = features.unroll(local, zeros, crops)
+        true, _ = features.unroll(windows.rotations, zeros, crops)
+        true_betas = windows.betas.astype(float)
+        joints.append(body.joints(local, betas.astype(float)))
+        true_joints.append(body.joints(true, true_betas))
+        part = slice(None, None, _EVERY)
+        surface.append(
+            metrics.pve(
+                body.vertices(local[part], betas[part].astype(float)),
+                body.vertices(true[part], true_betas[part]),
+                joints[-1][part, 0],
+                true_joints[-1][part, 0],
+            )
+        )
+    placed, true_placed = np.concatenate(joints), np.concatenate(true_joints)
+    return {
+        **_measures(placed[:, metrics.LIMB_JOINTS], true_placed[:, metrics.LIMB_JOINTS], data, rows),
+        "PVE": float(np.mean(surface)),
+    }
+
+
+def validate_blazepose(data: Dataset, body: Body, rows: np.ndarray) -> dict[str, float]:
+    """The same measures of BlazePose's world landmarks."""
+    windows = data.at(rows)
+    true, _ = features.unroll(windows.rotations, np.zeros((len(rows), 3)), data.crops(rows))
+    true_joints = body.joints(true, windows.betas.astype(float))[:, metrics.LIMB_JOINTS]
+    return _measures(data.world_landmarks(rows)[:, metrics.LIMB_LANDMARKS], true_joints, data, rows)
+
+
+def _measures(limbs: np.ndarray, true: np.ndarray, data: Dataset, rows: np.ndarray) -> dict[str, float]:
+    # A gap between sequences keeps accelerations from reaching across.
+    frames = rows + 10 * data.sequence[rows]
+    centred, true_centred = metrics.align_root(limbs, metrics.HIPS), metrics.align_root(true, metrics.HIPS)
+    return {
+        "MPJPE": metrics.mpjpe(limbs, true),
+        "PA-MPJPE": metrics.pa_mpjpe(limbs, true),
+        "Accel": metrics.accel_error(centred, true_centred, frames),
+    }
