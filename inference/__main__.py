@@ -46,6 +46,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "evaluate": _evaluate,
         "bench": _bench,
         "weights": _weights,
+        "train": _train,
         "test": _test,
     }
     try:
@@ -349,6 +350,21 @@ def _weights(chosen: argparse.Namespace) -> int:
         print(f"{item.id}: {item.what}; {item.licence}; {report.megabytes(item.size)}; ", end="")
         print(item.path if state.present else "not here yet")
     return 0
+
+
+def _train(chosen: argparse.Namespace) -> int:
+    from .body.bodyfile import BodyError
+    from .training import train
+
+    try:
+        if chosen.what == "export":
+            print(train.export_weights(chosen), flush=True)
+            return 0
+        told = train.run(chosen)
+    except (train.TrainingError, train.ShardError, BodyError, OSError) as error:
+        raise CommandError(str(error)) from error
+    print(f"{chosen.out / 'report.md'}: {told['steps']} steps, {told['minutes']} minutes", flush=True)
+    return 128 + signal.SIGINT if told["interrupted"] else 0
 
 
 def _test(chosen: argparse.Namespace) -> int:

@@ -145,6 +145,33 @@ def parser() -> argparse.ArgumentParser:
         "--add", type=Path, nargs="+", default=[], metavar="FILE", help="a weight file, or the wheel it comes in"
     )
 
+    train = _command(
+        commands,
+        "train",
+        "train a network on training data",
+        "Train a network. The first run fetches PyTorch (350 MB).",
+    )
+    networks = train.add_subparsers(dest="what", required=True, metavar="WHAT", title="what to do")
+    tar = _command(
+        networks,
+        "tar",
+        "train the Temporal-Aware Refining Network",
+        "Train TAR on the shards in DATA/train, and measure it beside BlazePose on those in DATA/validation. Writes"
+        " checkpoint.pt, log.jsonl, curve.png, report.json and report.md. An interruption (Ctrl-C) ends training in"
+        " good order, to go on later with --resume.",
+    )
+    add_training(tar)
+    export = _command(
+        networks,
+        "export",
+        "write a trained network for use",
+        "Write a trained network as the ONNX files that the estimators run on, and compare the two.",
+    )
+    export.add_argument("--checkpoint", type=Path, required=True, metavar="FILE", help="checkpoint.pt of a training")
+    export.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="where to write")
+    export.add_argument("--name", metavar="NAME", help="of the files (default: the network's configuration)")
+    export.add_argument("--full", action="store_true", help="keep weights in float32, twice as large")
+
     test = _command(
         commands,
         "test",
@@ -183,6 +210,54 @@ def add_evaluation(command: argparse.ArgumentParser) -> None:
         help="score these motion files of the clip instead of estimating anew",
     )
     command.add_argument("--out", type=Path, metavar="FOLDER", help="write CLIP.scores.json and CLIP.scores.md there")
+
+
+def add_training(command: argparse.ArgumentParser) -> None:
+    """Describe what `train NETWORK` takes."""
+    command.add_argument("--data", type=Path, required=True, metavar="FOLDER", help="the training data")
+    command.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="where to write")
+    command.add_argument(
+        "--minutes",
+        type=_not_negative,
+        default=60.0,
+        metavar="N",
+        help="minutes of training, those before --resume included; the last validation comes on top (default: 60)",
+    )
+    command.add_argument("--steps", type=_count, metavar="N", help="end after so many steps, if that is sooner")
+    command.add_argument(
+        "--configuration", default="tar-compact", metavar="NAME", help="the network's sizes (default: tar-compact)"
+    )
+    command.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="change one of the sizes (refine=false, local_window=3), or how training goes (noise.jitter=0,"
+        " drawing.still=0, schedule.clip=1)",
+    )
+    command.add_argument(
+        "--loss", action="append", default=[], metavar="NAME=WEIGHT", help="change a loss's weight; 0 for none"
+    )
+    command.add_argument("--batch", type=_count, default=64, metavar="N", help="windows a step (default: 64)")
+    command.add_argument(
+        "--rate", type=_positive, default=1e-4, metavar="X", help="highest learning rate (default: 0.0001)"
+    )
+    command.add_argument("--seed", type=_whole, default=0, metavar="N", help="of everything drawn (default: 0)")
+    command.add_argument(
+        "--from",
+        dest="start",
+        type=Path,
+        metavar="FILE",
+        help="begin with the weights of another training's checkpoint",
+    )
+    command.add_argument("--resume", action="store_true", help="go on from the checkpoint in --out, if there is one")
+    command.add_argument(
+        "--device", choices=("auto", "cpu", "cuda"), default="auto", help="where to train (default: auto)"
+    )
+    command.add_argument("--threads", type=_count, metavar="N", help="threads of the CPU (default: all)")
+    command.add_argument(
+        "--check", type=_positive, default=5.0, metavar="N", help="minutes between validations (default: 5)"
+    )
 
 
 def _add_videos(command: argparse.ArgumentParser) -> None:
@@ -249,6 +324,12 @@ _seconds = _not_negative
 def _count(text: str) -> int:
     if not (text.isdecimal() and int(text) >= 1):
         raise argparse.ArgumentTypeError(f"{text} is not a whole number from 1")
+    return int(text)
+
+
+def _whole(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text} is not a whole number from 0")
     return int(text)
 
 

@@ -29,8 +29,9 @@ def main(argv: Sequence[str]) -> int:
 
 def _become(command: str, argv: Sequence[str]) -> NoReturn:
     python = environment.ensure(environment.CONVERT)
-    if command == "test":
+    if command in ("test", "train"):
         environment.ensure(environment.TEST)
+    if command == "test":
         environment.ensure(environment.TEST_BPY)
     libraries = environment.ensure_libraries()
     os.execve(python, [str(python), "-P", "-m", "video_motion.inference", *argv], _variables(libraries))

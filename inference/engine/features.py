@@ -16,10 +16,6 @@ VERSION = 1
 SIZE = 33 * (2 + 1 + 1 + 3) + 12
 """Numbers per frame."""
 
-HEATMAP_SIZE = 64
-MAPS = 40
-"""Local maps per frame: BlazePose's 39 heatmaps and the person's outline."""
-
 _LANDMARKS = 33
 
 
@@ -117,21 +113,6 @@ def full_translation(camera: np.ndarray, box: np.ndarray) -> np.ndarray:
     centre, size = box[:, :2] / 2.8, 0.06 * box[:, 2:] + 0.24
     depth = 2 / (size * camera[:, :1])
     return np.concatenate([camera[:, 1:] + centre * depth, depth], axis=1)
-
-
-def local_maps(heatmaps: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """(40, 64, 64) uint8 maps of BlazePose's logits: heatmaps (64, 64, 39) and mask (256, 256)."""
-    cells = mask.reshape(HEATMAP_SIZE, 4, HEATMAP_SIZE, 4)
-    outline = _probability(cells).mean(axis=(1, 3))
-    maps = np.concatenate([_probability(heatmaps.transpose(2, 0, 1)), outline[None]])
-    levels = np.rint(255 * maps).astype(np.uint8)
-    # Specks this faint are everywhere and say nothing; without them the maps are mostly empty.
-    levels[levels < 3] = 0
-    return levels
-
-
-def _probability(logits: np.ndarray) -> np.ndarray:
-    return 1 / (1 + np.exp(-np.clip(logits, -30, 30)))
 
 
 def _turn(angle: np.ndarray) -> np.ndarray:

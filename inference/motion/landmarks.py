@@ -1,19 +1,23 @@
-"""The `landmarks` estimator: SMPL fitted to BlazePose's landmarks, without any training.
+"""SMPL fitted to what was seen of people in a video.
 
-Each frame is fitted by damped least squares to the 2D landmarks and the world landmarks of one person, with bones of
-constant length and anatomical limits; fit and offline smoothing then take turns, so that the result is smooth where
-the evidence is weak and sharp where it is firm. At last feet that stand are held where they stand.
+Each frame is fitted by damped least squares to the 2D landmarks and the 3D ones of one person, with bones of constant
+length and anatomical limits; fit and offline smoothing then take turns, so that the result is smooth where the evidence
+is weak and sharp where it is firm. At last feet that stand are held where they stand.
+
+The `landmarks` estimator takes BlazePose's own world landmarks for the 3D evidence and needs no training. Other
+estimators give the body that a network sees instead.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from ..body import rotations
 from ..body.skeleton import JOINT_NAMES, LANDMARK_NAMES
 from ..body.smpl import Body
+from ..engine.guess import Guess
 from ..people.track import Track
 from . import standing
 from .camera import Camera
@@ -27,7 +31,10 @@ Progress = Callable[[str, float], None]
 _PIXEL_NOISE = {"hip": 0.026, "shoulder": 0.017, "index": 0.023, "pinky": 0.023, "thumb": 0.023}
 _PIXEL_NOISE_ELSE = 0.014
 _WORLD_NOISE = 0.10
+# Of landmarks on a body that a network sees, metres, and how much less certain they are along the line of sight.
+_GUESS_NOISE, _GUESS_DEPTH = 0.06, 1.5
 
+_HIPS = [LANDMARK_NAMES.index("left_hip"), LANDMARK_NAMES.index("right_hip")]
 _TORSO = [LANDMARK_NAMES.index(f"{side}_{part}") for part in ("shoulder", "hip") for side in ("left", "right")]
 # joint, its rest direction's start and end landmark
 _SWINGS = tuple(
@@ -66,6 +73,8 @@ def estimate(
     body: Body,
     smoothing: float = 1.0,
     progress: Progress = lambda stage, share: None,
+    guesses: Sequence[Guess] | None = None,
+    estimator: str = "landmarks",
 ) -> list[Motion]:
     """Animate a body for each track.
 
@@ -77,6 +86,8 @@ def estimate(
         body: the body model.
         smoothing: 1 as measured best, 0 for none, more for calmer motion.
         progress: told the stage and the share of it that is done.
+        guesses: what a network says of each track; without them BlazePose's world landmarks are the 3D evidence.
+        estimator: name of what made the guesses.
 
     Returns:
         One `Motion` per track, from its first to its last frame, gaps bridged.
@@ -84,7 +95,8 @@ def estimate(
     subjects = []
     for number, track in enumerate(tracks):
         progress("fit", number / len(tracks))
-        subjects.append(_fit_person(track, frames, timestamps, camera, body, smoothing))
+        guess = None if guesses is None else guesses[number]
+        subjects.append(_fit_person(track, guess, frames, timestamps, camera, body, smoothing))
     transform = standing.stand_on_floor(subjects)
     motions = []
     for number, subject in enumerate(subjects):
@@ -92,26 +104,47 @@ def estimate(
         standing.bring_to_floor(subject, transform)
         standing.keep_balance(subject, transform, smoothing)
         feet = standing.plant_feet(subject, transform, smoothing)
-        motions.append(_motion(subject, transform, camera, feet))
+        motions.append(_motion(subject, transform, camera, feet, estimator))
     return motions
 
 
 def _fit_person(
-    track: Track, frames: np.ndarray, timestamps: np.ndarray, camera: Camera, body: Body, smoothing: float
+    track: Track,
+    guess: Guess | None,
+    frames: np.ndarray,
+    timestamps: np.ndarray,
+    camera: Camera,
+    body: Body,
+    smoothing: float,
 ) -> Subject:
     rows = np.searchsorted(frames, track.frames)
     span = slice(rows[0], rows[-1] + 1)
     clock, turns, seen = timestamps[span], camera.turns[span], rows - rows[0]
     evidence = _evidence(track, camera)
-    figure = Figure(body, shape_from_limbs(body, track.world_landmarks, track.visibility))
-    start, trans = _start(figure, evidence)
-    first = fit(figure, evidence, start, trans, steps=14)
+    if guess is None:
+        solid = track.world_landmarks
+        figure = Figure(body, shape_from_limbs(body, solid, track.visibility))
+        start, trans = _start(figure, evidence)
+        first = fit(figure, evidence, start, trans, steps=14)
+    else:
+        solid = _solid(body, guess)
+        figure = Figure(body, shape_from_limbs(body, solid, track.visibility))
+        evidence.world[:], evidence.world_sigma[:] = solid, _GUESS_NOISE
+        evidence.depth_factor = _GUESS_DEPTH
+        _, _, points = figure.pose(guess.rotations, np.zeros((len(track), 3)))
+        first = fit(figure, evidence, guess.rotations, place(evidence, points), steps=5)
     whole = _spread_evidence(evidence, seen, len(clock))
-    subject = Subject(track, frames[span], seen, clock, turns, whole, figure, _bridge(first, seen, clock))
+    subject = Subject(track, solid, frames[span], seen, clock, turns, whole, figure, _bridge(first, seen, clock))
     for strength in (0.5, 0.25):
         subject.refit(steady(subject, smoothing, strength), steps=4)
     subject.settle(smoothing)
     return subject
+
+
+def _solid(body: Body, guess: Guess) -> np.ndarray:
+    """(n, 33, 3) landmarks of a guessed body, camera axes, from between the hips, metres."""
+    points = body.landmark_positions(guess.rotations, guess.betas)
+    return points - points[:, _HIPS].mean(1, keepdims=True)
 
 
 def _evidence(track: Track, camera: Camera) -> Evidence:
@@ -183,7 +216,7 @@ def _bridge(seen_fit: Fit, seen: np.ndarray, clock: np.ndarray) -> Fit:
     return Fit(rotations.quaternion_to_matrix(filled), trans, information)
 
 
-def _motion(subject: Subject, transform: np.ndarray, camera: Camera, feet: np.ndarray) -> Motion:
+def _motion(subject: Subject, transform: np.ndarray, camera: Camera, feet: np.ndarray, estimator: str) -> Motion:
     track, seen, n = subject.track, subject.seen, len(subject.frames)
     bridged = np.ones(n, dtype=bool)
     bridged[seen] = False
@@ -214,7 +247,7 @@ def _motion(subject: Subject, transform: np.ndarray, camera: Camera, feet: np.nd
         contacts=feet,
         landmarks=spread(np.concatenate([track.landmarks, track.visibility[..., None]], axis=-1)),
         world_landmarks=spread(track.world_landmarks),
-        estimator="landmarks",
+        estimator=estimator,
         person=track.number,
     )
 

@@ -73,7 +73,7 @@ def bring_to_floor(subject: Subject, transform: np.ndarray) -> None:
         return
     track, old = subject.track, subject.figure
     scale = np.clip(eye / (eye - above), 1 / _LARGEST_RESIZING, _LARGEST_RESIZING)
-    figure = Figure(old.body, shape_from_limbs(old.body, track.world_landmarks, track.visibility, float(scale)))
+    figure = Figure(old.body, shape_from_limbs(old.body, subject.solid, track.visibility, float(scale)))
     grown = np.linalg.norm(figure.landmarks[LIMBS[:, 0]] - figure.landmarks[LIMBS[:, 1]], axis=1).sum()
     grown /= np.linalg.norm(old.landmarks[LIMBS[:, 0]] - old.landmarks[LIMBS[:, 1]], axis=1).sum()
     trans = (subject.fit.trans + old.joints[0]) * grown - figure.joints[0]

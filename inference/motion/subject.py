@@ -56,6 +56,7 @@ class Subject:
 
     Attributes:
         track: what the people station found.
+        solid: (m, 33, 3) landmarks in space for the track's m frames, camera axes, from between the hips, metres.
         frames: (n,) frame numbers.
         seen: rows of the n frames that the track has.
         timestamps: (n,) seconds.
@@ -66,6 +67,7 @@ class Subject:
     """
 
     track: Track
+    solid: np.ndarray
     frames: np.ndarray
     seen: np.ndarray
     timestamps: np.ndarray
@@ -130,11 +132,10 @@ def steady(subject: Subject, smoothing: float, strength: float) -> Pull:
         acceleration = np.array(
             [next(value for part, value in _ACCELERATION.items() if name.endswith(part)) for name in JOINT_NAMES]
         )
-        # One curve's unit is its own usual acceleration, so that one call smooths them all.
         weights = np.clip(result.information, 0.5, 900.0)
-        steady = result.rotations.copy()
-        steady[:, 0] = turns @ steady[:, 0]
-        turned = _smooth_all(steady, weights, clock, acceleration / smoothing)
+        unshaken = result.rotations.copy()
+        unshaken[:, 0] = turns @ unshaken[:, 0]
+        turned = _smooth_all(unshaken, weights, clock, acceleration / smoothing)
         turned[:, 0] = np.swapaxes(turns, 1, 2) @ turned[:, 0]
         pelvis = figure.joints[0]
         path = np.einsum("nij,nj->ni", turns, result.trans + pelvis)

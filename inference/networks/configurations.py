@@ -10,6 +10,7 @@ class TarConfiguration:
     """Sizes of a Temporal-Aware Refining Network.
 
     Attributes:
+        encoder: what describes frames: `blazepose`, or one of `encoders.ENCODERS`.
         features: numbers that describe a frame.
         maps: local maps of a frame.
         frames: T, frames of a window.
@@ -33,6 +34,7 @@ class TarConfiguration:
         refine: whether the refinement is there.
     """
 
+    encoder: str = "blazepose"
     features: int = 243
     maps: int = 40
     frames: int = 9
@@ -61,6 +63,8 @@ CONFIGURATIONS: dict[str, TarConfiguration] = {
     "tar-32": TarConfiguration(hidden_size=32),
     "tar-16": TarConfiguration(hidden_size=16),
     "tar-8": TarConfiguration(hidden_size=8),
+    "tar-64-resnet50": TarConfiguration(encoder="resnet50", features=2048, maps=256),
+    "tar-64-hrnet-w48": TarConfiguration(encoder="hrnet-w48", features=720, maps=720),
     "tar-compact": TarConfiguration(
         static_width=512,
         width=256,

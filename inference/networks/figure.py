@@ -23,6 +23,32 @@ def matrix_to_sixd(matrix: Tensor) -> Tensor:
     return torch.cat([matrix[..., 0], matrix[..., 1]], dim=-1)
 
 
+_ABOVE = [max(parent, 0) for parent in PARENTS]
+
+
+def _chains() -> np.ndarray:
+    """(24, 24) [j, k]: 1 if bone k, which ends in joint k, is on the way from the pelvis to joint j."""
+    chains = np.eye(len(PARENTS))
+    for joint, parent in enumerate(PARENTS[1:], start=1):
+        chains[joint] += chains[parent]
+    chains[:, 0] = 0
+    return chains
+
+
+def to_global(local: Tensor) -> Tensor:
+    """Rotations (B, 24, 3, 3) against the camera of rotations (B, 24, 3, 3) against the parents."""
+    turned = [local[:, 0]]
+    for joint, parent in enumerate(PARENTS[1:], start=1):
+        turned.append(turned[parent] @ local[:, joint])
+    return torch.stack(turned, dim=1)
+
+
+def to_local(turned: Tensor) -> Tensor:
+    """Rotations (B, 24, 3, 3) against the parents of rotations (B, 24, 3, 3) against the camera."""
+    inner = turned[:, _ABOVE[1:]].transpose(-1, -2) @ turned[:, 1:]
+    return torch.cat([turned[:, :1], inner], dim=1)
+
+
 class Figure(nn.Module):
     """A body whose pelvis lies in the origin.
 
@@ -30,6 +56,13 @@ class Figure(nn.Module):
         body: the body model; its pose correctives are left out.
         points: points of its surface that `points` gives.
     """
+
+    joint_template: Tensor
+    joint_shapedirs: Tensor
+    point_template: Tensor
+    point_shapedirs: Tensor
+    point_weights: Tensor
+    chains: Tensor
 
     def __init__(self, body: Body, points: Points):
         super().__init__()
@@ -40,31 +73,17 @@ class Figure(nn.Module):
         self._constant("point_template", points.template - pelvis)
         self._constant("point_shapedirs", points.shapedirs - moves)
         self._constant("point_weights", points.weights)
-        depth = [0] * len(PARENTS)
-        for joint, parent in enumerate(PARENTS[1:], start=1):
-            depth[joint] = depth[parent] + 1
-        self._levels = [
-            [joint for joint in range(len(PARENTS)) if depth[joint] == level] for level in range(max(depth) + 1)
-        ]
-        order = [joint for level in self._levels for joint in level]
-        self._order = [order.index(joint) for joint in range(len(PARENTS))]
+        self._constant("chains", _chains())
 
     def _constant(self, name: str, values: np.ndarray) -> None:
         self.register_buffer(name, torch.as_tensor(np.array(values), dtype=torch.float32), persistent=False)
 
-    def joints(self, local: Tensor, betas: Tensor) -> tuple[Tensor, Tensor]:
-        """Global rotations (B, 24, 3, 3) and joints (B, 24, 3) of local rotations (B, 24, 3, 3) and betas (B, 10)."""
+    def joints(self, turned: Tensor, betas: Tensor) -> Tensor:
+        """Joints (B, 24, 3) of global rotations (B, 24, 3, 3) and betas (B, 10)."""
         rest = self.joint_template + torch.einsum("jab,nb->nja", self.joint_shapedirs, betas)
-        turned: list[Tensor] = [local[:, :1]]
-        placed: list[Tensor] = [rest[:, :1]]
-        for above, level in zip(self._levels[:-1], self._levels[1:], strict=True):
-            parents = [PARENTS[joint] for joint in level]
-            rows = [above.index(parent) for parent in parents]
-            carried = turned[-1][:, rows]
-            bones = (rest[:, level] - rest[:, parents])[..., None]
-            placed.append(placed[-1][:, rows] + (carried @ bones)[..., 0])
-            turned.append(carried @ local[:, level])
-        return torch.cat(turned, dim=1)[:, self._order], torch.cat(placed, dim=1)[:, self._order]
+        bones = (turned[:, _ABOVE] @ (rest - rest[:, _ABOVE])[..., None])[..., 0]
+        # Each joint lies where the bones from the pelvis to it add up.
+        return torch.einsum("jk,nka->nja", self.chains, bones)
 
     def points(self, turned: Tensor, placed: Tensor, betas: Tensor) -> Tensor:
         """Surface points (B, K, 3) carried by global rotations (B, 24, 3, 3) and joints (B, 24, 3)."""

@@ -1,4 +1,6 @@
-"""TAR: Temporal-Aware Refining Network (Chen et al., 2023), with the `blazepose` encoder.
+"""TAR: Temporal-Aware Refining Network (Chen et al., 2023).
+
+It begins where an encoder has described each frame: BlazePose's network, or one of `encoders`.
 
 Where the paper leaves freedom: one ConvGRU runs in both directions; the first strided convolution before smaller hidden
 maps is 4 × 4 and further ones 3 × 3; deconvolutions are 4 × 4 and keep 2 D channels. With these the paper's counts of
@@ -7,14 +9,16 @@ parameters and operations come out.
 
 from __future__ import annotations
 
+from functools import reduce
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ..body.skeleton import LANDMARK_NAMES
+from ..body.skeleton import JOINT_NAMES, LANDMARK_NAMES
 from ..body.smpl import Body, Points
+from .blocks import ConvGRU, PerState
 from .configurations import TarConfiguration
 from .figure import Figure, full_translation, project, sixd_to_matrix
 
@@ -25,13 +29,22 @@ MARKERS = (*(f"{side}_{part}" for part in _MARKED for side in ("left", "right"))
 STATES = 26
 _ROTATIONS = 24
 _WIDEST = 10
+# Standard deviations at which a feature says no more.
+_FARTHEST = 6.0
+_LEFT_ARM, _RIGHT_ARM = (
+    [JOINT_NAMES.index(f"{side}_{part}") for part in ("shoulder", "elbow", "wrist", "hand")]
+    for side in ("left", "right")
+)
 
 
 class Estimate(NamedTuple):
     """SMPL parameters of B windows' middle frames, in the camera rolled with the crop.
 
+    Rotations are against the camera and not against the parent joints: where a limb points then hangs on its own
+    landmarks alone, which a network learns much faster.
+
     Attributes:
-        sixd: (B, 24, 6) local rotations.
+        sixd: (B, 24, 6) global rotations.
         betas: (B, 10).
         camera: (B, 3) s, tx, ty of the crop.
     """
@@ -61,26 +74,13 @@ def marker_points(body: Body) -> Points:
     return Points(with_hips(landmarks.template), with_hips(landmarks.shapedirs), None, with_hips(landmarks.weights))
 
 
-class _PerState(nn.Module):
-    """One linear layer for each of the 26 states."""
-
-    def __init__(self, inputs: int, outputs: int):
-        super().__init__()
-        bound = inputs**-0.5
-        self.weight = nn.Parameter(torch.empty(STATES, inputs, outputs).uniform_(-bound, bound))
-        self.bias = nn.Parameter(torch.zeros(STATES, outputs))
-
-    def forward(self, values: Tensor) -> Tensor:
-        return torch.einsum("bsi,sio->bso", values, self.weight) + self.bias
-
-
 class _Regressors(nn.Module):
     """What each state (B, 26, H) says of its own parameters, an `Estimate`."""
 
     def __init__(self, state_width: int, scale: float):
         super().__init__()
-        self.first = _PerState(state_width + 3, 64)
-        self.second = _PerState(64, _WIDEST)
+        self.first = PerState(STATES, state_width + 3, 64)
+        self.second = PerState(STATES, 64, _WIDEST)
         with torch.no_grad():
             self.second.weight.mul_(scale)
 
@@ -128,23 +128,6 @@ class GlobalTemporalEncoder(nn.Module):
         return self.states(whole).unflatten(1, (STATES, self.settings.state_width))
 
 
-class _ConvGRU(nn.Module):
-    """TAR eq. 1 to 4, with recurrent weights of their own for both gates."""
-
-    def __init__(self, channels: int):
-        super().__init__()
-        self.seen = nn.Conv2d(channels, 3 * channels, 3, padding=1)
-        self.gates = nn.Conv2d(channels, 2 * channels, 3, padding=1, bias=False)
-        self.candidate = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
-
-    def forward(self, maps: Tensor, hidden: Tensor) -> Tensor:
-        update, reset, new = self.seen(maps).chunk(3, dim=1)
-        more_update, more_reset = self.gates(hidden).chunk(2, dim=1)
-        update, reset = torch.sigmoid(update + more_update), torch.sigmoid(reset + more_reset)
-        new = torch.tanh(new + self.candidate(reset * hidden))
-        return hidden + update * (new - hidden)
-
-
 class LocalTemporalEncoder(nn.Module):
     """LTE: hidden maps of a window (B, L, D, S, S) become local features (B, D, size, size)."""
 
@@ -160,7 +143,7 @@ class LocalTemporalEncoder(nn.Module):
         self.down = nn.Sequential(*(step for layer in downs for step in (layer, nn.ReLU())))
         self.up = nn.Sequential(*(step for layer in ups for step in (layer, nn.ReLU())))
         if settings.local_temporal:
-            self.gru = _ConvGRU(channels)
+            self.gru = ConvGRU(channels)
         self.fuse = nn.Conv2d(2 * channels, channels, 3, padding=1)
 
     def forward(self, local: Tensor) -> Tensor:
@@ -180,6 +163,8 @@ class LocalTemporalEncoder(nn.Module):
 
 class RecurrentRefinement(nn.Module):
     """RRM: an estimate is improved by what the local features show where its markers lie."""
+
+    window: Tensor
 
     def __init__(self, settings: TarConfiguration):
         super().__init__()
@@ -228,9 +213,14 @@ class Tar(nn.Module):
         body: the body whose markers the refinement looks for.
     """
 
+    mean: Tensor
+    spread: Tensor
+
     def __init__(self, settings: TarConfiguration, body: Body):
         super().__init__()
         self.settings = settings
+        self.register_buffer("mean", torch.zeros(settings.features))
+        self.register_buffer("spread", torch.ones(settings.features))
         self.static = nn.Sequential(nn.Linear(settings.features, settings.static_width), nn.GELU())
         self.globals = GlobalTemporalEncoder(settings)
         self.initial = _Regressors(settings.state_width, 0.1)
@@ -238,20 +228,26 @@ class Tar(nn.Module):
             self.initial.second.bias.copy_(_usual_pose())
         if settings.refine:
             self.figure = Figure(body, marker_points(body))
-            self.shrink = nn.MaxPool2d(64 // settings.local_size)
             self.stem = nn.Sequential(nn.Conv2d(settings.maps, settings.local_channels, 3, padding=1), nn.ReLU())
             self.locals = LocalTemporalEncoder(settings)
             self.refinement = RecurrentRefinement(settings)
 
+    def standardise(self, frames: Tensor) -> None:
+        """Learn the mean and spread of features from frames (N, F), before training."""
+        self.mean.copy_(frames.mean(0))
+        self.spread.copy_(frames.std(0) + 0.02)
+
     def encode_local(self, maps: Tensor) -> Tensor:
-        """(N, D, S, S) of each frame's local maps (N, 40, 64, 64), from 0 to 1 or uint8 to 255.
+        """(N, D, S, S) of each frame's local maps (N, M, 64, 64), from 0 to 1 or uint8 to 255.
 
         Maps that were shrunk already, by the maximum of their cells, may come at `local_size`.
         """
+        factor = maps.shape[-1] // self.settings.local_size
+        # Shrunk as bytes, by slices: several times faster than pooling.
+        for axis in (-2, -1):
+            maps = reduce(torch.maximum, maps.unflatten(axis, (-1, factor)).unbind(axis))
         if maps.dtype == torch.uint8:
-            maps = maps.to(self.stem[0].weight.dtype) / 255
-        if maps.shape[-1] != self.settings.local_size:
-            maps = self.shrink(maps)
+            maps = maps.float() / 255
         return self.locals.down(self.stem(maps))
 
     def forward(
@@ -260,12 +256,13 @@ class Tar(nn.Module):
         """Estimates of the middle frame: the first one, then one after each iteration of the refinement.
 
         Args:
-            frames: (B, T, 243) from `engine.features.window_features`.
+            frames: (B, T, F) from `engine.features.window_features` or `encoders.look`.
             box: (B, 3) from `engine.features.box_info`.
-            maps: (B, L, 40, 64, 64) local maps of the L frames in the middle; None if `local` is given.
+            maps: (B, L, M, 64, 64) local maps of the L frames in the middle; None if `local` is given.
             local: (B, L, D, S, S) what `encode_local` made of them.
         """
-        states = self.globals(self.static(frames))
+        seen = ((frames - self.mean) / self.spread).clamp(-_FARTHEST, _FARTHEST)
+        states = self.globals(self.static(seen))
         estimate = self.initial(states, box)
         estimates = [estimate]
         if not self.settings.refine:
@@ -277,7 +274,8 @@ class Tar(nn.Module):
         channels = self.refinement.channels(self.locals(local))
         for _ in range(self.settings.iterations):
             before = estimate.detach()
-            turned, placed = self.figure.joints(sixd_to_matrix(before.sixd), before.betas)
+            turned = sixd_to_matrix(before.sixd)
+            placed = self.figure.joints(turned, before.betas)
             markers = self.figure.points(turned, placed, before.betas)
             places = project(markers, full_translation(before.camera, box), box)
             feedback = torch.cat([self.refinement.sample(channels, places), before.flat(), box], dim=1)
@@ -291,12 +289,11 @@ class Tar(nn.Module):
 def _usual_pose() -> Tensor:
     """(26, 10) biases that give a person who stands upright before the camera, arms hanging."""
     bias = torch.zeros(STATES, _WIDEST)
-    bias[:_ROTATIONS, :6] = torch.tensor([1.0, 0, 0, 0, 1, 0])
     # Camera axes have y down and z forward.
-    bias[0, :6] = torch.tensor([1.0, 0, 0, 0, -1, 0])
+    bias[:_ROTATIONS, :6] = torch.tensor([1.0, 0, 0, 0, -1, 0])
     drop = np.radians(65)
-    for joint, sign in ((16, -1.0), (17, 1.0)):
-        cos, sin = float(np.cos(drop)), sign * float(np.sin(drop))
-        bias[joint, :6] = torch.tensor([cos, sin, 0, -sin, cos, 0])
+    cos, sin = float(np.cos(drop)), float(np.sin(drop))
+    bias[_LEFT_ARM, :6] = torch.tensor([cos, sin, 0, sin, -cos, 0])
+    bias[_RIGHT_ARM, :6] = torch.tensor([cos, -sin, 0, -sin, -cos, 0])
     bias[_ROTATIONS + 1, 0] = 0.9
     return bias

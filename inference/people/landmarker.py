@@ -58,6 +58,7 @@ class Pose:
         center: (2,) image pixels, between the hips: the centre of the next crop.
         rim: (2,) image pixels: where the circle around the body passes above the head.
         outline: (s, s) whether a part of the crop is the person's; None if the model does not tell.
+        output: all that the network said, for networks that look again; None if the model does not tell.
     """
 
     crop: np.ndarray
@@ -69,6 +70,7 @@ class Pose:
     center: np.ndarray
     rim: np.ndarray
     outline: np.ndarray | None = None
+    output: Output | None = None
 
     def covers(self, points: np.ndarray) -> float:
         """The part of points (n, 2) in image pixels that lie on this person."""
@@ -150,6 +152,7 @@ def decode(output: Output, crop: np.ndarray) -> Pose:
         center=points[CENTER],
         rim=points[RIM],
         outline=output.mask > 0,
+        output=output,
     )
 
 

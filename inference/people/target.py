@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from . import clothing, crops
+from . import clothing, crops, maps
 from .landmarker import Pose
 
 # Joints by which two poses are told apart: nose, shoulders, elbows, wrists, hips, knees, ankles.
@@ -40,6 +40,7 @@ class Row:
     score: float
     center: np.ndarray
     likeness: float
+    maps: int
 
 
 class CropSmoother:
@@ -77,9 +78,10 @@ class CropSmoother:
 
 
 class Target:
-    """A person who is or was followed."""
+    """A person who is or was followed; their local maps go into a store if there is one."""
 
-    def __init__(self):
+    def __init__(self, store: maps.MapStore | None = None):
+        self._store = store
         self.rows: list[Row] = []
         self.look: np.ndarray | None = None
         self.lost_at: float | None = None
@@ -129,6 +131,7 @@ class Target:
                 pose.score,
                 pose.center,
                 clothing.likeness(self.look, look),
+                self._keep_maps(pose),
             )
         )
         self.pose = pose
@@ -136,6 +139,11 @@ class Target:
         if look is not None:
             rate = min(elapsed / LOOK_TIME, 1)
             self.look = look if self.look is None else (1 - rate) * self.look + rate * look
+
+    def _keep_maps(self, pose: Pose) -> int:
+        if self._store is None or pose.output is None:
+            return maps.NONE
+        return self._store.add(maps.local_maps(pose.output))
 
     def lose(self, timestamp: float) -> None:
         """The person is not to be seen any more."""

@@ -23,6 +23,7 @@ class Track:
         crops: (n, 4) the rotated square crop the network saw: centre x, centre y, side in pixels, rotation in radians.
         boxes: (n, 4) axis-aligned box around the body's landmarks: left, top, width, height in pixels.
         scores: (n,) the network's confidence that a person is in the crop.
+        maps: (n,) numbers of the local maps in the video's `MapStore`, `maps.NONE` for none.
     """
 
     number: int
@@ -35,6 +36,7 @@ class Track:
     crops: np.ndarray
     boxes: np.ndarray
     scores: np.ndarray
+    maps: np.ndarray
 
     def __len__(self) -> int:
         return len(self.frames)

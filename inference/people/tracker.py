@@ -12,6 +12,7 @@ from . import clothing, crops, trust
 from .blazepose import PoseModel
 from .detector import HIP_CENTER, SHOULDER_CENTER
 from .landmarker import Pose
+from .maps import MapStore
 from .target import JOINTS, Target, agreement
 from .track import Track
 
@@ -108,13 +109,14 @@ class Tracker:
     Args:
         model: finds people and reads their poses.
         max_people: so many people are followed at a time.
+        store: where their local maps go, None for nowhere.
     """
 
-    def __init__(self, model: PoseModel, max_people: int = MAX_PEOPLE):
+    def __init__(self, model: PoseModel, max_people: int = MAX_PEOPLE, store: MapStore | None = None):
         if max_people < 1:
             raise ValueError("At least one person must be followed.")
         self._model = model
-        self._max_people = max_people
+        self._max_people, self._store = max_people, store
         self._targets: list[Target] = []
         self._regions: list[np.ndarray] = []
         self._wait = 0
@@ -359,7 +361,7 @@ class Tracker:
 
     def _welcome(self, frame: Frame, new: Fresh) -> None:
         if self._make_room(frame, new.pose.crop[2]):
-            target = Target()
+            target = Target(self._store)
             target.add(frame.number, frame.timestamp, new.pose, new.look)
             target.looked(*new.trusts)
             self._targets.append(target)
@@ -409,4 +411,5 @@ def _track(number: int, target: Target) -> Track:
         crops=np.array([r.crop for r in rows]),
         boxes=np.array([r.box for r in rows]),
         scores=np.array([r.score for r in rows]),
+        maps=np.array([r.maps for r in rows]),
     )

@@ -34,8 +34,9 @@ def draw(
         left, right = place(0, value), place(minutes, value)
         cv2.line(picture, left, right, (225, 225, 225), 1)
         write(f"{value:.0f}", (8, left[1] + 5))
+    digits = 0 if minutes >= 20 else 1
     for minute in np.linspace(0, minutes, 6):
-        write(f"{minute:.0f} min", (place(minute, low)[0] - 15, _HEIGHT - _EDGE + 22))
+        write(f"{minute:.{digits}f} min", (place(minute, low)[0] - 15, _HEIGHT - _EDGE + 22))
     write(title, (_EDGE, 28), (0, 0, 0))
     for number, (name, points) in enumerate(series.items()):
         colour = _COLOURS[number % len(_COLOURS)]

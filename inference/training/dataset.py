@@ -16,12 +16,14 @@ from ..body.skeleton import JOINT_MIRROR, LANDMARK_MIRROR
 from ..body.smpl import Body
 from ..engine import features
 from ..evaluation.metrics import LIMB_LANDMARKS
-from .noise import Noise, spoil
-from .synthesis.records import MAP_SHAPE, Shard, ShardError, read_shard, unpack_maps
+from ..people import maps
+from .noise import BLANK, Noise, spoil
+from .synthesis.records import ShardError, read_shard
 
 _MIRROR = list(LANDMARK_MIRROR)
 # Beyond the 33 landmarks there are the hip centre, the rim and others without sides, and the outline.
-_MAP_MIRROR = [*LANDMARK_MIRROR, *range(33, MAP_SHAPE[0])]
+_MAP_MIRROR = [*LANDMARK_MIRROR, *range(33, maps.COUNT)]
+_UNCHANGED = np.arange(maps.COUNT)
 _FLIP = np.array([-1.0, 1.0, 1.0])
 # A detector's mean error, in crop sides, at which a frame counts half.
 _DOUBT = 0.05
@@ -74,10 +76,6 @@ class Drawing:
     noise: Noise = field(default_factory=Noise)
 
 
-PLAIN = Drawing(0.0, (1,), 0.0, 1.0, Noise().scaled(0))
-"""Windows as the product meets them, for validation."""
-
-
 class Dataset:
     """The shards of one split.
 
@@ -109,36 +107,38 @@ class Dataset:
             raise ShardError(
                 f"There is no training data in {folder / split}: make some with `video-motion train data`."
             )
-        self.split, self.frames, self.local_window, self.local_size = split, frames, local_window, local_size
-        self.shards = [read_shard(path) for path in paths]
-        lengths = [len(shard) for shard in self.shards]
+        self.folder, self.split, self.shard_count = folder, split, len(paths)
+        self.frames, self.local_window, self.local_size = frames, local_window, local_size
+        shards_read = [read_shard(path) for path in paths]
+        lengths = [len(shard) for shard in shards_read]
+
+        def joined(key: str) -> np.ndarray:
+            return np.concatenate([getattr(shard, key) for shard in shards_read])
+
         self._shard = np.repeat(np.arange(len(lengths)), lengths)
         self._row = np.concatenate([np.arange(length) for length in lengths])
-        self.found = self._joined("found")
-        self._seen = {key: self._joined(key) for key in _SEEN}
-        self.timestamps = self._joined("timestamps")
-        self._poses = self._joined("poses")
+        # Shards themselves are let go of: only their packed maps, which stay in the files, are asked for later.
+        self._packed = [(shard.heatmaps, shard.heatmap_starts) for shard in shards_read]
+        self.found = joined("found")
+        self._seen = {key: joined(key) for key in _SEEN}
+        self._poses = joined("poses")
         firsts = np.cumsum([0, *lengths])[:-1]
         spans = [
             np.stack([shard.sequence_starts[:-1], shard.sequence_starts[1:]], 1) + first
-            for shard, first in zip(self.shards, firsts, strict=True)
+            for shard, first in zip(shards_read, firsts, strict=True)
         ]
         self.sequences = np.concatenate(spans)
         self.sequence = np.repeat(np.arange(len(self.sequences)), np.diff(self.sequences, axis=1)[:, 0])
-        self._betas, self._K, self._size = (
-            np.concatenate([getattr(shard, key) for shard in self.shards])
-            for key in ("betas", "camera_K", "image_size")
+        self._betas, self._K, self._size, self._frame_rate = (
+            joined(key) for key in ("betas", "camera_K", "image_size", "frame_rate")
         )
         rest = body.rest_joints(self._betas.astype(float))[:, 0]
-        self._pelvis = self._joined("trans") + rest[self.sequence]
+        self._pelvis = joined("trans") + rest[self.sequence]
         self.weights = self._weights(body)
         self._usable = np.flatnonzero(self.found)
 
     def __len__(self) -> int:
         return len(self.found)
-
-    def _joined(self, key: str) -> np.ndarray:
-        return np.concatenate([getattr(shard, key) for shard in self.shards])
 
     def _weights(self, body: Body) -> np.ndarray:
         """(N,) lower for frames on which the detector was lost: they would teach to mistrust it everywhere."""
@@ -161,32 +161,39 @@ class Dataset:
         middles = rng.choice(self._usable, count)
         stride = rng.choice(drawing.strides, count)
         stride[rng.random(count) < drawing.still] = 0
-        batch_window, rows = self._window(middles, stride)
+        window = self._window(middles, stride)
         assumed = rng.random(count) < drawing.assumed_focal
         mirrored = rng.random(count) < drawing.mirrored
-        spoil(batch_window, drawing.noise, rng)
-        return self._batch(middles, rows, batch_window, assumed, mirrored)
+        spoil(window, drawing.noise, rng)
+        return self._batch(middles, window, assumed, mirrored)
 
     def at(self, middles: np.ndarray, stride: int = 1) -> Batch:
         """The windows around rows (B,), as the product meets them."""
-        batch_window, rows = self._window(middles, np.full(len(middles), stride))
+        window = self._window(middles, np.full(len(middles), stride))
         all_rows = np.ones(len(middles), bool)
-        return self._batch(middles, rows, batch_window, all_rows, ~all_rows)
+        return self._batch(middles, window, all_rows, ~all_rows)
 
-    def _window(self, middles: np.ndarray, stride: np.ndarray) -> tuple[dict[str, np.ndarray], np.ndarray]:
-        """What was seen in windows, and the rows (B, T) it comes from."""
+    def truth(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """True poses (B, 24, 3), the root's in camera axes, and betas (B, 10) of rows (B,)."""
+        return self._poses[rows].astype(float), self._betas[self.sequence[rows]].astype(float)
+
+    def _window(self, middles: np.ndarray, stride: np.ndarray) -> dict[str, np.ndarray]:
+        """What `spoil` takes. Frames outside a sequence repeat its edge; stride 0 repeats the middle one."""
         t = self.frames
         span = self.sequences[self.sequence[middles]]
         steps = np.arange(t) - t // 2
         wanted = middles[:, None] + stride[:, None] * steps
         inside = np.clip(wanted, span[:, :1], span[:, 1:] - 1)
         rows = self._nearest_found(inside, middles)
-        window = {key: self._seen[key][rows].astype(np.float64) for key in _SEEN}
+        window: dict[str, np.ndarray] = {key: self._seen[key][rows].astype(np.float64) for key in _SEEN}
         window["known"] = (rows == wanted) | (stride == 0)[:, None]
         # A still picture is a video at the usual rate.
-        rate = 1 / np.maximum(self.timestamps[span[:, 0] + 1] - self.timestamps[span[:, 0]], 1e-3)
+        rate = self._frame_rate[self.sequence[middles]]
         window["offsets"] = np.where(stride > 0, stride / rate, 1 / 30)[:, None] * steps
-        return window, rows
+        window["rows"] = rows
+        window["channels"] = np.tile(_UNCHANGED, (*rows.shape, 1))
+        window["cells"] = np.zeros((*rows.shape, 2), int)
+        return window
 
     def _nearest_found(self, rows: np.ndarray, middles: np.ndarray) -> np.ndarray:
         """Rows (B, T), each replaced by the next one towards the middle in which the person was seen."""
@@ -202,13 +209,13 @@ class Dataset:
     def _batch(
         self,
         middles: np.ndarray,
-        rows: np.ndarray,
         window: dict[str, np.ndarray],
         assumed: np.ndarray,
         mirrored: np.ndarray,
     ) -> Batch:
         of = self.sequence[middles]
         size, true_K = self._size[of], self._K[of]
+        true_K[mirrored, 0, 2] = size[mirrored, 0] - true_K[mirrored, 0, 2]
         told_K = true_K.copy()
         diagonal = np.hypot(*size.T)
         told_K[assumed, 0, 0] = told_K[assumed, 1, 1] = diagonal[assumed]
@@ -219,12 +226,13 @@ class Dataset:
         pelvis[mirrored, 0] *= -1
         crops = window["crops"][:, self.frames // 2]
         turn = features.roll(crops)
+        seen = {key: window[key] for key in (*_SEEN, "offsets", "known")}
         local[:, 0] = turn @ local[:, 0]
         return Batch(
-            frames=features.window_features(**window, camera_K=told_K),
+            frames=features.window_features(**seen, camera_K=told_K),
             box=features.box_info(crops, told_K).astype(np.float32),
             true_box=features.box_info(crops, true_K).astype(np.float32),
-            maps=self._maps(rows, mirrored) if self.local_window else None,
+            maps=self._maps(window, mirrored) if self.local_window else None,
             rotations=local.astype(np.float32),
             betas=self._betas[of].astype(np.float32),
             pelvis=np.einsum("bij,bj->bi", turn, pelvis).astype(np.float32),
@@ -232,23 +240,26 @@ class Dataset:
             rows=middles,
         )
 
-    def _maps(self, rows: np.ndarray, mirrored: np.ndarray) -> np.ndarray:
-        """(B, L, 40, size, size) local maps of the middle of windows (B, T)."""
-        reach, size = self.local_window // 2, self.local_size
-        middle = rows[:, self.frames // 2 - reach : self.frames // 2 + reach + 1]
-        maps = np.empty((*middle.shape, MAP_SHAPE[0], size, size), np.uint8)
-        for window in range(len(middle)):
-            for place, row in enumerate(middle[window]):
-                if place and row == middle[window, place - 1]:
-                    maps[window, place] = maps[window, place - 1]
-                else:
-                    maps[window, place] = self._map(row)
-        maps[mirrored] = maps[mirrored][:, :, _MAP_MIRROR, :, ::-1]
-        return maps
+    def _maps(self, window: dict[str, np.ndarray], mirrored: np.ndarray) -> np.ndarray:
+        """(B, L, 40, size, size) local maps of the middle of windows."""
+        first, size = self.frames // 2 - self.local_window // 2, self.local_size
+        rows, channels, cells = (
+            window[key][:, first : first + self.local_window] for key in ("rows", "channels", "cells")
+        )
+        found = np.empty((*rows.shape, maps.COUNT, size, size), np.uint8)
+        for number, flipped in enumerate(mirrored):
+            for place, row in enumerate(rows[number]):
+                if place and row == rows[number, place - 1]:
+                    found[number, place] = found[number, place - 1]
+                    continue
+                picture = shrink(spoilt(self._map(row), channels[number, place], cells[number, place]), size)
+                found[number, place] = picture[..., ::-1] if flipped else picture
+        return found
 
     def _map(self, row: int) -> np.ndarray:
-        shard, at = self.shards[self._shard[row]], self._row[row]
-        return shrink(unpack_maps(packed(shard, at)), self.local_size)
+        packed, starts = self._packed[self._shard[row]]
+        at = self._row[row]
+        return maps.unpack(packed[starts[at] : starts[at + 1]].tobytes())
 
     def world_landmarks(self, rows: np.ndarray) -> np.ndarray:
         """(B, 33, 3) what BlazePose itself says of rows, camera axes, metres."""
@@ -259,18 +270,26 @@ class Dataset:
         return self._seen["crops"][rows].astype(float)
 
 
-def packed(shard: Shard, row: int) -> bytes:
-    """The packed local maps of a row."""
-    return shard.heatmaps[shard.heatmap_starts[row] : shard.heatmap_starts[row + 1]].tobytes()
+def spoilt(full: np.ndarray, channels: np.ndarray, cells: np.ndarray) -> np.ndarray:
+    """Maps (40, 64, 64) taken from other channels (40,), some blank, of a crop that has moved by whole cells (2,)."""
+    if (channels != _UNCHANGED).any():
+        full = full[channels]
+        full[channels == BLANK] = 0
+    if not cells.any():
+        return full
+    moved = np.zeros_like(full)
+    x, y = cells
+    height, width = full.shape[1:]
+    to_y, to_x = slice(max(-y, 0), height - max(y, 0)), slice(max(-x, 0), width - max(x, 0))
+    moved[:, to_y, to_x] = full[:, max(y, 0) : height + min(y, 0), max(x, 0) : width + min(x, 0)]
+    return moved
 
 
-def shrink(maps: np.ndarray, size: int) -> np.ndarray:
+def shrink(full: np.ndarray, size: int) -> np.ndarray:
     """Maps (40, 64, 64) at a smaller size, each cell the maximum of those it stands for."""
-    factor = MAP_SHAPE[1] // size
-    for axis in (1, 2):
-        parts = [np.take(maps, range(start, MAP_SHAPE[1], factor), axis=axis) for start in range(factor)]
-        maps = np.maximum.reduce(parts)
-    return maps
+    factor = full.shape[1] // size
+    rows = np.maximum.reduce([full[:, start::factor] for start in range(factor)])
+    return np.maximum.reduce([rows[:, :, start::factor] for start in range(factor)])
 
 
 def mirror_window(window: dict[str, np.ndarray], width: np.ndarray, mirrored: np.ndarray) -> None:
@@ -279,6 +298,7 @@ def mirror_window(window: dict[str, np.ndarray], width: np.ndarray, mirrored: np
     across = width[which, None].astype(float)
     for key in ("landmarks", "world_landmarks", "visibility", "presence"):
         window[key][which] = window[key][which][:, :, _MIRROR]
+    window["channels"][which] = window["channels"][which][:, :, _MAP_MIRROR]
     window["landmarks"][which, ..., 0] = across[..., None] - window["landmarks"][which, ..., 0]
     window["world_landmarks"][which, ..., 0] *= -1
     window["crops"][which, :, 0] = across - window["crops"][which, :, 0]

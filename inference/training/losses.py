@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..networks.figure import Figure, full_translation, project, sixd_to_matrix
+from ..networks.figure import Figure, full_translation, project, sixd_to_matrix, to_global
 from ..networks.tar import Estimate
 
 
@@ -17,7 +17,7 @@ class Truth:
     """True middle frames of B windows, in the camera rolled with the crop.
 
     Attributes:
-        rotations: (B, 24, 3, 3) local.
+        rotations: (B, 24, 3, 3) global.
         betas: (B, 10).
         joints: (B, 24, 3) from the pelvis, metres.
         points: (B, K, 3) of the surface, from the pelvis.
@@ -45,11 +45,12 @@ class Truth:
         box: Tensor,
         weights: Tensor,
     ) -> Truth:
-        """The truth of SMPL parameters; `true_box` has the true focal length."""
-        turned, joints = figure.joints(rotations, betas)
+        """The truth of SMPL parameters, rotations local; `true_box` has the true focal length."""
+        turned = to_global(rotations)
+        joints = figure.joints(turned, betas)
         points = figure.points(turned, joints, betas)
         places = project(torch.cat([joints, points], dim=1), pelvis, true_box)
-        return cls(rotations, betas, joints, points, places, box, weights)
+        return cls(turned, betas, joints, points, places, box, weights)
 
 
 @dataclass
@@ -65,11 +66,11 @@ class Posed:
     @classmethod
     def of(cls, figure: Figure, estimate: Estimate, box: Tensor) -> Posed:
         """Pose the body of an estimate."""
-        rotations = sixd_to_matrix(estimate.sixd)
-        turned, joints = figure.joints(rotations, estimate.betas)
+        turned = sixd_to_matrix(estimate.sixd)
+        joints = figure.joints(turned, estimate.betas)
         points = figure.points(turned, joints, estimate.betas)
         places = project(torch.cat([joints, points], dim=1), full_translation(estimate.camera, box), box)
-        return cls(estimate, rotations, joints, points, places)
+        return cls(estimate, turned, joints, points, places)
 
 
 Loss = Callable[[Posed, Truth], Tensor]
@@ -83,9 +84,14 @@ def _loss(function: Loss) -> Loss:
 
 @_loss
 def reprojection(posed: Posed, truth: Truth) -> Tensor:
-    """(B,) squared distance of joints in the crop (TAR eq. 11); those far outside the crop count no more than there."""
-    off = posed.places.clamp(-1.5, 1.5) - truth.places.clamp(-1.5, 1.5)
-    return off.square().sum(-1).mean(1)
+    """(B,) squared distance of joints in the crop (TAR eq. 11), in units of its side; past 1 it grows in a line.
+
+    Close to the camera a small error of depth puts joints many crops away: squared, they would drown everything else.
+    """
+    squared = (posed.places - truth.places).square().sum(-1)
+    # The square root's slope at 0 is infinite, and both branches are differentiated.
+    line = 2 * squared.clamp(min=1.0).sqrt() - 1
+    return torch.where(squared < 1, squared, line).mean(1)
 
 
 @_loss
@@ -125,7 +131,7 @@ DISCOUNT = 0.85
 
 def total(
     estimates: Sequence[Estimate], truth: Truth, figure: Figure, weights: Mapping[str, float]
-) -> tuple[Tensor, dict[str, float]]:
+) -> tuple[Tensor, dict[str, Tensor]]:
     """TAR eq. 14: Σ γ^(L−l) of all estimates' losses; beside it the last estimate's losses by name.
 
     Raises:
@@ -133,12 +139,12 @@ def total(
     """
     mean = truth.weights / truth.weights.sum().clamp(min=1e-6)
     sum_of_all = truth.weights.new_zeros(())
-    told: dict[str, float] = {}
+    told: dict[str, Tensor] = {}
     for number, estimate in enumerate(estimates):
         posed = Posed.of(figure, estimate, truth.box)
         discount = DISCOUNT ** (len(estimates) - 1 - number)
         for name, weight in weights.items():
             value = (LOSSES[name](posed, truth) * mean).sum()
             sum_of_all = sum_of_all + discount * weight * value
-            told[name] = float(value.detach())
+            told[name] = value.detach()
     return sum_of_all, told

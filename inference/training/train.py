@@ -5,42 +5,112 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
+import math
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any, TypeVar
 
 import torch
 from torch import nn
 
-from .. import registry, report
+from .. import arguments, registry, report
 from ..body.smpl import Body
+from ..engine import features
 from ..networks.configurations import CONFIGURATIONS, TarConfiguration
 from ..networks.tar import Tar
-from .dataset import Dataset
-from .losses import TAR_WEIGHTS
+from .dataset import Dataset, Drawing
+from .losses import LOSSES, TAR_WEIGHTS
+from .noise import Noise
 from .synthesis.records import ShardError
-from .trainer import Schedule, Trainer, TrainingError
+from .trainer import Schedule, Trainer, TrainingError, read_checkpoint
+
+__all__ = ["ShardError", "TrainingError"]
+
+_SETTINGS = "settings"
+_Settings = TypeVar("_Settings", TarConfiguration, Schedule, Drawing, Noise)
 
 
-def settings_of(name: str, changes: Sequence[str]) -> TarConfiguration:
-    """A configuration by name, with changes such as `refine=false` or `local_window=3`.
+def settings_of(
+    name: str, changes: Sequence[str], schedule: Schedule | None = None
+) -> tuple[TarConfiguration, Schedule]:
+    """A configuration by name, and a schedule, with changes.
+
+    Args:
+        name: among the configurations.
+        changes: such as `refine=false` and `local_window=3`, or `noise.jitter=0`, `drawing.still=0.2` and
+            `schedule.clip=1`.
+        schedule: what the changes are made to; None for the usual one.
 
     Raises:
         TrainingError: there is no such configuration or setting, or the value does not fit.
     """
     if name not in CONFIGURATIONS:
-        raise TrainingError(f"There is no configuration {name}; choose one of {', '.join(CONFIGURATIONS)}.")
-    settings = CONFIGURATIONS[name]
+        raise TrainingError(f"There is no configuration {name}: choose one of {', '.join(CONFIGURATIONS)}.")
+    schedule = schedule or Schedule()
+    groups: dict[str, dict[str, str]] = {_SETTINGS: {}, "schedule": {}, "drawing": {}, "noise": {}}
     for change in changes:
-        key, _, text = change.partition("=")
+        key, sign, text = change.partition("=")
+        group, dot, field = key.partition(".")
+        if not dot:
+            group, field = _SETTINGS, key
+        if not sign or group not in groups:
+            raise TrainingError(f"{change} does not fit: write NAME=VALUE, or noise., drawing. or schedule.NAME=VALUE.")
+        groups[group][field] = text
+    noise = _changed(schedule.drawing.noise, groups["noise"])
+    drawing = dataclasses.replace(_changed(schedule.drawing, groups["drawing"]), noise=noise)
+    schedule = dataclasses.replace(_changed(schedule, groups["schedule"]), drawing=drawing)
+    return _changed(CONFIGURATIONS[name], groups[_SETTINGS]), schedule
+
+
+def _changed(settings: _Settings, changes: Mapping[str, str]) -> _Settings:
+    usual = {
+        item.name: getattr(settings, item.name)
+        for item in dataclasses.fields(settings)
+        if isinstance(getattr(settings, item.name), (bool, int, float, tuple))
+    }
+    values: dict[str, Any] = {}
+    for name, text in changes.items():
+        if name not in usual:
+            raise TrainingError(f"{name}={text} does not fit: there are {', '.join(usual)}.")
         try:
-            value = json.loads(text)
-        except json.JSONDecodeError as error:
-            raise TrainingError(f"{change} is not NAME=VALUE with a number, true or false.") from error
-        if not hasattr(settings, key) or not isinstance(value, type(getattr(settings, key)) | int):
-            raise TrainingError(f"{change} does not fit: {name} has {', '.join(dataclasses.asdict(settings))}.")
-        settings = dataclasses.replace(settings, **{key: value})
-    return settings
+            values[name] = _like(usual[name], json.loads(text))
+        except ValueError as error:
+            raise TrainingError(
+                f"{name}={text} does not fit: write it like {name}={json.dumps(usual[name])}."
+            ) from error
+    return dataclasses.replace(settings, **values)
+
+
+def _like(usual: object, value: object) -> object:
+    """The value in the type of the usual one; raises ValueError if it is of another kind."""
+    if isinstance(usual, tuple) and isinstance(value, list) and value:
+        return tuple(_like(usual[0], item) for item in value)
+    if isinstance(usual, float) and type(value) is int:
+        return float(value)
+    if type(value) is not type(usual):
+        raise ValueError
+    return value
+
+
+def weights_of(changes: Sequence[str]) -> dict[str, float]:
+    """TAR's weights of the losses, with changes such as `joint_distance=60`; 0 leaves a loss out.
+
+    Raises:
+        TrainingError: there is no such loss, or its weight is no number.
+    """
+    weights = dict(TAR_WEIGHTS)
+    for change in changes:
+        name, _, text = change.partition("=")
+        if name not in LOSSES:
+            raise TrainingError(f"{change} does not fit: the losses are {', '.join(LOSSES)}.")
+        try:
+            weights[name] = float(text)
+        except ValueError:
+            weights[name] = math.nan
+        if not 0 <= weights[name] < math.inf:
+            raise TrainingError(f"{change} does not fit: write a weight from 0, like {name}=60.")
+    return {name: weight for name, weight in weights.items() if weight}
 
 
 def begin_from(network: nn.Module, checkpoint: Path) -> int:
@@ -49,10 +119,7 @@ def begin_from(network: nn.Module, checkpoint: Path) -> int:
     Raises:
         TrainingError: the file is no checkpoint, or nothing of it fits.
     """
-    try:
-        state = torch.load(checkpoint, map_location="cpu", weights_only=True)["averaged"]
-    except Exception as error:  # torch.load raises many kinds on damaged files
-        raise TrainingError(f"{checkpoint} can't be read as a checkpoint ({error}).") from error
+    state = read_checkpoint(checkpoint)["averaged"]
     mine = network.state_dict()
     fitting = {
         name: state[f"module.{name}"]
@@ -65,72 +132,108 @@ def begin_from(network: nn.Module, checkpoint: Path) -> int:
     return len(fitting)
 
 
-def add_options(parser: argparse.ArgumentParser) -> None:
-    """The options of `train tar`."""
-    parser.add_argument("--data", type=Path, required=True, help="folder of the training data")
-    parser.add_argument("--out", type=Path, required=True, help="folder for checkpoint, curve, log and report")
-    parser.add_argument("--minutes", type=float, default=60.0, help="training time altogether (default: 60)")
-    parser.add_argument("--configuration", default="tar-compact", help="sizes (default: tar-compact)")
-    parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="change one of the sizes")
-    parser.add_argument("--loss", action="append", default=[], metavar="NAME=WEIGHT", help="change a loss's weight")
-    parser.add_argument("--batch", type=int, default=64, help="windows a step (default: 64)")
-    parser.add_argument("--rate", type=float, default=1e-4, help="highest learning rate (default: 1e-4)")
-    parser.add_argument("--seed", type=int, default=0, help="of everything drawn (default: 0)")
-    parser.add_argument("--from", dest="start", type=Path, help="begin with another training's checkpoint")
-    parser.add_argument("--resume", action="store_true", help="go on from the checkpoint in --out")
-    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="where (default: auto)")
-    parser.add_argument("--threads", type=int, help="of the CPU")
-    parser.add_argument("--check", type=float, default=5.0, help="minutes between validations (default: 5)")
-
-
-def run(options: argparse.Namespace) -> None:
-    """Train as the options say.
+def run(options: argparse.Namespace) -> dict[str, object]:
+    """Train as the options of `arguments.add_training` say; returns the report.
 
     Raises:
         TrainingError: an option does not fit.
         ShardError: the data can't be read.
     """
-    if options.threads:
-        torch.set_num_threads(options.threads)
-    device = options.device
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-    settings = settings_of(options.configuration, options.set)
-    weights = dict(TAR_WEIGHTS)
-    for change in options.loss:
-        name, _, weight = change.partition("=")
-        weights[name] = float(weight)
     schedule = Schedule(
         minutes=options.minutes,
+        steps=options.steps,
         batch=options.batch,
         rate=options.rate,
         seed=options.seed,
         check=options.check,
-        weights={name: weight for name, weight in weights.items() if weight},
+        weights=weights_of(options.loss),
     )
-    torch.manual_seed(options.seed)
+    settings, schedule = settings_of(options.configuration, options.set, schedule)
+    if settings.features != features.SIZE:
+        raise TrainingError(f"{options.configuration} looks at pictures, which training data do not hold.")
+    if not (settings.local_window % 2 and settings.local_window <= settings.frames):
+        raise TrainingError(f"local_window={settings.local_window} has no middle among {settings.frames} frames.")
+    if options.threads:
+        torch.set_num_threads(options.threads)
+    has_cuda = torch.cuda.is_available()
+    if options.device == "cuda" and not has_cuda:
+        raise TrainingError("This computer has no GPU that PyTorch can use: leave --device cuda away.")
+    device = "cuda" if has_cuda and options.device != "cpu" else "cpu"
+    if (options.out / "checkpoint.pt").exists() and not options.resume:
+        raise TrainingError(f"{options.out} holds another training: add --resume to go on, or name another folder.")
+
+    torch.manual_seed(schedule.seed)
     body = Body.load(registry.body_path())
     window = settings.local_window if settings.refine else 0
-    data = [
+    train, check = (
         Dataset(options.data, split, body, settings.frames, window, settings.local_size)
         for split in ("train", "validation")
-    ]
+    )
     network = Tar(settings, body)
-    description = {"network": "tar", "configuration": options.configuration, "settings": dataclasses.asdict(settings)}
+    description = {
+        "network": "tar",
+        "configuration": options.configuration,
+        _SETTINGS: dataclasses.asdict(settings),
+        "features": features.VERSION,
+        "begun_from": None if options.start is None else str(options.start),
+    }
+    if options.start is None and not options.resume:
+        some = train.draw(_TO_STANDARDISE, schedule.drawing, np.random.default_rng(schedule.seed)).frames
+        network.standardise(torch.from_numpy(some).flatten(0, 1))
     if options.start is not None:
         taken = begin_from(network, options.start)
-        description["begun_from"] = options.start.parent.name
         report.say(f"{taken} of {len(network.state_dict())} tensors begin with those of {options.start}")
-    trainer = Trainer(network, body, data[0], data[1], schedule, options.out, device, description)
+    # A GPU leaves the CPU free to draw; without one, drawing takes little beside the network.
+    workers = max(1, torch.get_num_threads() - 1) if device == "cuda" else 1
+    trainer = Trainer(network, body, train, check, schedule, options.out, device, description, workers=workers)
     if options.resume:
         trainer.resume()
-    trainer.run()
+    return trainer.run()
+
+
+def trained(checkpoint: Path) -> tuple[Tar, str]:
+    """The averaged network of a checkpoint, and its configuration's name.
+
+    Raises:
+        TrainingError: the file is no checkpoint of a training of TAR, or of other features than today's.
+    """
+    state = read_checkpoint(checkpoint)
+    try:
+        described = json.loads(state["description"])
+        name = str(described["configuration"])
+        network = Tar(TarConfiguration(**described[_SETTINGS]), Body.load(registry.body_path()))
+        prefix = "module."
+        weights = {key.removeprefix(prefix): part for key, part in state["averaged"].items() if key.startswith(prefix)}
+        network.load_state_dict(weights)
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        reason = str(error).partition("\n")[0]
+        raise TrainingError(f"{checkpoint} does not fit today's TAR: train it again ({reason}).") from error
+    if described.get("features") != features.VERSION:
+        raise TrainingError(f"{checkpoint} was trained on features that have changed since: train it again.")
+    return network.eval(), name
+
+
+def export_weights(options: argparse.Namespace) -> str:
+    """Write a trained network as `train export`'s options say; returns a sentence on what was written.
+
+    Raises:
+        TrainingError: the checkpoint can't be used.
+    """
+    # ONNX is for this command alone.
+    from ..networks import export
+
+    network, configuration = trained(options.checkpoint)
+    name = options.name or configuration
+    files = export.export(network, options.out, name, half=not options.full)
+    difference = export.check_parity(network, options.out, name)
+    written = ", ".join(f"{file} ({report.megabytes(file.stat().st_size)})" for file in files)
+    return f"{written}: at most {difference:.1e} from PyTorch"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command; returns its exit status."""
-    parser = argparse.ArgumentParser(prog="video-motion train tar", description=__doc__)
-    add_options(parser)
+    """Run `train tar` without setting up anything; returns its exit status."""
+    parser = argparse.ArgumentParser(prog="train tar", description=__doc__)
+    arguments.add_training(parser)
     try:
         run(parser.parse_args(argv))
     except (TrainingError, ShardError) as error:

@@ -21,8 +21,7 @@ import numpy as np
 
 from ... import registry, report
 from ...body.smpl import Body
-from ...engine.features import local_maps
-from ...people import crops
+from ...people import crops, maps
 from ...people.landmarker import Landmarker, decode
 from ...people.target import CropSmoother
 from ...people.tracker import MIN_SCORE, RETRY
@@ -32,8 +31,8 @@ from .renderer import Scene
 
 SEQUENCES, FRAMES = 24, 32
 _RATES = (24.0, 25.0, 30.0, 30.0, 50.0, 60.0)
-# Every so many-th group of recordings is kept for validation.
-_HELD_OUT = 6
+# Every so many-th group of recordings is kept for validation, of those that hold less than this share of all.
+_HELD_OUT, _LARGE = 4, 0.15
 _SPLITS = ("train", "validation")
 # Sequences in which the detector sees the person seldom are filmed anew, so many times.
 _ENOUGH, _TRIES = 0.3, 3
@@ -58,10 +57,12 @@ class Plan:
 
 def clips_of(library: Library, split: str) -> np.ndarray:
     """Numbers of the library's clips that a split may show: whole groups are held out for validation."""
-    groups = sorted(set(library.groups))
-    held_out = set(groups[_HELD_OUT // 2 :: _HELD_OUT])
-    chosen = [number for number, group in enumerate(library.groups) if (group in held_out) == (split == "validation")]
-    return np.array(chosen)
+    groups, of = np.unique(np.asarray(library.groups), return_inverse=True)
+    length = np.bincount(of, np.diff(library.starts))
+    # A group that is a large part of all motion, as walking is, is missed in training more than in validation.
+    small = [group for group in np.argsort(length, kind="stable") if length[group] < _LARGE * length.sum()]
+    held_out = np.isin(of, small[2::_HELD_OUT])
+    return np.flatnonzero(held_out == (split == "validation"))
 
 
 def film_sequence(
@@ -104,7 +105,7 @@ def follow(scene: Scene, body: Body, betas: np.ndarray, rate: float, landmarker:
             yield None
             continue
         points = smoother(np.stack([pose.center, pose.rim]), frame / rate)
-        yield pose, records.pack_maps(local_maps(output.heatmaps, output.mask))
+        yield pose, maps.pack(maps.local_maps(output))
 
 
 def _detected(pixels: np.ndarray, rng: np.random.Generator) -> np.ndarray:

@@ -33,14 +33,14 @@ from __future__ import annotations
 
 import os
 import zipfile
-import zlib
 from dataclasses import dataclass, fields
 from pathlib import Path
 
 import numpy as np
 
+from ...people import maps
+
 VERSION = 1
-MAP_SHAPE = (40, 64, 64)
 
 
 class ShardError(Exception):
@@ -78,19 +78,7 @@ class Shard:
 
     def maps(self, row: int) -> np.ndarray:
         """(40, 64, 64) uint8 local maps of a row; zeros where the person was not found."""
-        return unpack_maps(self.heatmaps[self.heatmap_starts[row] : self.heatmap_starts[row + 1]].tobytes())
-
-
-def pack_maps(maps: np.ndarray) -> bytes:
-    """Local maps (40, 64, 64) uint8 in a few kilobytes."""
-    return zlib.compress(np.ascontiguousarray(maps).tobytes(), 1)
-
-
-def unpack_maps(packed: bytes) -> np.ndarray:
-    """What `pack_maps` packed; zeros for nothing."""
-    if not packed:
-        return np.zeros(MAP_SHAPE, np.uint8)
-    return np.frombuffer(zlib.decompress(packed), np.uint8).reshape(MAP_SHAPE)
+        return maps.unpack(self.heatmaps[self.heatmap_starts[row] : self.heatmap_starts[row + 1]].tobytes())
 
 
 def write_shard(path: Path, shard: Shard) -> None:

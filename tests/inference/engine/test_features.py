@@ -91,17 +91,3 @@ def test_unrolling_undoes_the_roll():
     back, there = features.unroll(rolled, np.einsum("bij,bj->bi", turn, pelvis), crop)
     np.testing.assert_allclose(back, local, atol=1e-12)
     np.testing.assert_allclose(there, pelvis, atol=1e-12)
-
-
-def test_maps_are_probabilities_in_steps_of_255():
-    heatmaps = np.full((64, 64, 39), -20.0, np.float32)
-    heatmaps[10, 20, 5] = 0.0
-    heatmaps[11, 20, 5] = 30.0
-    mask = np.full((256, 256), -40.0, np.float32)
-    mask[:4, 4:8] = 40.0
-    maps = features.local_maps(heatmaps, mask)
-    assert maps.shape == (40, 64, 64)
-    assert maps.dtype == np.uint8
-    assert (maps[5, 10, 20], maps[5, 11, 20]) == (128, 255)
-    assert maps[39, 0, 1] == 255
-    assert maps.astype(int).sum() == 128 + 255 + 255

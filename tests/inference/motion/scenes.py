@@ -172,6 +172,7 @@ def film(
         crops=np.zeros((len(seen), 4)),
         boxes=boxes[seen],
         scores=np.ones(len(seen)),
+        maps=np.full(len(seen), -1),
     )
 
 

@@ -2,6 +2,7 @@ import zipfile
 
 import numpy as np
 import pytest
+from video_motion.inference.people import maps as local_maps
 from video_motion.inference.training.synthesis import records
 
 
@@ -9,9 +10,9 @@ from video_motion.inference.training.synthesis import records
 def shard():
     rng = np.random.default_rng(0)
     n = 6
-    maps = np.zeros((n, *records.MAP_SHAPE), np.uint8)
+    maps = np.zeros((n, *local_maps.SHAPE), np.uint8)
     maps[:, 3, 10:14, 20:24] = rng.integers(1, 255, (n, 4, 4))
-    packed = [records.pack_maps(one) for one in maps]
+    packed = [local_maps.pack(one) for one in maps]
     packed[2] = b""
     maps[2] = 0
     made = records.Shard(

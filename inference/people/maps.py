@@ -1,0 +1,79 @@
+"""Where in a crop BlazePose sees each landmark, kept compactly: networks look at these maps again."""
+
+from __future__ import annotations
+
+import tempfile
+import zlib
+from collections.abc import Sequence
+
+import numpy as np
+
+from .landmarker import ALL, HEATMAP_SIZE, INPUT_SIZE, Output
+
+COUNT = ALL + 1
+"""The 39 heatmaps and the person's outline."""
+
+SHAPE = (COUNT, HEATMAP_SIZE, HEATMAP_SIZE)
+NONE = -1
+"""Stands for a frame without maps."""
+
+_CELL = INPUT_SIZE // HEATMAP_SIZE
+
+
+def local_maps(output: Output) -> np.ndarray:
+    """(40, 64, 64) uint8, 255 for certain: the heatmaps of an output and its outline."""
+    outline = _probability(output.mask.reshape(HEATMAP_SIZE, _CELL, HEATMAP_SIZE, _CELL)).mean(axis=(1, 3))
+    maps = np.concatenate([_probability(output.heatmaps.transpose(2, 0, 1)), outline[None]])
+    levels = np.rint(255 * maps).astype(np.uint8)
+    # Specks this faint are everywhere and say nothing; without them the maps are mostly empty.
+    levels[levels < 3] = 0
+    return levels
+
+
+def _probability(logits: np.ndarray) -> np.ndarray:
+    return 1 / (1 + np.exp(-np.clip(logits, -30, 30)))
+
+
+def pack(maps: np.ndarray) -> bytes:
+    """Maps (40, 64, 64) uint8 in a few kilobytes."""
+    return zlib.compress(np.ascontiguousarray(maps).tobytes(), 1)
+
+
+def unpack(packed: bytes) -> np.ndarray:
+    """What `pack` packed; zeros for nothing."""
+    if not packed:
+        return np.zeros(SHAPE, np.uint8)
+    return np.frombuffer(zlib.decompress(packed), np.uint8).reshape(SHAPE)
+
+
+class MapStore:
+    """Maps of a whole video in a temporary file, so that memory does not grow with its length."""
+
+    def __init__(self):
+        self._file = tempfile.TemporaryFile(prefix="video-motion-maps-")  # noqa: SIM115  open as long as the store is
+        self._starts = [0]
+
+    def __len__(self) -> int:
+        return len(self._starts) - 1
+
+    def add(self, maps: np.ndarray) -> int:
+        """Keep maps (40, 64, 64); returns the number to ask for them by."""
+        packed = pack(maps)
+        self._file.seek(self._starts[-1])
+        self._file.write(packed)
+        self._starts.append(self._starts[-1] + len(packed))
+        return len(self) - 1
+
+    def read(self, numbers: Sequence[int] | np.ndarray) -> np.ndarray:
+        """(n, 40, 64, 64) the maps of some numbers; zeros for `NONE`."""
+        found = np.zeros((len(numbers), *SHAPE), np.uint8)
+        for place, number in enumerate(numbers):
+            if number != NONE:
+                start, end = self._starts[number], self._starts[number + 1]
+                self._file.seek(start)
+                found[place] = unpack(self._file.read(end - start))
+        return found
+
+    def close(self) -> None:
+        """Delete the file."""
+        self._file.close()

@@ -1,0 +1,192 @@
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+from video_motion.inference.body import rotations
+from video_motion.inference.body.smpl import Body
+from video_motion.inference.evaluation.metrics import LIMB_LANDMARKS
+from video_motion.inference.people import maps
+from video_motion.inference.training.dataset import BLANK, Dataset, Drawing, mirror_window, shrink, spoilt
+from video_motion.inference.training.noise import Noise
+from video_motion.inference.training.synthesis.records import ShardError, read_shard
+
+from .conftest import FOCAL, FRAMES, HEIGHT, LOST, WIDTH
+
+PLAIN = Drawing(still=0, strides=(1,), mirrored=0, assumed_focal=0, noise=Noise().scaled(0))
+KNOWN, OFFSETS = -2, -1
+"""Where a frame's features say whether it is known, and when it was."""
+
+
+@pytest.fixture(scope="module")
+def data(data_folder, body) -> Dataset:
+    return Dataset(data_folder, "train", body, 9, 5)
+
+
+def draw(data: Dataset, count: int = 48, seed: int = 0, **changes):
+    return data.draw(count, dataclasses.replace(PLAIN, **changes), np.random.default_rng(seed))
+
+
+def places(batch) -> np.ndarray:
+    """(B, T, 33, 2) landmarks in the middle crops, from their centres."""
+    return batch.frames[..., :66].reshape(*batch.frames.shape[:2], 33, 2)
+
+
+def projected(body: Body, batch) -> np.ndarray:
+    """(B, 33, 2) where the truth's landmarks show in the crops."""
+    axis_angle = rotations.matrix_to_axis_angle(batch.rotations.astype(float))
+    root = body.rest_joints(batch.betas.astype(float))[:, 0]
+    marks = body.landmark_positions(axis_angle, batch.betas.astype(float), batch.pelvis - root)
+    centre, size = batch.true_box[:, None, :2] / 2.8, 0.06 * batch.true_box[:, None, 2:] + 0.24
+    return (marks[..., :2] / marks[..., 2:] - centre) / size
+
+
+def test_truth_projects_onto_what_a_perfect_detector_sees(data, body):
+    batch = draw(data)
+    np.testing.assert_allclose(projected(body, batch), places(batch)[:, 4], atol=2e-5)
+    assert not set(batch.rows) & set(LOST)
+    np.testing.assert_allclose(batch.weights, 1, atol=1e-3)
+
+
+def test_a_mirrored_truth_projects_onto_what_is_seen_in_the_mirror(data, body):
+    batch = draw(data, mirrored=1.0)
+    # The body's own two sides differ by a few millimetres.
+    np.testing.assert_allclose(projected(body, batch), places(batch)[:, 4], atol=4e-3)
+    plain = draw(data)
+    assert np.abs(places(batch) - places(plain)).max() > 0.1
+    np.testing.assert_allclose(batch.pelvis[:, 2], plain.pelvis[:, 2], atol=1e-6)
+
+
+def test_mirrored_maps_show_landmarks_where_they_are(data):
+    for mirrored in (0.0, 1.0):
+        batch = draw(data, mirrored=mirrored)
+        bright = batch.maps[:, 2, :33].reshape(len(batch.maps), 33, -1)
+        assert (np.sort(bright, axis=-1)[..., -2:] == [0, 255]).all()
+        cells = np.stack(np.unravel_index(bright.argmax(-1), (64, 64)), -1)[..., ::-1]
+        np.testing.assert_allclose((cells + 0.5) / 64 - 0.5, places(batch)[:, 4], atol=0.5 / 64 + 1e-6)
+
+
+def test_maps_follow_crops_that_move(data):
+    batch = draw(data, noise=dataclasses.replace(PLAIN.noise, box=0.03), mirrored=0.5)
+    bright = batch.maps[:, 2, :33].reshape(-1, 33, 4096)
+    cells = np.stack(np.unravel_index(bright.argmax(-1), (64, 64)), -1)[..., ::-1]
+    off = np.abs((cells + 0.5) / 64 - 0.5 - places(batch)[:, 4])
+    assert off[bright.max(-1) > 0].max() < 0.5 / 64 + 1e-6
+
+
+def test_mirroring_twice_changes_nothing():
+    rng = np.random.default_rng(0)
+    window = {
+        "landmarks": rng.uniform(0, 600, (4, 9, 33, 2)),
+        "visibility": rng.random((4, 9, 33)),
+        "presence": rng.random((4, 9, 33)),
+        "world_landmarks": rng.normal(0, 1, (4, 9, 33, 3)),
+        "crops": rng.uniform(0, 3, (4, 9, 4)),
+        "channels": np.tile(np.arange(40), (4, 9, 1)),
+    }
+    before = {key: values.copy() for key, values in window.items()}
+    which = np.array([True, False, True, True])
+    mirror_window(window, np.full(4, WIDTH), which)
+    assert np.abs(window["landmarks"] - before["landmarks"])[which].max() > 1
+    np.testing.assert_array_equal(window["landmarks"][1], before["landmarks"][1])
+    mirror_window(window, np.full(4, WIDTH), which)
+    for key, values in before.items():
+        np.testing.assert_allclose(window[key], values, atol=1e-12, err_msg=key)
+
+
+def test_windows_repeat_the_edge_and_frames_next_to_lost_ones(data, data_folder):
+    shard = read_shard(data_folder / "train" / "000000.npz")
+    middle = 14
+    batch = data.at(np.array([middle]))
+    # The second sequence begins at row 12 and lost rows 17 and 18.
+    rows = [12, 12, 12, 13, 14, 15, 16, 16, 16]
+    np.testing.assert_array_equal(batch.frames[0, :, KNOWN], [0, 0, 1, 1, 1, 1, 1, 0, 0])
+    np.testing.assert_allclose(batch.frames[0, :, 66:99], shard.visibility[rows], atol=1e-6)
+    np.testing.assert_array_equal(places(batch)[0, [0, 1, 7, 8]], places(batch)[0, [2, 2, 6, 6]])
+    np.testing.assert_allclose(batch.frames[0, :, OFFSETS], (np.arange(9) - 4) / 30, atol=1e-6)
+
+
+def test_a_still_window_repeats_its_middle(data):
+    batch = draw(data, still=1.0)
+    without_time = np.delete(batch.frames, OFFSETS % batch.frames.shape[-1], axis=-1)
+    np.testing.assert_array_equal(without_time, np.repeat(without_time[:, 4:5], 9, axis=1))
+    np.testing.assert_array_equal(batch.maps, np.repeat(batch.maps[:, :1], 5, axis=1))
+    assert (batch.frames[..., KNOWN] == 1).all()
+
+
+def test_strides_are_times(data):
+    batch = draw(data, strides=(2,))
+    rate = np.array([25.0, 30.0, 60.0])[batch.rows // FRAMES]
+    np.testing.assert_allclose(batch.frames[:, 5, OFFSETS], 2 / rate, rtol=1e-6)
+
+
+def test_an_assumed_focal_changes_what_the_network_is_told_and_not_the_truth(data):
+    told, true = draw(data, assumed_focal=1.0), draw(data)
+    factor = np.hypot(WIDTH, HEIGHT) / FOCAL
+    np.testing.assert_allclose(told.box[:, :2] * factor, true.box[:, :2], atol=1e-5)
+    np.testing.assert_array_equal(told.true_box, true.box)
+    np.testing.assert_array_equal(told.rotations, true.rotations)
+    np.testing.assert_array_equal(told.pelvis, true.pelvis)
+
+
+def test_a_seed_gives_the_same_windows(data):
+    usual = Drawing()
+    first, second = (data.draw(16, usual, np.random.default_rng([3, 7])) for _ in range(2))
+    for item in dataclasses.fields(first):
+        np.testing.assert_array_equal(getattr(first, item.name), getattr(second, item.name))
+    other = data.draw(16, usual, np.random.default_rng([3, 8]))
+    assert (other.frames != first.frames).any()
+
+
+def test_frames_that_the_detector_got_wrong_count_less(data_folder, body, tmp_path):
+    from video_motion.inference.training.synthesis import records
+
+    shard = read_shard(data_folder / "train" / "000000.npz")
+    side = shard.crops[5, 2]
+    shard.landmarks[5, LIMB_LANDMARKS] += np.array([0.05, 0]) * side
+    shard.landmarks[6] += 10 * side
+    records.write_shard(tmp_path / "train" / "000000.npz", shard)
+    weights = Dataset(tmp_path, "train", body).weights
+    assert weights[5] == pytest.approx(0.5, abs=0.01)
+    assert weights[6] < 0.02
+    assert weights[7] == pytest.approx(1, abs=1e-3)
+    assert (weights[list(LOST)] == 0).all()
+
+
+def test_maps_stay_in_their_file_and_are_left_out_if_not_asked_for(data, data_folder, body):
+    assert all(isinstance(packed, np.memmap) for packed, _ in data._packed)
+    assert draw(Dataset(data_folder, "train", body)).maps is None
+    small = draw(Dataset(data_folder, "train", body, 9, 3, 32)).maps
+    large = draw(data).maps
+    assert small.shape[1:] == (3, 40, 32, 32)
+    pooled = torch.nn.functional.max_pool2d(torch.from_numpy(large[:, 1:4].astype(np.float32)).flatten(0, 1), 2)
+    np.testing.assert_array_equal(small.reshape(-1, 40, 32, 32), pooled.numpy())
+
+
+def test_shrinking_keeps_the_brightest_cell():
+    full = np.zeros(maps.SHAPE, np.uint8)
+    full[3, 17, 40] = 200
+    full[3, 16, 41] = 90
+    small = shrink(full, 16)
+    assert small.shape == (40, 16, 16)
+    assert small[3, 4, 10] == 200
+    assert small.astype(int).sum() == 200
+    np.testing.assert_array_equal(shrink(full, 64), full)
+
+
+def test_spoilt_maps_move_and_go_blank():
+    full = np.zeros(maps.SHAPE, np.uint8)
+    full[3, 10, 20], full[4, 63, 0], full[5] = 200, 100, 50
+    channels = np.arange(40)
+    channels[[3, 5]] = 4, BLANK
+    made = spoilt(full, channels, np.array([-2, 3]))
+    assert made[3, 60, 2] == 100
+    assert made[4, 60, 2] == 100
+    assert made.astype(int).sum() == 200
+    np.testing.assert_array_equal(spoilt(full, np.arange(40), np.zeros(2, int)), full)
+    assert not spoilt(full, np.arange(40), np.array([64, 0])).any()
+
+
+def test_missing_data_is_one_sentence(body, tmp_path):
+    with pytest.raises(ShardError, match="no training data in"):
+        Dataset(tmp_path, "train", body)

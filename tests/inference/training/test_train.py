@@ -1,0 +1,159 @@
+from __future__ import annotations
+
+import dataclasses
+import json
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import torch
+from video_motion.inference import __main__ as cli
+from video_motion.inference import arguments, networks
+from video_motion.inference.networks.configurations import CONFIGURATIONS
+from video_motion.inference.training import train
+from video_motion.inference.training.trainer import Schedule, TrainingError
+
+SMALL = ("static_width=32", "width=32", "feedforward=32", "layers=1", "heads=2", "state_layer=32", "local_channels=4")
+
+
+def given(data: Path, out: Path, *more: str) -> list[str]:
+    sizes = [word for size in SMALL for word in ("--set", size)]
+    return ["train", "tar", "--data", str(data), "--out", str(out), "--batch", "4", "--device", "cpu", *sizes, *more]
+
+
+def test_settings_change():
+    settings, schedule = train.settings_of(
+        "tar-compact",
+        [
+            "refine=false",
+            "local_window=3",
+            "dropout=0",
+            "noise.jitter=0.5",
+            "drawing.strides=[1, 3]",
+            "schedule.clip=1",
+        ],
+    )
+    usual = CONFIGURATIONS["tar-compact"]
+    assert settings == dataclasses.replace(usual, refine=False, local_window=3, dropout=0.0)
+    assert schedule.drawing.noise.jitter == 0.5
+    assert schedule.drawing.strides == (1, 3)
+    assert schedule.drawing.still == Schedule().drawing.still
+    assert schedule.clip == 1.0
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "refine",
+        "refine=no",
+        "refine=1",
+        "local_window=1.5",
+        "beauty=1",
+        "noise.beauty=1",
+        "music.jitter=1",
+        "drawing.strides=2",
+        "drawing.noise=1",
+        "schedule.weights=1",
+    ],
+)
+def test_settings_that_do_not_fit_are_named(change):
+    with pytest.raises(TrainingError, match="does not fit"):
+        train.settings_of("tar-compact", [change])
+
+
+def test_an_unknown_configuration_is_named():
+    with pytest.raises(TrainingError, match="no configuration tar-9: choose one of tar-64"):
+        train.settings_of("tar-9", [])
+
+
+def test_loss_weights_change():
+    weights = train.weights_of(["shape=0", "joint_distance=60"])
+    assert "shape" not in weights
+    assert weights["joint_distance"] == 60
+    for change in ("beauty=1", "shape", "shape=-1", "shape=nan"):
+        with pytest.raises(TrainingError, match="does not fit"):
+            train.weights_of([change])
+
+
+def test_the_command_trains_resumes_and_begins_from_another(data_folder, tmp_path, capsys):
+    threads = torch.get_num_threads()
+    out = tmp_path / "out"
+    try:
+        options = given(data_folder, out, "--threads", "1")
+        assert cli.main([*options, "--steps", "2"]) == 0
+        assert "2 steps" in capsys.readouterr().out
+        assert cli.main([*options, "--steps", "2"]) == 1
+        assert "holds another training: add --resume" in capsys.readouterr().err
+        assert cli.main([*options, "--steps", "3", "--resume"]) == 0
+        assert "3 steps" in capsys.readouterr().out
+        coarse = given(data_folder, tmp_path / "coarse", "--set", "refine=false", "--steps", "1")
+        assert cli.main([*coarse, "--from", str(out / "checkpoint.pt")]) == 0
+        assert "tensors begin with those of" in capsys.readouterr().err
+    finally:
+        torch.set_num_threads(threads)
+
+
+@pytest.mark.parametrize(
+    ("more", "told"),
+    [
+        (["--configuration", "tar-9"], "no configuration tar-9"),
+        (["--loss", "beauty=1"], "the losses are"),
+        (["--from", "nothing.pt"], "nothing.pt can't be read as a checkpoint"),
+    ],
+)
+def test_options_that_do_not_fit_are_one_sentence(data_folder, tmp_path, capsys, more, told):
+    assert cli.main(given(data_folder, tmp_path / "out", *more)) == 1
+    error = capsys.readouterr().err
+    assert told in error
+    assert error.startswith("video-motion: ")
+    assert error.count("\n") == 1
+
+
+def test_missing_data_is_one_sentence(tmp_path, capsys):
+    assert cli.main(given(tmp_path / "nothing", tmp_path / "out")) == 1
+    assert "no training data in" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_a_missing_gpu_is_one_sentence(data_folder, tmp_path, capsys):
+    assert cli.main([*given(data_folder, tmp_path / "out"), "--device", "cuda"]) == 1
+    assert "no GPU" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("more", [["--minutes", "-1"], ["--batch", "0"], ["--seed", "x"], ["--rate", "0"]])
+def test_senseless_numbers_are_refused(data_folder, tmp_path, more):
+    with pytest.raises(SystemExit):
+        arguments.parse(given(data_folder, tmp_path, *more))
+
+
+def test_a_trained_network_is_exported(data_folder, tmp_path, capsys, monkeypatch):
+    def export(network, folder: Path, name: str, half: bool) -> list[Path]:
+        assert not network.training
+        assert network.settings.width == 32
+        folder.mkdir()
+        (folder / f"{name}.onnx").write_bytes(bytes(200_000 if half else 400_000))
+        return [folder / f"{name}.onnx"]
+
+    fake = SimpleNamespace(export=export, check_parity=lambda *_: 1e-4)
+    monkeypatch.setitem(sys.modules, f"{networks.__name__}.export", fake)
+    monkeypatch.setattr(networks, "export", fake, raising=False)
+    out = tmp_path / "out"
+    assert cli.main(given(data_folder, out, "--steps", "1")) == 0
+    capsys.readouterr()
+    command = ["train", "export", "--out", str(tmp_path / "weights"), "--checkpoint"]
+    assert cli.main([*command, str(out / "checkpoint.pt"), "--name", "mine"]) == 0
+    told = capsys.readouterr().out
+    assert told == f"{tmp_path / 'weights' / 'mine.onnx'} (0.2 MB): at most 1.0e-04 from PyTorch\n"
+
+    assert cli.main([*command, str(tmp_path / "nothing.pt")]) == 1
+    assert "nothing.pt can't be read" in capsys.readouterr().err
+    state = torch.load(out / "checkpoint.pt", weights_only=True)
+    description = json.loads(state["description"])
+    for change, sentence in (
+        ({"features": 0}, "features that have changed"),
+        ({"settings": {}}, "does not fit today's"),
+    ):
+        torch.save({**state, "description": json.dumps({**description, **change})}, out / "old.pt")
+        assert cli.main([*command, str(out / "old.pt")]) == 1
+        assert sentence in capsys.readouterr().err
