@@ -65,7 +65,7 @@ def _convert(chosen: argparse.Namespace) -> int:
     for failure in failures:
         report.say(f"video-motion: {failure}")
     if videos:
-        _prepare(chosen.smpl)
+        _prepare(chosen.smpl, chosen.network)
     for video, target in zip(videos, output_names(videos, chosen.out), strict=True):
         try:
             _convert_one(video, target, chosen)
@@ -79,6 +79,7 @@ def _convert(chosen: argparse.Namespace) -> int:
 
 def _convert_one(video: Path, target: Path, chosen: argparse.Namespace) -> None:
     from .body.bodyfile import BodyError
+    from .engine.session import EngineError
     from .footage import FootageError
     from .pipeline import NobodyFoundError, convert_footage
 
@@ -101,7 +102,7 @@ def _convert_one(video: Path, target: Path, chosen: argparse.Namespace) -> None:
             assert isinstance(timings, dict)
             timings["scene"] = round(seconds, 3)
         report.write_json(_add_suffix(target, ".json"), content)
-    except (FootageError, NobodyFoundError, BodyError, registry.RegistryError) as error:
+    except (FootageError, NobodyFoundError, BodyError, EngineError, registry.RegistryError) as error:
         raise CommandError(str(error)) from error
     except OSError as error:
         raise CommandError(f"{video} gave no result: {error}.") from error
@@ -133,12 +134,16 @@ def _options(video: Path, chosen: argparse.Namespace) -> Options:
         focal=focal,
         smoothing=chosen.smoothing,
         body=chosen.smpl,
+        network=chosen.network,
+        device=chosen.device,
     )
 
 
-def _prepare(smpl: Path | None) -> None:
+def _prepare(smpl: Path | None, network: str) -> None:
     """Fetch everything first, so that a missing network is one sentence and not one for each video."""
-    for item in ("blazepose_detector", "blazepose_landmark_full"):
+    from .pipeline import NETWORKS
+
+    for item in ("blazepose_detector", "blazepose_landmark_full", *NETWORKS[network]):
         registry.path(item)
     if smpl is None:
         registry.body_path()
@@ -276,7 +281,7 @@ def _overlay(chosen: argparse.Namespace) -> int:
             motions = [Motion.load(file) for file in chosen.motion]
             body = Body.load(chosen.smpl or registry.body_path())
         else:
-            _prepare(chosen.smpl)
+            _prepare(chosen.smpl, chosen.network)
             progress = report.Progress(chosen.video.name)
             try:
                 result = convert_footage(chosen.video, _options(chosen.video, chosen), progress)
@@ -296,7 +301,7 @@ def _evaluate(chosen: argparse.Namespace) -> int:
     from .evaluation import evaluate
 
     _check_folder(chosen.out)
-    _prepare(None)
+    _prepare(None, arguments.NETWORKS[0])
     try:
         with _one_sentence():
             evaluate.run(chosen)
@@ -308,7 +313,7 @@ def _evaluate(chosen: argparse.Namespace) -> int:
 def _bench(chosen: argparse.Namespace) -> int:
     from . import bench
 
-    _prepare(None)
+    _prepare(None, arguments.NETWORKS[0])
     video = chosen.video or bench.SAMPLE
     try:
         with _one_sentence():
@@ -353,6 +358,13 @@ def _weights(chosen: argparse.Namespace) -> int:
 
 
 def _train(chosen: argparse.Namespace) -> int:
+    if chosen.what == "data":
+        from .training.synthesis import generate
+
+        try:
+            return generate.run(chosen)
+        except generate.MocapError as error:
+            raise CommandError(str(error)) from error
     from .body.bodyfile import BodyError
     from .training import train
 
@@ -368,7 +380,7 @@ def _train(chosen: argparse.Namespace) -> int:
 
 
 def _test(chosen: argparse.Namespace) -> int:
-    _prepare(None)
+    _prepare(None, arguments.NETWORKS[0])
     given = chosen.pytest_arguments
     tests = [file for file in given if not file.startswith("-") and Path(file.split("::")[0]).exists()]
     status = _pytest(environment.TEST, given)

@@ -12,6 +12,9 @@ VIDEO_SUFFIXES = frozenset(
     | {".ogv", ".ts", ".vob", ".webm", ".wmv"}
 )
 
+NETWORKS = ("tar", "landmarks")
+DEVICES = ("auto", "cuda", "cpu")
+
 DESCRIPTION = """\
 Turn ordinary video of people into animated, skinned characters in Blender files.
 
@@ -152,6 +155,14 @@ def parser() -> argparse.ArgumentParser:
         "Train a network. The first run fetches PyTorch (350 MB).",
     )
     networks = train.add_subparsers(dest="what", required=True, metavar="WHAT", title="what to do")
+    data = _command(
+        networks,
+        "data",
+        "film training data",
+        "Film people who move, let BlazePose follow them, and write what it saw beside the truth: shards in OUT/train"
+        " and OUT/validation. What is there already stays, so that a run that was cut off goes on.",
+    )
+    add_data(data)
     tar = _command(
         networks,
         "tar",
@@ -210,6 +221,24 @@ def add_evaluation(command: argparse.ArgumentParser) -> None:
         help="score these motion files of the clip instead of estimating anew",
     )
     command.add_argument("--out", type=Path, metavar="FOLDER", help="write CLIP.scores.json and CLIP.scores.md there")
+
+
+def add_data(command: argparse.ArgumentParser) -> None:
+    """Describe what `train data` takes."""
+    command.add_argument(
+        "--mocap",
+        type=Path,
+        nargs="+",
+        metavar="FILE",
+        help="motion capture: CMU's .npz or .asf/.amc, AMASS; needed once, OUT/library.npz keeps it",
+    )
+    command.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="where to write")
+    command.add_argument("--minutes", type=_not_negative, default=60.0, metavar="N", help="stop then (default: 60)")
+    command.add_argument("--jobs", type=_count, default=2, metavar="N", help="processes (default: 2)")
+    command.add_argument("--seed", type=_whole, default=0, metavar="N", help="others make other data (default: 0)")
+    command.add_argument(
+        "--sheet", type=Path, metavar="FILE", help="only draw a picture of what it would make into this file"
+    )
 
 
 def add_training(command: argparse.ArgumentParser) -> None:
@@ -291,6 +320,15 @@ def _add_estimation(command: argparse.ArgumentParser) -> None:
         default=1.0,
         metavar="X",
         help="1 is the usual amount, 0 none, 2 twice as much (default: 1)",
+    )
+    command.add_argument(
+        "--network",
+        choices=NETWORKS,
+        default=NETWORKS[0],
+        help=f"what estimates the motion: {', '.join(NETWORKS)} (default: {NETWORKS[0]})",
+    )
+    command.add_argument(
+        "--device", choices=DEVICES, default="auto", help="where networks run; auto: CUDA if it is there, else the CPU"
     )
 
 

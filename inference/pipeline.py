@@ -12,17 +12,24 @@ import numpy as np
 from . import registry
 from .body.smpl import Body
 from .camera_motion import CameraMotion
+from .engine.temporal import TemporalNetwork
 from .footage import Footage
 from .motion import landmarks
 from .motion.camera import Camera, intrinsics
 from .motion.motion import Motion
 from .people.blazepose import BlazePose
+from .people.maps import MapStore
 from .people.track import Track
 from .people.tracker import Tracker
 
 VERSION = "0.1.0"
 
 Progress = Callable[[str, int, int | None], None]
+
+NETWORKS = {"tar": ("tar_window", "tar_local"), "landmarks": ()}
+"""What estimates motion, and the weight files it needs: a window's network and a frame's."""
+
+DEFAULT_NETWORK = "tar"
 
 
 class NobodyFoundError(Exception):
@@ -40,6 +47,8 @@ class Options:
         focal: focal length in pixels, None for √(W² + H²).
         smoothing: 1 as measured best, 0 for none, more for calmer motion.
         body: a licensed SMPL file in place of the built body.
+        network: what estimates the motion, among `NETWORKS`.
+        device: where networks run: `auto`, `cuda` or `cpu`.
     """
 
     start: float | None = None
@@ -48,6 +57,8 @@ class Options:
     focal: float | None = None
     smoothing: float = 1.0
     body: Path | None = None
+    network: str = DEFAULT_NETWORK
+    device: str = "auto"
 
 
 @dataclass
@@ -83,12 +94,16 @@ def convert_footage(path: Path, options: Options, progress: Progress = lambda st
         NobodyFoundError: nobody was found in it.
         BodyError: the body file of the options is not one.
         RegistryError: a weight file is missing and cannot be had.
+        EngineError: the network can't run on the device of the options.
     """
     watch = _Watch()
     began = time.perf_counter()
     body_path = options.body or registry.body_path()
     body = Body.load(body_path)
     network = BlazePose(registry.path("blazepose_detector"), registry.path("blazepose_landmark_full"))
+    temporal = None
+    if files := NETWORKS[options.network]:
+        temporal = TemporalNetwork(*(registry.path(file) for file in files), device=options.device)
     watch.add("load", began)
 
     footage = Footage(path, options.start, options.end)
@@ -96,7 +111,8 @@ def convert_footage(path: Path, options: Options, progress: Progress = lambda st
     camera_motion = CameraMotion(size, options.focal)
     clock: list[tuple[int, float]] = []
     began = time.perf_counter()
-    tracker = Tracker(network)
+    store = MapStore() if temporal is not None else None
+    tracker = Tracker(network, store=store)
     for frame in footage:
         tracker.step(frame)
         clock.append((frame.number, frame.timestamp))
@@ -112,7 +128,15 @@ def convert_footage(path: Path, options: Options, progress: Progress = lambda st
     began = time.perf_counter()
     frames, timestamps = np.array([number for number, _ in clock]), np.array([second for _, second in clock])
     camera = Camera(size, intrinsics(size, options.focal), camera_motion.turns())
-    motions = landmarks.estimate(chosen, frames, timestamps, camera, body, options.smoothing)
+    guesses = None
+    if temporal is not None and store is not None:
+        guesses = [temporal.follow(track, store, camera.K) for track in chosen]
+        store.close()
+        watch.add("network", began)
+        began = time.perf_counter()
+    motions = landmarks.estimate(
+        chosen, frames, timestamps, camera, body, options.smoothing, guesses=guesses, estimator=options.network
+    )
     watch.add("motion", began)
 
     provenance: dict[str, object] = {
@@ -143,7 +167,8 @@ def convert_footage(path: Path, options: Options, progress: Progress = lambda st
             for track in tracks
             if not any(track is one for one in chosen)
         ],
-        "estimator": "landmarks",
+        "estimator": options.network,
+        "device": temporal.device if temporal is not None else "cpu",
         "timings": {stage: round(seconds, 3) for stage, seconds in watch.seconds.items()},
         "warnings": warnings,
     }

@@ -39,7 +39,9 @@ class RegistryError(Exception):
 
 @dataclass(frozen=True)
 class Source:
-    """One way to get an item: `kind` is "package", "url" or "local" (a file that the user gives).
+    """One way to get an item: `kind` is "package", "url", "local" (a file that the user gives) or "shipped".
+
+    A shipped item stands beside the registry.
 
     For a package: `name`, `version`, `wheel` (file name), `platform` and `python` (pip's tags), `size` (bytes) and
     `sha256` of the wheel, and `member`, the path inside it (empty: the wheel itself is the item).
@@ -72,7 +74,14 @@ class Item:
     @property
     def path(self) -> Path:
         """Where the file lies once it is here."""
+        if self.shipped:
+            return REGISTRY_FILE.parent / self.file
         return cache_folder() / self.id / self.file
+
+    @property
+    def shipped(self) -> bool:
+        """Whether the file comes with the code."""
+        return any(source.kind == "shipped" for source in self.sources)
 
 
 @dataclass(frozen=True)
@@ -113,6 +122,8 @@ def path(item_id: str) -> Path:
     item = items()[item_id]
     if _intact(item.path, item.sha256):
         return item.path
+    if item.shipped:
+        raise RegistryError(f"{item.path} is missing or damaged: install Video Motion again, or restore that file.")
     failures = []
     for source in item.sources:
         try:

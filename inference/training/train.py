@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -28,6 +29,7 @@ from .trainer import Schedule, Trainer, TrainingError, read_checkpoint
 __all__ = ["ShardError", "TrainingError"]
 
 _SETTINGS = "settings"
+_TO_STANDARDISE = 512
 _Settings = TypeVar("_Settings", TarConfiguration, Schedule, Drawing, Noise)
 
 

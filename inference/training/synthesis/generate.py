@@ -1,7 +1,5 @@
 """Makes training data: films people who move, and lets the detector follow them.
 
-    python -m inference.training.synthesis.generate --library LIBRARY --out FOLDER --minutes 60 --jobs 2
-
 Every shard depends on the seed and its own number alone, so that a run that was cut off goes on where it stopped, and
 any number of processes make the same data.
 """
@@ -10,9 +8,7 @@ from __future__ import annotations
 
 import argparse
 import multiprocessing
-import sys
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,9 +21,12 @@ from ...people import crops, maps
 from ...people.landmarker import Landmarker, decode
 from ...people.target import CropSmoother
 from ...people.tracker import MIN_SCORE, RETRY
-from ..mocap.library import Library
+from ..mocap.library import Library, build_library
+from ..mocap.recording import MocapError
 from . import camera, looks, motions, records
 from .renderer import Scene
+
+__all__ = ["MocapError"]
 
 SEQUENCES, FRAMES = 24, 32
 _RATES = (24.0, 25.0, 30.0, 30.0, 50.0, 60.0)
@@ -57,7 +56,7 @@ class Plan:
 
 def clips_of(library: Library, split: str) -> np.ndarray:
     """Numbers of the library's clips that a split may show: whole groups are held out for validation."""
-    groups, of = np.unique(np.asarray(library.groups), return_inverse=True)
+    of = np.unique(np.asarray(library.groups), return_inverse=True)[1]
     length = np.bincount(of, np.diff(library.starts))
     # A group that is a large part of all motion, as walking is, is missed in training more than in validation.
     small = [group for group in np.argsort(length, kind="stable") if length[group] < _LARGE * length.sum()]
@@ -127,11 +126,13 @@ def make_shard(
     names, shapes, cameras, sizes, rates, packed = [], [], [], [], [], []
     for sequence in range(SEQUENCES):
         rng = np.random.default_rng([seed, _SPLITS.index(split), number, sequence])
-        for _ in range(_TRIES):
+        for left in reversed(range(_TRIES)):
             scene, name, betas, rate = film_sequence(body, library, clips, split, rng)
             seen = list(follow(scene, body, betas, rate, landmarker, rng))
-            if np.mean([result is not None for result in seen]) > _ENOUGH:
+            if not left or np.mean([result is not None for result in seen]) > _ENOUGH:
                 break
+        else:
+            continue
         poses, trans = scene.truth_in_camera()
         shot = scene.shot
         names.append(name)
@@ -234,22 +235,23 @@ def _work(job: int, jobs: int, plan: Plan) -> None:
         number += jobs
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command; returns its exit status."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--library", type=Path, required=True, help="motions, as the mocap library writes them")
-    parser.add_argument("--out", type=Path, required=True, help="folder of the shards")
-    parser.add_argument("--minutes", type=float, default=60, help="stop after this time (default: 60)")
-    parser.add_argument("--jobs", type=int, default=2, help="processes (default: 2)")
-    parser.add_argument("--seed", type=int, default=0, help="other seeds make other data (default: 0)")
-    parser.add_argument("--sheet", type=Path, help="write a picture of what it makes to this file, and nothing else")
-    options = parser.parse_args(argv)
+def run(options: argparse.Namespace) -> int:
+    """Make data as the options of `arguments.add_data` say; returns the exit status.
+
+    Raises:
+        MocapError: motion capture is missing or can't be used.
+    """
+    library = options.out / "library.npz"
+    if options.mocap:
+        options.out.mkdir(parents=True, exist_ok=True)
+        build_library(options.mocap, Body.load(registry.body_path()), library)
     if options.sheet is not None:
-        body, library = Body.load(registry.body_path()), Library.load(options.library)
         landmarker = Landmarker(registry.path("blazepose_landmark_full"))
-        cv2.imwrite(str(options.sheet), contact_sheet(body, library, landmarker, options.seed, "train"))
+        body = Body.load(registry.body_path())
+        cv2.imwrite(str(options.sheet), contact_sheet(body, Library.load(library), landmarker, options.seed, "train"))
         return 0
-    plan = Plan(options.library, options.out, options.seed, time.monotonic() + 60 * options.minutes)
+    Library.load(library)
+    plan = Plan(library, options.out, options.seed, time.monotonic() + 60 * options.minutes)
     context = multiprocessing.get_context("spawn")
     workers = [context.Process(target=_work, args=(job, options.jobs, plan)) for job in range(options.jobs)]
     for worker in workers:
@@ -257,7 +259,3 @@ def main(argv: Sequence[str] | None = None) -> int:
     for worker in workers:
         worker.join()
     return 1 if any(worker.exitcode for worker in workers) else 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -112,8 +112,8 @@ def _recorded(library: Library, clips: np.ndarray, frames: int, rate: float, rng
     before = np.floor(at).astype(int)
     after = np.minimum(before + 1, end - 1)
     share = at - before
-    poses = [rotations.axis_angle_to_quaternion(library.poses[rows].astype(float)) for rows in (before, after)]
-    turned = rotations.slerp(*poses, np.repeat(share[:, None], 24, axis=1))
+    first, second = (rotations.axis_angle_to_quaternion(library.poses[rows].astype(float)) for rows in (before, after))
+    turned = rotations.slerp(first, second, np.repeat(share[:, None], 24, axis=1))
     local = rotations.quaternion_to_matrix(turned)
     trans = library.trans[before] + share[:, None] * (library.trans[after] - library.trans[before])
     if rng.random() < 0.5:
@@ -168,7 +168,7 @@ def _lean(rng: np.random.Generator) -> np.ndarray:
 
 def _random_poses(library: Library, clips: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
     """(count, 24, 3, 3) poses: limbs of recorded ones put together, some joints anywhere that they can go."""
-    spans = [np.arange(library.starts[clip], library.starts[clip + 1]) for clip in clips]
+    spans = [np.arange(int(library.starts[clip]), int(library.starts[clip + 1])) for clip in clips]
     rows = np.concatenate(spans)
     local = rotations.axis_angle_to_matrix(library.poses[rng.choice(rows, count)].astype(float))
     for part in _PARTS:
@@ -218,7 +218,8 @@ def _slow_noise(frames: int, rate: float, curves: tuple[int, ...], rng: np.rando
     t = (at - before).reshape(-1, *[1] * len(curves))
     # Uniform cubic B-spline: twice differentiable, so that accelerations stay those of a body.
     weights = ((1 - t) ** 3, 3 * t**3 - 6 * t**2 + 4, -3 * t**3 + 3 * t**2 + 3 * t + 1, t**3)
-    return sum(weight * keys[before + shift] for shift, weight in zip((-1, 0, 1, 2), weights, strict=True)) / 4.5
+    parts = [weight * keys[before + shift] for shift, weight in zip((-1, 0, 1, 2), weights, strict=True)]
+    return np.sum(parts, axis=0) / 4.5
 
 
 def _disturb(local: np.ndarray, rate: float, rng: np.random.Generator, strength: float) -> np.ndarray:

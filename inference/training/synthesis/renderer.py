@@ -50,7 +50,7 @@ class Quality:
             gamma=float(np.exp(rng.normal(0, 0.15))),
             blur=float(rng.choice([0.0, rng.uniform(0.3, 1.6)])),
             noise=float(rng.choice([rng.uniform(0, 2), rng.uniform(2, 9)], p=[0.7, 0.3])),
-            jpeg=int(rng.choice([100, rng.integers(35, 96)])),
+            jpeg=100 if rng.random() < 0.5 else int(rng.integers(35, 96)),
         )
 
 
@@ -220,8 +220,8 @@ class Scene:
         x, y = np.clip(x, 0, width - 1), np.clip(y, 0, height - 1)
         back = cv2.invertAffineTransform(there)
         # Where the whole crop lies outside, nothing was drawn that could be repeated.
-        mapped = (np.clip(row[0] * x + row[1] * y + row[2], 0, _DRAWN - 1) for row in back)
-        return cv2.remap(picture, *mapped, cv2.INTER_LINEAR)
+        columns, rows = (np.clip(row[0] * x + row[1] * y + row[2], 0, _DRAWN - 1) for row in back)
+        return cv2.remap(picture, columns, rows, cv2.INTER_LINEAR)
 
     def _develop(self, picture: np.ndarray, crop: np.ndarray) -> np.ndarray:
         quality = self._quality
@@ -233,7 +233,8 @@ class Scene:
         x, y = self._rng.integers(0, INPUT_SIZE, 2)
         levels = cv2.add(levels, self._grain[y : y + side, x : x + side], dtype=cv2.CV_8U)
         if quality.jpeg < 100:
-            levels = cv2.imdecode(cv2.imencode(".jpg", levels, [cv2.IMWRITE_JPEG_QUALITY, quality.jpeg])[1], 1)
+            _, stream = cv2.imencode(".jpg", levels, [cv2.IMWRITE_JPEG_QUALITY, quality.jpeg])
+            levels = np.asarray(cv2.imdecode(stream, cv2.IMREAD_COLOR))
         return cv2.resize(levels, (INPUT_SIZE, INPUT_SIZE)) if side != INPUT_SIZE else levels
 
     def truth_in_camera(self) -> tuple[np.ndarray, np.ndarray]:

@@ -1,0 +1,242 @@
+"""Image encoders for TAR from pictures: ResNet-50 (He et al., 2016) and HRNet-W48 (Wang et al., 2020), without weights.
+
+An encoder turns each frame into a vector and local maps. The default, BlazePose's network, does so outside of torch:
+its vector is `engine.features.window_features`, its maps are `people.maps.local_maps`. The encoders here take crops
+instead; a configuration names its encoder. Parameters have the names of torchvision's ResNet and of the official HRNet,
+so that public state dicts load.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import reduce
+from itertools import pairwise
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+# Of ImageNet's red, green and blue, by which public weights expect pictures to be normalised.
+_MEAN, _DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+
+
+class Seen(NamedTuple):
+    """What an encoder sees in N crops.
+
+    Attributes:
+        vector: (N, F).
+        maps: (N, M, 64, 64).
+    """
+
+    vector: Tensor
+    maps: Tensor
+
+
+class Bottleneck(nn.Module):
+    """ResNet's block of 1 × 1, 3 × 3 and 1 × 1 convolutions, which gives 4 × `width` channels."""
+
+    def __init__(self, channels: int, width: int, stride: int = 1):
+        super().__init__()
+        self.conv1 = nn.Conv2d(channels, width, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(width)
+        self.conv2 = nn.Conv2d(width, width, 3, stride, 1, bias=False)
+        self.bn2 = nn.BatchNorm2d(width)
+        self.conv3 = nn.Conv2d(width, 4 * width, 1, bias=False)
+        self.bn3 = nn.BatchNorm2d(4 * width)
+        self.downsample: nn.Module | None = None
+        if stride != 1 or channels != 4 * width:
+            self.downsample = nn.Sequential(
+                nn.Conv2d(channels, 4 * width, 1, stride, bias=False), nn.BatchNorm2d(4 * width)
+            )
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """(N, channels, h, w) → (N, 4 × width, h / stride, w / stride)."""
+        kept = maps if self.downsample is None else self.downsample(maps)
+        new = torch.relu(self.bn1(self.conv1(maps)))
+        new = torch.relu(self.bn2(self.conv2(new)))
+        return torch.relu(self.bn3(self.conv3(new)) + kept)
+
+
+class BasicBlock(nn.Module):
+    """ResNet's block of two 3 × 3 convolutions."""
+
+    def __init__(self, channels: int):
+        super().__init__()
+        self.conv1 = nn.Conv2d(channels, channels, 3, 1, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(channels)
+        self.conv2 = nn.Conv2d(channels, channels, 3, 1, 1, bias=False)
+        self.bn2 = nn.BatchNorm2d(channels)
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """(N, channels, h, w) → the same shape."""
+        new = torch.relu(self.bn1(self.conv1(maps)))
+        return torch.relu(self.bn2(self.conv2(new)) + maps)
+
+
+def _normalise(crops: Tensor) -> Tensor:
+    shown = crops.float() / 255 if crops.dtype == torch.uint8 else crops
+    return (shown - shown.new_tensor(_MEAN)[:, None, None]) / shown.new_tensor(_DEVIATION)[:, None, None]
+
+
+def _bottlenecks(channels: int, width: int, count: int, stride: int) -> nn.Sequential:
+    blocks = [Bottleneck(channels, width, stride)]
+    blocks += [Bottleneck(4 * width, width) for _ in range(count - 1)]
+    return nn.Sequential(*blocks)
+
+
+class ResNet50(nn.Module):
+    """ResNet-50 for crops of 256 × 256, or 224 × 224 if only the vector is wanted.
+
+    The vector is the pooled last layer; three deconvolutions bring that layer to local maps of 64 × 64, as in Simple
+    Baselines (Xiao et al., 2018). These deconvolutions are trained with the rest: no public state dict has them.
+
+    Args:
+        width: channels of the first layer.
+        blocks: in each of the four layers.
+        maps: channels of the local maps.
+    """
+
+    trained_here = ("deconvolutions.",)
+
+    def __init__(self, width: int = 64, blocks: tuple[int, int, int, int] = (3, 4, 6, 3), maps: int = 256):
+        super().__init__()
+        self.conv1 = nn.Conv2d(3, width, 7, 2, 3, bias=False)
+        self.bn1 = nn.BatchNorm2d(width)
+        self.maxpool = nn.MaxPool2d(3, 2, 1)
+        self.layer1 = _bottlenecks(width, width, blocks[0], 1)
+        self.layer2 = _bottlenecks(4 * width, 2 * width, blocks[1], 2)
+        self.layer3 = _bottlenecks(8 * width, 4 * width, blocks[2], 2)
+        self.layer4 = _bottlenecks(16 * width, 8 * width, blocks[3], 2)
+        steps: list[nn.Module] = []
+        for before, after in pairwise((32 * width, maps, maps, maps)):
+            steps += [nn.ConvTranspose2d(before, after, 4, 2, 1, bias=False), nn.BatchNorm2d(after), nn.ReLU()]
+        self.deconvolutions = nn.Sequential(*steps)
+
+    def forward(self, crops: Tensor) -> Seen:
+        """What is seen in crops (N, 3, 256, 256) in red, green, blue: from 0 to 1, or uint8 to 255."""
+        maps = self.maxpool(torch.relu(self.bn1(self.conv1(_normalise(crops)))))
+        last = self.layer4(self.layer3(self.layer2(self.layer1(maps))))
+        return Seen(last.mean((2, 3)), self.deconvolutions(last))
+
+
+def _convolution(channels: int, out: int, kernel: int, stride: int, active: bool) -> nn.Sequential:
+    steps: list[nn.Module] = [
+        nn.Conv2d(channels, out, kernel, stride, kernel // 2, bias=False),
+        nn.BatchNorm2d(out),
+    ]
+    return nn.Sequential(*steps, nn.ReLU()) if active else nn.Sequential(*steps)
+
+
+def _way(widths: tuple[int, ...], start: int, end: int) -> nn.Module:
+    if start == end:
+        return nn.Identity()
+    if start > end:
+        up = nn.Upsample(scale_factor=2 ** (start - end), mode="nearest")
+        return nn.Sequential(*_convolution(widths[start], widths[end], 1, 1, active=False), up)
+    halvings = [_convolution(widths[start], widths[start], 3, 2, active=True) for _ in range(end - start - 1)]
+    return nn.Sequential(*halvings, _convolution(widths[start], widths[end], 3, 2, active=False))
+
+
+class _Exchange(nn.Module):
+    """HRNet's module: blocks in branches of several resolutions, then each gets the sum of all."""
+
+    def __init__(self, widths: tuple[int, ...], blocks: int):
+        super().__init__()
+        self.branches = nn.ModuleList(nn.Sequential(*(BasicBlock(width) for _ in range(blocks))) for width in widths)
+        self.fuse_layers = nn.ModuleList(
+            nn.ModuleList(_way(widths, start, end) for start in range(len(widths))) for end in range(len(widths))
+        )
+
+    def forward(self, maps: list[Tensor]) -> list[Tensor]:
+        """Maps of the branches → maps of the same shapes."""
+        maps = [branch(one) for branch, one in zip(self.branches, maps, strict=True)]
+        fused = []
+        for ways in self.fuse_layers:
+            assert isinstance(ways, nn.ModuleList)
+            fused.append(torch.relu(reduce(torch.add, (way(one) for way, one in zip(ways, maps, strict=True)))))
+        return fused
+
+
+def _transition(before: tuple[int, ...], after: tuple[int, ...]) -> nn.ModuleList:
+    layers: list[nn.Module] = [
+        nn.Identity() if have == want else _convolution(have, want, 3, 1, active=True)
+        for have, want in zip(before, after, strict=False)
+    ]
+    # The new branch comes from the coarsest one that was there.
+    layers.append(nn.Sequential(_convolution(before[-1], after[-1], 3, 2, active=True)))
+    return nn.ModuleList(layers)
+
+
+class HRNet(nn.Module):
+    """HRNet for crops of 256 × 256: the local maps are all four branches at 64 × 64, the vector is their mean.
+
+    Pose estimators' state dicts lack the last exchange's ways into the coarser branches; these are trained here then.
+
+    Args:
+        width: channels of the finest branch; 48 for HRNet-W48.
+        modules: exchanges in stages 2, 3 and 4.
+        blocks: in each branch between two exchanges.
+    """
+
+    trained_here = tuple(f"stage4.2.fuse_layers.{branch}." for branch in (1, 2, 3))
+
+    def __init__(self, width: int = 48, modules: tuple[int, int, int] = (1, 4, 3), blocks: int = 4):
+        super().__init__()
+        self.conv1 = nn.Conv2d(3, 64, 3, 2, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(64)
+        self.conv2 = nn.Conv2d(64, 64, 3, 2, 1, bias=False)
+        self.bn2 = nn.BatchNorm2d(64)
+        self.layer1 = _bottlenecks(64, 64, 4, 1)
+        widths = [tuple(width * 2**level for level in range(branches)) for branches in (2, 3, 4)]
+        self.transition1, self.transition2, self.transition3 = (
+            _transition(before, after) for before, after in pairwise([(256,), *widths])
+        )
+        self.stage2, self.stage3, self.stage4 = (
+            nn.Sequential(*(_Exchange(branches, blocks) for _ in range(count)))
+            for branches, count in zip(widths, modules, strict=True)
+        )
+
+    def forward(self, crops: Tensor) -> Seen:
+        """What is seen in crops (N, 3, 256, 256) in red, green, blue: from 0 to 1, or uint8 to 255."""
+        maps = torch.relu(self.bn1(self.conv1(_normalise(crops))))
+        maps = self.layer1(torch.relu(self.bn2(self.conv2(maps))))
+        branches = [maps]
+        for transition, stage in (
+            (self.transition1, self.stage2),
+            (self.transition2, self.stage3),
+            (self.transition3, self.stage4),
+        ):
+            branches = stage([layer(one) for layer, one in zip(transition, [*branches, branches[-1]], strict=True)])
+        size = branches[0].shape[-2:]
+        coarse = [nn.functional.interpolate(one, size, mode="bilinear", align_corners=False) for one in branches[1:]]
+        fine = torch.cat([branches[0], *coarse], dim=1)
+        return Seen(fine.mean((2, 3)), fine)
+
+
+ImageEncoder = ResNet50 | HRNet
+ENCODERS: Mapping[str, Callable[[], ImageEncoder]] = {"resnet50": ResNet50, "hrnet-w48": HRNet}
+"""By the name that configurations give them."""
+
+
+def take_weights(encoder: ImageEncoder, state: Mapping[str, Tensor]) -> list[str]:
+    """Load a public state dict; returns the names in it that the encoder has no use for, such as a classifier's.
+
+    Raises:
+        KeyError: something that the encoder needs is not there.
+        RuntimeError: something has another shape.
+    """
+    needed = [name for name, _ in encoder.named_parameters()] + [
+        name for name, _ in encoder.named_buffers() if not name.endswith("num_batches_tracked")
+    ]
+    missing = [name for name in needed if name not in state and not name.startswith(encoder.trained_here)]
+    if missing:
+        raise KeyError(f"the state dict lacks {', '.join(missing[:3])} and so is of another network")
+    return encoder.load_state_dict(state, strict=False).unexpected_keys
+
+
+def look(encoder: ImageEncoder, crops: Tensor, local_window: int) -> tuple[Tensor, Tensor]:
+    """What TAR takes, from crops of windows (B, T, 3, 256, 256): vectors (B, T, F) and maps (B, L, M, 64, 64)."""
+    b, t = crops.shape[:2]
+    seen = encoder(crops.flatten(0, 1))
+    first = t // 2 - local_window // 2
+    return seen.vector.unflatten(0, (b, t)), seen.maps.unflatten(0, (b, t))[:, first : first + local_window]

@@ -1,0 +1,203 @@
+"""Networks as ONNX files: what depends on one frame, and what depends on a window, apart."""
+
+from __future__ import annotations
+
+import copy
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import torch
+from onnx import TensorProto, helper, numpy_helper
+from torch import Tensor, nn
+
+from ..engine.features import VERSION
+from .figure import sixd_to_matrix, to_local
+from .tar import Tar
+
+OPSET = 18
+# Below this many numbers a cast costs more than float16 saves.
+_WORTH_HALVING = 256
+
+
+class _Local(nn.Module):
+    def __init__(self, network: Tar):
+        super().__init__()
+        self.network = network
+
+    def forward(self, maps: Tensor) -> Tensor:
+        return self.network.encode_local(maps)
+
+
+class _Window(nn.Module):
+    def __init__(self, network: Tar):
+        super().__init__()
+        self.network = network
+
+    def forward(self, frames: Tensor, box: Tensor, local: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
+        last = self.network(frames, box, local=local)[-1]
+        # Where `full_translation` bounds the scale, its users need not do so again.
+        camera = torch.cat([last.camera[:, :1].clamp(min=0.1), last.camera[:, 1:]], dim=1)
+        return to_local(sixd_to_matrix(last.sixd)), last.betas, camera
+
+
+def export(model: Tar, folder: Path, name: str, half: bool = True) -> list[Path]:
+    """Write a trained network as ONNX files with any batch size.
+
+    `NAME.local.onnx` (absent if nothing is refined): maps (N, 40, 64, 64) uint8 → local (N, D, S, S), once per frame.
+    `NAME.onnx`: frames (B, T, F), box (B, 3) and local (B, L, D, S, S) → rotations (B, 24, 3, 3), local ones with the
+    root's in the rolled camera, betas (B, 10) and camera (B, 3).
+
+    Args:
+        model: the network.
+        folder: for the files.
+        name: of the files, and of the configuration in their metadata.
+        half: keep weights in float16; they are computed with in float32.
+
+    Returns:
+        The files' paths.
+    """
+    network = _prepared(model, half)
+    properties = {
+        "configuration": name,
+        "settings": json.dumps(asdict(model.settings)),
+        "features": str(VERSION),
+        "weights": "float16" if half else "float32",
+    }
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = []
+    inputs = _examples(network, 2, 0)
+    if model.settings.refine:
+        maps = {"maps": inputs["maps"].flatten(0, 1)}
+        paths.append(folder / f"{name}.local.onnx")
+        write_onnx(_Local(network), maps, ["local"], paths[-1], properties, half)
+        inputs["local"] = _encoded(network, inputs.pop("maps"))
+    paths.append(folder / f"{name}.onnx")
+    write_onnx(_Window(network), inputs, ["rotations", "betas", "camera"], paths[-1], properties, half)
+    return paths
+
+
+def check_parity(model: Tar, folder: Path, name: str, batches: Sequence[int] = (1, 2, 5)) -> float:
+    """The largest difference between torch and ONNX Runtime over all outputs, for random inputs of some batch sizes.
+
+    Torch computes with the same weights as the files: rounded to float16 if they are.
+    """
+    path = folder / f"{name}.onnx"
+    network = _prepared(model, session(path).get_modelmeta().custom_metadata_map["weights"] == "float16")
+    worst = 0.0
+    for seed, batch in enumerate(batches):
+        inputs = _examples(network, batch, seed)
+        if model.settings.refine:
+            maps = inputs.pop("maps")
+            worst = max(worst, compare(_Local(network), folder / f"{name}.local.onnx", {"maps": maps.flatten(0, 1)}))
+            inputs["local"] = _encoded(network, maps)
+        worst = max(worst, compare(_Window(network), path, inputs))
+    return worst
+
+
+def compare(module: nn.Module, path: Path, inputs: Mapping[str, Tensor]) -> float:
+    """The largest difference between a module's outputs and those of its ONNX file."""
+    with torch.no_grad():
+        expected = module.eval()(**inputs)
+    told = session(path).run(None, {key: value.numpy() for key, value in inputs.items()})
+    pairs = zip([expected] if isinstance(expected, Tensor) else expected, told, strict=True)
+    return max(float(np.abs(want.numpy() - np.asarray(have)).max()) for want, have in pairs)
+
+
+def write_onnx(
+    module: nn.Module,
+    inputs: Mapping[str, Tensor],
+    outputs: Sequence[str],
+    path: Path,
+    properties: Mapping[str, str],
+    half: bool = False,
+) -> None:
+    """Write a module as an ONNX file whose first axes may have any length; nothing half-written stands under its name.
+
+    Args:
+        module: is put into evaluation mode.
+        inputs: examples by name, of a batch larger than 1.
+        outputs: names.
+        path: of the file.
+        properties: its metadata.
+        half: keep all numbers that float16 holds without loss in float16.
+    """
+    batch = torch.export.Dim("batch")
+    program = torch.onnx.export(
+        module.eval(),
+        kwargs=dict(inputs),
+        input_names=list(inputs),
+        output_names=list(outputs),
+        dynamic_shapes={key: {0: batch} for key in inputs},
+        opset_version=OPSET,
+        dynamo=True,
+        verbose=False,
+    )
+    if program is None:
+        raise RuntimeError(f"{path.name} could not be exported")
+    proto = program.model_proto
+    if half:
+        _halve(proto)
+    helper.set_model_props(proto, dict(properties))
+    onnx.checker.check_model(proto)
+    temporary = path.with_suffix(f".{os.getpid()}.part")
+    try:
+        onnx.save(proto, temporary)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def session(path: Path, threads: int = 1) -> onnxruntime.InferenceSession:
+    """ONNX Runtime on the CPU."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+
+
+def _prepared(model: Tar, half: bool) -> Tar:
+    """The network as the files hold it: on the CPU, in evaluation mode, its weights rounded."""
+    network = copy.deepcopy(model).cpu().float().eval().requires_grad_(False)
+    if half:
+        for part in network.parameters():
+            part.copy_(part.half().float())
+    return network
+
+
+def _halve(proto: onnx.ModelProto) -> None:
+    casts = []
+    for tensor in proto.graph.initializer:
+        if tensor.data_type != TensorProto.FLOAT or np.prod(tensor.dims) < _WORTH_HALVING:
+            continue
+        full = numpy_helper.to_array(tensor)
+        with np.errstate(over="ignore"):
+            halved = full.astype(np.float16)
+        if (halved == full).all():
+            name = tensor.name
+            tensor.CopyFrom(numpy_helper.from_array(halved, f"{name}.half"))
+            casts.append(helper.make_node("Cast", [tensor.name], [name], f"{name}.cast", to=TensorProto.FLOAT))
+    nodes = [*casts, *proto.graph.node]
+    del proto.graph.node[:]
+    proto.graph.node.extend(nodes)
+
+
+def _examples(network: Tar, batch: int, seed: int) -> dict[str, Tensor]:
+    settings = network.settings
+    rng = torch.Generator().manual_seed(seed)
+    inputs = {
+        "frames": torch.randn(batch, settings.frames, settings.features, generator=rng),
+        "box": torch.randn(batch, 3, generator=rng) * torch.tensor([0.5, 0.5, 1.0]),
+    }
+    if settings.refine:
+        shape = (batch, settings.local_window, settings.maps, 64, 64)
+        inputs["maps"] = torch.randint(0, 256, shape, generator=rng, dtype=torch.uint8)
+    return inputs
+
+
+def _encoded(network: Tar, maps: Tensor) -> Tensor:
+    return network.encode_local(maps.flatten(0, 1)).unflatten(0, maps.shape[:2])
