@@ -332,13 +332,15 @@ def _bench(chosen: argparse.Namespace) -> int:
 def _one_sentence() -> Iterator[None]:
     """Turn the stations' errors into the command's."""
     from .body.bodyfile import BodyError
+    from .engine.session import EngineError
     from .footage import FootageError
     from .motion.motion import MotionFileError
     from .pipeline import NobodyFoundError
+    from .training.synthesis.records import ShardError
 
     try:
         yield
-    except (FootageError, NobodyFoundError, MotionFileError, BodyError, OSError) as error:
+    except (FootageError, NobodyFoundError, MotionFileError, BodyError, EngineError, ShardError, OSError) as error:
         raise CommandError(str(error)) from error
 
 

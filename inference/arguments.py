@@ -220,6 +220,12 @@ def add_evaluation(command: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="score these motion files of the clip instead of estimating anew",
     )
+    command.add_argument(
+        "--data", type=Path, metavar="FOLDER", help="score on the validation split of these training data instead"
+    )
+    command.add_argument("--sequences", type=_count, metavar="N", help="of the training data, no more than these")
+    command.add_argument("--network", choices=NETWORKS, default=NETWORKS[0], help="what estimates the motion")
+    command.add_argument("--device", choices=DEVICES, default="auto", help="where networks run")
     command.add_argument("--out", type=Path, metavar="FOLDER", help="write CLIP.scores.json and CLIP.scores.md there")
 
 

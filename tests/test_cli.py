@@ -19,7 +19,7 @@ from video_motion.inference.footage import Footage
 from video_motion.inference.motion.motion import Motion
 
 ROOT = Path(__file__).parent.parent
-COMMANDS = ("convert", "estimate", "overlay", "evaluate", "bench", "weights", "test")
+COMMANDS = ("convert", "estimate", "overlay", "evaluate", "bench", "weights", "train", "test")
 
 
 def launch(*given: str | Path, root: Path = ROOT, **variables: str) -> subprocess.CompletedProcess[str]:

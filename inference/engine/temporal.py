@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 
-from ..people.maps import MapStore
 from ..people.track import Track
 from . import features
 from .guess import Guess
 from .session import EngineError, Session
+
+
+class Maps(Protocol):
+    """Local maps by number, as `people.maps.MapStore` gives them."""
+
+    def read(self, numbers: Sequence[int] | np.ndarray) -> np.ndarray:
+        """(n, 40, 64, 64) uint8."""
+        ...
+
 
 _BATCH = 64
 # Networks learnt from windows at about this rate; of faster footage they see every second frame, and so on.
@@ -45,7 +55,7 @@ class TemporalNetwork:
         """Where it runs: `cuda` or `cpu`."""
         return self._window.device
 
-    def follow(self, track: Track, store: MapStore, camera_K: np.ndarray) -> Guess:
+    def follow(self, track: Track, store: Maps, camera_K: np.ndarray) -> Guess:
         """The motion of a track seen by a camera with intrinsics (3, 3), whose local maps lie in a store."""
         n = len(track)
         rows, known, offsets = windows(track.frames, track.timestamps, self.frames)
@@ -79,7 +89,7 @@ class TemporalNetwork:
         return Guess(rotations, pelvis, betas)
 
     def _encode(
-        self, rows: np.ndarray, track: Track, store: MapStore, before: dict[int, np.ndarray]
+        self, rows: np.ndarray, track: Track, store: Maps, before: dict[int, np.ndarray]
     ) -> tuple[np.ndarray, dict[int, np.ndarray]]:
         """Local features (B, L, D, S, S) of windows (B, T), and those of each row, taken from the batch before."""
         assert self._local is not None

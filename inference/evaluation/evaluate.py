@@ -222,37 +222,66 @@ def run(options: argparse.Namespace) -> dict[str, Scores]:
     Raises:
         EvaluationError: clip and truth don't go together, or nobody was found.
     """
+    if options.data is not None:
+        return _run_on_data(options)
     clip: Path = options.clip or SAMPLE / "sample.mp4"
     truth_file: Path | None = options.truth or (None if options.clip else SAMPLE / "sample.truth.npz")
     if not options.no_truth and truth_file is None:
         raise EvaluationError(f"The true motion of {clip} is missing: give its file, or --no-truth.")
-    motions, body, timings = _motions(clip, options.motion)
+    motions, body, timings = _motions(clip, options)
     if options.no_truth or truth_file is None:
         table = evaluate_without_truth(motions)
     else:
         table = evaluate(motions, Motion.load(truth_file), body)
-    text = markdown(table)
-    print(text, end="", flush=True)
-    if options.out is not None:
-        options.out.mkdir(parents=True, exist_ok=True)
-        scores = {
-            name: {measure: None if np.isnan(value) else value for measure, value in row.items()}
-            for name, row in table.items()
-        }
-        content: dict[str, object] = {"clip": clip.name, "units": UNITS, "scores": scores, "timings": timings}
-        report.write_json(options.out / f"{clip.stem}.scores.json", content)
-        (options.out / f"{clip.stem}.scores.md").write_text(text, encoding="utf-8")
+    _tell(table, clip.name, options.out, timings)
     return table
 
 
-def _motions(clip: Path, files: Sequence[Path]) -> tuple[list[Motion], Body, object]:
-    if files:
-        return [Motion.load(file) for file in files], Body.load(registry.body_path()), {}
+def _run_on_data(options: argparse.Namespace) -> dict[str, Scores]:
+    from ..engine.temporal import TemporalNetwork
+    from ..pipeline import NETWORKS
+    from .data_set import evaluate_data
+
+    files = [registry.path(file) for file in NETWORKS[options.network]]
+    network = TemporalNetwork(files[0], files[1], options.device) if files else None
+    progress = report.Progress(options.data.name)
+    try:
+        table = evaluate_data(
+            options.data,
+            Body.load(registry.body_path()),
+            network,
+            options.sequences,
+            lambda done, total: progress("sequences", done, total),
+        )
+    finally:
+        progress.close()
+    _tell(table, options.data.name, options.out, {})
+    return table
+
+
+def _tell(table: dict[str, Scores], name: str, out: Path | None, timings: object) -> None:
+    text = markdown(table)
+    print(text, end="", flush=True)
+    if out is None:
+        return
+    out.mkdir(parents=True, exist_ok=True)
+    scores = {
+        row: {measure: None if np.isnan(value) else value for measure, value in of.items()} for row, of in table.items()
+    }
+    content: dict[str, object] = {"clip": name, "units": UNITS, "scores": scores, "timings": timings}
+    stem = Path(name).stem
+    report.write_json(out / f"{stem}.scores.json", content)
+    (out / f"{stem}.scores.md").write_text(text, encoding="utf-8")
+
+
+def _motions(clip: Path, options: argparse.Namespace) -> tuple[list[Motion], Body, object]:
+    if options.motion:
+        return [Motion.load(file) for file in options.motion], Body.load(registry.body_path()), {}
     from ..pipeline import Options, convert_footage
 
     progress = report.Progress(clip.name)
     try:
-        result = convert_footage(clip, Options(), progress)
+        result = convert_footage(clip, Options(network=options.network, device=options.device), progress)
     finally:
         progress.close()
     return result.motions, result.body, result.report.get("timings", {})
@@ -260,14 +289,17 @@ def _motions(clip: Path, files: Sequence[Path]) -> tuple[list[Motion], Body, obj
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; returns its exit status."""
+    from ..engine.session import EngineError
     from ..footage import FootageError
     from ..pipeline import NobodyFoundError
+    from ..training.synthesis.records import ShardError
 
+    faults = (EvaluationError, MotionFileError, FootageError, NobodyFoundError, EngineError, ShardError)
     parser = argparse.ArgumentParser(prog="video-motion evaluate", description=__doc__)
     arguments.add_evaluation(parser)
     try:
         run(parser.parse_args(argv))
-    except (EvaluationError, MotionFileError, FootageError, NobodyFoundError, registry.RegistryError) as error:
+    except (*faults, registry.RegistryError) as error:
         report.say(f"video-motion: {error}")
         return 1
     return 0
