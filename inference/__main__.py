@@ -319,8 +319,10 @@ def _bench(chosen: argparse.Namespace) -> int:
         with _one_sentence():
             if chosen.what == "people":
                 lines = bench.people(video, chosen.max_people, chosen.limit, chosen.threads)
+            elif chosen.what == "speed":
+                lines = bench.speed(video, chosen.mediapipe)
             else:
-                lines = {"speed": bench.speed, "memory": bench.memory}[chosen.what](video)
+                lines = bench.memory(video)
             for line in lines:
                 print(line, flush=True)
     except (bench.BenchError, environment.SetupError) as error:
@@ -360,6 +362,15 @@ def _weights(chosen: argparse.Namespace) -> int:
 
 
 def _train(chosen: argparse.Namespace) -> int:
+    if chosen.what == "likeness":
+        from .training.synthesis import likeness
+
+        with _one_sentence():
+            columns = {"rendered": likeness.measure(likeness.of_data(chosen.data, chosen.shards))}
+            for video in chosen.videos:
+                columns[video.name] = likeness.measure(likeness.of_footage([video]))
+        print(likeness.table(columns), end="")
+        return 0
     if chosen.what == "data":
         from .training.synthesis import generate
 

@@ -110,6 +110,9 @@ def parser() -> argparse.ArgumentParser:
     )
     measures = bench.add_subparsers(dest="what", required=True, metavar="WHAT", title="what to measure")
     speed = _command(measures, "speed", "frames per second of each stage", "Time the stages of a `convert`.")
+    speed.add_argument(
+        "--mediapipe", action="store_true", help="time MediaPipe's own pipeline on the same frames after it"
+    )
     people = _command(
         measures,
         "people",
@@ -163,6 +166,15 @@ def parser() -> argparse.ArgumentParser:
         " and OUT/validation. What is there already stays, so that a run that was cut off goes on.",
     )
     add_data(data)
+    likeness = _command(
+        networks,
+        "likeness",
+        "compare rendered people with real ones",
+        "Measure, by what can be told without the truth, how the detector fares on training data and on footage.",
+    )
+    likeness.add_argument("--data", type=Path, required=True, metavar="FOLDER", help="the training data")
+    likeness.add_argument("--shards", type=_count, default=20, metavar="N", help="look at so many (default: 20)")
+    likeness.add_argument("videos", type=Path, nargs="*", metavar="VIDEO", help="footage of real people")
     tar = _command(
         networks,
         "tar",

@@ -33,8 +33,8 @@ class BenchError(Exception):
     """The measurement can't be made; the message is one sentence for the user."""
 
 
-def speed(video: Path) -> Iterator[str]:
-    """Yield seconds, and frames per second, of each stage of `convert`."""
+def speed(video: Path, mediapipe: bool = False) -> Iterator[str]:
+    """Yield seconds, and frames per second, of each stage of `convert`; if asked, beside MediaPipe's pipeline alone."""
     with tempfile.TemporaryDirectory() as folder:
         if subprocess.run([*COMMAND, "convert", video, "--out", folder], stdout=sys.stderr, check=False).returncode:
             raise BenchError("The speed of `convert` can't be measured: it failed as said above.")
@@ -47,6 +47,12 @@ def speed(video: Path) -> Iterator[str]:
         # Loading the networks does not grow with the frames.
         rate = "–" if stage == "load" else f"{frames / max(seconds, 1e-9):.1f}"
         yield f"| {stage} | {seconds:.2f} | {rate} |"
+    if mediapipe:
+        try:
+            seconds = reference.seconds_alone(video)
+        except reference.ReferenceError as error:
+            raise BenchError(str(error)) from error
+        yield f"| MediaPipe's 2D pipeline alone | {seconds:.2f} | {frames / seconds:.1f} |"
 
 
 def people(video: Path, max_people: int, limit: int | None, threads: int) -> Iterator[str]:

@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 
 from .. import environment
+from ..footage import Footage
 
 ENVIRONMENT = environment.Environment(".venv-mediapipe", "mediapipe", "MediaPipe to compare with", "990 MB")
 SERVER = Path(__file__).with_name("mediapipe_server.py")
@@ -88,3 +89,17 @@ class MediaPipe:
             self._process.stdin.flush()
         except BrokenPipeError as error:
             raise ReferenceError("MediaPipe's process has ended before its time.") from error
+
+
+def seconds_alone(video: Path) -> float:
+    """Seconds that MediaPipe takes for all frames of a video, after one it starts with; reading them not included.
+
+    Raises:
+        ReferenceError: MediaPipe can't be run.
+        SetupError: its environment can't be made.
+        FootageError: the video can't be read.
+    """
+    footage = Footage(video)
+    with MediaPipe(interpreter(), (footage.width, footage.height)) as mediapipe:
+        taken = [mediapipe(frame.image)[2] for frame in footage]
+    return len(taken) * float(np.mean(taken[1:] or taken))
