@@ -116,7 +116,8 @@ def _convert_one(video: Path, target: Path, chosen: argparse.Namespace) -> None:
         report.say(f"{WARNED}{warning}")
     made = _add_suffix(target, ".blend") if chosen.command == "convert" else motions[0]
     people = "1 person" if len(motions) == 1 else f"{len(motions)} people"
-    print(f"{made}: {people}, {time.perf_counter() - began:.1f} s", flush=True)
+    where = "CUDA" if result.report["device"] == "cuda" else "the CPU"
+    print(f"{made}: {people}, {time.perf_counter() - began:.1f} s, {chosen.network} on {where}", flush=True)
 
 
 def _options(video: Path, chosen: argparse.Namespace) -> Options:

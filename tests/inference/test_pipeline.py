@@ -101,7 +101,7 @@ def test_report_is_complete(sample: Result):
     assert report["frame_rate"] == pytest.approx(25)
     assert report["seconds"] == pytest.approx(0.96)
     assert report["camera"] == {"focal_pixels": pytest.approx(800), "moves": False}
-    assert report["estimator"] == "landmarks"
+    assert report["estimator"] == "tar"
     assert report["skipped"] == []
     assert report["warnings"] == []
     person = report["people"][0]

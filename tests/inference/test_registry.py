@@ -82,7 +82,21 @@ def test_every_item_is_described():
         assert len(item.sha256) == 64
         assert item.size > 0
         assert item.sources
-        assert all(source.kind in ("package", "url", "local") for source in item.sources)
+        assert all(source.kind in ("package", "url", "local", "shipped") for source in item.sources)
+
+
+def test_shipped_items_are_here_and_whole():
+    shipped = [item for item in registry.items().values() if item.shipped]
+    assert shipped
+    for item in shipped:
+        assert registry.path(item.id).parent == ROOT / "weights"
+        assert item.path.stat().st_size == item.size <= 20e6
+
+
+def test_a_damaged_shipped_item_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(registry, "REGISTRY_FILE", tmp_path / "registry.json")
+    with pytest.raises(registry.RegistryError, match=r"tar-compact\.onnx is missing or damaged: install"):
+        registry.path("tar_window")
 
 
 def test_real_item_is_fetched_once_with_its_siblings(cache: Path, capfd: pytest.CaptureFixture[str]):
@@ -93,7 +107,7 @@ def test_real_item_is_fetched_once_with_its_siblings(cache: Path, capfd: pytest.
     assert landmark.stat().st_size == 6440512
     assert capfd.readouterr().err == ""
     assert no_leftovers(cache)
-    assert {state.item.id for state in registry.status() if state.present} == {
+    assert {state.item.id for state in registry.status() if state.present and not state.item.shipped} == {
         "blazepose_detector",
         "blazepose_landmark_full",
     }
@@ -157,7 +171,7 @@ def test_interrupted_fetch_leaves_nothing_under_the_name(cache: Path, tmp_path: 
     child.wait()
     child.stdout.close()
     left = next(cache.glob(".fetch-*"))
-    assert not any(state.present for state in registry.status())
+    assert not any(state.present for state in registry.status() if not state.item.shipped)
     os.utime(left, (0, 0))
     with registry._working_folder():
         assert not left.exists()

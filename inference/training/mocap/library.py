@@ -5,15 +5,19 @@ The file holds others' motion in another form and stays where it was made: it is
 
 from __future__ import annotations
 
+import argparse
 import os
+import sys
 import zipfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from ...body.smpl import Body
+from ... import registry, report
+from ...body.skeleton import JOINT_NAMES
+from ...body.smpl import Body, BodyError
 from .amass import read_amass
 from .asf import read_asf_amc
 from .cleaning import clean
@@ -49,7 +53,7 @@ class Library:
 
     @classmethod
     def load(cls, path: str | Path) -> Library:
-        """Read what `build_library` wrote.
+        """Read what `save` wrote.
 
         Raises:
             MocapError: the file is missing, damaged, or of another version.
@@ -63,17 +67,49 @@ class Library:
             raise MocapError(f"{path.name} is no library of motions: build it again.") from error
         if version != VERSION:
             raise MocapError(f"{path.name} has version {version}, not {VERSION}: build it again.")
-        return cls(**{**arrays, "frame_rate": float(arrays["frame_rate"])})
+        library = cls(**{**arrays, "frame_rate": float(arrays["frame_rate"])})
+        if not library._whole():
+            raise MocapError(f"{path.name} is damaged, its arrays do not fit together: build it again.")
+        return library
+
+    def _whole(self) -> bool:
+        count = len(self.poses)
+        return (
+            self.poses.shape == (count, len(JOINT_NAMES), 3)
+            and self.trans.shape == (count, 3)
+            and self.starts.shape == (len(self.names) + 1,)
+            and self.groups.shape == self.names.shape
+            and self.starts[0] == 0
+            and self.starts[-1] == count
+            and bool((np.diff(self.starts) > 0).all())
+            and np.isfinite(self.frame_rate)
+            and self.frame_rate > 0
+        )
+
+    def save(self, path: str | Path) -> None:
+        """Write the library, with the folder that it lies in; the file appears only when it is whole.
+
+        Raises:
+            OSError: it can't be written.
+        """
+        path = Path(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_name(f".{path.name}.{os.getpid()}")
+        try:
+            with temporary.open("wb") as file:
+                np.savez_compressed(file, version=VERSION, **vars(self))
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
 
 
-def build_library(sources: list[Path], body: Body, out: Path, frame_rate: float = 60.0) -> Library:
-    """Read, retarget, clean and write motions.
+def build(sources: Iterable[Path], body: Body, frame_rate: float = 60.0) -> Library:
+    """Read, retarget and clean motions.
 
     Args:
         sources: CMU's clips by action (``.npz``), sequences of AMASS (``.npz``), folders of such sequences or of
             ``.asf`` and ``.amc`` files, tar archives of the latter.
         body: the body, in its default shape.
-        out: the file to write; it appears only when it is whole.
         frame_rate: to which the clips are brought.
 
     Raises:
@@ -83,7 +119,7 @@ def build_library(sources: list[Path], body: Body, out: Path, frame_rate: float 
     if not clips:
         raise MocapError("The sources hold no motion of a second or more: give others.")
     lengths = [len(clip) for clip in clips]
-    library = Library(
+    return Library(
         poses=np.concatenate([clip.poses for clip in clips]).astype(np.float32),
         trans=np.concatenate([clip.trans for clip in clips]).astype(np.float32),
         starts=np.cumsum([0, *lengths]),
@@ -91,7 +127,12 @@ def build_library(sources: list[Path], body: Body, out: Path, frame_rate: float 
         groups=np.array([clip.group for clip in clips]),
         frame_rate=frame_rate,
     )
-    _write(library, out)
+
+
+def build_library(sources: Iterable[Path], body: Body, out: Path, frame_rate: float = 60.0) -> Library:
+    """`build`, then `save` to ``out``."""
+    library = build(sources, body, frame_rate)
+    library.save(out)
     return library
 
 
@@ -120,12 +161,27 @@ def _is_amass(file: Path) -> bool:
         return False
 
 
-def _write(library: Library, out: Path) -> None:
-    out.parent.mkdir(parents=True, exist_ok=True)
-    temporary = out.with_name(f".{out.name}.{os.getpid()}")
+def main(argv: Sequence[str] | None = None) -> int:
+    """Build a library from the command line; returns the exit status."""
+    parser = argparse.ArgumentParser(prog="library", description=__doc__)
+    parser.add_argument("sources", metavar="SOURCE", nargs="+", type=Path, help="what `build` takes as sources")
+    parser.add_argument("--out", metavar="FILE", type=Path, required=True, help="the library to write (.npz)")
+    parser.add_argument("--frame-rate", metavar="FPS", type=float, default=60.0, help="of the library (default 60)")
+    options = parser.parse_args(argv)
+    if not 1.0 <= options.frame_rate <= 1000.0:
+        parser.error("--frame-rate must lie between 1 and 1000")
     try:
-        with temporary.open("wb") as file:
-            np.savez_compressed(file, version=VERSION, **vars(library))
-        temporary.replace(out)
-    finally:
-        temporary.unlink(missing_ok=True)
+        library = build_library(options.sources, Body.load(registry.body_path()), options.out, options.frame_rate)
+    except (MocapError, BodyError) as error:
+        report.say(f"video-motion: {error}")
+        return 1
+    except OSError as error:
+        report.say(f"video-motion: {options.out.name} can't be written ({error.strerror}): choose another place.")
+        return 1
+    minutes = len(library.poses) / library.frame_rate / 60
+    report.say(f"{options.out}: {len(library)} clips of {len(set(library.groups))} groups, {minutes:.1f} minutes")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -4,6 +4,8 @@ Both skeletons stand upright at rest, arms to the sides, palms down, so a bone o
 ``G = G_source · A``. The fixed alignment A takes our rest bone to the source's, whose legs are spread. So limbs have
 the source's directions exactly. What A holds beyond directions:
 
+- Trunk: at rest the source's shoulders lie behind its lower back, ours before it. The spine is turned back by that
+  angle, or people would lean forward with their weight over their toes, on legs that do not.
 - Arms: the source's elbows bend about an axis 30° off the vertical, ours about the vertical.
 - Feet: the soles are level at rest; the bone from the ankle to the ball, steeper in our body, is not compared.
 - Head: the source's head looks down by about 5° when people look ahead. Our neck turns half as far as the head.
@@ -22,10 +24,11 @@ from ...body.smpl import Body
 from .grounding import floor_height
 from .recording import Clip, Recording
 
-_TRUNK = {"pelvis": "root", "spine1": "lowerback", "spine2": "upperback", "spine3": "thorax"}
+_SPINE = {"spine1": "lowerback", "spine2": "upperback", "spine3": "thorax"}
 _SOURCE_HINGE = np.array([0.0, -np.cos(np.pi / 6), np.sin(np.pi / 6)])
 _HINGE = np.array([0.0, -1.0, 0.0])
 _HEAD_LIFT = rotations.axis_angle_to_matrix(np.array([np.radians(-5.0), 0.0, 0.0]))
+_SAGITTAL = np.array([0.0, 1.0, 1.0])
 # The turn of a hand about its forearm is counted from here, far from where hands get.
 _MOST_SUPINATED = np.radians(-225.0)
 _NUMBER = {name: number for number, name in enumerate(JOINT_NAMES)}
@@ -65,13 +68,15 @@ def _global_rotations(recording: Recording, body: Body) -> np.ndarray:
     def carry(joint: str, source_joint: str, alignment: np.ndarray) -> None:
         turned[:, _NUMBER[joint]] = source[:, recording.joint(source_joint)] @ alignment
 
-    for joint, source_joint in _TRUNK.items():
-        carry(joint, source_joint, np.eye(3))
+    carry("pelvis", "root", np.eye(3))
+    straight = _trunk_alignment(recording, rest)
+    for joint, source_joint in _SPINE.items():
+        carry(joint, source_joint, straight)
     carry("head", "head", _HEAD_LIFT)
     turned[:, _NUMBER["neck"]] = _halfway(turned[:, _NUMBER["spine3"]], turned[:, _NUMBER["head"]])
     for side in ("left", "right"):
         letter = side[0]
-        carry(f"{side}_collar", f"{letter}clavicle", np.eye(3))
+        carry(f"{side}_collar", f"{letter}clavicle", straight)
         for joint, end, source_joint, source_end in (
             ("hip", "knee", "femur", "tibia"),
             ("knee", "ankle", "tibia", "foot"),
@@ -95,6 +100,22 @@ def _global_rotations(recording: Recording, body: Body) -> np.ndarray:
         turned[:, forearm] = _pronated(turned[:, forearm], turned[:, hand], axis / np.linalg.norm(axis))
         turned[:, _NUMBER[f"{side}_hand"]] = turned[:, hand]
     return turned
+
+
+def _trunk_alignment(recording: Recording, rest: np.ndarray) -> np.ndarray:
+    """The turn (3, 3), up or down only, of our line from the lower back to between the shoulders to the source's."""
+    ours = rest[[_NUMBER["left_shoulder"], _NUMBER["right_shoulder"]]].mean(axis=0) - rest[_NUMBER["spine1"]]
+    theirs = np.mean([_from_root(recording, "lhumerus"), _from_root(recording, "rhumerus")], axis=0)
+    theirs = theirs - _from_root(recording, "lowerback")
+    return rotations.between(ours * _SAGITTAL, theirs * _SAGITTAL)
+
+
+def _from_root(recording: Recording, name: str) -> np.ndarray:
+    joint, place = recording.joint(name), np.zeros(3)
+    while joint >= 0:
+        place = place + (recording.parents[joint] >= 0) * recording.offsets[joint]
+        joint = recording.parents[joint]
+    return place
 
 
 def _frame(direction: np.ndarray, hinge: np.ndarray) -> np.ndarray:

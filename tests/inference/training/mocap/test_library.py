@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from video_motion.inference.body import rotations
 from video_motion.inference.training.mocap.cleaning import clean
-from video_motion.inference.training.mocap.library import Library, build_library
+from video_motion.inference.training.mocap.library import Library, build, build_library, main
 from video_motion.inference.training.mocap.recording import Clip, MocapError
 
 from .made_up import MOCAP, sequence
@@ -123,6 +123,39 @@ def test_broken_libraries(tmp_path):
     np.savez(tmp_path / "old.npz", allow_pickle=False, version=0, frame_rate=60.0, **empty)
     with pytest.raises(MocapError, match=r"old\.npz has version 0"):
         Library.load(tmp_path / "old.npz")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"trans": np.zeros((241, 3))},
+        {"poses": np.zeros((242, 22, 3))},
+        {"starts": np.array([0, 242])},
+        {"starts": np.array([0, 121, 300])},
+        {"starts": np.array([0, 0, 242])},
+        {"groups": np.array(["one"])},
+        {"frame_rate": 0.0},
+    ],
+)
+def test_libraries_whose_arrays_do_not_fit_together(tmp_path, body, folder, change):
+    arrays = {**vars(build([folder], body)), **change}
+    np.savez(tmp_path / "odd.npz", allow_pickle=False, version=1, **arrays)
+    with pytest.raises(MocapError, match=r"^odd\.npz is damaged, .*\.$"):
+        Library.load(tmp_path / "odd.npz")
+
+
+def test_the_command_line(tmp_path, folder, capsys):
+    out = tmp_path / "made" / "library.npz"
+    assert main([str(folder), "--out", str(out), "--frame-rate", "30"]) == 0
+    assert "2 clips of 2 groups" in capsys.readouterr().err
+    assert Library.load(out).starts.tolist() == [0, 61, 122]
+    assert main([str(tmp_path / "none.tar"), "--out", str(out)]) == 1
+    assert capsys.readouterr().err.startswith("video-motion: none.tar is not there")
+    (tmp_path / "a_file").touch()
+    assert main([str(folder), "--out", str(tmp_path / "a_file" / "library.npz")]) == 1
+    assert "can't be written" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        main([str(folder), "--out", str(out), "--frame-rate", "nan"])
 
 
 def test_motions_too_short_to_keep(tmp_path, body):
