@@ -217,7 +217,12 @@ def people_found(monkeypatch: pytest.MonkeyPatch, body_path: Path) -> list[int]:
     numbers: list[int] = []
 
     def convert_footage(path: Path, *rest: object) -> pipeline.Result:
-        report: dict[str, object] = {"video": str(path), "timings": {"people": 1.0}, "warnings": ["Dark."]}
+        report: dict[str, object] = {
+            "video": str(path),
+            "timings": {"people": 1.0},
+            "warnings": ["Dark."],
+            "device": "cpu",
+        }
         return pipeline.Result([make_motion(number) for number in numbers], Body.load(body_path), body_path, report)
 
     monkeypatch.setattr(pipeline, "convert_footage", convert_footage)

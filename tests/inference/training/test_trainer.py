@@ -187,7 +187,7 @@ def test_a_batch_that_overflows_changes_nothing(make, tmp_path):
     trainer = make(tmp_path)
     before = flat(trainer)
     batch = trainer._draw(0)
-    batch.frames[0, 0, 0] = np.inf
+    batch.rotations[0] = np.inf
     trainer._learn(batch)
     torch.testing.assert_close(flat(trainer), before, rtol=0, atol=0)
 
