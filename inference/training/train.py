@@ -177,7 +177,7 @@ def run(options: argparse.Namespace) -> dict[str, object]:
         "configuration": options.configuration,
         _SETTINGS: dataclasses.asdict(settings),
         "features": features.VERSION,
-        "begun_from": None if options.start is None else str(options.start),
+        "begun_from": None if options.start is None else options.start.absolute().parent.name,
     }
     if options.start is None and not options.resume:
         some = train.draw(_TO_STANDARDISE, schedule.drawing, np.random.default_rng(schedule.seed)).frames
