@@ -6,9 +6,10 @@ import tempfile
 import zlib
 from collections.abc import Sequence
 
+import cv2
 import numpy as np
 
-from .landmarker import ALL, HEATMAP_SIZE, INPUT_SIZE, Output
+from .landmarker import ALL, HEATMAP_SIZE, Output
 
 COUNT = ALL + 1
 """The 39 heatmaps and the person's outline."""
@@ -17,16 +18,20 @@ SHAPE = (COUNT, HEATMAP_SIZE, HEATMAP_SIZE)
 NONE = -1
 """Stands for a frame without maps."""
 
-_CELL = INPUT_SIZE // HEATMAP_SIZE
+# Logit of 1 %.
+_FAINTEST = -4.6
 
 
 def local_maps(output: Output) -> np.ndarray:
     """(40, 64, 64) uint8, 255 for certain: the heatmaps of an output and its outline."""
-    outline = _probability(output.mask.reshape(HEATMAP_SIZE, _CELL, HEATMAP_SIZE, _CELL)).mean(axis=(1, 3))
-    maps = np.concatenate([_probability(output.heatmaps.transpose(2, 0, 1)), outline[None]])
-    levels = np.rint(255 * maps).astype(np.uint8)
-    # Specks this faint are everywhere and say nothing; without them the maps are mostly empty.
-    levels[levels < 3] = 0
+    levels = np.zeros(SHAPE, np.uint8)
+    # Specks that are fainter are everywhere and say nothing; without them the maps are mostly empty.
+    logits = output.heatmaps.ravel()
+    cells = np.flatnonzero(logits > _FAINTEST)
+    place, landmark = np.divmod(cells, ALL)
+    levels.reshape(COUNT, -1)[landmark, place] = np.rint(255 * _probability(logits[cells]))
+    outline = cv2.resize(_probability(output.mask), SHAPE[1:], interpolation=cv2.INTER_AREA)
+    levels[ALL] = np.rint(255 * outline)
     return levels
 
 
