@@ -23,7 +23,7 @@ class Maps(Protocol):
         ...
 
 
-_BATCH = 64
+_BATCH = 16
 # Networks learnt from windows at about this rate; of faster footage they see every second frame, and so on.
 _RATE = 30.0
 
