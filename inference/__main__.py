@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from . import arguments, environment, registry, report
+from . import arguments, environment, estimators, registry, report
 
 if TYPE_CHECKING:
     from .motion.motion import Motion
@@ -142,9 +142,7 @@ def _options(video: Path, chosen: argparse.Namespace) -> Options:
 
 def _prepare(smpl: Path | None, network: str) -> None:
     """Fetch everything first, so that a missing network is one sentence and not one for each video."""
-    from .pipeline import NETWORKS
-
-    for item in ("blazepose_detector", "blazepose_landmark_full", *NETWORKS[network]):
+    for item in ("blazepose_detector", "blazepose_landmark_full", *estimators.NETWORKS[network]):
         registry.path(item)
     if smpl is None:
         registry.body_path()
@@ -302,7 +300,7 @@ def _evaluate(chosen: argparse.Namespace) -> int:
     from .evaluation import evaluate
 
     _check_folder(chosen.out)
-    _prepare(None, arguments.NETWORKS[0])
+    _prepare(None, estimators.DEFAULT)
     try:
         with _one_sentence():
             evaluate.run(chosen)
@@ -314,7 +312,7 @@ def _evaluate(chosen: argparse.Namespace) -> int:
 def _bench(chosen: argparse.Namespace) -> int:
     from . import bench
 
-    _prepare(None, arguments.NETWORKS[0])
+    _prepare(None, estimators.DEFAULT)
     video = chosen.video or bench.SAMPLE
     try:
         with _one_sentence():
@@ -336,10 +334,10 @@ def _one_sentence() -> Iterator[None]:
     """Turn the stations' errors into the command's."""
     from .body.bodyfile import BodyError
     from .engine.session import EngineError
+    from .evaluation.records import ShardError
     from .footage import FootageError
     from .motion.motion import MotionFileError
     from .pipeline import NobodyFoundError
-    from .training.synthesis.records import ShardError
 
     try:
         yield
@@ -377,7 +375,7 @@ def _train(chosen: argparse.Namespace) -> int:
 
         try:
             return generate.run(chosen)
-        except generate.MocapError as error:
+        except (generate.MocapError, OSError) as error:
             raise CommandError(str(error)) from error
     from .body.bodyfile import BodyError
     from .training import train
@@ -394,7 +392,7 @@ def _train(chosen: argparse.Namespace) -> int:
 
 
 def _test(chosen: argparse.Namespace) -> int:
-    _prepare(None, arguments.NETWORKS[0])
+    _prepare(None, estimators.DEFAULT)
     given = chosen.pytest_arguments
     tests = [file for file in given if not file.startswith("-") and Path(file.split("::")[0]).exists()]
     status = _pytest(environment.TEST, given)

@@ -7,13 +7,12 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
+from .estimators import DEFAULT, DEVICES, NETWORKS
+
 VIDEO_SUFFIXES = frozenset(
     {".3gp", ".asf", ".avi", ".flv", ".gif", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".mxf"}
     | {".ogv", ".ts", ".vob", ".webm", ".wmv"}
 )
-
-NETWORKS = ("tar", "landmarks")
-DEVICES = ("auto", "cuda", "cpu")
 
 DESCRIPTION = """\
 Turn ordinary video of people into animated, skinned characters in Blender files.
@@ -236,7 +235,7 @@ def add_evaluation(command: argparse.ArgumentParser) -> None:
         "--data", type=Path, metavar="FOLDER", help="score on the validation split of these training data instead"
     )
     command.add_argument("--sequences", type=_count, metavar="N", help="of the training data, no more than these")
-    command.add_argument("--network", choices=NETWORKS, default=NETWORKS[0], help="what estimates the motion")
+    command.add_argument("--network", choices=NETWORKS, default=DEFAULT, help="what estimates the motion")
     command.add_argument("--device", choices=DEVICES, default="auto", help="where networks run")
     command.add_argument("--out", type=Path, metavar="FOLDER", help="write CLIP.scores.json and CLIP.scores.md there")
 
@@ -342,8 +341,8 @@ def _add_estimation(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--network",
         choices=NETWORKS,
-        default=NETWORKS[0],
-        help=f"what estimates the motion: {', '.join(NETWORKS)} (default: {NETWORKS[0]})",
+        default=DEFAULT,
+        help=f"what estimates the motion: {', '.join(NETWORKS)} (default: {DEFAULT})",
     )
     command.add_argument(
         "--device", choices=DEVICES, default="auto", help="where networks run; auto: CUDA if it is there, else the CPU"

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from . import registry
+from . import estimators, registry
 from .body.smpl import Body
 from .camera_motion import CameraMotion
 from .engine.temporal import TemporalNetwork
@@ -25,11 +25,6 @@ from .people.tracker import Tracker
 VERSION = "0.1.0"
 
 Progress = Callable[[str, int, int | None], None]
-
-NETWORKS = {"tar": ("tar_window", "tar_local"), "landmarks": ()}
-"""What estimates motion, and the weight files it needs: a window's network and a frame's."""
-
-DEFAULT_NETWORK = "tar"
 
 
 class NobodyFoundError(Exception):
@@ -47,7 +42,7 @@ class Options:
         focal: focal length in pixels, None for √(W² + H²).
         smoothing: 1 as measured best, 0 for none, more for calmer motion.
         body: a licensed SMPL file in place of the built body.
-        network: what estimates the motion, among `NETWORKS`.
+        network: what estimates the motion, among `estimators.NETWORKS`.
         device: where networks run: `auto`, `cuda` or `cpu`.
     """
 
@@ -57,7 +52,7 @@ class Options:
     focal: float | None = None
     smoothing: float = 1.0
     body: Path | None = None
-    network: str = DEFAULT_NETWORK
+    network: str = estimators.DEFAULT
     device: str = "auto"
 
 
@@ -102,7 +97,7 @@ def convert_footage(path: Path, options: Options, progress: Progress = lambda st
     body = Body.load(body_path)
     network = BlazePose(registry.path("blazepose_detector"), registry.path("blazepose_landmark_full"))
     temporal = None
-    if files := NETWORKS[options.network]:
+    if files := estimators.NETWORKS[options.network]:
         temporal = TemporalNetwork(*(registry.path(file) for file in files), device=options.device)
     watch.add("load", began)
 

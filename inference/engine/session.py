@@ -10,7 +10,6 @@ import numpy as np
 import onnxruntime
 
 CUDA, CPU = "CUDAExecutionProvider", "CPUExecutionProvider"
-DEVICES = ("auto", "cuda", "cpu")
 
 
 class EngineError(Exception):

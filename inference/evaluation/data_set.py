@@ -12,8 +12,8 @@ from ..engine.temporal import TemporalNetwork
 from ..motion import landmarks
 from ..motion.camera import Camera, intrinsics
 from ..people.track import Track
-from ..training.synthesis.records import Shard, ShardError, read_shard
 from . import metrics
+from .records import Shard, ShardError, read_shard
 
 Scores = dict[str, float]
 Progress = Callable[[int, int], None]
@@ -56,13 +56,7 @@ class Totals:
     def scores(self) -> Scores:
         """MPJPE, PA-MPJPE, PVE in millimetres, Accel in mm/frame²."""
         limbs, true, frames = (np.concatenate(parts) for parts in (self._limbs, self._true, self._frames))
-        centred, true_centred = metrics.align_root(limbs, metrics.HIPS), metrics.align_root(true, metrics.HIPS)
-        scores = {
-            "frames": float(len(frames)),
-            "MPJPE": metrics.mpjpe(limbs, true),
-            "PA-MPJPE": metrics.pa_mpjpe(limbs, true),
-            "Accel": metrics.accel_error(centred, true_centred, frames),
-        }
+        scores = {"frames": float(len(frames)), **metrics.scores(limbs, true, frames)}
         return scores | ({"PVE": float(np.mean(self._surface))} if self._surface else {})
 
 

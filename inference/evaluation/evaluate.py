@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from .. import arguments, registry, report
+from .. import arguments, estimators, registry, report
 from ..body.skeleton import JOINT_NAMES
 from ..body.smpl import Body
 from ..motion.motion import Motion, MotionFileError
@@ -75,9 +75,7 @@ def _over_time(limbs: np.ndarray, true: np.ndarray, frames: np.ndarray, frame_ra
     """Position and smoothness of limb joints (N, 12, 3)."""
     centred, true_centred = metrics.align_root(limbs, metrics.HIPS), metrics.align_root(true, metrics.HIPS)
     return {
-        "MPJPE": metrics.mpjpe(limbs, true),
-        "PA-MPJPE": metrics.pa_mpjpe(limbs, true),
-        "Accel": metrics.accel_error(centred, true_centred, frames),
+        **metrics.scores(limbs, true, frames),
         "Accel (SI)": metrics.accel_error_si(centred, true_centred, frame_rate, frames),
         "jitter": metrics.jitter(centred, frame_rate, frames),
         "true jitter": metrics.jitter(true_centred, frame_rate, frames),
@@ -239,10 +237,9 @@ def run(options: argparse.Namespace) -> dict[str, Scores]:
 
 def _run_on_data(options: argparse.Namespace) -> dict[str, Scores]:
     from ..engine.temporal import TemporalNetwork
-    from ..pipeline import NETWORKS
     from .data_set import evaluate_data
 
-    files = [registry.path(file) for file in NETWORKS[options.network]]
+    files = [registry.path(file) for file in estimators.NETWORKS[options.network]]
     network = TemporalNetwork(files[0], files[1], options.device) if files else None
     progress = report.Progress(options.data.name)
     try:
@@ -292,7 +289,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     from ..engine.session import EngineError
     from ..footage import FootageError
     from ..pipeline import NobodyFoundError
-    from ..training.synthesis.records import ShardError
+    from .records import ShardError
 
     faults = (EvaluationError, MotionFileError, FootageError, NobodyFoundError, EngineError, ShardError)
     parser = argparse.ArgumentParser(prog="video-motion evaluate", description=__doc__)

@@ -109,6 +109,15 @@ def accel_error_si(
     return accel_error(predicted, true, frames) * frame_rate**2 / 1000
 
 
+def scores(limbs: np.ndarray, true: np.ndarray, frames: np.ndarray) -> dict[str, float]:
+    """MPJPE, PA-MPJPE and Accel, from the middle of the hips, of limb joints (N, 12, 3) at frame numbers (N,)."""
+    return {
+        "MPJPE": mpjpe(limbs, true),
+        "PA-MPJPE": pa_mpjpe(limbs, true),
+        "Accel": accel_error(align_root(limbs, HIPS), align_root(true, HIPS), frames),
+    }
+
+
 def jitter(points: np.ndarray, frame_rate: float, frames: np.ndarray | None = None) -> float:
     """Mean norm of the third derivative of points (N, K, 3) by time, in 10 m/s³ as EMDB reports it."""
     change = _difference(points, 3, frames)

@@ -11,12 +11,12 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-import onnxruntime
 import torch
 from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 
 from ..engine.features import VERSION
+from ..engine.session import Session
 from .figure import sixd_to_matrix, to_local
 from .tar import Tar
 
@@ -88,7 +88,7 @@ def check_parity(model: Tar, folder: Path, name: str, batches: Sequence[int] = (
     Torch computes with the same weights as the files: rounded to float16 if they are.
     """
     path = folder / f"{name}.onnx"
-    network = _prepared(model, session(path).get_modelmeta().custom_metadata_map["weights"] == "float16")
+    network = _prepared(model, Session(path, "cpu").properties["weights"] == "float16")
     worst = 0.0
     for seed, batch in enumerate(batches):
         inputs = _examples(network, batch, seed)
@@ -104,9 +104,9 @@ def compare(module: nn.Module, path: Path, inputs: Mapping[str, Tensor]) -> floa
     """The largest difference between a module's outputs and those of its ONNX file."""
     with torch.no_grad():
         expected = module.eval()(**inputs)
-    told = session(path).run(None, {key: value.numpy() for key, value in inputs.items()})
+    told = Session(path, "cpu")(**{key: value.numpy() for key, value in inputs.items()})
     pairs = zip([expected] if isinstance(expected, Tensor) else expected, told, strict=True)
-    return max(float(np.abs(want.numpy() - np.asarray(have)).max()) for want, have in pairs)
+    return max(float(np.abs(want.numpy() - have).max()) for want, have in pairs)
 
 
 def write_onnx(
@@ -151,13 +151,6 @@ def write_onnx(
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
-
-
-def session(path: Path, threads: int = 1) -> onnxruntime.InferenceSession:
-    """ONNX Runtime on the CPU."""
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
 
 
 def _prepared(model: Tar, half: bool) -> Tar:

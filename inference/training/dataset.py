@@ -1,6 +1,6 @@
 """Windows of training data: drawn at random, mirrored, spoiled, and brought into the networks' own form.
 
-A data set is a folder with the shards of `synthesis.records` in `train` and `validation`; whoever holds other data
+A data set is a folder with the shards of `evaluation.records` in `train` and `validation`; whoever holds other data
 writes it in that form.
 """
 
@@ -16,9 +16,9 @@ from ..body.skeleton import JOINT_MIRROR, LANDMARK_MIRROR
 from ..body.smpl import Body
 from ..engine import features
 from ..evaluation.metrics import LIMB_LANDMARKS
+from ..evaluation.records import ShardError, read_shard
 from ..people import maps
 from .noise import BLANK, Noise, spoil
-from .synthesis.records import ShardError, read_shard
 
 _MIRROR = list(LANDMARK_MIRROR)
 # Beyond the 33 landmarks there are the hip centre, the rim and others without sides, and the outline.

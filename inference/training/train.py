@@ -6,7 +6,6 @@ import argparse
 import dataclasses
 import json
 import math
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -15,15 +14,15 @@ import numpy as np
 import torch
 from torch import nn
 
-from .. import arguments, registry, report
+from .. import registry, report
 from ..body.smpl import Body
 from ..engine import features
+from ..evaluation.records import ShardError
 from ..networks.configurations import CONFIGURATIONS, TarConfiguration
 from ..networks.tar import Tar
 from .dataset import Dataset, Drawing
 from .losses import LOSSES, TAR_WEIGHTS
 from .noise import Noise
-from .synthesis.records import ShardError
 from .trainer import Schedule, Trainer, TrainingError, read_checkpoint
 
 __all__ = ["ShardError", "TrainingError"]
@@ -230,19 +229,3 @@ def export_weights(options: argparse.Namespace) -> str:
     difference = export.check_parity(network, options.out, name)
     written = ", ".join(f"{file} ({report.megabytes(file.stat().st_size)})" for file in files)
     return f"{written}: at most {difference:.1e} from PyTorch"
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run `train tar` without setting up anything; returns its exit status."""
-    parser = argparse.ArgumentParser(prog="train tar", description=__doc__)
-    arguments.add_training(parser)
-    try:
-        run(parser.parse_args(argv))
-    except (TrainingError, ShardError) as error:
-        report.say(f"video-motion: {error}")
-        return 1
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -63,9 +63,4 @@ def validate_blazepose(data: Dataset, body: Body, rows: np.ndarray) -> dict[str,
 def _measures(limbs: np.ndarray, true: np.ndarray, data: Dataset, rows: np.ndarray) -> dict[str, float]:
     # A gap between sequences keeps accelerations from reaching across.
     frames = rows + 10 * data.sequence[rows]
-    centred, true_centred = metrics.align_root(limbs, metrics.HIPS), metrics.align_root(true, metrics.HIPS)
-    return {
-        "MPJPE": metrics.mpjpe(limbs, true),
-        "PA-MPJPE": metrics.pa_mpjpe(limbs, true),
-        "Accel": metrics.accel_error(centred, true_centred, frames),
-    }
+    return metrics.scores(limbs, true, frames)

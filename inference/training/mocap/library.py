@@ -5,19 +5,16 @@ The file holds others' motion in another form and stays where it was made: it is
 
 from __future__ import annotations
 
-import argparse
 import os
-import sys
 import zipfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from ... import registry, report
 from ...body.skeleton import JOINT_NAMES
-from ...body.smpl import Body, BodyError
+from ...body.smpl import Body
 from .amass import read_amass
 from .asf import read_asf_amc
 from .cleaning import clean
@@ -129,13 +126,6 @@ def build(sources: Iterable[Path], body: Body, frame_rate: float = 60.0) -> Libr
     )
 
 
-def build_library(sources: Iterable[Path], body: Body, out: Path, frame_rate: float = 60.0) -> Library:
-    """`build`, then `save` to ``out``."""
-    library = build(sources, body, frame_rate)
-    library.save(out)
-    return library
-
-
 def _clips(source: Path, body: Body) -> Iterator[Clip]:
     if source.suffix.lower() == ".npz":
         yield from _npz_clips([source], body)
@@ -159,29 +149,3 @@ def _is_amass(file: Path) -> bool:
             return "poses.npy" in archive.namelist()
     except (OSError, zipfile.BadZipFile):
         return False
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """Build a library from the command line; returns the exit status."""
-    parser = argparse.ArgumentParser(prog="library", description=__doc__)
-    parser.add_argument("sources", metavar="SOURCE", nargs="+", type=Path, help="what `build` takes as sources")
-    parser.add_argument("--out", metavar="FILE", type=Path, required=True, help="the library to write (.npz)")
-    parser.add_argument("--frame-rate", metavar="FPS", type=float, default=60.0, help="of the library (default 60)")
-    options = parser.parse_args(argv)
-    if not 1.0 <= options.frame_rate <= 1000.0:
-        parser.error("--frame-rate must lie between 1 and 1000")
-    try:
-        library = build_library(options.sources, Body.load(registry.body_path()), options.out, options.frame_rate)
-    except (MocapError, BodyError) as error:
-        report.say(f"video-motion: {error}")
-        return 1
-    except OSError as error:
-        report.say(f"video-motion: {options.out.name} can't be written ({error.strerror}): choose another place.")
-        return 1
-    minutes = len(library.poses) / library.frame_rate / 60
-    report.say(f"{options.out}: {len(library)} clips of {len(set(library.groups))} groups, {minutes:.1f} minutes")
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import multiprocessing
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,13 +18,14 @@ import numpy as np
 
 from ... import registry, report
 from ...body.smpl import Body
+from ...evaluation import records
 from ...people import crops, maps
-from ...people.landmarker import Landmarker, decode
+from ...people.landmarker import Landmarker, Pose, decode
 from ...people.target import CropSmoother
 from ...people.tracker import MIN_SCORE, RETRY
-from ..mocap.library import Library, build_library
+from ..mocap.library import Library, build
 from ..mocap.recording import MocapError
-from . import camera, looks, motions, records
+from . import camera, looks, motions
 from .renderer import Scene
 
 __all__ = ["MocapError"]
@@ -76,15 +78,16 @@ def film_sequence(
     return Scene(body, betas, made.rotations, made.trans, look, shot, split, rng), made.name, betas, rate
 
 
-def follow(scene: Scene, body: Body, betas: np.ndarray, rate: float, landmarker: Landmarker, rng: np.random.Generator):
-    """Rows of the records for each frame: what the detector sees when it follows the person as the product does."""
-    poses, trans = scene.truth_in_camera()
-    marks = body.landmark_positions(poses, betas, trans)
-    K = scene.shot.K
-    pixels = marks[..., :2] / np.maximum(marks[..., 2:], 0.05) * K[0, 0] + K[:2, 2]
+def follow(
+    scene: Scene, rate: float, landmarker: Landmarker, rng: np.random.Generator
+) -> Iterator[tuple[Pose, bytes] | None]:
+    """For each frame the pose and packed maps that the detector gives when it follows the person as the product does.
+
+    None where it does not see the person.
+    """
+    pixels = scene.landmark_pixels()
     smoother, points, wait = CropSmoother(), None, 0
     for frame in range(FRAMES):
-        pose = None
         if points is None and wait <= 0:
             smoother = CropSmoother()
             points = _detected(pixels[frame], rng)
@@ -126,13 +129,13 @@ def make_shard(
     names, shapes, cameras, sizes, rates, packed = [], [], [], [], [], []
     for sequence in range(SEQUENCES):
         rng = np.random.default_rng([seed, _SPLITS.index(split), number, sequence])
-        for left in reversed(range(_TRIES)):
+        tries = 0
+        while True:
             scene, name, betas, rate = film_sequence(body, library, clips, split, rng)
-            seen = list(follow(scene, body, betas, rate, landmarker, rng))
-            if not left or np.mean([result is not None for result in seen]) > _ENOUGH:
+            seen = list(follow(scene, rate, landmarker, rng))
+            tries += 1
+            if tries == _TRIES or np.mean([result is not None for result in seen]) > _ENOUGH:
                 break
-        else:
-            continue
         poses, trans = scene.truth_in_camera()
         shot = scene.shot
         names.append(name)
@@ -169,7 +172,7 @@ def make_shard(
     )
 
 
-def _seen(result) -> dict[str, object]:
+def _seen(result: tuple[Pose, bytes] | None) -> dict[str, object]:
     if result is None:
         return {
             "found": False,
@@ -201,11 +204,8 @@ def contact_sheet(
     clips, tiles = clips_of(library, split), []
     for number in range(count):
         rng = np.random.default_rng([seed, 7, number])
-        scene, _, betas, _ = film_sequence(body, library, clips, split, rng)
-        poses, trans = scene.truth_in_camera()
-        marks = body.landmark_positions(poses, betas, trans)[0]
-        K = scene.shot.K
-        pixels = marks[:, :2] / marks[:, 2:] * K[0, 0] + K[:2, 2]
+        scene = film_sequence(body, library, clips, split, rng)[0]
+        pixels = scene.landmark_pixels()[0]
         crop = crops.around(*_detected(pixels, rng))
         picture = scene.draw(0, crop)
         pose = decode(landmarker.see(picture), crop)
@@ -244,7 +244,7 @@ def run(options: argparse.Namespace) -> int:
     library = options.out / "library.npz"
     if options.mocap:
         options.out.mkdir(parents=True, exist_ok=True)
-        build_library(options.mocap, Body.load(registry.body_path()), library)
+        build(options.mocap, Body.load(registry.body_path())).save(library)
     if options.sheet is not None:
         landmarker = Landmarker(registry.path("blazepose_landmark_full"))
         body = Body.load(registry.body_path())

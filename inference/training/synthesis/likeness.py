@@ -10,12 +10,12 @@ import numpy as np
 
 from ... import registry
 from ...body.skeleton import LANDMARK_MIRROR, LANDMARK_NAMES
+from ...evaluation.records import Shard, read_shard
 from ...footage import Footage
 from ...motion.subject import LIMBS
 from ...people.blazepose import BlazePose
 from ...people.track import Track
 from ...people.tracker import track_people
-from .records import Shard, read_shard
 
 _ARMS = [number for number, name in enumerate(LANDMARK_NAMES) if name.endswith(("elbow", "wrist"))]
 _LEGS = [number for number, name in enumerate(LANDMARK_NAMES) if name.endswith(("knee", "ankle"))]

@@ -79,7 +79,7 @@ def perform(
     """One motion of so many frames at a rate in frames per second, from some clips (their numbers) of a library."""
     kind = rng.choice(["recorded", "recombined", "invented", "still"], p=[0.5, 0.17, 0.25, 0.08])
     if kind == "invented":
-        made = _invented(library, clips, body, betas, frames, rate, rng)
+        made = _invented(library, clips, frames, rate, rng)
     else:
         made = _recorded(library, clips, frames, rate, rng)
         if kind == "recombined":
@@ -127,15 +127,7 @@ def mirror(local: np.ndarray) -> np.ndarray:
     return (flip[:, None] * flip * local)[:, list(JOINT_MIRROR)]
 
 
-def _invented(
-    library: Library,
-    clips: np.ndarray,
-    body: Body,
-    betas: np.ndarray,
-    frames: int,
-    rate: float,
-    rng: np.random.Generator,
-) -> Performance:
+def _invented(library: Library, clips: np.ndarray, frames: int, rate: float, rng: np.random.Generator) -> Performance:
     """Smooth motion between poses whose limbs come from different places."""
     seconds = frames / rate
     pause = rng.uniform(0.35, 1.4)

@@ -245,6 +245,13 @@ class Scene:
         pelvis = np.einsum("nij,nj->ni", shot.rotations, self._placed[:, 0] - shot.places)
         return rotations.matrix_to_axis_angle(local), pelvis - self._body.rest_joints(self._betas)[0]
 
+    def landmark_pixels(self) -> np.ndarray:
+        """(n, 33, 2) where the landmarks truly are in the image."""
+        poses, trans = self.truth_in_camera()
+        marks = self._body.landmark_positions(poses, self._betas, trans)
+        K = self.shot.K
+        return marks[..., :2] / np.maximum(marks[..., 2:], _NEAR) * K[0, 0] + K[:2, 2]
+
     @property
     def _parents(self) -> list[int]:
         return [max(parent, 0) for parent in self._body.parents]

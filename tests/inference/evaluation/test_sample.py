@@ -3,10 +3,11 @@
 import numpy as np
 import pytest
 from video_motion.inference.body.smpl import Body
+from video_motion.inference.estimators import NETWORKS
 from video_motion.inference.evaluation import evaluate, metrics
 from video_motion.inference.footage import Footage
 from video_motion.inference.motion.motion import Motion
-from video_motion.inference.pipeline import NETWORKS, Options, Result, convert_footage
+from video_motion.inference.pipeline import Options, Result, convert_footage
 
 VIDEO = evaluate.SAMPLE / "sample.mp4"
 TRUTH = evaluate.SAMPLE / "sample.truth.npz"

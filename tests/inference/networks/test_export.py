@@ -5,8 +5,9 @@ import onnx
 import pytest
 import torch
 from video_motion.inference.engine import features
+from video_motion.inference.engine.session import Session
 from video_motion.inference.networks.configurations import CONFIGURATIONS
-from video_motion.inference.networks.export import check_parity, export, session
+from video_motion.inference.networks.export import check_parity, export
 from video_motion.inference.networks.tar import Tar
 
 # Tracing takes longer with each repeated part; one repetition shows as much as many.
@@ -45,18 +46,18 @@ def test_files(network, folder):
     numbers = sum(part.numel() for part in network.parameters())
     assert sum(path.stat().st_size for path in folder.iterdir()) < 2.3 * numbers
     for path in folder.iterdir():
-        told = session(path).get_modelmeta().custom_metadata_map
+        told = Session(path, "cpu").properties
         assert told["configuration"] == "tar-compact"
         assert json.loads(told["settings"]) == asdict(SETTINGS)
         assert told["features"] == str(features.VERSION)
 
 
 def test_float16_changes_little(network, folder):
-    window = session(folder / "tar-compact.onnx")
+    window = Session(folder / "tar-compact.onnx", "cpu")
     rng = torch.Generator().manual_seed(3)
     frames, box = torch.randn(4, 9, 243, generator=rng), torch.randn(4, 3, generator=rng)
     local = torch.rand(4, 5, 16, 16, 16, generator=rng)
-    _, betas, camera = window.run(None, {"frames": frames.numpy(), "box": box.numpy(), "local": local.numpy()})
+    _, betas, camera = window(frames=frames.numpy(), box=box.numpy(), local=local.numpy())
     with torch.no_grad():
         last = network(frames, box, local=local)[-1]
     torch.testing.assert_close(torch.from_numpy(betas), last.betas, atol=5e-3, rtol=0)
@@ -66,7 +67,7 @@ def test_float16_changes_little(network, folder):
 def test_without_refinement_there_is_one_file_in_float32(body, tmp_path):
     network = learned(replace(SETTINGS, refine=False, global_temporal=False), body)
     (path,) = export(network, tmp_path, "plain", half=False)
-    assert [one.name for one in session(path).get_inputs()] == ["frames", "box"]
+    assert [one.name for one in onnx.load(path).graph.input] == ["frames", "box"]
     assert check_parity(network, tmp_path, "plain") < 1e-4
     types = {tensor.data_type for tensor in onnx.load(path).graph.initializer}
     assert onnx.TensorProto.FLOAT16 not in types

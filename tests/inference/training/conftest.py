@@ -7,8 +7,8 @@ import pytest
 from video_motion.inference import registry
 from video_motion.inference.body.skeleton import LANDMARK_NAMES
 from video_motion.inference.body.smpl import Body
+from video_motion.inference.evaluation import records
 from video_motion.inference.people import crops, maps
-from video_motion.inference.training.synthesis import records
 
 SEQUENCES, FRAMES = 3, 12
 WIDTH, HEIGHT, FOCAL = 640, 480, 700.0

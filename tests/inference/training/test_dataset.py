@@ -6,10 +6,10 @@ import torch
 from video_motion.inference.body import rotations
 from video_motion.inference.body.smpl import Body
 from video_motion.inference.evaluation.metrics import LIMB_LANDMARKS
+from video_motion.inference.evaluation.records import ShardError, read_shard
 from video_motion.inference.people import maps
 from video_motion.inference.training.dataset import BLANK, Dataset, Drawing, mirror_window, shrink, spoilt
 from video_motion.inference.training.noise import Noise
-from video_motion.inference.training.synthesis.records import ShardError, read_shard
 
 from .conftest import FOCAL, FRAMES, HEIGHT, LOST, WIDTH
 
@@ -139,7 +139,7 @@ def test_a_seed_gives_the_same_windows(data):
 
 
 def test_frames_that_the_detector_got_wrong_count_less(data_folder, body, tmp_path):
-    from video_motion.inference.training.synthesis import records
+    from video_motion.inference.evaluation import records
 
     shard = read_shard(data_folder / "train" / "000000.npz")
     side = shard.crops[5, 2]

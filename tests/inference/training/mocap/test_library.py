@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
+from video_motion.inference import __main__ as cli
 from video_motion.inference.body import rotations
 from video_motion.inference.training.mocap.cleaning import clean
-from video_motion.inference.training.mocap.library import Library, build, build_library, main
+from video_motion.inference.training.mocap.library import Library, build
 from video_motion.inference.training.mocap.recording import Clip, MocapError
 
 from .made_up import MOCAP, sequence
@@ -92,7 +93,8 @@ def folder(tmp_path):
 
 def test_built_written_and_loaded(tmp_path, body, folder):
     out = tmp_path / "made" / "library.npz"
-    built = build_library([folder], body, out)
+    built = build([folder], body)
+    built.save(out)
     assert [path.name for path in out.parent.iterdir()] == ["library.npz"]
     loaded = Library.load(out)
     assert len(loaded) == 2
@@ -102,15 +104,6 @@ def test_built_written_and_loaded(tmp_path, body, folder):
     assert (loaded.poses.shape, loaded.poses.dtype) == ((242, 24, 3), np.float32)
     for name in ("poses", "trans", "starts", "names", "groups"):
         np.testing.assert_array_equal(getattr(loaded, name), getattr(built, name))
-
-
-def test_a_failed_build_leaves_the_old_library(tmp_path, body, folder):
-    out = tmp_path / "library.npz"
-    build_library([folder], body, out)
-    before = out.read_bytes()
-    with pytest.raises(MocapError, match=r"none\.tar"):
-        build_library([folder, tmp_path / "none.tar"], body, out)
-    assert out.read_bytes() == before
 
 
 def test_broken_libraries(tmp_path):
@@ -144,29 +137,36 @@ def test_libraries_whose_arrays_do_not_fit_together(tmp_path, body, folder, chan
         Library.load(tmp_path / "odd.npz")
 
 
+def test_the_frame_rate_can_be_chosen(folder, body):
+    assert build([folder], body, frame_rate=30).starts.tolist() == [0, 61, 122]
+
+
 def test_the_command_line(tmp_path, folder, capsys):
-    out = tmp_path / "made" / "library.npz"
-    assert main([str(folder), "--out", str(out), "--frame-rate", "30"]) == 0
-    assert "2 clips of 2 groups" in capsys.readouterr().err
-    assert Library.load(out).starts.tolist() == [0, 61, 122]
-    assert main([str(tmp_path / "none.tar"), "--out", str(out)]) == 1
-    assert capsys.readouterr().err.startswith("video-motion: none.tar is not there")
+    out = tmp_path / "made"
+
+    def make(source, out):
+        return cli.main(["train", "data", "--mocap", str(source), "--out", str(out), "--minutes", "0"])
+
+    assert make(folder, out) == 0
+    assert Library.load(out / "library.npz").groups.tolist() == ["Set/a", "Set/b"]
+    before = (out / "library.npz").read_bytes()
+    assert make(tmp_path / "none.tar", out) == 1
+    assert "video-motion: none.tar is not there" in capsys.readouterr().err
+    assert (out / "library.npz").read_bytes() == before
     (tmp_path / "a_file").touch()
-    assert main([str(folder), "--out", str(tmp_path / "a_file" / "library.npz")]) == 1
-    assert "can't be written" in capsys.readouterr().err
-    with pytest.raises(SystemExit):
-        main([str(folder), "--out", str(out), "--frame-rate", "nan"])
+    assert make(folder, tmp_path / "a_file") == 1
+    assert "a_file" in capsys.readouterr().err
 
 
 def test_motions_too_short_to_keep(tmp_path, body):
     np.savez(tmp_path / "short.npz", allow_pickle=False, mocap_framerate=np.array(60.0), **sequence(count=4))
     with pytest.raises(MocapError, match="no motion of a second"):
-        build_library([tmp_path / "short.npz"], body, tmp_path / "library.npz")
+        build([tmp_path / "short.npz"], body)
 
 
 @pytest.mark.skipif(not (MOCAP / "cmu_8_actions.npz").is_file(), reason="CMU's clips by action are not here.")
-def test_real_motion_is_sound(tmp_path, body):
-    library = build_library([MOCAP / "cmu_8_actions.npz"], body, tmp_path / "library.npz", frame_rate=30)
+def test_real_motion_is_sound(body):
+    library = build([MOCAP / "cmu_8_actions.npz"], body, frame_rate=30)
     assert len(library.poses) > 15000
     assert np.isfinite(library.poses).all()
     assert np.isfinite(library.trans).all()

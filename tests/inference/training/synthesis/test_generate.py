@@ -6,10 +6,11 @@ from video_motion.inference import registry
 from video_motion.inference.body import rotations
 from video_motion.inference.body.skeleton import JOINT_NAMES
 from video_motion.inference.body.smpl import Body
+from video_motion.inference.evaluation import metrics, records
 from video_motion.inference.people import crops
 from video_motion.inference.people.landmarker import Landmarker, decode
 from video_motion.inference.training.mocap.library import Library
-from video_motion.inference.training.synthesis import camera, generate, motions, records
+from video_motion.inference.training.synthesis import camera, generate, motions
 
 FRAMES = 6
 LIMBS = [11, 12, 13, 14, 15, 16, 23, 24, 25, 26, 27, 28]
@@ -109,9 +110,7 @@ def test_the_detector_finds_people_where_the_truth_says(body: Body, library: Lib
         rng = np.random.default_rng([11, seed])
         scene, _, betas, _ = generate.film_sequence(body, library, np.arange(8), "train", rng)
         poses, trans = scene.truth_in_camera()
-        marks = body.landmark_positions(poses, betas, trans)[0]
-        K = scene.shot.K
-        pixels = marks[:, :2] / marks[:, 2:] * K[0, 0] + K[:2, 2]
+        pixels = metrics.project(body.landmark_positions(poses, betas, trans)[0], scene.shot.K)
         crop = crops.around(*generate._detected(pixels, rng))
         picture = scene.draw(0, crop)
         assert picture.shape == (256, 256, 3)

@@ -2,8 +2,8 @@ import zipfile
 
 import numpy as np
 import pytest
+from video_motion.inference.evaluation import records
 from video_motion.inference.people import maps as local_maps
-from video_motion.inference.training.synthesis import records
 
 
 @pytest.fixture

@@ -38,7 +38,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ...people import maps
+from ..people import maps
 
 VERSION = 1
 
