@@ -370,12 +370,14 @@ def _train(chosen: argparse.Namespace) -> int:
                 columns[video.name] = likeness.measure(likeness.of_footage([video]))
         print(likeness.table(columns), end="")
         return 0
-    if chosen.what == "data":
-        from .training.synthesis import generate
+    if chosen.what in ("data", "imitate"):
+        from .evaluation.records import ShardError
+        from .training.mocap.recording import MocapError
+        from .training.synthesis import generate, imitation
 
         try:
-            return generate.run(chosen)
-        except (generate.MocapError, OSError) as error:
+            return (generate if chosen.what == "data" else imitation).run(chosen)
+        except (MocapError, ShardError, OSError) as error:
             raise CommandError(str(error)) from error
     from .body.bodyfile import BodyError
     from .training import train

@@ -165,6 +165,14 @@ def parser() -> argparse.ArgumentParser:
         " and OUT/validation. What is there already stays, so that a run that was cut off goes on.",
     )
     add_data(data)
+    imitate = _command(
+        networks,
+        "imitate",
+        "multiply training data",
+        "Put the detector's errors on filmed people upon others who are only posed: shards without local maps in"
+        " DATA/imitated, a hundred times faster than filming. What is there already stays.",
+    )
+    add_imitation(imitate)
     likeness = _command(
         networks,
         "likeness",
@@ -256,6 +264,14 @@ def add_data(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--sheet", type=Path, metavar="FILE", help="only draw a picture of what it would make into this file"
     )
+
+
+def add_imitation(command: argparse.ArgumentParser) -> None:
+    """Describe what `train imitate` takes."""
+    command.add_argument("--data", type=Path, required=True, metavar="FOLDER", help="filmed training data")
+    command.add_argument("--shards", type=_count, default=200, metavar="N", help="6,144 frames each (default: 200)")
+    command.add_argument("--jobs", type=_count, default=2, metavar="N", help="processes (default: 2)")
+    command.add_argument("--seed", type=_whole, default=0, metavar="N", help="others make other data (default: 0)")
 
 
 def add_training(command: argparse.ArgumentParser) -> None:

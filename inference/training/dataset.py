@@ -65,6 +65,7 @@ class Drawing:
         still: share of windows that repeat their middle frame, as a photograph would.
         strides: frames from one to the next, drawn evenly.
         mirrored: share of windows seen in a mirror.
+        imitated: share of windows from imitated sequences, if there are any.
         assumed_focal: share of windows for which the network is told the focal length √(W² + H²), not the true one.
         noise: faults of the detector on top of its own.
     """
@@ -72,6 +73,7 @@ class Drawing:
     still: float = 0.12
     strides: tuple[int, ...] = (1, 1, 2)
     mirrored: float = 0.5
+    imitated: float = 0.5
     assumed_focal: float = 0.5
     noise: Noise = field(default_factory=Noise)
 
@@ -86,7 +88,7 @@ class Dataset:
         frames: T of the windows.
         local_window: L, how many local maps in the middle of a window are wanted; 0 for none.
         local_size: of the local maps; 64, or less for maps shrunk by the maximum of their cells.
-        shards: read at most so many.
+        imitated: whether to add the shards of `synthesis.imitation`, which have no local maps.
 
     Raises:
         ShardError: there are none, or one can't be read.
@@ -100,13 +102,14 @@ class Dataset:
         frames: int = 9,
         local_window: int = 0,
         local_size: int = 64,
-        shards: int | None = None,
+        imitated: bool = False,
     ):
-        paths = sorted((folder / split).glob("*.npz"))[:shards]
-        if not paths:
+        filmed = sorted((folder / split).glob("*.npz"))
+        if not filmed:
             raise ShardError(
                 f"There is no training data in {folder / split}: make some with `video-motion train data`."
             )
+        paths = filmed + (sorted((folder / "imitated").glob("*.npz")) if imitated else [])
         self.folder, self.split, self.shard_count = folder, split, len(paths)
         self.frames, self.local_window, self.local_size = frames, local_window, local_size
         shards_read = [read_shard(path) for path in paths]
@@ -135,7 +138,8 @@ class Dataset:
         rest = body.rest_joints(self._betas.astype(float))[:, 0]
         self._pelvis = joined("trans") + rest[self.sequence]
         self.weights = self._weights(body)
-        self._usable = np.flatnonzero(self.found)
+        usable = np.flatnonzero(self.found)
+        self._filmed, self._imitated = np.split(usable, [np.searchsorted(usable, sum(lengths[: len(filmed)]))])
 
     def __len__(self) -> int:
         return len(self.found)
@@ -158,7 +162,10 @@ class Dataset:
 
     def draw(self, count: int, drawing: Drawing, rng: np.random.Generator) -> Batch:
         """Random windows for training."""
-        middles = rng.choice(self._usable, count)
+        middles = rng.choice(self._filmed, count)
+        if len(self._imitated):
+            others = rng.random(count) < drawing.imitated
+            middles[others] = rng.choice(self._imitated, int(others.sum()))
         stride = rng.choice(drawing.strides, count)
         stride[rng.random(count) < drawing.still] = 0
         window = self._window(middles, stride)

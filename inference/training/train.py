@@ -152,7 +152,7 @@ def run(options: argparse.Namespace) -> dict[str, object]:
     settings, schedule = settings_of(options.configuration, options.set, schedule)
     if settings.features != features.SIZE:
         raise TrainingError(f"{options.configuration} looks at pictures, which training data do not hold.")
-    if not (settings.local_window % 2 and settings.local_window <= settings.frames):
+    if settings.refine and not (settings.local_window % 2 and settings.local_window <= settings.frames):
         raise TrainingError(f"local_window={settings.local_window} has no middle among {settings.frames} frames.")
     if options.threads:
         torch.set_num_threads(options.threads)
@@ -166,9 +166,10 @@ def run(options: argparse.Namespace) -> dict[str, object]:
     torch.manual_seed(schedule.seed)
     body = Body.load(registry.body_path())
     window = settings.local_window if settings.refine else 0
+    # Local maps can't be imitated: refinement learns from filmed people alone.
     train, check = (
-        Dataset(options.data, split, body, settings.frames, window, settings.local_size)
-        for split in ("train", "validation")
+        Dataset(options.data, split, body, settings.frames, window, settings.local_size, imitated)
+        for split, imitated in (("train", not window), ("validation", False))
     )
     network = Tar(settings, body)
     description = {

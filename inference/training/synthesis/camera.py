@@ -36,6 +36,22 @@ class Shot:
         """World points (n, k, 3) in camera axes."""
         return np.einsum("nij,nkj->nki", self.rotations, points - self.places[:, None])
 
+    def carry(self, local: np.ndarray, trans: np.ndarray, pelvis: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """SMPL parameters in camera axes instead of the world's.
+
+        Args:
+            local: (n, 24, 3, 3) local rotations, the root's in the world.
+            trans: (n, 3) SMPL translation in the world.
+            pelvis: (3,) rest position of the pelvis.
+
+        Returns:
+            (n, 24, 3) axis-angle rotations and (n, 3) SMPL translation.
+        """
+        turned = local.copy()
+        turned[:, 0] = self.rotations @ local[:, 0]
+        placed = np.einsum("nij,nj->ni", self.rotations, trans + pelvis - self.places) - pelvis
+        return rotations.matrix_to_axis_angle(turned), placed
+
 
 def film(joints: np.ndarray, rate: float, split: str, rng: np.random.Generator) -> Shot:
     """A camera for a performance with joints (n, 24, 3) in the y-up world, at a rate in frames per second."""

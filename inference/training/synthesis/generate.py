@@ -9,9 +9,10 @@ from __future__ import annotations
 import argparse
 import multiprocessing
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import cv2
 import numpy as np
@@ -24,13 +25,12 @@ from ...people.landmarker import Landmarker, Pose, decode
 from ...people.target import CropSmoother
 from ...people.tracker import MIN_SCORE, RETRY
 from ..mocap.library import Library, build
-from ..mocap.recording import MocapError
 from . import camera, looks, motions
 from .renderer import Scene
 
-__all__ = ["MocapError"]
-
-SEQUENCES, FRAMES = 24, 32
+# Sequences in a shard, and their frames: many short ones teach more than few long ones, measures want long ones.
+SEQUENCES = {"train": 48, "validation": 24}
+FRAMES = {"train": 16, "validation": 32}
 _RATES = (24.0, 25.0, 30.0, 30.0, 50.0, 60.0)
 # Every so many-th group of recordings is kept for validation, of those that hold less than this share of all.
 _HELD_OUT, _LARGE = 4, 0.15
@@ -66,14 +66,21 @@ def clips_of(library: Library, split: str) -> np.ndarray:
     return np.flatnonzero(held_out == (split == "validation"))
 
 
+def stage(
+    body: Body, library: Library, clips: np.ndarray, split: str, rng: np.random.Generator
+) -> tuple[motions.Performance, camera.Shot, np.ndarray, float]:
+    """A random performance, the camera before it, the shape (10,) and the frame rate."""
+    betas = np.clip(rng.normal(0, 1, body.shapedirs.shape[-1]), -2.5, 2.5)
+    rate = float(rng.choice(_RATES))
+    made = motions.perform(library, clips, body, betas, FRAMES[split], rate, rng)
+    return made, camera.film(body.joints(made.rotations, betas, made.trans), rate, split, rng), betas, rate
+
+
 def film_sequence(
     body: Body, library: Library, clips: np.ndarray, split: str, rng: np.random.Generator
 ) -> tuple[Scene, str, np.ndarray, float]:
     """One random scene, the name of its motion, the shape (10,) and the frame rate."""
-    betas = np.clip(rng.normal(0, 1, body.shapedirs.shape[-1]), -2.5, 2.5)
-    rate = float(rng.choice(_RATES))
-    made = motions.perform(library, clips, body, betas, FRAMES, rate, rng)
-    shot = camera.film(body.joints(made.rotations, betas, made.trans), rate, split, rng)
+    made, shot, betas, rate = stage(body, library, clips, split, rng)
     look = looks.dress(body, betas, split, rng)
     return Scene(body, betas, made.rotations, made.trans, look, shot, split, rng), made.name, betas, rate
 
@@ -87,7 +94,7 @@ def follow(
     """
     pixels = scene.landmark_pixels()
     smoother, points, wait = CropSmoother(), None, 0
-    for frame in range(FRAMES):
+    for frame in range(len(pixels)):
         if points is None and wait <= 0:
             smoother = CropSmoother()
             points = _detected(pixels[frame], rng)
@@ -127,7 +134,7 @@ def make_shard(
     clips = clips_of(library, split)
     columns: dict[str, list] = {}
     names, shapes, cameras, sizes, rates, packed = [], [], [], [], [], []
-    for sequence in range(SEQUENCES):
+    for sequence in range(SEQUENCES[split]):
         rng = np.random.default_rng([seed, _SPLITS.index(split), number, sequence])
         tries = 0
         while True:
@@ -160,7 +167,7 @@ def make_shard(
         for key, values in columns.items()
     }
     return records.Shard(
-        sequence_starts=np.arange(0, SEQUENCES * FRAMES + 1, FRAMES),
+        sequence_starts=np.arange(len(names) + 1) * FRAMES[split],
         names=np.array(names),
         betas=np.array(shapes, np.float32),
         camera_K=np.array(cameras),
@@ -230,7 +237,7 @@ def _work(job: int, jobs: int, plan: Plan) -> None:
         if not path.exists():
             began = time.monotonic()
             records.write_shard(path, make_shard(number, split, plan.seed, body, library, landmarker))
-            rate = SEQUENCES * FRAMES / (time.monotonic() - began)
+            rate = SEQUENCES[split] * FRAMES[split] / (time.monotonic() - began)
             report.say(f"{split} shard {number}: {rate:.0f} frames/s")
         number += jobs
 
@@ -252,8 +259,16 @@ def run(options: argparse.Namespace) -> int:
         return 0
     Library.load(library)
     plan = Plan(library, options.out, options.seed, time.monotonic() + 60 * options.minutes)
+    return share_work(_work, options.jobs, plan)
+
+
+_Task = TypeVar("_Task")
+
+
+def share_work(work: Callable[[int, int, _Task], None], jobs: int, task: _Task) -> int:
+    """Run `work(job, jobs, task)` for each job in a process of its own; returns the exit status of them all."""
     context = multiprocessing.get_context("spawn")
-    workers = [context.Process(target=_work, args=(job, options.jobs, plan)) for job in range(options.jobs)]
+    workers = [context.Process(target=work, args=(job, jobs, task)) for job in range(jobs)]
     for worker in workers:
         worker.start()
     for worker in workers:

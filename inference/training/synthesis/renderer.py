@@ -11,7 +11,6 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from ...body import rotations
 from ...body.smpl import Body
 from ...engine.features import box_info, roll
 from ...people import crops
@@ -110,6 +109,7 @@ class Scene:
         self.shot, self._look, self._body, self._betas = shot, look, body, betas
         self._rest, self._normals = look.rest.astype(np.float32), look.normals.astype(np.float32)
         self._weights, self._dyes = look.weights.astype(np.float32), look.colours.astype(np.float32)
+        self._local, self._trans = local, trans
         self._turned, self._placed = body.kinematics(local, betas, trans)
         self._light, self._quality = Light.draw(rng), Quality.draw(rng)
         self._painting = room.paint(shot, split, rng)
@@ -239,11 +239,7 @@ class Scene:
 
     def truth_in_camera(self) -> tuple[np.ndarray, np.ndarray]:
         """Local rotations (n, 24, 3) axis-angle with the root in camera axes, and SMPL translation (n, 3) there."""
-        shot = self.shot
-        local = np.swapaxes(self._turned[:, self._parents], -1, -2) @ self._turned
-        local[:, 0] = shot.rotations @ self._turned[:, 0]
-        pelvis = np.einsum("nij,nj->ni", shot.rotations, self._placed[:, 0] - shot.places)
-        return rotations.matrix_to_axis_angle(local), pelvis - self._body.rest_joints(self._betas)[0]
+        return self.shot.carry(self._local, self._trans, self._body.rest_joints(self._betas)[0])
 
     def landmark_pixels(self) -> np.ndarray:
         """(n, 33, 2) where the landmarks truly are in the image."""
@@ -251,7 +247,3 @@ class Scene:
         marks = self._body.landmark_positions(poses, self._betas, trans)
         K = self.shot.K
         return marks[..., :2] / np.maximum(marks[..., 2:], _NEAR) * K[0, 0] + K[:2, 2]
-
-    @property
-    def _parents(self) -> list[int]:
-        return [max(parent, 0) for parent in self._body.parents]

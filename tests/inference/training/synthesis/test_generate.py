@@ -51,8 +51,8 @@ def library() -> Library:
 
 @pytest.fixture(autouse=True)
 def short(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(generate, "FRAMES", FRAMES)
-    monkeypatch.setattr(generate, "SEQUENCES", 2)
+    monkeypatch.setattr(generate, "FRAMES", {"train": FRAMES, "validation": FRAMES})
+    monkeypatch.setattr(generate, "SEQUENCES", {"train": 2, "validation": 2})
 
 
 def test_groups_are_held_out_whole(library: Library, monkeypatch: pytest.MonkeyPatch):

@@ -1,0 +1,274 @@
+"""Imitates the detector where it need not look: the errors it made on filmed people, carried over to others.
+
+Filming a person costs a thousand times what posing one does. The errors of filmed sequences in similar poses make any
+number of sequences out of them, without local maps: enough to teach a network what bodies do.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from dataclasses import dataclass, fields
+
+import numpy as np
+
+from ... import registry, report
+from ...body.skeleton import LANDMARK_MIRROR, LANDMARK_NAMES
+from ...body.smpl import Body
+from ...evaluation.records import Shard, ShardError, read_shard, write_shard
+from ..mocap.library import Library
+from .generate import FRAMES, clips_of, share_work, stage
+
+SEQUENCES = 384
+# Errors are taken from one of so many sequences in the most similar poses, so that they vary.
+_SIMILAR = 12
+_MIRROR = list(LANDMARK_MIRROR)
+_HIPS, _SHOULDERS = (
+    [LANDMARK_NAMES.index(f"{side}_{part}") for side in ("left", "right")] for part in ("hip", "shoulder")
+)
+
+
+@dataclass
+class Errors:
+    """What the detector made of S sequences of n frames, measured from the truth.
+
+    Attributes:
+        pose: (S, 33, 3) true landmarks of the middle frames from the hips, metres, in cameras that stand as the
+            people do; errors are taken from similar ones.
+        found: (S, n) whether the person was seen.
+        place: (S, n, 2) the crop's centre from the true hips, in units of the true reach, turned upright.
+        size: (S, n) logarithm of the crop's side against the true reach.
+        turn: (S, n) rotation against the true one.
+        landmarks: (S, n, 33, 2) in units of the crop, in its axes.
+        world_landmarks: (S, n, 33, 3) metres, in the axes of cameras rolled with the crops.
+        visibility: (S, n, 33).
+        presence: (S, n, 33).
+        scores: (S, n).
+    """
+
+    pose: np.ndarray
+    found: np.ndarray
+    place: np.ndarray
+    size: np.ndarray
+    turn: np.ndarray
+    landmarks: np.ndarray
+    world_landmarks: np.ndarray
+    visibility: np.ndarray
+    presence: np.ndarray
+    scores: np.ndarray
+
+    @classmethod
+    def of(cls, shards: list[Shard], body: Body) -> Errors:
+        """The errors in filmed shards, and their mirror images."""
+        parts = [cls._of_shard(shard, body) for shard in shards]
+        parts += [part._mirrored() for part in parts]
+        return cls(*(np.concatenate([getattr(part, item.name) for part in parts]) for item in fields(cls)))
+
+    @classmethod
+    def _of_shard(cls, shard: Shard, body: Body) -> Errors:
+        count = len(shard.betas)
+        n = len(shard) // count
+
+        def by_sequence(values: np.ndarray) -> np.ndarray:
+            return values.reshape(count, n, *values.shape[1:]).astype(float)
+
+        betas = np.repeat(shard.betas.astype(float), n, axis=0)
+        marks = by_sequence(body.landmark_positions(shard.poses.astype(float), betas, shard.trans.astype(float)))
+        true = Seen.of(marks, shard.camera_K)
+        found = by_sequence(shard.found) > 0.5
+        seen_crops = np.where(found[..., None], by_sequence(shard.crops), [0.0, 0.0, 1.0, 0.0])
+        upright = _turned(-true.angle)
+        place = np.einsum("snij,snj->sni", upright, seen_crops[..., :2] - true.centre) / true.reach[..., None]
+        landmarks = _into(seen_crops, by_sequence(shard.landmarks)) - _into(seen_crops, true.pixels)
+        world = _rolled(-seen_crops[..., 3], by_sequence(shard.world_landmarks) - true.from_hips)
+        return cls(
+            _rolled(-true.angle, true.from_hips)[:, n // 2],
+            found,
+            place,
+            np.log(seen_crops[..., 2] / true.reach),
+            _wrapped(seen_crops[..., 3] - true.angle),
+            landmarks,
+            world,
+            by_sequence(shard.visibility),
+            by_sequence(shard.presence),
+            by_sequence(shard.scores),
+        )
+
+    def _mirrored(self) -> Errors:
+        return Errors(
+            self.pose[:, _MIRROR] * [-1, 1, 1],
+            self.found,
+            self.place * [-1, 1],
+            self.size,
+            -self.turn,
+            self.landmarks[:, :, _MIRROR] * [-1, 1],
+            self.world_landmarks[:, :, _MIRROR] * [-1, 1, 1],
+            self.visibility[:, :, _MIRROR],
+            self.presence[:, :, _MIRROR],
+            self.scores,
+        )
+
+    def upon(self, true: Seen, rows: np.ndarray) -> dict[str, np.ndarray]:
+        """What the detector would say of other sequences (S) if it erred as in the sequences of some rows (S,).
+
+        Returns:
+            Arrays (S, n, ...) under the names of the records; zeros where the person is not seen.
+        """
+        centre = true.centre + np.einsum("snij,snj->sni", _turned(true.angle), self.place[rows]) * true.reach[..., None]
+        side, rotation = true.reach * np.exp(self.size[rows]), _wrapped(true.angle + self.turn[rows])
+        of = np.concatenate([centre, side[..., None], rotation[..., None]], axis=-1)
+        places = _into(of, true.pixels) + self.landmarks[rows]
+        turned = np.einsum("snij,snkj->snki", _turned(rotation), places)
+        landmarks = of[..., None, :2] + turned * side[..., None, None]
+        low, high = landmarks.min(2), landmarks.max(2)
+        seen = {
+            "landmarks": landmarks,
+            "visibility": self.visibility[rows],
+            "presence": self.presence[rows],
+            "world_landmarks": true.from_hips + _rolled(rotation, self.world_landmarks[rows]),
+            "crops": of,
+            "boxes": np.concatenate([low, high - low], axis=-1),
+            "scores": self.scores[rows],
+        }
+        found = self.found[rows]
+        return {
+            name: np.where(found.reshape(*found.shape, *[1] * (values.ndim - 2)), values, 0)
+            for name, values in seen.items()
+        }
+
+    def similar(self, pose: np.ndarray, rng: np.random.Generator) -> int:
+        """One of the sequences whose pose is most like one (33, 3)."""
+        distance = np.square(self.pose - pose).sum((1, 2))
+        nearest = np.argpartition(distance, min(_SIMILAR, len(distance) - 1))[:_SIMILAR]
+        return int(rng.choice(nearest))
+
+
+@dataclass
+class Seen:
+    """True landmarks of S sequences as an image shows them.
+
+    Attributes:
+        from_hips: (S, n, 33, 3) metres in camera axes from the middle of the hips.
+        pixels: (S, n, 33, 2).
+        centre: (S, n, 2) middle of the hips, pixels.
+        reach: (S, n) pixels to the landmark farthest from there.
+        angle: (S, n) of the line from hips to shoulders, as crops have it.
+    """
+
+    from_hips: np.ndarray
+    pixels: np.ndarray
+    centre: np.ndarray
+    reach: np.ndarray
+    angle: np.ndarray
+
+    @classmethod
+    def of(cls, marks: np.ndarray, camera_K: np.ndarray) -> Seen:
+        """From landmarks (S, n, 33, 3) in camera axes and intrinsics (S, 3, 3)."""
+        K = camera_K[:, None, None]
+        pixels = marks[..., :2] / np.maximum(marks[..., 2:], 0.1) * K[..., 0, :1] + K[..., :2, 2]
+        centre = pixels[:, :, _HIPS].mean(2)
+        up = pixels[:, :, _SHOULDERS].mean(2) - centre
+        reach = np.linalg.norm(pixels - centre[:, :, None], axis=-1).max(-1)
+        return cls(marks - marks[:, :, _HIPS].mean(2, keepdims=True), pixels, centre, reach, _angle(up))
+
+
+def _angle(up: np.ndarray) -> np.ndarray:
+    return np.arctan2(up[..., 0], -up[..., 1])
+
+
+def _wrapped(angle: np.ndarray) -> np.ndarray:
+    return (angle + np.pi) % (2 * np.pi) - np.pi
+
+
+def _turned(angle: np.ndarray) -> np.ndarray:
+    """(..., 2, 2) rotations of the image plane."""
+    cos, sin = np.cos(angle), np.sin(angle)
+    return np.stack([np.stack([cos, -sin], -1), np.stack([sin, cos], -1)], -2)
+
+
+def _rolled(angle: np.ndarray, points: np.ndarray) -> np.ndarray:
+    """Points (..., K, 3) turned about the optical axis."""
+    result = points.copy()
+    result[..., :2] = np.einsum("...ij,...kj->...ki", _turned(angle), points[..., :2])
+    return result
+
+
+def _into(of: np.ndarray, pixels: np.ndarray) -> np.ndarray:
+    """Pixels (..., K, 2) from the middles of crops (..., 4), in units of their sides and in their axes."""
+    from_middle = pixels - of[..., None, :2]
+    return np.einsum("...ij,...kj->...ki", _turned(-of[..., 3]), from_middle) / of[..., None, 2:3]
+
+
+def _work(job: int, jobs: int, options: argparse.Namespace) -> None:
+    body, library = Body.load(registry.body_path()), Library.load(options.data / "library.npz")
+    filmed = [read_shard(path) for path in sorted((options.data / "train").glob("*.npz"))]
+    errors = Errors.of(filmed, body)
+    for number in range(job, options.shards, jobs):
+        path = options.data / "imitated" / f"{number:06d}.npz"
+        if path.exists():
+            continue
+        began = time.monotonic()
+        shard = imitate(number, options.seed, body, library, errors)
+        write_shard(path, shard)
+        report.say(f"imitated shard {number}: {len(shard) / (time.monotonic() - began):.0f} frames/s")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Imitate as the options of `arguments.add_imitation` say; returns the exit status.
+
+    Raises:
+        MocapError: the data's library is missing.
+        ShardError: there are no filmed data, or they can't be read.
+    """
+    Library.load(options.data / "library.npz")
+    if not any((options.data / "train").glob("*.npz")):
+        raise ShardError(f"There is nobody to imitate in {options.data / 'train'}: film some with `train data` first.")
+    return share_work(_work, options.jobs, options)
+
+
+def imitate(number: int, seed: int, body: Body, library: Library, errors: Errors) -> Shard:
+    """The training shard of a number, with `SEQUENCES` sequences and no local maps; the same for the same arguments."""
+    clips, frames = clips_of(library, "train"), FRAMES["train"]
+    rng = np.random.default_rng([seed, 11, number])
+    names, betas, rates, poses, trans, shots, chosen, marks = ([] for _ in range(8))
+    for _ in range(SEQUENCES):
+        made, shot, shape, rate = stage(body, library, clips, "train", rng)
+        turned, placed = shot.carry(made.rotations, made.trans, body.rest_joints(shape)[0])
+        there = body.landmark_positions(turned, shape, placed)
+        true = Seen.of(there[None], shot.K[None])
+        middle = _rolled(-true.angle, true.from_hips)[0, frames // 2]
+        for values, value in (
+            (names, made.name),
+            (betas, shape),
+            (rates, rate),
+            (poses, turned),
+            (trans, placed),
+            (shots, shot),
+            (marks, there),
+            (chosen, errors.similar(middle, rng)),
+        ):
+            values.append(value)
+    seen = errors.upon(Seen.of(np.stack(marks), np.stack([shot.K for shot in shots])), np.array(chosen))
+    rows = SEQUENCES * frames
+    turns = [shot.rotations[0] @ np.swapaxes(shot.rotations, 1, 2) for shot in shots]
+    moves = [(shot.places - shot.places[0]) @ shot.rotations[0].T for shot in shots]
+    single = {
+        "poses": np.concatenate(poses),
+        "trans": np.concatenate(trans),
+        "camera_turns": np.concatenate(turns),
+        "camera_moves": np.concatenate(moves),
+        "betas": np.array(betas),
+        **{name: values.reshape(rows, *values.shape[2:]) for name, values in seen.items()},
+    }
+    return Shard(
+        sequence_starts=np.arange(SEQUENCES + 1) * frames,
+        names=np.array(names),
+        camera_K=np.array([shot.K for shot in shots]),
+        image_size=np.array([shot.size for shot in shots]),
+        frame_rate=np.array(rates),
+        timestamps=(np.arange(frames) / np.array(rates)[:, None]).ravel(),
+        found=errors.found[chosen].ravel(),
+        heatmap_starts=np.zeros(rows + 1, int),
+        heatmaps=np.zeros(0, np.uint8),
+        **{name: values.astype(np.float32) for name, values in single.items()},
+    )
