@@ -51,7 +51,7 @@ def test_errors_follow_the_crop_and_the_camera(shard, body):
     assert np.abs(np.delete(off, 15, axis=1)).max() < 1e-6
     world = (said["world_landmarks"] - leaning.from_hips)[0, 1:, 15]
     np.testing.assert_allclose(world[:, :2], 0.2 * np.stack([np.cos(turn), np.sin(turn)], 1), atol=1e-6)
-    straight = imitation.Seen.of(true.from_hips + [0, 0, 2.0], shard.camera_K)
+    straight = imitation.Seen.of(true.from_hips + np.array([0, 0, 2.0]), shard.camera_K)
     upright = errors.upon(straight, np.array([0, 0, 0]))["crops"][0, 1:, 3]
     np.testing.assert_allclose((turn - upright + np.pi) % (2 * np.pi) - np.pi, np.pi / 2, atol=1e-6)
 
