@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import time
 from dataclasses import dataclass, fields
+from itertools import pairwise
 
 import numpy as np
 
@@ -57,6 +58,10 @@ class Errors:
     presence: np.ndarray
     scores: np.ndarray
 
+    def __post_init__(self):
+        self._flat = self.pose.reshape(len(self.pose), -1).astype(np.float32)
+        self._squares = np.square(self._flat).sum(1)
+
     @classmethod
     def of(cls, shards: list[Shard], body: Body) -> Errors:
         """The errors in filmed shards, and their mirror images."""
@@ -66,15 +71,20 @@ class Errors:
 
     @classmethod
     def _of_shard(cls, shard: Shard, body: Body) -> Errors:
-        count = len(shard.betas)
-        n = len(shard) // count
+        n = FRAMES["train"]
+        # Longer sequences are as good as several in a row; what is left over is let go.
+        firsts = np.concatenate(
+            [np.arange(start, end - n + 1, n) for start, end in pairwise(shard.sequence_starts.tolist())]
+        )
+        rows = firsts[:, None] + np.arange(n)
+        of = np.searchsorted(shard.sequence_starts, firsts, side="right") - 1
 
         def by_sequence(values: np.ndarray) -> np.ndarray:
-            return values.reshape(count, n, *values.shape[1:]).astype(float)
+            return values[rows].astype(float)
 
-        betas = np.repeat(shard.betas.astype(float), n, axis=0)
-        marks = by_sequence(body.landmark_positions(shard.poses.astype(float), betas, shard.trans.astype(float)))
-        true = Seen.of(marks, shard.camera_K)
+        betas = np.repeat(shard.betas, np.diff(shard.sequence_starts), axis=0).astype(float)
+        marks = body.landmark_positions(shard.poses.astype(float), betas, shard.trans.astype(float))
+        true = Seen.of(by_sequence(marks), shard.camera_K[of])
         found = by_sequence(shard.found) > 0.5
         seen_crops = np.where(found[..., None], by_sequence(shard.crops), [0.0, 0.0, 1.0, 0.0])
         upright = _turned(-true.angle)
@@ -138,7 +148,8 @@ class Errors:
 
     def similar(self, pose: np.ndarray, rng: np.random.Generator) -> int:
         """One of the sequences whose pose is most like one (33, 3)."""
-        distance = np.square(self.pose - pose).sum((1, 2))
+        # Squared distances, less the pose's own square.
+        distance = self._squares - 2 * self._flat @ pose.ravel().astype(np.float32)
         nearest = np.argpartition(distance, min(_SIMILAR, len(distance) - 1))[:_SIMILAR]
         return int(rng.choice(nearest))
 

@@ -56,6 +56,15 @@ def test_errors_follow_the_crop_and_the_camera(shard, body):
     np.testing.assert_allclose((turn - upright + np.pi) % (2 * np.pi) - np.pi, np.pi / 2, atol=1e-6)
 
 
+def test_long_sequences_serve_as_several(shard, body, monkeypatch):
+    monkeypatch.setattr(imitation, "FRAMES", {"train": 5})
+    halves = imitation.Errors.of([shard], body)
+    monkeypatch.setattr(imitation, "FRAMES", {"train": FRAMES})
+    whole = imitation.Errors.of([shard], body)
+    assert len(halves.pose) == 2 * len(whole.pose)
+    np.testing.assert_array_equal(halves.landmarks[3], whole.landmarks[1, 5:10])
+
+
 def test_a_mirrored_error_is_the_mirror_image(shard, body):
     errors = imitation.Errors.of([shard], body)
     count = len(shard.betas)
@@ -73,7 +82,7 @@ def library() -> Library:
     return Library(poses, np.zeros((800, 3), np.float32), np.arange(0, 801, 200), names, names, 60.0)
 
 
-@pytest.fixture
+@pytest.fixture(autouse=True)
 def small(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(imitation, "SEQUENCES", 5)
     monkeypatch.setattr(generate, "_LARGE", 0.5)
@@ -81,7 +90,6 @@ def small(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(generate, "FRAMES", {"train": FRAMES})
 
 
-@pytest.mark.usefixtures("small")
 def test_an_imitated_shard_is_whole_and_trained_on(data_folder, shard, body, library, tmp_path):
     errors = imitation.Errors.of([shard], body)
     made = imitation.imitate(3, 0, body, library, errors)
