@@ -380,11 +380,14 @@ def _train(chosen: argparse.Namespace) -> int:
         except (MocapError, ShardError, OSError) as error:
             raise CommandError(str(error)) from error
     from .body.bodyfile import BodyError
-    from .training import train
+    from .training import ablations, train
 
     try:
         if chosen.what == "export":
             print(train.export_weights(chosen), flush=True)
+            return 0
+        if chosen.what == "ablate":
+            print(ablations.run(chosen), end="", flush=True)
             return 0
         told = train.run(chosen)
     except (train.TrainingError, train.ShardError, BodyError, OSError) as error:

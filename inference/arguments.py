@@ -191,6 +191,14 @@ def parser() -> argparse.ArgumentParser:
         " good order, to go on later with --resume.",
     )
     add_training(tar)
+    ablate = _command(
+        networks,
+        "ablate",
+        "train variants of TAR, each without a part",
+        "Train the variants of the paper's ablations, each into a folder of OUT, and print a table of what the"
+        " validation split says of them. Variants that are done stay.",
+    )
+    add_training(ablate)
     export = _command(
         networks,
         "export",
