@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -108,13 +109,20 @@ def convert_footage(path: Path, options: Options, progress: Progress = lambda st
     began = time.perf_counter()
     store = MapStore() if temporal is not None else None
     tracker = Tracker(network, store=store)
-    for frame in footage:
-        tracker.step(frame)
-        clock.append((frame.number, frame.timestamp))
-        started = time.perf_counter()
-        camera_motion.add(frame.image, tracker.boxes())
-        watch.add("camera", started)
-        progress("people", len(clock), footage.frame_count)
+    # The camera is followed while people are looked for in the next frame.
+    with ThreadPoolExecutor(1) as aside:
+        following: Future[None] | None = None
+        for frame in footage:
+            tracker.step(frame)
+            clock.append((frame.number, frame.timestamp))
+            started = time.perf_counter()
+            if following is not None:
+                following.result()
+            watch.add("camera", started)
+            following = aside.submit(camera_motion.add, frame.image, tracker.boxes())
+            progress("people", len(clock), footage.frame_count)
+        if following is not None:
+            following.result()
     tracks = tracker.tracks()
     watch.add("people", began)
     watch.seconds["people"] -= watch.seconds.get("camera", 0.0)

@@ -22,6 +22,8 @@ _USED = [
 ]
 _USED_HIPS = [_USED.index(hip) for hip in _HIPS]
 _NEAREST = 0.2
+# A step that takes off less than this share of the cost is a frame's last.
+_SETTLED = 1e-3
 
 # Rows over the landmarks: how far the trunk is off the feet, and the shoulders off the hips.
 _BALANCE = np.zeros((2, len(LANDMARK_NAMES)))
@@ -92,8 +94,8 @@ class Evidence:
     camera_K: np.ndarray
     depth_factor: float = 3.0
 
-    def rows(self, window: slice) -> Evidence:
-        """The frames of `window`."""
+    def rows(self, window: slice | np.ndarray) -> Evidence:
+        """The frames of `window`, a slice or a mask."""
         return Evidence(
             self.pixels[window],
             self.pixel_sigma[window],
@@ -128,8 +130,8 @@ class Pull:
     level: np.ndarray
     balance_sigma: np.ndarray
 
-    def rows(self, window: slice) -> Pull:
-        """The frames of `window`."""
+    def rows(self, window: slice | np.ndarray) -> Pull:
+        """The frames of `window`, a slice or a mask."""
         return Pull(*(getattr(self, name)[window] for name in self.__dataclass_fields__))
 
 
@@ -204,6 +206,11 @@ class _Problem:
         carried = figure.weights @ ANCESTRY.T.astype(float)
         self.pair_landmark, self.pair_joint = np.nonzero(carried > 0)
         self.pair_weight = carried[self.pair_landmark, self.pair_joint][:, None]
+
+    def rows(self, chosen: np.ndarray) -> _Problem:
+        """The problem of some frames, (n,) whether chosen."""
+        pull = self.pull.rows(chosen) if self.pull is not None else None
+        return _Problem(self.figure, self.evidence.rows(chosen), pull, self.robust)
 
     def residuals(self, local: np.ndarray, trans: np.ndarray, points: np.ndarray) -> dict[str, np.ndarray]:
         """Whitened residual blocks, each (n, m, c) with c components per item."""
@@ -341,7 +348,7 @@ def fit(
         local: (n, 24, 3, 3) start rotations.
         trans: (n, 3) start translation in camera space, metres.
         pull: smooth motion and planted feet to stay near.
-        steps: steps taken.
+        steps: most steps taken; a frame that hardly improves any more takes none.
         robust: standard deviations beyond which a landmark loses its say (Geman–McClure).
         chunk: frames that one thread works on at a time.
     """
@@ -358,40 +365,55 @@ def fit(
 
 def _descend(problem: _Problem, local: np.ndarray, trans: np.ndarray, steps: int) -> Fit:
     n = len(local)
-    local, trans = local.copy(), trans.copy()
-    damping = np.full(n, 1e-2)
     turned, placed, points = problem.figure.pose(local, trans)
     blocks = problem.residuals(local, trans, points)
-    cost = problem.cost(blocks)
-    evidence = np.zeros((n, 75))
-    diagonal = np.arange(len(_ACTIVE))
+    at = {"local": local, "trans": trans, "turned": turned, "placed": placed, "points": points, **blocks}
+    at["cost"] = problem.cost(blocks)
+    damping = np.full(n, 1e-2)
+    result = Fit(local.copy(), trans.copy(), np.zeros((n, 24)))
+    # Frames that are settled are left out of further steps.
+    rows = np.arange(n)
     for _ in range(steps):
-        normal, right, evidence = problem.normal_equations(local, turned, placed, points, blocks)
-        system = normal[:, _ACTIVE[:, None], _ACTIVE]
-        system[:, diagonal, diagonal] *= 1 + damping[:, None]
-        system[:, diagonal, diagonal] += 1e-6
-        change = np.zeros((n, 75))
-        change[:, _ACTIVE] = np.linalg.solve(system, right[:, _ACTIVE, None])[..., 0]
-        turns = change[:, :72].reshape(n, 24, 3)
+        change, evidence = _step(problem, at, {name: at[name] for name in blocks}, damping)
+        turns = change[:, :72].reshape(-1, 24, 3)
         size = np.linalg.norm(turns, axis=-1, keepdims=True)
         turns *= np.minimum(1, 1.0 / np.maximum(size, 1e-9))
         # A turn ω in the camera's axes is Gᵀω in the joint's own.
-        own = (np.swapaxes(turned, -1, -2) @ turns[..., None])[..., 0]
-        new_local = local @ rotations.axis_angle_to_matrix(own)
-        new_trans = trans + change[:, 72:]
-        new_turned, new_placed, new_points = problem.figure.pose(new_local, new_trans)
-        new_blocks = problem.residuals(new_local, new_trans, new_points)
-        new_cost = problem.cost(new_blocks)
-        better = new_cost < cost
+        own = (np.swapaxes(at["turned"], -1, -2) @ turns[..., None])[..., 0]
+        new = {
+            "local": at["local"] @ rotations.axis_angle_to_matrix(own),
+            "trans": at["trans"] + change[:, 72:],
+        }
+        new["turned"], new["placed"], new["points"] = problem.figure.pose(new["local"], new["trans"])
+        new |= problem.residuals(new["local"], new["trans"], new["points"])
+        new["cost"] = problem.cost({name: new[name] for name in blocks})
+        better = new["cost"] < at["cost"]
+        settled = better & (new["cost"] > (1 - _SETTLED) * at["cost"])
         damping = np.clip(np.where(better, damping / 3, damping * 5), 1e-6, 1e4)
-        for old, new in (
-            (local, new_local),
-            (trans, new_trans),
-            (turned, new_turned),
-            (placed, new_placed),
-            (points, new_points),
-            (cost, new_cost),
-            *((blocks[name], new_blocks[name]) for name in blocks),
-        ):
-            old[better] = new[better]
-    return Fit(local, trans, evidence[:, :72].reshape(n, 24, 3).mean(-1))
+        at = {
+            name: np.where(better.reshape(-1, *[1] * (value.ndim - 1)), new[name], value) for name, value in at.items()
+        }
+        result.rotations[rows], result.trans[rows] = at["local"], at["trans"]
+        result.information[rows] = evidence[:, :72].reshape(-1, 24, 3).mean(-1)
+        if settled.any():
+            going = ~settled
+            rows, damping = rows[going], damping[going]
+            if not len(rows):
+                break
+            at = {name: value[going] for name, value in at.items()}
+            problem = problem.rows(going)
+    return result
+
+
+def _step(
+    problem: _Problem, at: dict[str, np.ndarray], blocks: dict[str, np.ndarray], damping: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """The change (n, 75) that the normal equations ask for, and the evidence's share of their diagonal (n, 75)."""
+    normal, right, evidence = problem.normal_equations(at["local"], at["turned"], at["placed"], at["points"], blocks)
+    diagonal = np.arange(len(_ACTIVE))
+    system = normal[:, _ACTIVE[:, None], _ACTIVE]
+    system[:, diagonal, diagonal] *= 1 + damping[:, None]
+    system[:, diagonal, diagonal] += 1e-6
+    change = np.zeros_like(right)
+    change[:, _ACTIVE] = np.linalg.solve(system, right[:, _ACTIVE, None])[..., 0]
+    return change, evidence

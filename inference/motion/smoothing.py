@@ -13,7 +13,7 @@ def smooth(
     values: np.ndarray,
     weights: np.ndarray,
     timestamps: np.ndarray,
-    acceleration: float,
+    acceleration: float | np.ndarray,
     burst: float = 4.0,
     rounds: int = 3,
 ) -> np.ndarray:
@@ -26,7 +26,7 @@ def smooth(
         values: (N, C, D) C curves of D components.
         weights: (N, C) 1 / variance of each value at the reference rate of 30 frames a second; 0 where unknown.
         timestamps: (N,) seconds, increasing, unevenly spaced allowed.
-        acceleration: usual acceleration, units of `values` per second².
+        acceleration: usual acceleration, units of `values` per second²; one, or one for each curve (C,).
         burst: multiples of `acceleration` from which bending counts less.
         rounds: re-weighted solutions.
 
@@ -41,10 +41,11 @@ def smooth(
     middle = (before + after) / 2
     share = np.sqrt(middle * _REFERENCE_RATE)
     # Second difference at each inner frame: its factors of the frame before, the frame itself and the one after.
-    bend = np.stack([1 / before, -1 / before - 1 / after, 1 / after]) / middle * share / acceleration
+    bend = np.stack([1 / before, -1 / before - 1 / after, 1 / after]) / middle * share
     duration = np.gradient(timestamps) * _REFERENCE_RATE
     data = weights * duration[:, None] + 1e-9
     target = data[..., None] * values
+    usual = np.broadcast_to(acceleration, curves)
     forgiveness = np.ones((n - 2, curves))
     solved = target
     for _ in range(rounds):
@@ -52,11 +53,11 @@ def smooth(
         bands[0] = data
         for first in range(3):
             for second in range(first, 3):
-                product = (bend[first] * bend[second])[:, None] * forgiveness
+                product = (bend[first] * bend[second])[:, None] * forgiveness / usual**2
                 bands[second - first, first : first + n - 2] += product
         solved = _solve_banded(bands, target)
         bent = sum(bend[part][:, None, None] * solved[part : part + n - 2] for part in range(3))
-        bending = np.linalg.norm(bent, axis=2) / share[:, None]
+        bending = np.linalg.norm(bent, axis=2) / share[:, None] / usual
         forgiveness = 1 / (1 + (bending / burst) ** 2)
     return solved
 
@@ -89,7 +90,7 @@ def _solve_banded(bands: np.ndarray, right: np.ndarray) -> np.ndarray:
 
 
 def smooth_rotations(
-    matrices: np.ndarray, weights: np.ndarray, timestamps: np.ndarray, acceleration: float
+    matrices: np.ndarray, weights: np.ndarray, timestamps: np.ndarray, acceleration: float | np.ndarray
 ) -> np.ndarray:
     """`smooth` for rotations: (N, C, 3, 3) matrices, weights 1 / radian², acceleration in radians per second²."""
     quaternions = rotations.make_continuous(rotations.matrix_to_quaternion(matrices))

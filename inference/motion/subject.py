@@ -135,7 +135,7 @@ def steady(subject: Subject, smoothing: float, strength: float) -> Pull:
         weights = np.clip(result.information, 0.5, 900.0)
         unshaken = result.rotations.copy()
         unshaken[:, 0] = turns @ unshaken[:, 0]
-        turned = _smooth_all(unshaken, weights, clock, acceleration / smoothing)
+        turned = smooth_rotations(unshaken, weights, clock, acceleration / smoothing)
         turned[:, 0] = np.swapaxes(turns, 1, 2) @ turned[:, 0]
         pelvis = figure.joints[0]
         path = np.einsum("nij,nj->ni", turns, result.trans + pelvis)
@@ -151,14 +151,6 @@ def steady(subject: Subject, smoothing: float, strength: float) -> Pull:
         level=np.zeros((n, 2, 3)),
         balance_sigma=np.full(n, np.inf),
     )
-
-
-def _smooth_all(turned: np.ndarray, information: np.ndarray, clock: np.ndarray, acceleration: np.ndarray) -> np.ndarray:
-    result = np.empty_like(turned)
-    for value in np.unique(acceleration):
-        joints = np.flatnonzero(acceleration == value)
-        result[:, joints] = smooth_rotations(turned[:, joints], information[:, joints], clock, float(value))
-    return result
 
 
 def _smooth_path(path: np.ndarray, evidence: Evidence, clock: np.ndarray, smoothing: float) -> np.ndarray:
