@@ -9,6 +9,7 @@ import pytest
 from scipy.spatial.transform import Rotation
 from video_motion.inference.body.skeleton import JOINT_NAMES, LANDMARK_NAMES, PARENTS
 from video_motion.inference.body.smpl import Body
+from video_motion.inference.motion import fit as fit_module
 from video_motion.inference.motion.camera import intrinsics
 from video_motion.inference.motion.fit import ANCESTRY, Evidence, Figure, Pull, _Problem, fit, place, sight_frames
 from video_motion.inference.motion.limits import LIMITS, SPREAD
@@ -165,6 +166,24 @@ def test_frames_do_not_depend_on_each_other(figure: Figure, scene: scenes.Scene)
     for name in ("rotations", "trans", "information"):
         np.testing.assert_allclose(getattr(pieces, name), getattr(whole, name), rtol=1e-6, atol=1e-8)
         np.testing.assert_allclose(getattr(alone, name), getattr(whole, name)[one], rtol=1e-6, atol=1e-8)
+
+
+def test_settled_frames_are_where_all_steps_lead(figure: Figure, scene: scenes.Scene, monkeypatch: pytest.MonkeyPatch):
+    random = np.random.default_rng(5)
+    evidence = evidence_of(scenes.film(scene, random), 6.0, 0.05)
+    start = matrices(scene.poses + random.normal(0, 0.1, scene.poses.shape))
+    taken = []
+    step = fit_module._step
+    monkeypatch.setattr(fit_module, "_step", lambda problem, *rest: taken.append(1) or step(problem, *rest))
+    early = fit(figure, evidence, start, scene.trans, steps=30)
+    steps_taken = len(taken)
+    monkeypatch.setattr(fit_module, "_SETTLED", 0.0)
+    late = fit(figure, evidence, start, scene.trans, steps=30)
+    assert steps_taken < 20 < 30 == len(taken) - steps_taken
+    joints = [figure.pose(one.rotations, one.trans)[1] for one in (early, late)]
+    moved = [placed - placed[:, :1] for placed in joints]
+    assert np.linalg.norm(moved[0] - moved[1], axis=-1).mean() < 0.002
+    assert np.linalg.norm(moved[0] - moved[1], axis=-1).max() < 0.02
 
 
 def test_start_is_left_alone(figure: Figure, scene: scenes.Scene):
