@@ -317,8 +317,10 @@ def add_training(command: argparse.ArgumentParser) -> None:
         "--from",
         dest="start",
         type=Path,
+        nargs="+",
+        default=[],
         metavar="FILE",
-        help="begin with the weights of another training's checkpoint",
+        help="begin with the weights of another training's checkpoint; what it lacks comes from further ones",
     )
     command.add_argument("--resume", action="store_true", help="go on from the checkpoint in --out, if there is one")
     command.add_argument(

@@ -62,12 +62,13 @@ def run(options: argparse.Namespace) -> str:
     """
     for row in TAR:
         folder: Path = options.out / row.name
-        if (folder / "report.json").exists():
+        if _done(folder):
             continue
         report.say(f"{row.what}:")
         chosen = copy.copy(options)
         chosen.out, chosen.set, chosen.resume = folder, [*options.set, *row.changes], True
-        train.run(chosen)
+        if train.run(chosen)["interrupted"]:
+            break
     text = table(options.out)
     (options.out / "ablations.md").write_text(text, encoding="utf-8")
     return text
@@ -77,11 +78,16 @@ def table(folder: Path) -> str:
     """The variants that are done, as a Markdown table: ours on the validation split, the paper's in brackets."""
     lines = [f"| variant | {' | '.join(MEASURES)} |", f"|---|{'---:|' * len(MEASURES)}"]
     for row in TAR:
-        file = folder / row.name / "report.json"
-        if file.exists():
-            measured = json.loads(file.read_text(encoding="utf-8"))["validation"]["network"]
+        if _done(folder / row.name):
+            told = (folder / row.name / "report.json").read_text(encoding="utf-8")
+            measured = json.loads(told)["validation"]["network"]
             cells = [
                 f"{measured[name]:.1f}" + (f" ({row.paper[name]:g})" if name in row.paper else "") for name in MEASURES
             ]
             lines.append(f"| {row.what} | {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
+
+
+def _done(folder: Path) -> bool:
+    file = folder / "report.json"
+    return file.exists() and not json.loads(file.read_text(encoding="utf-8"))["interrupted"]

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from .. import registry, report
 from ..body.smpl import Body
@@ -114,23 +114,28 @@ def weights_of(changes: Sequence[str]) -> dict[str, float]:
     return {name: weight for name, weight in weights.items() if weight}
 
 
-def begin_from(network: nn.Module, checkpoint: Path) -> int:
-    """Take over the averaged weights of another training, as far as names and sizes agree; returns their number.
+def begin_from(network: nn.Module, checkpoints: Sequence[Path]) -> int:
+    """Take over the averaged weights of other trainings, as far as names and sizes agree; returns their number.
+
+    What the first one lacks comes from the second, and so on.
 
     Raises:
-        TrainingError: the file is no checkpoint, or nothing of it fits.
+        TrainingError: a file is no checkpoint, or nothing of it fits.
     """
-    state = read_checkpoint(checkpoint)["averaged"]
     mine = network.state_dict()
-    fitting = {
-        name: state[f"module.{name}"]
-        for name in mine
-        if f"module.{name}" in state and state[f"module.{name}"].shape == mine[name].shape
-    }
-    if not fitting:
-        raise TrainingError(f"{checkpoint} is of another network: nothing of it fits.")
-    network.load_state_dict(fitting, strict=False)
-    return len(fitting)
+    taken: dict[str, Tensor] = {}
+    for checkpoint in checkpoints:
+        state = read_checkpoint(checkpoint)["averaged"]
+        fitting = {
+            name: state[f"module.{name}"]
+            for name in mine
+            if f"module.{name}" in state and state[f"module.{name}"].shape == mine[name].shape
+        }
+        if not fitting:
+            raise TrainingError(f"{checkpoint} is of another network: nothing of it fits.")
+        taken = fitting | taken
+    network.load_state_dict(taken, strict=False)
+    return len(taken)
 
 
 def run(options: argparse.Namespace) -> dict[str, object]:
@@ -177,14 +182,16 @@ def run(options: argparse.Namespace) -> dict[str, object]:
         "configuration": options.configuration,
         _SETTINGS: dataclasses.asdict(settings),
         "features": features.VERSION,
-        "begun_from": None if options.start is None else options.start.absolute().parent.name,
+        "begun_from": [path.absolute().parent.name for path in options.start],
     }
-    if options.start is None and not options.resume:
+    if not options.start and not options.resume:
         some = train.draw(_TO_STANDARDISE, schedule.drawing, np.random.default_rng(schedule.seed)).frames
         network.standardise(torch.from_numpy(some).flatten(0, 1))
-    if options.start is not None:
+    if options.start:
         taken = begin_from(network, options.start)
-        report.say(f"{taken} of {len(network.state_dict())} tensors begin with those of {options.start}")
+        report.say(
+            f"{taken} of {len(network.state_dict())} tensors begin with those of {', '.join(map(str, options.start))}"
+        )
     # A GPU leaves the CPU free to draw; without one, drawing takes little beside the network.
     workers = max(1, torch.get_num_threads() - 1) if device == "cuda" else 1
     trainer = Trainer(network, body, train, check, schedule, options.out, device, description, workers=workers)
