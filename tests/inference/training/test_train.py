@@ -11,7 +11,7 @@ import torch
 from video_motion.inference import __main__ as cli
 from video_motion.inference import arguments, networks
 from video_motion.inference.networks.configurations import CONFIGURATIONS
-from video_motion.inference.training import train
+from video_motion.inference.training import ablations, train
 from video_motion.inference.training.trainer import Schedule, TrainingError
 
 SMALL = ("static_width=32", "width=32", "feedforward=32", "layers=1", "heads=2", "state_layer=32", "local_channels=4")
@@ -90,6 +90,45 @@ def test_the_command_trains_resumes_and_begins_from_another(data_folder, tmp_pat
         coarse = given(data_folder, tmp_path / "coarse", "--set", "refine=false", "--steps", "1")
         assert cli.main([*coarse, "--from", str(out / "checkpoint.pt")]) == 0
         assert "tensors begin with those of" in capsys.readouterr().err
+    finally:
+        torch.set_num_threads(threads)
+
+
+def test_what_a_checkpoint_lacks_comes_from_the_next(data_folder, tmp_path):
+    threads = torch.get_num_threads()
+    try:
+        for name, more in (("plain", ["--set", "refine=false"]), ("whole", [])):
+            assert cli.main([*given(data_folder, tmp_path / name, "--threads", "1", "--steps", "1"), *more]) == 0
+    finally:
+        torch.set_num_threads(threads)
+    plain, whole = (train.trained(tmp_path / name / "checkpoint.pt")[0] for name in ("plain", "whole"))
+    network = train.trained(tmp_path / "whole" / "checkpoint.pt")[0]
+    for part in network.parameters():
+        part.data.zero_()
+    train.begin_from(network, [tmp_path / name / "checkpoint.pt" for name in ("plain", "whole")])
+    torch.testing.assert_close(network.static.state_dict(), plain.static.state_dict())
+    torch.testing.assert_close(network.refinement.state_dict(), whole.refinement.state_dict())
+
+
+def test_ablations_are_trained_once_and_told(data_folder, tmp_path, capsys, monkeypatch):
+    rows = (ablations.TAR[0], ablations.Row("plain", "without RRM", ("refine=false",), {"MPJPE": 73.7}))
+    monkeypatch.setattr(ablations, "TAR", rows)
+    command = given(data_folder, tmp_path / "out", "--threads", "1", "--steps", "1")
+    command[1] = "ablate"
+    threads = torch.get_num_threads()
+    try:
+        assert cli.main(command) == 0
+        table = capsys.readouterr().out
+        assert table == (tmp_path / "out" / "ablations.md").read_text()
+        first, second = table.splitlines()[2:]
+        measured = json.loads((tmp_path / "out" / "plain" / "report.json").read_text())
+        assert measured["settings"]["refine"] is False
+        assert f"{measured['validation']['network']['MPJPE']:.1f} (73.7)" in second
+        assert "(62.7)" in first
+        written = (tmp_path / "out" / "whole" / "report.json").stat().st_mtime_ns
+        assert cli.main(command) == 0
+        assert capsys.readouterr().out == table
+        assert (tmp_path / "out" / "whole" / "report.json").stat().st_mtime_ns == written
     finally:
         torch.set_num_threads(threads)
 
