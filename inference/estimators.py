@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-NETWORKS: Mapping[str, tuple[str, ...]] = {"tar": ("tar_window", "tar_local"), "landmarks": ()}
-"""By name the weight files that an estimator needs: a window's network and a frame's. The first is the default."""
+NETWORKS: Mapping[str, tuple[str, ...]] = {"tar": ("tar",), "landmarks": ()}
+"""By name the weight files that an estimator needs: its network for windows, one for frames if it looks at local maps.
+
+The first estimator is the default.
+"""
 
 DEFAULT = next(iter(NETWORKS))
 

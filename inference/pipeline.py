@@ -107,7 +107,7 @@ def convert_footage(path: Path, options: Options, progress: Progress = lambda st
     camera_motion = CameraMotion(size, options.focal)
     clock: list[tuple[int, float]] = []
     began = time.perf_counter()
-    store = MapStore() if temporal is not None else None
+    store = MapStore() if temporal is not None and temporal.needs_maps else None
     tracker = Tracker(network, store=store)
     # The camera is followed while people are looked for in the next frame.
     with ThreadPoolExecutor(1) as aside:
@@ -132,9 +132,8 @@ def convert_footage(path: Path, options: Options, progress: Progress = lambda st
     frames, timestamps = np.array([number for number, _ in clock]), np.array([second for _, second in clock])
     camera = Camera(size, intrinsics(size, options.focal), camera_motion.turns())
     guesses = None
-    if temporal is not None and store is not None:
+    if temporal is not None:
         guesses = [temporal.follow(track, store, camera.K) for track in chosen]
-        store.close()
         watch.add("network", began)
         began = time.perf_counter()
     motions = landmarks.estimate(

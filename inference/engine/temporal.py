@@ -40,7 +40,7 @@ class TemporalNetwork:
         EngineError: a file is missing, damaged, or made for other features; or there is no such device.
     """
 
-    def __init__(self, window: Path, local: Path | None, device: str = "auto"):
+    def __init__(self, window: Path, local: Path | None = None, device: str = "auto"):
         self._window = Session(window, device)
         self._local = Session(local, device) if local is not None else None
         properties = self._window.properties
@@ -55,8 +55,13 @@ class TemporalNetwork:
         """Where it runs: `cuda` or `cpu`."""
         return self._window.device
 
-    def follow(self, track: Track, store: Maps, camera_K: np.ndarray) -> Guess:
-        """The motion of a track seen by a camera with intrinsics (3, 3), whose local maps lie in a store."""
+    @property
+    def needs_maps(self) -> bool:
+        """Whether it looks at local maps."""
+        return self._local is not None
+
+    def follow(self, track: Track, store: Maps | None, camera_K: np.ndarray) -> Guess:
+        """The motion of a track seen by a camera with intrinsics (3, 3); its local maps, if needed, lie in a store."""
         n = len(track)
         rows, known, offsets = windows(track.frames, track.timestamps, self.frames)
         rotations, pelvis = np.empty((n, 24, 3, 3)), np.empty((n, 3))
@@ -81,7 +86,7 @@ class TemporalNetwork:
                 K,
             )
             inputs = {"frames": frames, "box": box}
-            if self._local is not None:
+            if self._local is not None and store is not None:
                 inputs["local"], encoded = self._encode(of, track, store, encoded)
             turned, shape, scale = self._window(**inputs)
             rotations[part], pelvis[part] = features.unroll(turned, features.full_translation(scale, box), middle)

@@ -240,7 +240,7 @@ def _run_on_data(options: argparse.Namespace) -> dict[str, Scores]:
     from .data_set import evaluate_data
 
     files = [registry.path(file) for file in estimators.NETWORKS[options.network]]
-    network = TemporalNetwork(files[0], files[1], options.device) if files else None
+    network = TemporalNetwork(*files, device=options.device) if files else None
     progress = report.Progress(options.data.name)
     try:
         table = evaluate_data(

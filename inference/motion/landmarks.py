@@ -32,7 +32,7 @@ _PIXEL_NOISE = {"hip": 0.026, "shoulder": 0.017, "index": 0.023, "pinky": 0.023,
 _PIXEL_NOISE_ELSE = 0.014
 _WORLD_NOISE = 0.10
 # Of landmarks on a body that a network sees, metres, and how much less certain they are along the line of sight.
-_GUESS_NOISE, _GUESS_DEPTH = 0.10, 2.0
+_GUESS_NOISE, _GUESS_DEPTH = 0.07, 2.0
 
 _HIPS = [LANDMARK_NAMES.index("left_hip"), LANDMARK_NAMES.index("right_hip")]
 _TORSO = [LANDMARK_NAMES.index(f"{side}_{part}") for part in ("shoulder", "hip") for side in ("left", "right")]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 import multiprocessing
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -72,12 +72,11 @@ def stage(
     clips: np.ndarray,
     split: str,
     rng: np.random.Generator,
-    kinds: Mapping[str, float] = motions.AS_FILMED,
 ) -> tuple[motions.Performance, camera.Shot, np.ndarray, float]:
     """A random performance, the camera before it, the shape (10,) and the frame rate."""
     betas = np.clip(rng.normal(0, 1, body.shapedirs.shape[-1]), -2.5, 2.5)
     rate = float(rng.choice(_RATES))
-    made = motions.perform(library, clips, body, betas, FRAMES[split], rate, rng, kinds)
+    made = motions.perform(library, clips, body, betas, FRAMES[split], rate, rng)
     return made, camera.film(body.joints(made.rotations, betas, made.trans), rate, split, rng), betas, rate
 
 

@@ -18,7 +18,6 @@ from ...body.skeleton import LANDMARK_MIRROR, LANDMARK_NAMES
 from ...body.smpl import Body
 from ...evaluation.records import Shard, ShardError, read_shard, write_shard
 from ..mocap.library import Library
-from . import motions
 from .generate import FRAMES, clips_of, share_work, stage
 
 SEQUENCES = 384
@@ -244,7 +243,7 @@ def imitate(number: int, seed: int, body: Body, library: Library, errors: Errors
     rng = np.random.default_rng([seed, 11, number])
     names, betas, rates, poses, trans, shots, chosen, marks = ([] for _ in range(8))
     for _ in range(SEQUENCES):
-        made, shot, shape, rate = stage(body, library, clips, "train", rng, motions.AS_IMITATED)
+        made, shot, shape, rate = stage(body, library, clips, "train", rng)
         turned, placed = shot.carry(made.rotations, made.trans, body.rest_joints(shape)[0])
         there = body.landmark_positions(turned, shape, placed)
         true = Seen.of(there[None], shot.K[None])

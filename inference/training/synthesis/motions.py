@@ -6,7 +6,6 @@ up and whose floor is y = 0.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -33,11 +32,6 @@ _PARTS = tuple(
         ("right_collar", "right_shoulder", "right_elbow", "right_wrist"),
     )
 )
-# Shares of the kinds of motion in filmed sequences, and in the many more that are imitated: those would show the few
-# recorded ones again and again.
-AS_FILMED = {"recorded": 0.5, "recombined": 0.17, "invented": 0.25, "still": 0.08}
-AS_IMITATED = {"recorded": 0.25, "recombined": 0.3, "invented": 0.4, "still": 0.05}
-
 # Usual size of a slow disturbance of each joint, degrees.
 _DISTURBANCE = {
     "pelvis": 4,
@@ -81,10 +75,9 @@ def perform(
     frames: int,
     rate: float,
     rng: np.random.Generator,
-    kinds: Mapping[str, float] = AS_FILMED,
 ) -> Performance:
     """One motion of so many frames at a rate in frames per second, from some clips (their numbers) of a library."""
-    kind = rng.choice(list(kinds), p=list(kinds.values()))
+    kind = rng.choice(["recorded", "recombined", "invented", "still"], p=[0.5, 0.17, 0.25, 0.08])
     if kind == "invented":
         made = _invented(library, clips, frames, rate, rng)
     else:
