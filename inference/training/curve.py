@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 
 _WIDTH, _HEIGHT, _EDGE = 900, 420, 60
+_LINE = 17
 _COLOURS = ((180, 90, 20), (20, 120, 220), (40, 150, 40), (120, 40, 150))
 
 
@@ -38,14 +39,20 @@ def draw(
     for minute in np.linspace(0, minutes, 6):
         write(f"{minute:.{digits}f} min", (place(minute, low)[0] - 15, _HEIGHT - _EDGE + 22))
     write(title, (_EDGE, 28), (0, 0, 0))
+    labels = []
     for number, (name, points) in enumerate(series.items()):
         colour = _COLOURS[number % len(_COLOURS)]
         line = np.array([place(*point) for point in points], np.int32)
         cv2.polylines(picture, [line], False, colour, 2, cv2.LINE_AA)
-        write(f"{name} {points[-1][1]:.1f}", (line[-1][0] + 8, int(line[-1][1]) + 5), colour)
+        labels.append((int(line[-1][1]) + 5, f"{name} {points[-1][1]:.1f}", colour))
     for name, value in levels.items():
         y = place(0, value)[1]
         for x in range(_EDGE, _WIDTH - 3 * _EDGE, 14):
             cv2.line(picture, (x, y), (x + 7, y), (120, 120, 120), 1)
-        write(f"{name} {value:.1f}", (_WIDTH - 3 * _EDGE + 8, y - 6))
+        labels.append((y + 5, f"{name} {value:.1f}", (60, 60, 60)))
+    free = 0
+    for y, text, colour in sorted(labels):
+        free = max(y, free)
+        write(text, (_WIDTH - 3 * _EDGE + 8, free), colour)
+        free += _LINE
     cv2.imwrite(str(path), picture)
