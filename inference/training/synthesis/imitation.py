@@ -1,6 +1,6 @@
 """Imitates the detector where it need not look: the errors it made on filmed people, carried over to others.
 
-Filming a person costs a thousand times what posing one does. The errors of filmed sequences in similar poses make any
+Filming a person costs a hundred times what posing one does. The errors of filmed sequences in similar poses make any
 number of sequences out of them, without local maps: enough to teach a network what bodies do.
 """
 
