@@ -96,7 +96,7 @@ def test_shipped_items_are_here_and_whole():
 def test_a_damaged_shipped_item_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(registry, "REGISTRY_FILE", tmp_path / "registry.json")
     with pytest.raises(registry.RegistryError, match=r"tar-compact\.onnx is missing or damaged: install"):
-        registry.path("tar_window")
+        registry.path("tar")
 
 
 def test_real_item_is_fetched_once_with_its_siblings(cache: Path, capfd: pytest.CaptureFixture[str]):
