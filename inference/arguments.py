@@ -270,6 +270,9 @@ def add_data(command: argparse.ArgumentParser) -> None:
     command.add_argument("--jobs", type=_count, default=2, metavar="N", help="processes (default: 2)")
     command.add_argument("--seed", type=_whole, default=0, metavar="N", help="others make other data (default: 0)")
     command.add_argument(
+        "--look", action="store_true", help="look at people's other regions of interest too, for multi_roi"
+    )
+    command.add_argument(
         "--sheet", type=Path, metavar="FILE", help="only draw a picture of what it would make into this file"
     )
 

@@ -23,6 +23,8 @@ A shard is one uncompressed .npz of N rows (frames) in S sequences, without pick
 | `crops` | (N, 4) | the crop that the network saw: centre, side in pixels, rotation |
 | `boxes` | (N, 4) | left, top, width, height around the landmarks |
 | `scores` | (N,) | probability of a person in the crop |
+| `looked` | (N,) | whether the detector looked at the four other regions of `people.crops.looks`; (0,) if it never did |
+| `look_…` | (N, 4, …) | what it said there: `landmarks`, `visibility`, `presence`, `world_landmarks`, `crops`, `scores` |
 | `heatmap_starts` | (N + 1,) | bytes at which each row's maps begin; a row that was not found has none |
 | `heatmaps` | (bytes,) | zlib streams of (40, 64, 64) uint8: 39 heatmaps and the outline, 255 for certain |
 
@@ -33,18 +35,25 @@ from __future__ import annotations
 
 import os
 import zipfile
-from dataclasses import dataclass, fields
+from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from ..people import maps
+from ..people.crops import LOOKS
 
 VERSION = 1
 
 
 class ShardError(Exception):
     """A shard can't be read; the message is one sentence for the user."""
+
+
+def _no_looks(*shape: int, dtype: type = np.float32) -> Any:
+    size = (0,) if dtype is bool else (0, LOOKS, *shape)
+    return field(default_factory=lambda: np.zeros(size, dtype))
 
 
 @dataclass
@@ -72,6 +81,13 @@ class Shard:
     scores: np.ndarray
     heatmap_starts: np.ndarray
     heatmaps: np.ndarray
+    looked: np.ndarray = _no_looks(dtype=bool)
+    look_landmarks: np.ndarray = _no_looks(33, 2)
+    look_visibility: np.ndarray = _no_looks(33)
+    look_presence: np.ndarray = _no_looks(33)
+    look_world_landmarks: np.ndarray = _no_looks(33, 3)
+    look_crops: np.ndarray = _no_looks(4)
+    look_scores: np.ndarray = _no_looks()
 
     def __len__(self) -> int:
         return len(self.timestamps)
@@ -104,7 +120,8 @@ def read_shard(path: Path) -> Shard:
         with np.load(path, allow_pickle=False) as archive:
             if int(archive["version"]) != VERSION:
                 raise ShardError(f"{path} is of version {archive['version']}, not {VERSION}: generate the data again.")
-            names = [item.name for item in fields(Shard) if item.name != "heatmaps"]
+            may_lack = {item.name for item in fields(Shard) if item.default_factory is not MISSING}
+            names = {item.name for item in fields(Shard)} - {"heatmaps"} - (may_lack - set(archive.files))
             arrays = {name: archive[name] for name in names}
         return Shard(**arrays, heatmaps=_mapped(path, "heatmaps.npy"))
     except FileNotFoundError as error:

@@ -13,6 +13,10 @@ import numpy as np
 # MediaPipe's graph enlarges the circle around the body by this much.
 MARGIN = 1.25
 
+# Where else Multi-RoI looks at a person: x and y offsets in units of the crop's side, along its axes, and its scale.
+_LOOKS = np.array([[0.1, 0.0, 1.5], [-0.1, 0.0, 1.25], [0.0, 0.1, 0.8], [0.0, -0.1, 0.65]])
+LOOKS = len(_LOOKS)
+
 
 def around(center: np.ndarray, rim: np.ndarray) -> np.ndarray:
     """The crop (4,) of a body whose hip centre is `center` (2,) and whose enclosing circle passes through `rim` (2,).
@@ -21,6 +25,14 @@ def around(center: np.ndarray, rim: np.ndarray) -> np.ndarray:
     """
     dx, dy = np.subtract(rim, center)
     return np.array([center[0], center[1], 2 * MARGIN * np.hypot(dx, dy), np.arctan2(dx, -dy)])
+
+
+def looks(crop: np.ndarray) -> np.ndarray:
+    """(4, 4) the other regions of interest of a crop (4,): moved and scaled as in Multi-RoI (implementation details)."""
+    turn = affine(np.array([0.0, 0.0, 1.0, crop[3]]), 1)[:, :2]
+    centers = crop[:2] + crop[2] * _LOOKS[:, :2] @ turn.T
+    sides, rotations = crop[2] * _LOOKS[:, 2:], np.full((LOOKS, 1), crop[3])
+    return np.concatenate([centers, sides, rotations], axis=1)
 
 
 def whole(shape: tuple[int, ...]) -> np.ndarray:

@@ -35,6 +35,8 @@ _RATES = (24.0, 25.0, 30.0, 30.0, 50.0, 60.0)
 # Every so many-th group of recordings is kept for validation, of those that hold less than this share of all.
 _HELD_OUT, _LARGE = 4, 0.15
 _SPLITS = ("train", "validation")
+# In every so many-th frame the detector looks at the person's other regions too: neighbours tell little new.
+_LOOK_EVERY = 5
 # Sequences in which the detector sees the person seldom are filmed anew, so many times.
 _ENOUGH, _TRIES = 0.3, 3
 
@@ -48,12 +50,14 @@ class Plan:
         out: folder of the shards.
         seed: everything follows from it.
         until: time.monotonic() at which to stop.
+        look: whether to look at people's other regions of interest.
     """
 
     library: Path
     out: Path
     seed: int
     until: float
+    look: bool = False
 
 
 def clips_of(library: Library, split: str) -> np.ndarray:
@@ -89,10 +93,25 @@ def film_sequence(
     return Scene(body, betas, made.rotations, made.trans, look, shot, split, rng), made.name, betas, rate
 
 
+@dataclass
+class Sight:
+    """What the detector sees of the person in a frame.
+
+    Attributes:
+        pose: in the crop.
+        maps: packed local maps of the crop.
+        looks: poses in the other regions of interest, none if it did not look there.
+    """
+
+    pose: Pose
+    maps: bytes
+    looks: list[Pose]
+
+
 def follow(
-    scene: Scene, rate: float, landmarker: Landmarker, rng: np.random.Generator
-) -> Iterator[tuple[Pose, bytes] | None]:
-    """For each frame the pose and packed maps that the detector gives when it follows the person as the product does.
+    scene: Scene, rate: float, landmarker: Landmarker, rng: np.random.Generator, look: bool = False
+) -> Iterator[Sight | None]:
+    """What the detector sees of each frame when it follows the person as the product does.
 
     None where it does not see the person.
     """
@@ -118,7 +137,9 @@ def follow(
             yield None
             continue
         points = smoother(np.stack([pose.center, pose.rim]), frame / rate)
-        yield pose, maps.pack(maps.local_maps(output))
+        others = crops.looks(crop) if look and frame % _LOOK_EVERY == 0 else ()
+        looks = [decode(landmarker.see(scene.draw(frame, other)), other) for other in others]
+        yield Sight(pose, maps.pack(maps.local_maps(output)), looks)
 
 
 def _detected(pixels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -132,7 +153,7 @@ def _detected(pixels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def make_shard(
-    number: int, split: str, seed: int, body: Body, library: Library, landmarker: Landmarker
+    number: int, split: str, seed: int, body: Body, library: Library, landmarker: Landmarker, look: bool = False
 ) -> records.Shard:
     """The shard of a number; the same for the same arguments."""
     clips = clips_of(library, split)
@@ -143,7 +164,7 @@ def make_shard(
         tries = 0
         while True:
             scene, name, betas, rate = film_sequence(body, library, clips, split, rng)
-            seen = list(follow(scene, rate, landmarker, rng))
+            seen = list(follow(scene, rate, landmarker, rng, look))
             tries += 1
             if tries == _TRIES or np.mean([result is not None for result in seen]) > _ENOUGH:
                 break
@@ -161,13 +182,14 @@ def make_shard(
                 "trans": trans[frame],
                 "camera_turns": shot.rotations[0] @ shot.rotations[frame].T,
                 "camera_moves": shot.rotations[0] @ (shot.places[frame] - shot.places[0]),
-                **_seen(result),
+                **_seen(None if result is None else result.pose),
+                **(_looked([] if result is None else result.looks) if look else {}),
             }
-            packed.append(b"" if result is None else result[1])
+            packed.append(b"" if result is None else result.maps)
             for key, value in row.items():
                 columns.setdefault(key, []).append(value)
     arrays = {
-        key: np.array(values, bool if key == "found" else np.float64 if key == "timestamps" else np.float32)
+        key: np.array(values, _KINDS.get(key, np.float32))
         for key, values in columns.items()
     }
     return records.Shard(
@@ -183,8 +205,11 @@ def make_shard(
     )
 
 
-def _seen(result: tuple[Pose, bytes] | None) -> dict[str, object]:
-    if result is None:
+_KINDS = {"found": bool, "looked": bool, "timestamps": np.float64}
+
+
+def _seen(pose: Pose | None) -> dict[str, object]:
+    if pose is None:
         return {
             "found": False,
             "landmarks": np.zeros((33, 2)),
@@ -195,7 +220,6 @@ def _seen(result: tuple[Pose, bytes] | None) -> dict[str, object]:
             "boxes": np.zeros(4),
             "scores": 0.0,
         }
-    pose = result[0]
     return {
         "found": True,
         "landmarks": pose.landmarks,
@@ -206,6 +230,12 @@ def _seen(result: tuple[Pose, bytes] | None) -> dict[str, object]:
         "boxes": pose.box(),
         "scores": pose.score,
     }
+
+
+def _looked(poses: list[Pose]) -> dict[str, object]:
+    seen = [_seen(pose) for pose in poses] or [_seen(None)] * crops.LOOKS
+    arrays = {f"look_{key}": [one[key] for one in seen] for key in seen[0] if key not in ("found", "boxes")}
+    return {"looked": bool(poses), **arrays}
 
 
 def contact_sheet(
@@ -240,7 +270,7 @@ def _work(job: int, jobs: int, plan: Plan) -> None:
         path = plan.out / split / f"{number:06d}.npz"
         if not path.exists():
             began = time.monotonic()
-            records.write_shard(path, make_shard(number, split, plan.seed, body, library, landmarker))
+            records.write_shard(path, make_shard(number, split, plan.seed, body, library, landmarker, plan.look))
             rate = SEQUENCES[split] * FRAMES[split] / (time.monotonic() - began)
             report.say(f"{split} shard {number}: {rate:.0f} frames/s")
         number += jobs
@@ -262,7 +292,7 @@ def run(options: argparse.Namespace) -> int:
         cv2.imwrite(str(options.sheet), contact_sheet(body, Library.load(library), landmarker, options.seed, "train"))
         return 0
     Library.load(library)
-    plan = Plan(library, options.out, options.seed, time.monotonic() + 60 * options.minutes)
+    plan = Plan(library, options.out, options.seed, time.monotonic() + 60 * options.minutes, options.look)
     return share_work(_work, options.jobs, plan)
 
 

@@ -17,6 +17,7 @@ from ... import registry, report
 from ...body.skeleton import LANDMARK_MIRROR, LANDMARK_NAMES
 from ...body.smpl import Body
 from ...evaluation.records import Shard, ShardError, read_shard, write_shard
+from ...people.crops import LOOKS
 from ..mocap.library import Library
 from .generate import FRAMES, clips_of, share_work, stage
 
@@ -31,20 +32,22 @@ _HIPS, _SHOULDERS = (
 
 @dataclass
 class Errors:
-    """What the detector made of S sequences of n frames, measured from the truth.
+    """What the detector made of S sequences of n frames, measured from the truth, in M regions: the crop and its looks.
+
+    M is 1 if the detector never looked again.
 
     Attributes:
         pose: (S, 33, 3) true landmarks of the middle frames from the hips, metres, in cameras that stand as the
             people do; errors are taken from similar ones.
-        found: (S, n) whether the person was seen.
-        place: (S, n, 2) the crop's centre from the true hips, in units of the true reach, turned upright.
-        size: (S, n) logarithm of the crop's side against the true reach.
-        turn: (S, n) rotation against the true one.
-        landmarks: (S, n, 33, 2) in units of the crop, in its axes.
-        world_landmarks: (S, n, 33, 3) metres, in the axes of cameras rolled with the crops.
-        visibility: (S, n, 33).
-        presence: (S, n, 33).
-        scores: (S, n).
+        found: (S, n, M) whether the person was seen.
+        place: (S, n, M, 2) the crop's centre from the true hips, in units of the true reach, turned upright.
+        size: (S, n, M) logarithm of the crop's side against the true reach.
+        turn: (S, n, M) rotation against the true one.
+        landmarks: (S, n, M, 33, 2) in units of the crop, in its axes.
+        world_landmarks: (S, n, M, 33, 3) metres, in the axes of cameras rolled with the crops.
+        visibility: (S, n, M, 33).
+        presence: (S, n, M, 33).
+        scores: (S, n, M).
     """
 
     pose: np.ndarray
@@ -79,29 +82,33 @@ class Errors:
         rows = firsts[:, None] + np.arange(n)
         of = np.searchsorted(shard.sequence_starts, firsts, side="right") - 1
 
-        def by_sequence(values: np.ndarray) -> np.ndarray:
-            return values[rows].astype(float)
-
         betas = np.repeat(shard.betas, np.diff(shard.sequence_starts), axis=0).astype(float)
         marks = body.landmark_positions(shard.poses.astype(float), betas, shard.trans.astype(float))
-        true = Seen.of(by_sequence(marks), shard.camera_K[of])
-        found = by_sequence(shard.found) > 0.5
-        seen_crops = np.where(found[..., None], by_sequence(shard.crops), [0.0, 0.0, 1.0, 0.0])
-        upright = _turned(-true.angle)
-        place = np.einsum("snij,snj->sni", upright, seen_crops[..., :2] - true.centre) / true.reach[..., None]
-        landmarks = _into(seen_crops, by_sequence(shard.landmarks)) - _into(seen_crops, true.pixels)
-        world = _rolled(-seen_crops[..., 3], by_sequence(shard.world_landmarks) - true.from_hips)
+        true = Seen.of(marks[rows], shard.camera_K[of])
+        found = shard.found[:, None]
+        if len(shard.looked):
+            found = np.concatenate([found, np.repeat(shard.looked[:, None], LOOKS, axis=1)], axis=1)
+        found = found[rows]
+
+        def seen(name: str) -> np.ndarray:
+            values = getattr(shard, name)[:, None]
+            if len(shard.looked):
+                values = np.concatenate([values, getattr(shard, f"look_{name}")], axis=1)
+            return values[rows].astype(np.float32)
+
+        of_crops = np.where(found[..., None], seen("crops"), np.float32([0, 0, 1, 0]))
+        centre, reach, angle = true.centre[:, :, None], true.reach[:, :, None], true.angle[:, :, None]
         return cls(
             _rolled(-true.angle, true.from_hips)[:, n // 2],
             found,
-            place,
-            np.log(seen_crops[..., 2] / true.reach),
-            _wrapped(seen_crops[..., 3] - true.angle),
-            landmarks,
-            world,
-            by_sequence(shard.visibility),
-            by_sequence(shard.presence),
-            by_sequence(shard.scores),
+            np.einsum("snij,snmj->snmi", _turned(-true.angle), of_crops[..., :2] - centre) / reach[..., None],
+            np.log(of_crops[..., 2] / reach),
+            _wrapped(of_crops[..., 3] - angle),
+            _into(of_crops, seen("landmarks")) - _into(of_crops, true.pixels[:, :, None]),
+            _rolled(-of_crops[..., 3], seen("world_landmarks") - true.from_hips[:, :, None]),
+            seen("visibility"),
+            seen("presence"),
+            seen("scores"),
         )
 
     def _mirrored(self) -> Errors:
@@ -111,10 +118,10 @@ class Errors:
             self.place * [-1, 1],
             self.size,
             -self.turn,
-            self.landmarks[:, :, _MIRROR] * [-1, 1],
-            self.world_landmarks[:, :, _MIRROR] * [-1, 1, 1],
-            self.visibility[:, :, _MIRROR],
-            self.presence[:, :, _MIRROR],
+            self.landmarks[..., _MIRROR, :] * [-1, 1],
+            self.world_landmarks[..., _MIRROR, :] * [-1, 1, 1],
+            self.visibility[..., _MIRROR],
+            self.presence[..., _MIRROR],
             self.scores,
         )
 
@@ -124,27 +131,32 @@ class Errors:
         Returns:
             Arrays (S, n, ...) under the names of the records; zeros where the person is not seen.
         """
-        centre = true.centre + np.einsum("snij,snj->sni", _turned(true.angle), self.place[rows]) * true.reach[..., None]
-        side, rotation = true.reach * np.exp(self.size[rows]), _wrapped(true.angle + self.turn[rows])
-        of = np.concatenate([centre, side[..., None], rotation[..., None]], axis=-1)
-        places = _into(of, true.pixels) + self.landmarks[rows]
-        turned = np.einsum("snij,snkj->snki", _turned(rotation), places)
-        landmarks = of[..., None, :2] + turned * side[..., None, None]
-        low, high = landmarks.min(2), landmarks.max(2)
+        place = np.einsum("snij,snmj->snmi", _turned(true.angle), self.place[rows]) * true.reach[..., None, None]
+        side = true.reach[..., None] * np.exp(self.size[rows])
+        rotation = _wrapped(true.angle[..., None] + self.turn[rows])
+        of = np.concatenate([true.centre[:, :, None] + place, side[..., None], rotation[..., None]], axis=-1)
+        places = _into(of, true.pixels[:, :, None]) + self.landmarks[rows]
+        turned = np.einsum("...ij,...kj->...ki", _turned(rotation), places)
         seen = {
-            "landmarks": landmarks,
+            "landmarks": of[..., None, :2] + turned * side[..., None, None],
             "visibility": self.visibility[rows],
             "presence": self.presence[rows],
-            "world_landmarks": true.from_hips + _rolled(rotation, self.world_landmarks[rows]),
+            "world_landmarks": true.from_hips[:, :, None] + _rolled(rotation, self.world_landmarks[rows]),
             "crops": of,
-            "boxes": np.concatenate([low, high - low], axis=-1),
             "scores": self.scores[rows],
         }
         found = self.found[rows]
-        return {
-            name: np.where(found.reshape(*found.shape, *[1] * (values.ndim - 2)), values, 0)
+        seen = {
+            name: np.where(found.reshape(*found.shape, *[1] * (values.ndim - 3)), values, 0)
             for name, values in seen.items()
         }
+        first = {name: values[:, :, 0] for name, values in seen.items()}
+        low, high = first["landmarks"].min(2), first["landmarks"].max(2)
+        first |= {"found": found[:, :, 0], "boxes": np.concatenate([low, high - low], axis=-1)}
+        if found.shape[2] == 1:
+            return first
+        looks = {f"look_{name}": values[:, :, 1:] for name, values in seen.items()}
+        return {**first, "looked": found[:, :, 1:].all(2), **looks}
 
     def similar(self, pose: np.ndarray, rng: np.random.Generator) -> int:
         """One of the sequences whose pose is most like one (33, 3)."""
@@ -278,8 +290,9 @@ def imitate(number: int, seed: int, body: Body, library: Library, errors: Errors
         image_size=np.array([shot.size for shot in shots]),
         frame_rate=np.array(rates),
         timestamps=(np.arange(frames) / np.array(rates)[:, None]).ravel(),
-        found=errors.found[chosen].ravel(),
         heatmap_starts=np.zeros(rows + 1, int),
         heatmaps=np.zeros(0, np.uint8),
-        **{name: values.astype(np.float32) for name, values in single.items()},
+        **{
+            name: values if values.dtype == bool else values.astype(np.float32) for name, values in single.items()
+        },
     )

@@ -1,10 +1,13 @@
 """Errors taken from one person and put upon another are those that the detector made."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from video_motion.inference import __main__ as cli
 from video_motion.inference.body.smpl import Body
 from video_motion.inference.evaluation.records import Shard, read_shard
+from video_motion.inference.people import crops
 from video_motion.inference.training.dataset import Dataset, Drawing
 from video_motion.inference.training.mocap.library import Library
 from video_motion.inference.training.synthesis import generate, imitation
@@ -32,13 +35,38 @@ def test_upon_the_same_people_they_give_what_was_seen(shard, body):
         np.testing.assert_allclose(again[name].reshape(was.shape), was, atol=1e-3, err_msg=name)
 
 
+def with_looks(shard: Shard, rng: np.random.Generator) -> Shard:
+    """The shard with made-up sights of the other regions in every third frame."""
+    looked = shard.found & (np.arange(len(shard)) % 3 == 0)
+    found = {}
+    for name in ("landmarks", "visibility", "presence", "world_landmarks", "scores"):
+        values = getattr(shard, name)
+        made = values[:, None] + rng.normal(0, 0.01, (len(shard), crops.LOOKS, *values.shape[1:]))
+        found[f"look_{name}"] = made
+    found["look_crops"] = np.stack([crops.looks(crop) for crop in shard.crops])
+    seen = {
+        name: np.where(looked.reshape(-1, *[1] * (values.ndim - 1)), values, 0).astype(np.float32)
+        for name, values in found.items()
+    }
+    return replace(shard, looked=looked, **seen)
+
+
+def test_looks_at_other_regions_are_carried_over_too(shard, body):
+    shard = with_looks(shard, np.random.default_rng(0))
+    again = imitation.Errors.of([shard], body).upon(seen_of(shard, body), np.arange(len(shard.betas)))
+    assert again["looked"].ravel().tolist() == shard.looked.tolist() and shard.looked.any()
+    for name in (*SEEN, *(f"look_{name}" for name in SEEN if name != "boxes")):
+        was = getattr(shard, name)
+        np.testing.assert_allclose(again[name].reshape(was.shape), was, atol=1e-3, err_msg=name)
+
+
 def test_errors_follow_the_crop_and_the_camera(shard, body):
     """One landmark off by a tenth of the crop is so upon a person twice as near, who leans."""
     errors = imitation.Errors.of([shard], body)
     errors.landmarks[:] = 0
-    errors.landmarks[0, :, 15, 0] = 0.1
+    errors.landmarks[0, :, :, 15, 0] = 0.1
     errors.world_landmarks[:] = 0
-    errors.world_landmarks[0, :, 15, 0] = 0.2
+    errors.world_landmarks[0, :, :, 15, 0] = 0.2
     true = seen_of(shard, body)
     roll = np.array([[0.0, -1, 0], [1, 0, 0], [0, 0, 1]])
     hips = true.from_hips @ roll.T + [0, 0, 2.0]
@@ -69,9 +97,9 @@ def test_a_mirrored_error_is_the_mirror_image(shard, body):
     errors = imitation.Errors.of([shard], body)
     count = len(shard.betas)
     assert len(errors.pose) == 2 * count
-    np.testing.assert_allclose(errors.landmarks[count:, :, 15], errors.landmarks[:count, :, 16] * [-1, 1])
+    np.testing.assert_allclose(errors.landmarks[count:, :, :, 15], errors.landmarks[:count, :, :, 16] * [-1, 1])
     np.testing.assert_allclose(errors.pose[count:, 27], errors.pose[:count, 28] * [-1, 1, 1])
-    np.testing.assert_array_equal(errors.visibility[count:, :, 25], errors.visibility[:count, :, 26])
+    np.testing.assert_array_equal(errors.visibility[count:, ..., 25], errors.visibility[:count, ..., 26])
 
 
 @pytest.fixture
