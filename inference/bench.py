@@ -9,9 +9,12 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from itertools import chain, islice, repeat
 from pathlib import Path
+from typing import Any
 
 import cv2
 
+from . import registry
+from .estimators import NETWORKS
 from .evaluation import evaluate
 from .footage import Footage
 from .people import benchmark, reference
@@ -33,13 +36,41 @@ class BenchError(Exception):
     """The measurement can't be made; the message is one sentence for the user."""
 
 
+def _report_of(command: str, video: Path, *options: str) -> dict[str, Any]:
+    with tempfile.TemporaryDirectory() as folder:
+        words = [*COMMAND, command, str(video), "--out", folder, *options]
+        if subprocess.run(words, stdout=sys.stderr, check=False).returncode:
+            raise BenchError(f"The speed of `{command}` can't be measured: it failed as said above.")
+        (file,) = Path(folder).glob("*.json")
+        return json.loads(file.read_text(encoding="utf-8"))
+
+
+def networks(video: Path) -> Iterator[str]:
+    """Yield each estimator's parameters, GFLOPs a frame, and frames per second: of its network, and of `estimate`."""
+    # Counting takes torch, which users of the networks need not have.
+    from .body.smpl import Body
+    from .engine.session import Session
+    from .networks import configurations, counting
+
+    body = Body.load(registry.body_path())
+    yield f"| {video.name} | M parameters | GFLOPs a frame | network, frames/s | `estimate`, frames/s |"
+    yield "|---|---:|---:|---:|---:|"
+    for name, weights in NETWORKS.items():
+        report = _report_of("estimate", video, "--network", name)
+        frames, timings = report["frames"], report["timings"]
+        cells = ["–"] * 3
+        if weights:
+            settings = json.loads(Session(registry.path(weights[0]), "cpu").properties["settings"])
+            shipped = configurations.Configuration(name, name, configurations.described(name, settings), {})
+            parameters, gflops = counting.size(shipped, body)
+            cells = [f"{parameters:.1f}", f"{gflops:.3f}", f"{frames / timings['network']:.0f}"]
+        together = sum(seconds for stage, seconds in timings.items() if stage != "load")
+        yield f"| {name} | {' | '.join(cells)} | {frames / together:.1f} |"
+
+
 def speed(video: Path, mediapipe: bool = False) -> Iterator[str]:
     """Yield seconds, and frames per second, of each stage of `convert`; if asked, beside MediaPipe's pipeline alone."""
-    with tempfile.TemporaryDirectory() as folder:
-        if subprocess.run([*COMMAND, "convert", video, "--out", folder], stdout=sys.stderr, check=False).returncode:
-            raise BenchError("The speed of `convert` can't be measured: it failed as said above.")
-        (file,) = Path(folder).glob("*.json")
-        report = json.loads(file.read_text(encoding="utf-8"))
+    report = _report_of("convert", video)
     frames, timings = report["frames"], report["timings"]
     yield f"| {video.name}, {frames} frames, {_size(report['size'])} | seconds | frames/s |"
     yield "|---|---:|---:|"

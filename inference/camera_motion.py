@@ -1,4 +1,4 @@
-"""How the camera turned, from the background of the footage."""
+"""How the camera turned, and how the background moved, from the footage."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ _TRIALS = 48
 _INLIER_PIXELS = 1.0
 _INLIER_SHARE = 0.4
 _STILL = np.radians(0.15)
+_FLATTEST = 1e-3
 
 
 class CameraMotion:
@@ -40,6 +41,7 @@ class CameraMotion:
         self._camera[:2] *= self._scale
         self._random = np.random.default_rng(0)
         self._turns: list[np.ndarray] = []
+        self._homographies: list[np.ndarray] = []
         self._key_turn = np.eye(3)
         self._previous: np.ndarray | None = None
         self._key_points = self._points = np.empty((0, 2), np.float32)
@@ -54,6 +56,7 @@ class CameraMotion:
         """
         small = cv2.resize(image, None, fx=self._scale, fy=self._scale, interpolation=cv2.INTER_AREA)
         grey = cv2.cvtColor(small, cv2.COLOR_BGR2GRAY)
+        self._homographies.append(np.eye(3))
         if self._previous is None:
             self._turns.append(np.eye(3))
         else:
@@ -68,6 +71,21 @@ class CameraMotion:
         if not len(turns) or rotations.relative_angle(turns, turns[:1]).max() < _STILL:
             return np.broadcast_to(np.eye(3), turns.shape).copy()
         return turns
+
+    def homographies(self) -> np.ndarray:
+        """(M, 3, 3) how the background moved from the frame before to each; identity where it can't be told.
+
+        In image points from the centre, in units of the image's diagonal; the last entry is 1.
+        """
+        return np.array(self._homographies).reshape(-1, 3, 3)
+
+    def _note_flow(self, before: np.ndarray, now: np.ndarray) -> None:
+        """Take in where points (n, 2) of the background went; a homography has them all on one plane."""
+        size = 2 * self._camera[:2, 2]
+        there, here = ((points - self._camera[:2, 2]) / np.hypot(*size) for points in (before, now))
+        found, _ = cv2.findHomography(there, here, cv2.RANSAC, _INLIER_PIXELS / float(np.hypot(*size)))
+        if found is not None and abs(found[2, 2]) > _FLATTEST:
+            self._homographies[-1] = found / found[2, 2]
 
     def _plant(self, grey: np.ndarray, people: Sequence[np.ndarray]) -> None:
         free = np.full(grey.shape, 255, np.uint8)
@@ -90,6 +108,8 @@ class CameraMotion:
         back, found_back, _ = cv2.calcOpticalFlowPyrLK(grey, self._previous, moved, moved.copy(), winSize=(15, 15))
         both = np.asarray(found, bool).ravel() & np.asarray(found_back, bool).ravel()
         sure = both & (np.linalg.norm(back - self._points, axis=1) < 0.5)
+        if sure.sum() >= _FEWEST:
+            self._note_flow(start[sure], moved[sure])
         self._points, self._key_points = moved[sure], self._key_points[sure]
         if len(self._points) < _FEWEST:
             return self._turns[-1]
@@ -117,6 +137,21 @@ class CameraMotion:
         plane = (points - self._camera[:2, 2]) / self._camera[[0, 1], [0, 1]]
         rays = np.concatenate([plane, np.ones((len(plane), 1))], axis=1)
         return rays / np.linalg.norm(rays, axis=1, keepdims=True)
+
+
+def homographies_of_turns(before: np.ndarray, now: np.ndarray, focal: np.ndarray) -> np.ndarray:
+    """(..., 3, 3) how a background far away moves when the camera turns, as `CameraMotion.homographies` tells it.
+
+    Args:
+        before: (..., 3, 3) rotation from the earlier camera's space into a common one.
+        now: (..., 3, 3) from the later one's.
+        focal: (...) focal length in units of the image's diagonal.
+    """
+    camera = np.zeros((*focal.shape, 3, 3))
+    camera[..., 0, 0] = camera[..., 1, 1] = focal
+    camera[..., 2, 2] = 1.0
+    moved = camera @ np.swapaxes(now, -1, -2) @ before @ np.linalg.inv(camera)
+    return moved / moved[..., 2:, 2:]
 
 
 def _pixel(point: Sequence[float]) -> tuple[int, int]:

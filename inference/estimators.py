@@ -3,13 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import NamedTuple
 
-NETWORKS: Mapping[str, tuple[str, ...]] = {"tar": ("tar",), "landmarks": ()}
-"""By name the weight files that an estimator needs: its network for windows, one for frames if it looks at local maps.
 
-The first estimator is the default.
-"""
+class Estimator(NamedTuple):
+    """What users choose.
 
-DEFAULT = next(iter(NETWORKS))
+    Attributes:
+        what: it is, in words.
+        weights: files that it needs: its network for windows, one for frames if it looks at local maps.
+    """
+
+    what: str
+    weights: tuple[str, ...] = ()
+
+
+ESTIMATORS: Mapping[str, Estimator] = {
+    "tar": Estimator("Temporal-Aware Refining Network", ("tar",)),
+    "cosegmentation": Estimator("two-stage co-segmentation network", ("cosegmentation",)),
+    "part_dynamics": Estimator("uncertainty-aware part-dynamics network", ("part_dynamics",)),
+    "multi_roi": Estimator("multi-RoI network", ("multi_roi",)),
+    "landmarks": Estimator("fit to BlazePose's landmarks, without a network"),
+}
+"""The first one is the default; those with weights can be trained, each by the module of its name in `networks`."""
+
+NETWORKS: Mapping[str, tuple[str, ...]] = {name: one.weights for name, one in ESTIMATORS.items()}
+
+TRAINABLE: Mapping[str, str] = {name: one.what for name, one in ESTIMATORS.items() if one.weights}
+
+DEFAULT = next(iter(ESTIMATORS))
 
 DEVICES = ("auto", "cuda", "cpu")

@@ -13,7 +13,7 @@ import numpy as np
 from . import estimators, registry
 from .body.smpl import Body
 from .camera_motion import CameraMotion
-from .engine.temporal import TemporalNetwork
+from .engine.temporal import Scenery, TemporalNetwork
 from .footage import Footage
 from .motion import landmarks
 from .motion.camera import Camera, intrinsics
@@ -108,7 +108,7 @@ def convert_footage(path: Path, options: Options, progress: Progress = lambda st
     clock: list[tuple[int, float]] = []
     began = time.perf_counter()
     store = MapStore() if temporal is not None and temporal.needs_maps else None
-    tracker = Tracker(network, store=store)
+    tracker = Tracker(network, store=store, looks=temporal is not None and temporal.needs_looks)
     # The camera is followed while people are looked for in the next frame.
     with ThreadPoolExecutor(1) as aside:
         following: Future[None] | None = None
@@ -133,7 +133,8 @@ def convert_footage(path: Path, options: Options, progress: Progress = lambda st
     camera = Camera(size, intrinsics(size, options.focal), camera_motion.turns())
     guesses = None
     if temporal is not None:
-        guesses = [temporal.follow(track, store, camera.K) for track in chosen]
+        scenery = Scenery(camera.K, store, frames, camera_motion.homographies())
+        guesses = [temporal.follow(track, scenery) for track in chosen]
         watch.add("network", began)
         began = time.perf_counter()
     motions = landmarks.estimate(

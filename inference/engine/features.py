@@ -16,6 +16,9 @@ VERSION = 1
 SIZE = 33 * (2 + 1 + 1 + 3) + 12
 """Numbers per frame."""
 
+FLOWS = 15
+"""Homographies before a frame that the part dynamics look at."""
+
 _LANDMARKS = 33
 
 
@@ -29,8 +32,9 @@ def window_features(
     offsets: np.ndarray,
     known: np.ndarray,
     camera_K: np.ndarray,
+    target: int | None = None,
 ) -> np.ndarray:
-    """Windows of T frames around their middle ones.
+    """Windows of T frames, of which one is estimated; what follows calls that the middle.
 
     Args:
         landmarks: (B, T, 33, 2) image pixels.
@@ -42,6 +46,7 @@ def window_features(
         offsets: (B, T) seconds from the middle frame.
         known: (B, T) false where the frame stands in for one in which the person was not seen.
         camera_K: (B, 3, 3) intrinsics in pixels.
+        target: number of the middle frame, T // 2 unless given.
 
     Returns:
         (B, T, 243) float32: landmarks in units of the middle crop's side from its centre, visibility, presence, world
@@ -49,7 +54,7 @@ def window_features(
         and rotation against the middle one's, known, seconds from the middle frame.
     """
     b, t = scores.shape
-    middle = crops[:, t // 2]
+    middle = crops[:, t // 2 if target is None else target]
     turn = _turn(-middle[:, 3])
     side = middle[:, 2, None, None]
     places = np.einsum("bij,btkj->btki", turn, landmarks - middle[:, None, None, :2]) / side[..., None]
@@ -73,6 +78,77 @@ def window_features(
         offsets[..., None],
     )
     return np.concatenate(parts, axis=-1, dtype=np.float32)
+
+
+def region_features(
+    landmarks: np.ndarray,
+    visibility: np.ndarray,
+    presence: np.ndarray,
+    world_landmarks: np.ndarray,
+    scores: np.ndarray,
+    crops: np.ndarray,
+    camera_K: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray]:
+    """One frame in R regions of interest, each described by itself as a window of one frame is.
+
+    Args:
+        landmarks: (B, R, 33, 2), the others likewise.
+        visibility: see `window_features`.
+        presence: see there.
+        world_landmarks: see there.
+        scores: see there.
+        crops: see there; those of a frame are turned alike.
+        camera_K: (B, 3, 3).
+
+    Returns:
+        (B, R, 243) float32 features and (B, R, 3) box information.
+    """
+    b, r = scores.shape
+    K = np.repeat(camera_K, r, axis=0)
+    flat = crops.reshape(b * r, 4)
+    alone = window_features(
+        landmarks.reshape(b * r, 1, _LANDMARKS, 2),
+        visibility.reshape(b * r, 1, _LANDMARKS),
+        presence.reshape(b * r, 1, _LANDMARKS),
+        world_landmarks.reshape(b * r, 1, _LANDMARKS, 3),
+        scores.reshape(b * r, 1),
+        flat[:, None],
+        np.zeros((b * r, 1)),
+        np.ones((b * r, 1), bool),
+        K,
+    )
+    return alone.reshape(b, r, -1), box_info(flat, K).reshape(b, r, 3)
+
+
+def place_size(octaves: int) -> int:
+    """Numbers in the positional encoding of one box."""
+    return 3 * (1 + 2 * octaves)
+
+
+def encode_places(boxes: np.ndarray, octaves: int) -> np.ndarray:
+    """(B, R, 3 + 6 L) float32 positional encoding γ (Multi-RoI eq. 3) of box information (B, R, 3).
+
+    Worked out here and not in a network: the last of 32 octaves turns 2³⁰ times over the image, which only float64
+    resolves.
+    """
+    boxes = boxes.astype(np.float64)
+    places = np.concatenate([boxes[..., :2] / 2.8, 0.06 * boxes[..., 2:] + 0.24], axis=-1)
+    angles = np.pi * places[..., None] * 2.0 ** np.arange(octaves)
+    waves = np.stack([np.sin(angles), np.cos(angles)], axis=-1)
+    return np.concatenate([places, waves.reshape(*places.shape[:-1], -1)], axis=-1, dtype=np.float32)
+
+
+def flow_features(homographies: np.ndarray, crops: np.ndarray) -> np.ndarray:
+    """(B, 15, 9) float32 how the background moved between the frames up to the one estimated, less the identity.
+
+    Args:
+        homographies: (B, 15, 3, 3) from each frame to the next, in image points from the centre in units of the
+            diagonal, the last entry 1.
+        crops: (B, 4) of the frame estimated: it is seen in the camera rolled with its crop.
+    """
+    turn = roll(crops)[:, None]
+    turned = turn @ homographies @ np.swapaxes(turn, 2, 3)
+    return (turned - np.eye(3)).reshape(*homographies.shape[:2], 9).astype(np.float32)
 
 
 def box_info(crops: np.ndarray, camera_K: np.ndarray) -> np.ndarray:

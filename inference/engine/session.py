@@ -48,7 +48,7 @@ class Session:
         if device == "cuda" and CUDA not in self._session.get_providers():
             raise EngineError(f"CUDA could not start for {path.name}: check the graphics driver, or use the CPU.")
         self.properties: Mapping[str, str] = self._session.get_modelmeta().custom_metadata_map
-        self._inputs = {item.name for item in self._session.get_inputs()}
+        self.inputs = frozenset(item.name for item in self._session.get_inputs())
 
     @property
     def device(self) -> str:
@@ -57,5 +57,5 @@ class Session:
 
     def __call__(self, **inputs: np.ndarray) -> list[np.ndarray]:
         """All outputs for named inputs."""
-        given = {key: value for key, value in inputs.items() if key in self._inputs}
+        given = {key: value for key, value in inputs.items() if key in self.inputs}
         return [np.asarray(output) for output in self._session.run(None, given)]

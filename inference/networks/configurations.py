@@ -1,79 +1,104 @@
-"""Sizes of the networks, as data."""
+"""Sizes of the networks, as data: `configurations.toml`."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .estimate import Network
+
+FILE = Path(__file__).with_name("configurations.toml")
+
+
+class ConfigurationError(Exception):
+    """There is no such configuration; the message is one sentence for the user."""
 
 
 @dataclass(frozen=True)
-class TarConfiguration:
-    """Sizes of a Temporal-Aware Refining Network.
+class Settings:
+    """What all networks' sizes begin with.
 
     Attributes:
         encoder: what describes frames: `blazepose`, or one of `encoders.ENCODERS`.
         features: numbers that describe a frame.
-        maps: local maps of a frame.
+        static_width: length of a frame's static feature.
         frames: T, frames of a window.
-        static_width: length of a frame's global feature.
-        width: of the transformer.
-        feedforward: inside the transformer's layers.
-        layers: of the transformer.
-        heads: of its attention.
-        dropout: in the transformer while training.
-        state_layer: hidden units of the MLP that makes the hidden states.
-        state_width: length of each hidden state.
-        local_channels: D.
-        local_size: height and width of the local feature maps.
-        hidden_size: S, height and width of the ConvGRU's hidden maps.
-        local_window: L, frames that the ConvGRU sees.
-        iterations: of the refinement.
-        radius: of the window around a marker, in cells of the local maps.
-        marker_dropout: share of markers not shown while training.
-        global_temporal: whether the transformer is there.
-        local_temporal: whether the ConvGRU is there.
-        refine: whether the refinement is there.
+        target: which of them is estimated.
     """
 
     encoder: str = "blazepose"
     features: int = 243
-    maps: int = 40
-    frames: int = 9
     static_width: int = 2048
-    width: int = 512
-    feedforward: int = 2048
-    layers: int = 4
-    heads: int = 8
-    dropout: float = 0.1
-    state_layer: int = 1792
-    state_width: int = 32
-    local_channels: int = 256
-    local_size: int = 64
-    hidden_size: int = 64
-    local_window: int = 5
-    iterations: int = 5
-    radius: int = 3
-    marker_dropout: float = 0.25
-    global_temporal: bool = True
-    local_temporal: bool = True
-    refine: bool = True
+    frames: int = 1
+    target: int = 0
 
 
-CONFIGURATIONS: dict[str, TarConfiguration] = {
-    "tar-64": TarConfiguration(hidden_size=64),
-    "tar-32": TarConfiguration(hidden_size=32),
-    "tar-16": TarConfiguration(hidden_size=16),
-    "tar-8": TarConfiguration(hidden_size=8),
-    "tar-64-resnet50": TarConfiguration(encoder="resnet50", features=2048, maps=256),
-    "tar-64-hrnet-w48": TarConfiguration(encoder="hrnet-w48", features=720, maps=720),
-    "tar-compact": TarConfiguration(
-        static_width=512,
-        width=256,
-        feedforward=512,
-        heads=4,
-        dropout=0.05,
-        state_layer=512,
-        local_channels=16,
-        local_size=32,
-        hidden_size=16,
-    ),
-}
+@dataclass(frozen=True)
+class Configuration:
+    """One entry of the file.
+
+    Attributes:
+        name: of the entry.
+        network: the module beside this one that holds it.
+        settings: its sizes.
+        losses: weights of the losses by name.
+    """
+
+    name: str
+    network: str
+    settings: Settings
+    losses: Mapping[str, float]
+
+    def build(self, *arguments: Any) -> Network:
+        """The network, freshly initialised; arguments are those after the settings."""
+        return _module(self.network).NETWORK(self.settings, *arguments)
+
+
+def names() -> list[str]:
+    """All configurations."""
+    return list(_entries())
+
+
+def configuration(name: str) -> Configuration:
+    """A configuration by name.
+
+    Raises:
+        ConfigurationError: there is none of that name.
+    """
+    entries = _entries()
+    if name not in entries:
+        raise ConfigurationError(f"There is no configuration {name}: choose one of {', '.join(entries)}.")
+    entry = entries[name]
+    module = _module(entry["network"])
+    sizes = {key: tuple(value) if isinstance(value, list) else value for key, value in entry.get("sizes", {}).items()}
+    return Configuration(name, entry["network"], module.SETTINGS(**sizes), entry["losses"])
+
+
+def described(network: str, sizes: Mapping[str, Any]) -> Settings:
+    """The settings of a network whose fields were written down.
+
+    Raises:
+        ConfigurationError: there is no such network, or the fields are not its.
+    """
+    if network not in {entry["network"] for entry in _entries().values()}:
+        raise ConfigurationError(f"There is no network {network}.")
+    kind = _module(network).SETTINGS
+    if set(sizes) != {item.name for item in fields(kind)}:
+        raise ConfigurationError(f"These are not the settings of today's {network}.")
+    return kind(**{key: tuple(value) if isinstance(value, list) else value for key, value in sizes.items()})
+
+
+def _module(network: str) -> Any:
+    return import_module(f".{network}", __package__)
+
+
+def _entries() -> dict[str, dict[str, Any]]:
+    with FILE.open("rb") as stream:
+        tables = tomllib.load(stream)
+    shared = tables.pop("losses")
+    return {name: {"losses": shared[table["network"]], **table} for name, table in tables.items()}

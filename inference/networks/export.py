@@ -5,9 +5,11 @@ from __future__ import annotations
 import copy
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
+from inspect import signature
 from pathlib import Path
+from typing import Any, TypeVar
 
 import numpy as np
 import onnx
@@ -17,7 +19,9 @@ from torch import Tensor, nn
 
 from ..engine.features import VERSION
 from ..engine.session import Session
+from .estimate import Network
 from .figure import sixd_to_matrix, to_local
+from .inputs import example
 from .tar import Tar
 
 OPSET = 18
@@ -35,23 +39,23 @@ class _Local(nn.Module):
 
 
 class _Window(nn.Module):
-    def __init__(self, network: Tar):
+    def __init__(self, network: Network, names: Iterable[str]):
         super().__init__()
-        self.network = network
+        self.network, self.names = network, tuple(names)
 
-    def forward(self, frames: Tensor, box: Tensor, local: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
-        last = self.network(frames, box, local=local)[-1]
+    def forward(self, *inputs: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        last = self.network(**dict(zip(self.names, inputs, strict=True))).estimates[-1]
         # Where `full_translation` bounds the scale, its users need not do so again.
         camera = torch.cat([last.camera[:, :1].clamp(min=0.1), last.camera[:, 1:]], dim=1)
         return to_local(sixd_to_matrix(last.sixd)), last.betas, camera
 
 
-def export(model: Tar, folder: Path, name: str, half: bool = True) -> list[Path]:
+def export(model: Network, folder: Path, name: str, half: bool = True) -> list[Path]:
     """Write a trained network as ONNX files with any batch size.
 
-    `NAME.local.onnx` (absent if nothing is refined): maps (N, 40, 64, 64) uint8 → local (N, D, S, S), once per frame.
-    `NAME.onnx`: frames (B, T, F), box (B, 3) and local (B, L, D, S, S) → rotations (B, 24, 3, 3), local ones with the
-    root's in the rolled camera, betas (B, 10) and camera (B, 3).
+    `NAME.onnx`: the inputs that it needs, named as in `inputs` → rotations (B, 24, 3, 3), local ones with the root's in
+    the rolled camera, betas (B, 10) and camera (B, 3). A network that needs maps has a second file, `NAME.local.onnx`:
+    maps (N, 40, 64, 64) uint8 → local (N, D, S, S), once per frame; the first then takes local (B, L, D, S, S).
 
     Args:
         model: the network.
@@ -71,18 +75,18 @@ def export(model: Tar, folder: Path, name: str, half: bool = True) -> list[Path]
     }
     folder.mkdir(parents=True, exist_ok=True)
     paths = []
-    inputs = _examples(network, 2, 0)
-    if model.settings.refine:
+    inputs = example(network.needs, network.settings, 2, 0)
+    if isinstance(network, Tar) and "maps" in inputs:
         maps = {"maps": inputs["maps"].flatten(0, 1)}
         paths.append(folder / f"{name}.local.onnx")
         write_onnx(_Local(network), maps, ["local"], paths[-1], properties, half)
         inputs["local"] = _encoded(network, inputs.pop("maps"))
     paths.append(folder / f"{name}.onnx")
-    write_onnx(_Window(network), inputs, ["rotations", "betas", "camera"], paths[-1], properties, half)
+    write_onnx(_Window(network, inputs), inputs, ["rotations", "betas", "camera"], paths[-1], properties, half)
     return paths
 
 
-def check_parity(model: Tar, folder: Path, name: str, batches: Sequence[int] = (1, 2, 5)) -> float:
+def check_parity(model: Network, folder: Path, name: str, batches: Sequence[int] = (1, 2, 5)) -> float:
     """The largest difference between torch and ONNX Runtime over all outputs, for random inputs of some batch sizes.
 
     Torch computes with the same weights as the files: rounded to float16 if they are.
@@ -91,19 +95,19 @@ def check_parity(model: Tar, folder: Path, name: str, batches: Sequence[int] = (
     network = _prepared(model, Session(path, "cpu").properties["weights"] == "float16")
     worst = 0.0
     for seed, batch in enumerate(batches):
-        inputs = _examples(network, batch, seed)
-        if model.settings.refine:
+        inputs = example(network.needs, network.settings, batch, seed)
+        if isinstance(network, Tar) and "maps" in inputs:
             maps = inputs.pop("maps")
             worst = max(worst, compare(_Local(network), folder / f"{name}.local.onnx", {"maps": maps.flatten(0, 1)}))
             inputs["local"] = _encoded(network, maps)
-        worst = max(worst, compare(_Window(network), path, inputs))
+        worst = max(worst, compare(_Window(network, inputs), path, inputs))
     return worst
 
 
 def compare(module: nn.Module, path: Path, inputs: Mapping[str, Tensor]) -> float:
     """The largest difference between a module's outputs and those of its ONNX file."""
     with torch.no_grad():
-        expected = module.eval()(**inputs)
+        expected = module.eval()(*inputs.values())
     told = Session(path, "cpu")(**{key: value.numpy() for key, value in inputs.items()})
     pairs = zip([expected] if isinstance(expected, Tensor) else expected, told, strict=True)
     return max(float(np.abs(want.numpy() - have).max()) for want, have in pairs)
@@ -121,19 +125,22 @@ def write_onnx(
 
     Args:
         module: is put into evaluation mode.
-        inputs: examples by name, of a batch larger than 1.
+        inputs: examples by name, in the order of its arguments, of a batch larger than 1.
         outputs: names.
         path: of the file.
         properties: its metadata.
         half: keep all numbers that float16 holds without loss in float16.
     """
     batch = torch.export.Dim("batch")
+    shapes: Any = tuple({0: batch} for _ in inputs)
+    if any(one.kind is one.VAR_POSITIONAL for one in signature(module.forward).parameters.values()):
+        shapes = (shapes,)
     program = torch.onnx.export(
         module.eval(),
-        kwargs=dict(inputs),
+        args=tuple(inputs.values()),
         input_names=list(inputs),
         output_names=list(outputs),
-        dynamic_shapes={key: {0: batch} for key in inputs},
+        dynamic_shapes=shapes,
         opset_version=OPSET,
         dynamo=True,
         verbose=False,
@@ -153,7 +160,10 @@ def write_onnx(
         temporary.unlink(missing_ok=True)
 
 
-def _prepared(model: Tar, half: bool) -> Tar:
+_Network = TypeVar("_Network", bound=Network)
+
+
+def _prepared(model: _Network, half: bool) -> _Network:
     """The network as the files hold it: on the CPU, in evaluation mode, its weights rounded."""
     network = copy.deepcopy(model).cpu().float().eval().requires_grad_(False)
     if half:
@@ -177,19 +187,6 @@ def _halve(proto: onnx.ModelProto) -> None:
     nodes = [*casts, *proto.graph.node]
     del proto.graph.node[:]
     proto.graph.node.extend(nodes)
-
-
-def _examples(network: Tar, batch: int, seed: int) -> dict[str, Tensor]:
-    settings = network.settings
-    rng = torch.Generator().manual_seed(seed)
-    inputs = {
-        "frames": torch.randn(batch, settings.frames, settings.features, generator=rng),
-        "box": torch.randn(batch, 3, generator=rng) * torch.tensor([0.5, 0.5, 1.0]),
-    }
-    if settings.refine:
-        shape = (batch, settings.local_window, settings.maps, 64, 64)
-        inputs["maps"] = torch.randint(0, 256, shape, generator=rng, dtype=torch.uint8)
-    return inputs
 
 
 def _encoded(network: Tar, maps: Tensor) -> Tensor:

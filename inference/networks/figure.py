@@ -6,8 +6,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ..body.skeleton import PARENTS
+from ..body.skeleton import LANDMARK_NAMES, PARENTS
 from ..body.smpl import Body, Points
+
+_MARKED = ("shoulder", "elbow", "wrist", "pinky", "index", "thumb", "hip", "knee", "ankle", "heel", "foot_index", "ear")
+MARKERS = (*(f"{side}_{part}" for part in _MARKED for side in ("left", "right")), "nose", "hips")
+"""The 26 markers: BlazePose's landmarks without eyes and mouth, and the middle of the hips."""
 
 
 def sixd_to_matrix(sixd: Tensor) -> Tensor:
@@ -47,6 +51,18 @@ def to_local(turned: Tensor) -> Tensor:
     """Rotations (B, 24, 3, 3) against the parents of rotations (B, 24, 3, 3) against the camera."""
     inner = turned[:, _ABOVE[1:]].transpose(-1, -2) @ turned[:, 1:]
     return torch.cat([turned[:, :1], inner], dim=1)
+
+
+def marker_points(body: Body) -> Points:
+    """The 26 markers as points that bones carry."""
+    landmarks = body.landmarks
+    rows = [LANDMARK_NAMES.index(name) for name in MARKERS[:-1]]
+    hips = [LANDMARK_NAMES.index(name) for name in ("left_hip", "right_hip")]
+
+    def with_hips(values: np.ndarray) -> np.ndarray:
+        return np.concatenate([values[rows], values[hips].mean(axis=0, keepdims=True)])
+
+    return Points(with_hips(landmarks.template), with_hips(landmarks.shapedirs), None, with_hips(landmarks.weights))
 
 
 class Figure(nn.Module):

@@ -9,69 +9,70 @@ parameters and operations come out.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import reduce
-from typing import NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ..body.skeleton import JOINT_NAMES, LANDMARK_NAMES
-from ..body.smpl import Body, Points
+from ..body.smpl import Body
 from .blocks import ConvGRU, PerState
-from .configurations import TarConfiguration
-from .figure import Figure, full_translation, project, sixd_to_matrix
+from .configurations import Settings
+from .estimate import ROTATIONS, Estimate, Network, Told, upright
+from .figure import MARKERS, Figure, full_translation, marker_points, project, sixd_to_matrix
 
-_MARKED = ("shoulder", "elbow", "wrist", "pinky", "index", "thumb", "hip", "knee", "ankle", "heel", "foot_index", "ear")
-MARKERS = (*(f"{side}_{part}" for part in _MARKED for side in ("left", "right")), "nose", "hips")
-"""The 26 markers: BlazePose's landmarks without eyes and mouth, and the middle of the hips."""
-
-STATES = 26
-_ROTATIONS = 24
+STATES = ROTATIONS + 2
 _WIDEST = 10
-# Standard deviations at which a feature says no more.
-_FARTHEST = 6.0
-_LEFT_ARM, _RIGHT_ARM = (
-    [JOINT_NAMES.index(f"{side}_{part}") for part in ("shoulder", "elbow", "wrist", "hand")]
-    for side in ("left", "right")
-)
+
+DISCOUNT = 0.85
+"""γ of TAR eq. 14."""
 
 
-class Estimate(NamedTuple):
-    """SMPL parameters of B windows' middle frames, in the camera rolled with the crop.
-
-    Rotations are against the camera and not against the parent joints: where a limb points then hangs on its own
-    landmarks alone, which a network learns much faster.
+@dataclass(frozen=True)
+class TarSettings(Settings):
+    """Sizes of TAR, beside those of all networks.
 
     Attributes:
-        sixd: (B, 24, 6) global rotations.
-        betas: (B, 10).
-        camera: (B, 3) s, tx, ty of the crop.
+        maps: local maps of a frame.
+        width: of the transformer.
+        feedforward: inside the transformer's layers.
+        layers: of the transformer.
+        heads: of its attention.
+        dropout: in the transformer while training.
+        state_layer: hidden units of the MLP that makes the hidden states.
+        state_width: length of each hidden state.
+        local_channels: D.
+        local_size: height and width of the local feature maps.
+        hidden_size: S, height and width of the ConvGRU's hidden maps.
+        local_window: L, frames that the ConvGRU sees.
+        iterations: of the refinement.
+        radius: of the window around a marker, in cells of the local maps.
+        marker_dropout: share of markers not shown while training.
+        global_temporal: whether the transformer is there.
+        local_temporal: whether the ConvGRU is there.
+        refine: whether the refinement is there.
     """
 
-    sixd: Tensor
-    betas: Tensor
-    camera: Tensor
-
-    def flat(self) -> Tensor:
-        """(B, 157) all of it."""
-        return torch.cat([self.sixd.flatten(1), self.betas, self.camera], dim=1)
-
-    def detach(self) -> Estimate:
-        """The same without its history."""
-        return Estimate(*(part.detach() for part in self))
-
-
-def marker_points(body: Body) -> Points:
-    """The 26 markers as points that bones carry."""
-    landmarks = body.landmarks
-    rows = [LANDMARK_NAMES.index(name) for name in MARKERS[:-1]]
-    hips = [LANDMARK_NAMES.index(name) for name in ("left_hip", "right_hip")]
-
-    def with_hips(values: np.ndarray) -> np.ndarray:
-        return np.concatenate([values[rows], values[hips].mean(axis=0, keepdims=True)])
-
-    return Points(with_hips(landmarks.template), with_hips(landmarks.shapedirs), None, with_hips(landmarks.weights))
+    frames: int = 9
+    target: int = 4
+    maps: int = 40
+    width: int = 512
+    feedforward: int = 2048
+    layers: int = 4
+    heads: int = 8
+    dropout: float = 0.1
+    state_layer: int = 1792
+    state_width: int = 32
+    local_channels: int = 256
+    local_size: int = 64
+    hidden_size: int = 64
+    local_window: int = 5
+    iterations: int = 5
+    radius: int = 3
+    marker_dropout: float = 0.25
+    global_temporal: bool = True
+    local_temporal: bool = True
+    refine: bool = True
 
 
 class _Regressors(nn.Module):
@@ -87,13 +88,13 @@ class _Regressors(nn.Module):
     def forward(self, states: Tensor, box: Tensor) -> Estimate:
         seen = torch.cat([states, box[:, None].expand(-1, STATES, -1)], dim=-1)
         told = self.second(torch.relu(self.first(seen)))
-        return Estimate(told[:, :_ROTATIONS, :6], told[:, _ROTATIONS], told[:, _ROTATIONS + 1, :3])
+        return Estimate(told[:, :ROTATIONS, :6], told[:, ROTATIONS], told[:, ROTATIONS + 1, :3])
 
 
 class GlobalTemporalEncoder(nn.Module):
     """GTE: features of a window (B, T, static width) become the 26 hidden states (B, 26, H)."""
 
-    def __init__(self, settings: TarConfiguration):
+    def __init__(self, settings: TarSettings):
         super().__init__()
         self.settings = settings
         self.inward = nn.Linear(settings.static_width, settings.width)
@@ -112,7 +113,7 @@ class GlobalTemporalEncoder(nn.Module):
             self.average = nn.Conv1d(settings.frames, 1, 1)
             with torch.no_grad():
                 self.average.weight.fill_(0.5 / settings.frames)
-                self.average.weight[0, settings.frames // 2] += 0.5
+                self.average.weight[0, settings.target] += 0.5
         self.states = nn.Sequential(
             nn.Linear(settings.width, settings.state_layer),
             nn.GELU(),
@@ -124,14 +125,14 @@ class GlobalTemporalEncoder(nn.Module):
         if self.settings.global_temporal:
             whole = self.average(self.layers(self.inward(features) + self.places))[:, 0]
         else:
-            whole = self.inward(features[:, self.settings.frames // 2])
+            whole = self.inward(features[:, self.settings.target])
         return self.states(whole).unflatten(1, (STATES, self.settings.state_width))
 
 
 class LocalTemporalEncoder(nn.Module):
     """LTE: hidden maps of a window (B, L, D, S, S) become local features (B, D, size, size)."""
 
-    def __init__(self, settings: TarConfiguration):
+    def __init__(self, settings: TarSettings):
         super().__init__()
         self.settings = settings
         channels = settings.local_channels
@@ -166,11 +167,11 @@ class RecurrentRefinement(nn.Module):
 
     window: Tensor
 
-    def __init__(self, settings: TarConfiguration):
+    def __init__(self, settings: TarSettings):
         super().__init__()
         self.settings = settings
         cells = (2 * settings.radius + 1) ** 2
-        feedback = len(MARKERS) * cells + _ROTATIONS * 6 + 10 + 3 + 3
+        feedback = len(MARKERS) * cells + ROTATIONS * 6 + 10 + 3 + 3
         self.channels = nn.Conv2d(settings.local_channels, len(MARKERS), 1)
         bound = settings.state_width**-0.5
         gates = 3 * STATES * settings.state_width
@@ -205,37 +206,28 @@ class RecurrentRefinement(nn.Module):
         return new + update * (states - new)
 
 
-class Tar(nn.Module):
-    """The whole network.
+class Tar(Network):
+    """The whole network: the first estimate, then one after each iteration of the refinement.
 
     Args:
         settings: sizes.
         body: the body whose markers the refinement looks for.
     """
 
-    mean: Tensor
-    spread: Tensor
+    settings: TarSettings
 
-    def __init__(self, settings: TarConfiguration, body: Body):
-        super().__init__()
-        self.settings = settings
-        self.register_buffer("mean", torch.zeros(settings.features))
-        self.register_buffer("spread", torch.ones(settings.features))
-        self.static = nn.Sequential(nn.Linear(settings.features, settings.static_width), nn.GELU())
+    def __init__(self, settings: TarSettings, body: Body):
+        super().__init__(settings, body)
+        self.needs = ("frames", "box", "maps") if settings.refine else ("frames", "box")
         self.globals = GlobalTemporalEncoder(settings)
         self.initial = _Regressors(settings.state_width, 0.1)
         with torch.no_grad():
-            self.initial.second.bias.copy_(_usual_pose())
+            self.initial.second.bias.copy_(_of_states(upright()))
         if settings.refine:
             self.figure = Figure(body, marker_points(body))
             self.stem = nn.Sequential(nn.Conv2d(settings.maps, settings.local_channels, 3, padding=1), nn.ReLU())
             self.locals = LocalTemporalEncoder(settings)
             self.refinement = RecurrentRefinement(settings)
-
-    def standardise(self, frames: Tensor) -> None:
-        """Learn the mean and spread of features from frames (N, F), before training."""
-        self.mean.copy_(frames.mean(0))
-        self.spread.copy_(frames.std(0) + 0.02)
 
     def encode_local(self, maps: Tensor) -> Tensor:
         """(N, D, S, S) of each frame's local maps (N, M, 64, 64), from 0 to 1 or uint8 to 255.
@@ -250,23 +242,13 @@ class Tar(nn.Module):
             maps = maps.float() / 255
         return self.locals.down(self.stem(maps))
 
-    def forward(
-        self, frames: Tensor, box: Tensor, maps: Tensor | None = None, local: Tensor | None = None
-    ) -> list[Estimate]:
-        """Estimates of the middle frame: the first one, then one after each iteration of the refinement.
-
-        Args:
-            frames: (B, T, F) from `engine.features.window_features` or `encoders.look`.
-            box: (B, 3) from `engine.features.box_info`.
-            maps: (B, L, M, 64, 64) local maps of the L frames in the middle; None if `local` is given.
-            local: (B, L, D, S, S) what `encode_local` made of them.
-        """
-        seen = ((frames - self.mean) / self.spread).clamp(-_FARTHEST, _FARTHEST)
-        states = self.globals(self.static(seen))
+    def forward(self, frames: Tensor, box: Tensor, maps: Tensor | None = None, local: Tensor | None = None) -> Told:
+        """Inputs as in `inputs`; in place of maps may come (B, L, D, S, S) what `encode_local` made of them."""
+        states = self.globals(self.encoder(frames))
         estimate = self.initial(states, box)
         estimates = [estimate]
         if not self.settings.refine:
-            return estimates
+            return Told(estimates, [1.0], {})
         if local is None:
             if maps is None:
                 raise ValueError("the refinement needs maps or local features")
@@ -283,17 +265,18 @@ class Tar(nn.Module):
             step = self.refinement.regressors(states, box)
             estimate = Estimate(*(old + new for old, new in zip(before, step, strict=True)))
             estimates.append(estimate)
-        return estimates
+        last = len(estimates) - 1
+        return Told(estimates, [DISCOUNT ** (last - number) for number in range(last + 1)], {})
 
 
-def _usual_pose() -> Tensor:
-    """(26, 10) biases that give a person who stands upright before the camera, arms hanging."""
+def _of_states(flat: Tensor) -> Tensor:
+    """(26, 10) what the states must say for the estimate (157,)."""
+    told = Estimate.of(flat[None])
     bias = torch.zeros(STATES, _WIDEST)
-    # Camera axes have y down and z forward.
-    bias[:_ROTATIONS, :6] = torch.tensor([1.0, 0, 0, 0, -1, 0])
-    drop = np.radians(65)
-    cos, sin = float(np.cos(drop)), float(np.sin(drop))
-    bias[_LEFT_ARM, :6] = torch.tensor([cos, sin, 0, sin, -cos, 0])
-    bias[_RIGHT_ARM, :6] = torch.tensor([cos, -sin, 0, -sin, -cos, 0])
-    bias[_ROTATIONS + 1, 0] = 0.9
+    bias[:ROTATIONS, :6] = told.sixd[0]
+    bias[ROTATIONS] = told.betas[0]
+    bias[ROTATIONS + 1, :3] = told.camera[0]
     return bias
+
+
+NETWORK, SETTINGS = Tar, TarSettings

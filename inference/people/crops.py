@@ -28,7 +28,7 @@ def around(center: np.ndarray, rim: np.ndarray) -> np.ndarray:
 
 
 def looks(crop: np.ndarray) -> np.ndarray:
-    """(4, 4) the other regions of interest of a crop (4,): moved and scaled as in Multi-RoI (implementation details)."""
+    """(4, 4) a crop's (4,) other regions of interest, moved and scaled as Multi-RoI does (implementation details)."""
     turn = affine(np.array([0.0, 0.0, 1.0, crop[3]]), 1)[:, :2]
     centers = crop[:2] + crop[2] * _LOOKS[:, :2] @ turn.T
     sides, rotations = crop[2] * _LOOKS[:, 2:], np.full((LOOKS, 1), crop[3])

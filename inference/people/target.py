@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -41,6 +41,7 @@ class Row:
     center: np.ndarray
     likeness: float
     maps: int
+    looks: dict[str, np.ndarray] = field(default_factory=dict)
 
 
 class CropSmoother:

@@ -8,6 +8,27 @@ import numpy as np
 
 
 @dataclass
+class Looks:
+    """What the detector said of a person's other regions of interest, those of `crops.looks`, in n frames.
+
+    Attributes:
+        landmarks: (n, 4, 33, 2), this and all others as in `Track`.
+        visibility: (n, 4, 33).
+        presence: (n, 4, 33).
+        world_landmarks: (n, 4, 33, 3).
+        scores: (n, 4).
+        crops: (n, 4, 4).
+    """
+
+    landmarks: np.ndarray
+    visibility: np.ndarray
+    presence: np.ndarray
+    world_landmarks: np.ndarray
+    scores: np.ndarray
+    crops: np.ndarray
+
+
+@dataclass
 class Track:
     """One person through the video, one row per frame in which they were seen (n rows, gaps left out).
 
@@ -24,6 +45,7 @@ class Track:
         boxes: (n, 4) axis-aligned box around the body's landmarks: left, top, width, height in pixels.
         scores: (n,) the network's confidence that a person is in the crop.
         maps: (n,) numbers of the local maps in the video's `MapStore`, `maps.NONE` for none.
+        looks: at the person's other regions of interest; None if nobody looked.
     """
 
     number: int
@@ -37,6 +59,7 @@ class Track:
     boxes: np.ndarray
     scores: np.ndarray
     maps: np.ndarray
+    looks: Looks | None = None
 
     def __len__(self) -> int:
         return len(self.frames)

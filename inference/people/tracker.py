@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 
@@ -13,8 +13,8 @@ from .blazepose import PoseModel
 from .detector import HIP_CENTER, SHOULDER_CENTER
 from .landmarker import Pose
 from .maps import MapStore
-from .target import JOINTS, Target, agreement
-from .track import Track
+from .target import JOINTS, Row, Target, agreement
+from .track import Looks, Track
 
 MAX_PEOPLE = 6
 MIN_SCORE = 0.5
@@ -110,13 +110,16 @@ class Tracker:
         model: finds people and reads their poses.
         max_people: so many people are followed at a time.
         store: where their local maps go, None for nowhere.
+        looks: whether to look at each person's other regions of interest too.
     """
 
-    def __init__(self, model: PoseModel, max_people: int = MAX_PEOPLE, store: MapStore | None = None):
+    def __init__(
+        self, model: PoseModel, max_people: int = MAX_PEOPLE, store: MapStore | None = None, looks: bool = False
+    ):
         if max_people < 1:
             raise ValueError("At least one person must be followed.")
         self._model = model
-        self._max_people, self._store = max_people, store
+        self._max_people, self._store, self._looks = max_people, store, looks
         self._targets: list[Target] = []
         self._regions: list[np.ndarray] = []
         self._wait = 0
@@ -129,6 +132,19 @@ class Tracker:
         """Take in the next frame."""
         self._follow(frame)
         self._search(frame)
+        if self._looks:
+            for target in self._visible():
+                if target.last.frame == frame.number:
+                    self._look(target.last, frame)
+
+    def _look(self, row: Row, frame: Frame) -> None:
+        # Kept as numbers: a pose holds all that the network said.
+        poses = [self._model.pose(frame.image, crop) for crop in crops.looks(row.crop.astype(float))]
+        of_poses = {"scores": "score", "crops": "crop"}
+        row.looks = {
+            item.name: np.array([getattr(pose, of_poses.get(item.name, item.name)) for pose in poses], np.float32)
+            for item in fields(Looks)
+        }
 
     def tracks(self, min_duration: float = 0.5) -> list[Track]:
         """What has been found so far, by screen presence."""
@@ -412,4 +428,9 @@ def _track(number: int, target: Target) -> Track:
         boxes=np.array([r.box for r in rows]),
         scores=np.array([r.score for r in rows]),
         maps=np.array([r.maps for r in rows]),
+        looks=_looks(rows) if rows[0].looks else None,
     )
+
+
+def _looks(rows: list[Row]) -> Looks:
+    return Looks(**{item.name: np.array([row.looks[item.name] for row in rows]) for item in fields(Looks)})

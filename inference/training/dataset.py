@@ -6,19 +6,23 @@ writes it in that form.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from ..body import rotations
 from ..body.skeleton import JOINT_MIRROR, LANDMARK_MIRROR
 from ..body.smpl import Body
+from ..camera_motion import homographies_of_turns
 from ..engine import features
 from ..evaluation.metrics import LIMB_LANDMARKS
-from ..evaluation.records import ShardError, read_shard
+from ..evaluation.records import Shard, ShardError, read_shard
+from ..networks.configurations import Settings
 from ..people import maps
-from .noise import BLANK, Noise, spoil
+from .noise import BLANK, Noise, spoil, spoil_flow
 
 _MIRROR = list(LANDMARK_MIRROR)
 # Beyond the 33 landmarks there are the hip centre, the rim and others without sides, and the outline.
@@ -35,10 +39,9 @@ class Batch:
     """B windows and the truth of their middle frames, in cameras rolled with the crops.
 
     Attributes:
-        frames: (B, T, 243) what `features.window_features` says.
+        inputs: what the network needs, by name, as `networks.inputs` describes it.
         box: (B, 3) box information with the focal length that the network is told.
         true_box: (B, 3) with the true one.
-        maps: (B, L, 40, size, size) uint8, None if no local maps were asked for.
         rotations: (B, 24, 3, 3) true local rotations.
         betas: (B, 10).
         pelvis: (B, 3) metres.
@@ -46,10 +49,9 @@ class Batch:
         rows: (B,) rows of the middle frames in the data set.
     """
 
-    frames: np.ndarray
+    inputs: dict[str, np.ndarray]
     box: np.ndarray
     true_box: np.ndarray
-    maps: np.ndarray | None
     rotations: np.ndarray
     betas: np.ndarray
     pelvis: np.ndarray
@@ -85,13 +87,11 @@ class Dataset:
         folder: of the data set.
         split: `train` or `validation`.
         body: the body that the truth was made with.
-        frames: T of the windows.
-        local_window: L, how many local maps in the middle of a window are wanted; 0 for none.
-        local_size: of the local maps; 64, or less for maps shrunk by the maximum of their cells.
-        imitated: whether to add the shards of `synthesis.imitation`, which have no local maps.
+        settings: of the network that learns from it.
+        needs: names of its inputs.
 
     Raises:
-        ShardError: there are none, or one can't be read.
+        ShardError: there are none, or one can't be read, or they lack what is needed.
     """
 
     def __init__(
@@ -99,19 +99,20 @@ class Dataset:
         folder: Path,
         split: str,
         body: Body,
-        frames: int = 9,
-        local_window: int = 0,
-        local_size: int = 64,
-        imitated: bool = False,
+        settings: Settings,
+        needs: Sequence[str],
     ):
         filmed = sorted((folder / split).glob("*.npz"))
         if not filmed:
             raise ShardError(
                 f"There is no training data in {folder / split}: make some with `video-motion train data`."
             )
+        # Local maps can't be imitated: who looks at them learns from filmed people alone.
+        imitated = split == "train" and "maps" not in needs
         paths = filmed + (sorted((folder / "imitated").glob("*.npz")) if imitated else [])
         self.folder, self.split, self.shard_count = folder, split, len(paths)
-        self.frames, self.local_window, self.local_size = frames, local_window, local_size
+        self.settings, self.needs = settings, tuple(needs)
+        self.frames, self.target = settings.frames, settings.target
         shards_read = [read_shard(path) for path in paths]
         lengths = [len(shard) for shard in shards_read]
 
@@ -122,7 +123,11 @@ class Dataset:
         self._row = np.concatenate([np.arange(length) for length in lengths])
         # Shards themselves are let go of: only their packed maps, which stay in the files, are asked for later.
         self._packed = [(shard.heatmaps, shard.heatmap_starts) for shard in shards_read]
-        self.found = joined("found")
+        self.usable = self.found = joined("found")
+        self._turns = joined("camera_turns")
+        self._looked: dict[str, np.ndarray] = {}
+        if "regions" in needs:
+            self._add_looks(shards_read)
         self._seen = {key: joined(key) for key in _SEEN}
         self._poses = joined("poses")
         firsts = np.cumsum([0, *lengths])[:-1]
@@ -138,11 +143,22 @@ class Dataset:
         rest = body.rest_joints(self._betas.astype(float))[:, 0]
         self._pelvis = joined("trans") + rest[self.sequence]
         self.weights = self._weights(body)
-        usable = np.flatnonzero(self.found)
+        usable = np.flatnonzero(self.usable)
         self._filmed, self._imitated = np.split(usable, [np.searchsorted(usable, sum(lengths[: len(filmed)]))])
 
     def __len__(self) -> int:
         return len(self.found)
+
+    def _add_looks(self, shards: list[Shard]) -> None:
+        if not all(len(shard.looked) for shard in shards):
+            raise ShardError(
+                f"The training data in {self.folder} shows one region of people: make some with `train data --look`."
+            )
+        self.usable = self.found & np.concatenate([shard.looked for shard in shards])
+        for key in _SEEN:
+            whole = np.concatenate([getattr(shard, key) for shard in shards])
+            looks = np.concatenate([getattr(shard, f"look_{key}") for shard in shards])
+            self._looked[key] = np.concatenate([whole[:, None], looks], axis=1)
 
     def _weights(self, body: Body) -> np.ndarray:
         """(N,) lower for frames on which the detector was lost: they would teach to mistrust it everywhere."""
@@ -168,17 +184,23 @@ class Dataset:
             middles[others] = rng.choice(self._imitated, int(others.sum()))
         stride = rng.choice(drawing.strides, count)
         stride[rng.random(count) < drawing.still] = 0
-        window = self._window(middles, stride)
+        window, flows = self._window(middles, stride), self._flows(middles, stride)
         assumed = rng.random(count) < drawing.assumed_focal
         mirrored = rng.random(count) < drawing.mirrored
-        spoil(window, drawing.noise, rng)
-        return self._batch(middles, window, assumed, mirrored)
+        spoil(window, drawing.noise, rng, self.target)
+        regions = self._regions(middles)
+        if regions is not None:
+            spoil(regions, drawing.noise, rng, 0)
+        if flows is not None:
+            spoil_flow(flows, drawing.noise, rng)
+        return self._batch(middles, window, regions, flows, assumed, mirrored)
 
     def at(self, middles: np.ndarray, stride: int = 1) -> Batch:
         """The windows around rows (B,), as the product meets them."""
-        window = self._window(middles, np.full(len(middles), stride))
+        strides = np.full(len(middles), stride)
         all_rows = np.ones(len(middles), bool)
-        return self._batch(middles, window, all_rows, ~all_rows)
+        views = self._window(middles, strides), self._regions(middles), self._flows(middles, strides)
+        return self._batch(middles, *views, all_rows, ~all_rows)
 
     def truth(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """True poses (B, 24, 3), the root's in camera axes, and betas (B, 10) of rows (B,)."""
@@ -186,9 +208,8 @@ class Dataset:
 
     def _window(self, middles: np.ndarray, stride: np.ndarray) -> dict[str, np.ndarray]:
         """What `spoil` takes. Frames outside a sequence repeat its edge; stride 0 repeats the middle one."""
-        t = self.frames
         span = self.sequences[self.sequence[middles]]
-        steps = np.arange(t) - t // 2
+        steps = np.arange(self.frames) - self.target
         wanted = middles[:, None] + stride[:, None] * steps
         inside = np.clip(wanted, span[:, :1], span[:, 1:] - 1)
         rows = self._nearest_found(inside, middles)
@@ -201,6 +222,33 @@ class Dataset:
         window["channels"] = np.tile(_UNCHANGED, (*rows.shape, 1))
         window["cells"] = np.zeros((*rows.shape, 2), int)
         return window
+
+    def _regions(self, rows: np.ndarray) -> dict[str, np.ndarray] | None:
+        """What `spoil` takes of rows (B,), in their R regions of interest in place of frames; None if not needed."""
+        if not self._looked:
+            return None
+        regions: dict[str, np.ndarray] = {key: values[rows].astype(np.float64) for key, values in self._looked.items()}
+        shape = regions["scores"].shape
+        regions["known"] = np.ones(shape, bool)
+        regions["rows"] = np.tile(np.arange(shape[1]), (shape[0], 1))
+        regions["channels"] = np.tile(_UNCHANGED, (*shape, 1))
+        regions["cells"] = np.zeros((*shape, 2), int)
+        return regions
+
+    def _flows(self, middles: np.ndarray, stride: np.ndarray) -> np.ndarray | None:
+        """(B, 15, 3, 3) as `features.flow_features` takes them: how the background moved; None if not needed.
+
+        A filmed background is a painting far away, so that what the camera's turns make of it is exact.
+        """
+        if "flow" not in self.needs:
+            return None
+        of = self.sequence[middles]
+        first = self.sequences[of, :1]
+        rows = middles[:, None] + stride[:, None] * (np.arange(features.FLOWS + 1) - features.FLOWS)
+        # Before the sequence begins, nothing is known to move.
+        turns = self._turns[np.maximum(rows, first)].astype(float)
+        focal = np.repeat((self._K[of, 0, 0] / np.hypot(*self._size[of].T))[:, None], features.FLOWS, axis=1)
+        return homographies_of_turns(turns[:, :-1], turns[:, 1:], focal)
 
     def _nearest_found(self, rows: np.ndarray, middles: np.ndarray) -> np.ndarray:
         """Rows (B, T), each replaced by the next one towards the middle in which the person was seen."""
@@ -217,6 +265,8 @@ class Dataset:
         self,
         middles: np.ndarray,
         window: dict[str, np.ndarray],
+        regions: dict[str, np.ndarray] | None,
+        flows: np.ndarray | None,
         assumed: np.ndarray,
         mirrored: np.ndarray,
     ) -> Batch:
@@ -231,15 +281,19 @@ class Dataset:
         mirror_window(window, size[:, 0], mirrored)
         local[mirrored] = (_FLIP[:, None] * _FLIP * local[mirrored])[:, list(JOINT_MIRROR)]
         pelvis[mirrored, 0] *= -1
-        crops = window["crops"][:, self.frames // 2]
+        if regions is not None:
+            mirror_window(regions, size[:, 0], mirrored)
+            # The regions are the views; a window has the one crop that they are placed around.
+            window["crops"][:, self.target] = regions["crops"][:, 0]
+        if flows is not None:
+            flows[mirrored] = _FLIP[:, None] * _FLIP * flows[mirrored]
+        crops = window["crops"][:, self.target]
         turn = features.roll(crops)
-        seen = {key: window[key] for key in (*_SEEN, "offsets", "known")}
         local[:, 0] = turn @ local[:, 0]
         return Batch(
-            frames=features.window_features(**seen, camera_K=told_K),
+            inputs=self._inputs(window, regions, flows, told_K, mirrored),
             box=features.box_info(crops, told_K).astype(np.float32),
             true_box=features.box_info(crops, true_K).astype(np.float32),
-            maps=self._maps(window, mirrored) if self.local_window else None,
             rotations=local.astype(np.float32),
             betas=self._betas[of].astype(np.float32),
             pelvis=np.einsum("bij,bj->bi", turn, pelvis).astype(np.float32),
@@ -247,12 +301,37 @@ class Dataset:
             rows=middles,
         )
 
+    def _inputs(
+        self,
+        window: dict[str, np.ndarray],
+        regions: dict[str, np.ndarray] | None,
+        flows: np.ndarray | None,
+        camera_K: np.ndarray,
+        mirrored: np.ndarray,
+    ) -> dict[str, np.ndarray]:
+        crops = window["crops"][:, self.target]
+        inputs = {"box": features.box_info(crops, camera_K).astype(np.float32)}
+        if "frames" in self.needs:
+            seen = {key: window[key] for key in (*_SEEN, "offsets", "known")}
+            inputs["frames"] = features.window_features(**seen, camera_K=camera_K, target=self.target)
+        if "maps" in self.needs:
+            inputs["maps"] = self._maps(window, mirrored)
+        if flows is not None:
+            inputs["flow"] = features.flow_features(flows, crops)
+        if regions is not None:
+            of_network: Any = self.settings
+            shown = {key: regions[key][:, : of_network.regions] for key in _SEEN}
+            inputs["regions"], boxes = features.region_features(**shown, camera_K=camera_K)
+            inputs["region_boxes"] = boxes.astype(np.float32)
+            inputs["places"] = features.encode_places(boxes, of_network.octaves)
+        return inputs
+
     def _maps(self, window: dict[str, np.ndarray], mirrored: np.ndarray) -> np.ndarray:
         """(B, L, 40, size, size) local maps of the middle of windows."""
-        first, size = self.frames // 2 - self.local_window // 2, self.local_size
-        rows, channels, cells = (
-            window[key][:, first : first + self.local_window] for key in ("rows", "channels", "cells")
-        )
+        of_network: Any = self.settings
+        length, size = of_network.local_window, of_network.local_size
+        first = self.target - length // 2
+        rows, channels, cells = (window[key][:, first : first + length] for key in ("rows", "channels", "cells"))
         found = np.empty((*rows.shape, maps.COUNT, size, size), np.uint8)
         for number, flipped in enumerate(mirrored):
             for place, row in enumerate(rows[number]):

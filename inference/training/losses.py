@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from ..body.skeleton import JOINT_NAMES
+from ..networks.estimate import Estimate, Network, Told
 from ..networks.figure import Figure, full_translation, project, sixd_to_matrix, to_global
-from ..networks.tar import Estimate
 
 
 @dataclass
@@ -62,6 +63,11 @@ class Posed:
     joints: Tensor
     points: Tensor
     places: Tensor
+
+    @property
+    def betas(self) -> Tensor:
+        """(B, 10)."""
+        return self.estimate.betas
 
     @classmethod
     def of(cls, figure: Figure, estimate: Estimate, box: Tensor) -> Posed:
@@ -122,29 +128,62 @@ def shape(posed: Posed, truth: Truth) -> Tensor:
     return (posed.estimate.betas - truth.betas).square().mean(1)
 
 
-TAR_WEIGHTS: Mapping[str, float] = {"reprojection": 300.0, "joints": 300.0, "pose": 60.0, "shape": 0.06}
-"""ReFit's weights 5, 5, 1 and 0.001, all × 60."""
+_TRIANGLES = tuple(
+    tuple(JOINT_NAMES.index(name) for name in corners)
+    for corners in (
+        *(
+            tuple(f"{side}_{part}" for part in limb)
+            for side in ("left", "right")
+            for limb in (("shoulder", "elbow", "wrist"), ("hip", "knee", "ankle"), ("knee", "ankle", "foot"))
+        ),
+        ("left_shoulder", "right_shoulder", "pelvis"),
+        ("left_hip", "right_hip", "neck"),
+        ("left_shoulder", "left_hip", "right_hip"),
+        ("right_shoulder", "left_hip", "right_hip"),
+    )
+)
+# Keeps the slope of an area finite where three joints lie in a line, m⁴.
+_LEAST_SQUARE = 1e-8
 
-DISCOUNT = 0.85
-"""γ of TAR eq. 14."""
+
+@_loss
+def areas(posed: Posed, truth: Truth) -> Tensor:
+    """(B,) landmark anchor area loss (Zhang et al.): differences of triangles' areas, m², and perimeters, m."""
+    ours, theirs = _areas(posed.joints), _areas(truth.joints)
+    return (ours - theirs).abs().sum(1)
+
+
+def _areas(joints: Tensor) -> Tensor:
+    """(B, 2 K) areas and perimeters of triangles of joints (B, 24, 3)."""
+    a, b, c = (joints[:, list(corners)] for corners in zip(*_TRIANGLES, strict=True))
+    across = torch.linalg.cross(b - a, c - a).square().sum(-1)
+    sides = torch.stack([b - a, c - b, a - c], dim=-2).square().sum(-1)
+    return torch.cat([0.5 * (across + _LEAST_SQUARE).sqrt(), (sides + _LEAST_SQUARE).sqrt().sum(-1)], dim=1)
 
 
 def total(
-    estimates: Sequence[Estimate], truth: Truth, figure: Figure, weights: Mapping[str, float]
+    network: Network, told: Told, truth: Truth, figure: Figure, weights: Mapping[str, float]
 ) -> tuple[Tensor, dict[str, Tensor]]:
-    """TAR eq. 14: Σ γ^(L−l) of all estimates' losses; beside it the last estimate's losses by name.
+    """All estimates' losses by their shares (TAR eq. 14), and the network's own; beside it the answer's by name.
 
     Raises:
         KeyError: a weight names no loss.
     """
     mean = truth.weights / truth.weights.sum().clamp(min=1e-6)
     sum_of_all = truth.weights.new_zeros(())
-    told: dict[str, Tensor] = {}
-    for number, estimate in enumerate(estimates):
+    by_name: dict[str, Tensor] = {}
+    posed = None
+    for estimate, share in zip(told.estimates, told.shares, strict=True):
         posed = Posed.of(figure, estimate, truth.box)
-        discount = DISCOUNT ** (len(estimates) - 1 - number)
         for name, weight in weights.items():
+            if name in network.own_losses:
+                continue
             value = (LOSSES[name](posed, truth) * mean).sum()
-            sum_of_all = sum_of_all + discount * weight * value
-            told[name] = value.detach()
-    return sum_of_all, told
+            sum_of_all = sum_of_all + share * weight * value
+            by_name[name] = value.detach()
+    assert posed is not None
+    for name, values in network.lose(told, posed, truth).items():
+        value = (values * mean).sum()
+        sum_of_all = sum_of_all + weights.get(name, 0.0) * value
+        by_name[name] = value.detach()
+    return sum_of_all, by_name

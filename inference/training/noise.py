@@ -32,6 +32,8 @@ class Noise:
         drop: share of landmarks that are far off, hardly trusted and on no map in most frames.
         box: of the crop's place from frame to frame, crop sides; whole cells of the maps, which follow.
         miss: share of frames in which the person is not seen.
+        flow: of the background's flow, image diagonals from frame to frame.
+        still: share of frames whose flow can't be found and is taken for none.
     """
 
     jitter: float = 0.003
@@ -42,16 +44,18 @@ class Noise:
     drop: float = 0.02
     box: float = 0.008
     miss: float = 0.04
+    flow: float = 1e-4
+    still: float = 0.03
 
     def scaled(self, factor: float) -> Noise:
         """All of it stronger or weaker; 0 for none."""
         return Noise(**{item.name: factor * getattr(self, item.name) for item in fields(self)})
 
 
-def spoil(window: dict[str, np.ndarray], noise: Noise, rng: np.random.Generator) -> None:
+def spoil(window: dict[str, np.ndarray], noise: Noise, rng: np.random.Generator, target: int) -> None:
     """Spoil B windows of T frames in place.
 
-    A frame that stands in for another gets that one's faults; the middle frame is never missed.
+    A frame that stands in for another gets that one's faults; the target is never missed.
 
     Args:
         window: what `features.window_features` takes, but for the camera, and besides `rows` (B, T) of the data set
@@ -59,10 +63,11 @@ def spoil(window: dict[str, np.ndarray], noise: Noise, rng: np.random.Generator)
             which crops have moved over their maps.
         noise: how strong the faults are.
         rng: where they come from.
+        target: number of the frame that is estimated.
     """
     b, t = window["scores"].shape
-    source = _miss(window, noise.miss, rng)
-    side = window["crops"][:, t // 2, 2][:, None, None, None]
+    source = _miss(window, noise.miss, rng, target)
+    side = window["crops"][:, target, 2][:, None, None, None]
     landmarks, world, channels = window["landmarks"], window["world_landmarks"], window["channels"]
     landmarks += side * noise.bias * rng.standard_normal((b, 1, 33, 2))
     landmarks += side * noise.jitter * rng.standard_normal((b, t, 33, 2))
@@ -87,16 +92,24 @@ def spoil(window: dict[str, np.ndarray], noise: Noise, rng: np.random.Generator)
         window[key] = window[key][np.arange(b)[:, None], source]
 
 
-def _miss(window: dict[str, np.ndarray], share: float, rng: np.random.Generator) -> np.ndarray:
+def spoil_flow(homographies: np.ndarray, noise: Noise, rng: np.random.Generator) -> None:
+    """Spoil homographies (B, 15, 3, 3), see `engine.features.flow_features`, in place."""
+    # What moves the image's border by a part of the diagonal, as a shift, a stretch or a tilt.
+    strength = noise.flow * np.array([[2.0, 2.0, 1.0], [2.0, 2.0, 1.0], [4.0, 4.0, 0.0]])
+    homographies += strength * rng.standard_normal(homographies.shape)
+    homographies[rng.random(homographies.shape[:2]) < noise.still] = np.eye(3)
+
+
+def _miss(window: dict[str, np.ndarray], share: float, rng: np.random.Generator, target: int) -> np.ndarray:
     """Miss some frames; returns the place (B, T) in the window whose content each frame shows then."""
     rows = window["rows"]
     b, t = rows.shape
     missed = rng.random((b, t)) < share
-    missed[:, t // 2] = False
+    missed[:, target] = False
     source = np.tile(np.arange(t), (b, 1))
-    for place in range(t // 2 - 1, -1, -1):
+    for place in range(target - 1, -1, -1):
         source[:, place] = np.where(missed[:, place], source[:, place + 1], place)
-    for place in range(t // 2 + 1, t):
+    for place in range(target + 1, t):
         source[:, place] = np.where(missed[:, place], source[:, place - 1], place)
     window["known"] = window["known"] & ~missed
     window["rows"] = np.take_along_axis(rows, source, axis=1)

@@ -18,10 +18,11 @@ from .. import registry, report
 from ..body.smpl import Body
 from ..engine import features
 from ..evaluation.records import ShardError
-from ..networks.configurations import CONFIGURATIONS, TarConfiguration
-from ..networks.tar import Tar
+from ..networks import configurations
+from ..networks.configurations import Configuration, ConfigurationError, Settings
+from ..networks.estimate import Network
 from .dataset import Dataset, Drawing
-from .losses import LOSSES, TAR_WEIGHTS
+from .losses import LOSSES
 from .noise import Noise
 from .trainer import Schedule, Trainer, TrainingError, read_checkpoint
 
@@ -29,12 +30,10 @@ __all__ = ["ShardError", "TrainingError"]
 
 _SETTINGS = "settings"
 _TO_STANDARDISE = 512
-_Settings = TypeVar("_Settings", TarConfiguration, Schedule, Drawing, Noise)
+_Settings = TypeVar("_Settings", Settings, Schedule, Drawing, Noise)
 
 
-def settings_of(
-    name: str, changes: Sequence[str], schedule: Schedule | None = None
-) -> tuple[TarConfiguration, Schedule]:
+def settings_of(name: str, changes: Sequence[str], schedule: Schedule | None = None) -> tuple[Configuration, Schedule]:
     """A configuration by name, and a schedule, with changes.
 
     Args:
@@ -46,8 +45,10 @@ def settings_of(
     Raises:
         TrainingError: there is no such configuration or setting, or the value does not fit.
     """
-    if name not in CONFIGURATIONS:
-        raise TrainingError(f"There is no configuration {name}: choose one of {', '.join(CONFIGURATIONS)}.")
+    try:
+        usual = configurations.configuration(name)
+    except ConfigurationError as error:
+        raise TrainingError(str(error)) from error
     schedule = schedule or Schedule()
     groups: dict[str, dict[str, str]] = {_SETTINGS: {}, "schedule": {}, "drawing": {}, "noise": {}}
     for change in changes:
@@ -61,21 +62,21 @@ def settings_of(
     noise = _changed(schedule.drawing.noise, groups["noise"])
     drawing = dataclasses.replace(_changed(schedule.drawing, groups["drawing"]), noise=noise)
     schedule = dataclasses.replace(_changed(schedule, groups["schedule"]), drawing=drawing)
-    return _changed(CONFIGURATIONS[name], groups[_SETTINGS]), schedule
+    return dataclasses.replace(usual, settings=_changed(usual.settings, groups[_SETTINGS])), schedule
 
 
 def _changed(settings: _Settings, changes: Mapping[str, str]) -> _Settings:
     usual = {
         item.name: getattr(settings, item.name)
         for item in dataclasses.fields(settings)
-        if isinstance(getattr(settings, item.name), (bool, int, float, tuple))
+        if isinstance(getattr(settings, item.name), (bool, int, float, str, tuple))
     }
     values: dict[str, Any] = {}
     for name, text in changes.items():
         if name not in usual:
             raise TrainingError(f"{name}={text} does not fit: there are {', '.join(usual)}.")
         try:
-            values[name] = _like(usual[name], json.loads(text))
+            values[name] = text if isinstance(usual[name], str) else _like(usual[name], json.loads(text))
         except ValueError as error:
             raise TrainingError(
                 f"{name}={text} does not fit: write it like {name}={json.dumps(usual[name])}."
@@ -94,17 +95,17 @@ def _like(usual: object, value: object) -> object:
     return value
 
 
-def weights_of(changes: Sequence[str]) -> dict[str, float]:
-    """TAR's weights of the losses, with changes such as `joint_distance=60`; 0 leaves a loss out.
+def weights_of(usual: Mapping[str, float], changes: Sequence[str]) -> dict[str, float]:
+    """Weights of the losses, with changes such as `joint_distance=60`; 0 leaves a loss out.
 
     Raises:
         TrainingError: there is no such loss, or its weight is no number.
     """
-    weights = dict(TAR_WEIGHTS)
+    weights, known = dict(usual), dict.fromkeys((*LOSSES, *usual))
     for change in changes:
         name, _, text = change.partition("=")
-        if name not in LOSSES:
-            raise TrainingError(f"{change} does not fit: the losses are {', '.join(LOSSES)}.")
+        if name not in known:
+            raise TrainingError(f"{change} does not fit: the losses are {', '.join(known)}.")
         try:
             weights[name] = float(text)
         except ValueError:
@@ -152,13 +153,17 @@ def run(options: argparse.Namespace) -> dict[str, object]:
         rate=options.rate,
         seed=options.seed,
         check=options.check,
-        weights=weights_of(options.loss),
     )
-    settings, schedule = settings_of(options.configuration, options.set, schedule)
+    name = options.configuration or f"{options.network}-compact"
+    chosen, schedule = settings_of(name, options.set, schedule)
+    if chosen.network != options.network:
+        raise TrainingError(f"{name} is a configuration of {chosen.network}, not of {options.network}.")
+    schedule = dataclasses.replace(schedule, weights=weights_of(chosen.losses, options.loss))
+    settings = chosen.settings
     if settings.features != features.SIZE:
-        raise TrainingError(f"{options.configuration} looks at pictures, which training data do not hold.")
-    if settings.refine and not (settings.local_window % 2 and settings.local_window <= settings.frames):
-        raise TrainingError(f"local_window={settings.local_window} has no middle among {settings.frames} frames.")
+        raise TrainingError(f"{name} looks at pictures, which training data do not hold.")
+    if not 0 <= settings.target < settings.frames:
+        raise TrainingError(f"target={settings.target} is none of {settings.frames} frames.")
     if options.threads:
         torch.set_num_threads(options.threads)
     has_cuda = torch.cuda.is_available()
@@ -170,23 +175,23 @@ def run(options: argparse.Namespace) -> dict[str, object]:
 
     torch.manual_seed(schedule.seed)
     body = Body.load(registry.body_path())
-    window = settings.local_window if settings.refine else 0
-    # Local maps can't be imitated: refinement learns from filmed people alone.
-    train, check = (
-        Dataset(options.data, split, body, settings.frames, window, settings.local_size, imitated)
-        for split, imitated in (("train", not window), ("validation", False))
-    )
-    network = Tar(settings, body)
+    network = chosen.build(body)
+    local_window = getattr(settings, "local_window", 1)
+    if "maps" in network.needs and not (
+        local_window % 2 and local_window // 2 <= min(settings.target, settings.frames - 1 - settings.target)
+    ):
+        raise TrainingError(f"local_window={local_window} has no middle among {settings.frames} frames.")
+    train, check = (Dataset(options.data, split, body, settings, network.needs) for split in ("train", "validation"))
     description = {
-        "network": "tar",
-        "configuration": options.configuration,
+        "network": chosen.network,
+        "configuration": name,
         _SETTINGS: dataclasses.asdict(settings),
         "features": features.VERSION,
         "begun_from": [path.absolute().parent.name for path in options.start],
     }
     if not options.start and not options.resume:
-        some = train.draw(_TO_STANDARDISE, schedule.drawing, np.random.default_rng(schedule.seed)).frames
-        network.standardise(torch.from_numpy(some).flatten(0, 1))
+        some = train.draw(_TO_STANDARDISE, schedule.drawing, np.random.default_rng(schedule.seed)).inputs
+        network.standardise({key: torch.from_numpy(values) for key, values in some.items()})
     if options.start:
         taken = begin_from(network, options.start)
         report.say(
@@ -200,26 +205,27 @@ def run(options: argparse.Namespace) -> dict[str, object]:
     return trainer.run()
 
 
-def trained(checkpoint: Path) -> tuple[Tar, str]:
+def trained(checkpoint: Path) -> tuple[Network, str]:
     """The averaged network of a checkpoint, and its configuration's name.
 
     Raises:
-        TrainingError: the file is no checkpoint of a training of TAR, or of other features than today's.
+        TrainingError: the file is no checkpoint of a training, or of other features or networks than today's.
     """
     state = read_checkpoint(checkpoint)
     try:
-        described = json.loads(state["description"])
-        name = str(described["configuration"])
-        network = Tar(TarConfiguration(**described[_SETTINGS]), Body.load(registry.body_path()))
+        told = json.loads(state["description"])
+        settings = configurations.described(told["network"], told[_SETTINGS])
+        configuration = Configuration(str(told["configuration"]), told["network"], settings, {})
+        network = configuration.build(Body.load(registry.body_path()))
         prefix = "module."
         weights = {key.removeprefix(prefix): part for key, part in state["averaged"].items() if key.startswith(prefix)}
         network.load_state_dict(weights)
-    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+    except (ConfigurationError, KeyError, TypeError, ValueError, RuntimeError) as error:
         reason = str(error).partition("\n")[0]
-        raise TrainingError(f"{checkpoint} does not fit today's TAR: train it again ({reason}).") from error
-    if described.get("features") != features.VERSION:
+        raise TrainingError(f"{checkpoint} does not fit today's networks: train it again ({reason}).") from error
+    if told.get("features") != features.VERSION:
         raise TrainingError(f"{checkpoint} was trained on features that have changed since: train it again.")
-    return network.eval(), name
+    return network.eval(), configuration.name
 
 
 def export_weights(options: argparse.Namespace) -> str:

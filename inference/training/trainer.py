@@ -10,7 +10,7 @@ import subprocess
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass, field
@@ -24,8 +24,8 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from .. import report
 from ..body.smpl import Body
-from ..networks.figure import Figure, sixd_to_matrix, to_local
-from ..networks.tar import Estimate, marker_points
+from ..networks.estimate import Estimate, Network, Told
+from ..networks.figure import Figure, marker_points, sixd_to_matrix, to_local
 from . import curve, losses
 from .dataset import Batch, Dataset, Drawing
 from .validation import rows_to_check, validate, validate_blazepose
@@ -42,8 +42,8 @@ class TrainingError(Exception):
     """Training can't go on; the message is one sentence for the user."""
 
 
-Objective = Callable[[Sequence[Estimate], losses.Truth, Figure, Mapping[str, float]], tuple[Tensor, dict[str, Tensor]]]
-"""From estimates, truth, body and weights to what is minimised, and what to tell of it by name."""
+Objective = Callable[[Network, Told, losses.Truth, Figure, Mapping[str, float]], tuple[Tensor, dict[str, Tensor]]]
+"""From a network, what it told, truth, body and weights to what is minimised, and what to tell of it by name."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ class Schedule:
     seed: int = 0
     check: float = 5.0
     check_sequences: int = 32
-    weights: Mapping[str, float] = field(default_factory=lambda: dict(losses.TAR_WEIGHTS))
+    weights: Mapping[str, float] = field(default_factory=dict)
     drawing: Drawing = field(default_factory=Drawing)
 
     def share(self, elapsed: float, step: int) -> float:
@@ -97,7 +97,7 @@ class Trainer:
     """One network, its averaged twin, its data, and the file that it can be resumed from.
 
     Args:
-        network: called with frames, box and maps it gives a list of estimates, the best last.
+        network: what learns.
         body: of the data.
         train: data to train on.
         check: data to validate on.
@@ -111,7 +111,7 @@ class Trainer:
 
     def __init__(
         self,
-        network: nn.Module,
+        network: Network,
         body: Body,
         train: Dataset,
         check: Dataset,
@@ -127,7 +127,9 @@ class Trainer:
         self.objective, self.workers = objective, workers
         self.figure = Figure(body, marker_points(body)).to(device)
         self.averaged = AveragedModel(self.network, multi_avg_fn=_average(schedule.average))
-        self.optimizer = torch.optim.Adam(self.network.parameters(), lr=schedule.rate)
+        self.optimizer = torch.optim.Adam(
+            [part for part in self.network.parameters() if part.requires_grad], lr=schedule.rate
+        )
         self.step, self.elapsed = 0, 0.0
         self.history: list[dict[str, float]] = []
         self._recent: dict[str, float] = {}
@@ -177,7 +179,7 @@ class Trainer:
             self.log.write_text("".join(line for line in lines if json.loads(line)["step"] <= self.step), "utf-8")
 
     def save(self) -> None:
-        """Write the checkpoint; a half-written one never stands under its name."""
+        """Write the checkpoint."""
         state = {
             "network": self.network.state_dict(),
             "averaged": self.averaged.state_dict(),
@@ -190,12 +192,7 @@ class Trainer:
             "recent": self._recent,
             "description": json.dumps(self.description),
         }
-        temporary = self.checkpoint.with_suffix(f".{os.getpid()}.part")
-        try:
-            torch.save(state, temporary)
-            os.replace(temporary, self.checkpoint)
-        finally:
-            temporary.unlink(missing_ok=True)
+        save_checkpoint(state, self.checkpoint)
 
     def run(self) -> dict[str, object]:
         """Train until time or steps are over or the user interrupts; returns the report, which is also written."""
@@ -272,9 +269,8 @@ class Trainer:
         """An array on the network's device."""
         return torch.from_numpy(np.ascontiguousarray(values)).to(self.device)
 
-    def _estimates(self, network: nn.Module, batch: Batch) -> list[Estimate]:
-        maps = None if batch.maps is None else self.tensor(batch.maps)
-        return network(self.tensor(batch.frames), self.tensor(batch.box), maps)
+    def _told(self, network: nn.Module, batch: Batch) -> Told:
+        return network(**{name: self.tensor(batch.inputs[name]) for name in self.network.needs})
 
     def _learn(self, batch: Batch) -> None:
         self.network.train()
@@ -288,9 +284,10 @@ class Trainer:
             self.tensor(batch.weights),
         )
         with torch.autocast(self.device, torch.bfloat16, enabled=self.device == "cuda"):
-            estimates = self._estimates(self.network, batch)
-        estimates = [type(estimate)(*(part.float() for part in estimate)) for estimate in estimates]
-        loss, parts = self.objective(estimates, truth, self.figure, self.schedule.weights)
+            told = self._told(self.network, batch)
+        estimates = [Estimate(*(part.float() for part in estimate)) for estimate in told.estimates]
+        told = Told(estimates, told.shares, {name: part.float() for name, part in told.own.items()})
+        loss, parts = self.objective(self.network, told, truth, self.figure, self.schedule.weights)
         for group in self.optimizer.param_groups:
             group["lr"] = self.schedule.rate_at(self.schedule.share(self.elapsed, self.step))
         self.optimizer.zero_grad(set_to_none=True)
@@ -310,7 +307,7 @@ class Trainer:
         network = self.averaged.module
         network.eval()
         with torch.no_grad():
-            last = self._estimates(network, batch)[-1]
+            last = self._told(network, batch).estimates[-1]
             return to_local(sixd_to_matrix(last.sixd)).cpu().numpy().astype(float), last.betas.cpu().numpy()
 
     def _tell(self, windows_per_second: float) -> None:
@@ -363,6 +360,16 @@ class Trainer:
         report.write_json(self.folder / "report.json", content)
         (self.folder / "report.md").write_text(_summary(content, final, baseline), encoding="utf-8")
         return content
+
+
+def save_checkpoint(state: Mapping[str, object], path: Path) -> None:
+    """Write a checkpoint; a half-written one never stands under its name."""
+    temporary = path.with_suffix(f".{os.getpid()}.part")
+    try:
+        torch.save(dict(state), temporary)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:

@@ -18,11 +18,11 @@ _EVERY = 8
 
 
 def rows_to_check(data: Dataset, sequences: int | None = None) -> np.ndarray:
-    """All rows, of so many sequences from all over the data, in which the person was seen."""
+    """All rows, of so many sequences from all over the data, that can be estimated."""
     count = len(data.sequences)
     chosen = data.sequences[np.linspace(0, count - 1, min(sequences or count, count)).astype(int)]
     rows = np.concatenate([np.arange(start, end) for start, end in chosen])
-    return rows[data.found[rows]]
+    return rows[data.usable[rows]]
 
 
 def validate(estimate: Estimator, data: Dataset, body: Body, rows: np.ndarray, batch: int = 128) -> dict[str, float]:

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
-from video_motion.inference.camera_motion import CameraMotion
+from video_motion.inference.camera_motion import CameraMotion, homographies_of_turns
 from video_motion.inference.motion.camera import Camera, intrinsics
 
 SIZE = (640, 360)
@@ -177,3 +177,29 @@ def test_default_intrinsics():
     np.testing.assert_array_equal(camera.K[:2, 2], [640, 360])
     assert Camera.still((1280, 720), 3, 900.0).K[0, 0] == 900
     np.testing.assert_array_equal(camera.turns, np.tile(np.eye(3), (3, 1, 1)))
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_homographies_say_where_the_background_went(surroundings: np.ndarray, path: str):
+    angles = PATHS[path](np.linspace(0, 1, 21))
+    true = Rotation.from_euler("xyz", angles - angles[0], degrees=True).as_matrix()
+    motion = CameraMotion(SIZE)
+    for number, turn in enumerate(true):
+        motion.add(shot(surroundings, Rotation.from_matrix(turn), noise=number + 1))
+    diagonal = float(np.hypot(*SIZE))
+    focal = np.full(20, intrinsics(SIZE)[0, 0] / diagonal)
+    expected = homographies_of_turns(true[:-1], true[1:], focal)
+    found = motion.homographies()
+    np.testing.assert_array_equal(found[0], np.eye(3))
+    corners = np.array([[x, y, 1.0] for x in (-0.4, 0, 0.4) for y in (-0.2, 0, 0.2)])
+    (there, here) = (np.einsum("nij,kj->nki", moved, corners) for moved in (expected, found[1:]))
+    off = diagonal * np.linalg.norm(there[..., :2] / there[..., 2:] - here[..., :2] / here[..., 2:], axis=-1)
+    assert np.median(off) < 0.3
+    assert off.max() < 3
+
+
+def test_a_picture_without_detail_does_not_move():
+    motion = CameraMotion(SIZE)
+    for _ in range(3):
+        motion.add(np.full((360, 640, 3), 90, np.uint8))
+    np.testing.assert_array_equal(motion.homographies(), np.tile(np.eye(3), (3, 1, 1)))

@@ -35,8 +35,8 @@ _RATES = (24.0, 25.0, 30.0, 30.0, 50.0, 60.0)
 # Every so many-th group of recordings is kept for validation, of those that hold less than this share of all.
 _HELD_OUT, _LARGE = 4, 0.15
 _SPLITS = ("train", "validation")
-# In every so many-th frame the detector looks at the person's other regions too: neighbours tell little new.
-_LOOK_EVERY = 5
+# In every so many-th frame the detector looks at the person's other regions too: neighbours teach little new.
+_LOOK_EVERY = {"train": 5, "validation": 1}
 # Sequences in which the detector sees the person seldom are filmed anew, so many times.
 _ENOUGH, _TRIES = 0.3, 3
 
@@ -109,9 +109,9 @@ class Sight:
 
 
 def follow(
-    scene: Scene, rate: float, landmarker: Landmarker, rng: np.random.Generator, look: bool = False
+    scene: Scene, rate: float, landmarker: Landmarker, rng: np.random.Generator, look_every: int | None = None
 ) -> Iterator[Sight | None]:
-    """What the detector sees of each frame when it follows the person as the product does.
+    """What the detector sees of each frame when it follows the person as the product does; sometimes it looks again.
 
     None where it does not see the person.
     """
@@ -137,7 +137,7 @@ def follow(
             yield None
             continue
         points = smoother(np.stack([pose.center, pose.rim]), frame / rate)
-        others = crops.looks(crop) if look and frame % _LOOK_EVERY == 0 else ()
+        others = crops.looks(crop) if look_every and frame % look_every == 0 else ()
         looks = [decode(landmarker.see(scene.draw(frame, other)), other) for other in others]
         yield Sight(pose, maps.pack(maps.local_maps(output)), looks)
 
@@ -164,7 +164,7 @@ def make_shard(
         tries = 0
         while True:
             scene, name, betas, rate = film_sequence(body, library, clips, split, rng)
-            seen = list(follow(scene, rate, landmarker, rng, look))
+            seen = list(follow(scene, rate, landmarker, rng, _LOOK_EVERY[split] if look else None))
             tries += 1
             if tries == _TRIES or np.mean([result is not None for result in seen]) > _ENOUGH:
                 break
@@ -188,10 +188,7 @@ def make_shard(
             packed.append(b"" if result is None else result.maps)
             for key, value in row.items():
                 columns.setdefault(key, []).append(value)
-    arrays = {
-        key: np.array(values, _KINDS.get(key, np.float32))
-        for key, values in columns.items()
-    }
+    arrays = {key: np.array(values, _KINDS.get(key, np.float32)) for key, values in columns.items()}
     return records.Shard(
         sequence_starts=np.arange(len(names) + 1) * FRAMES[split],
         names=np.array(names),

@@ -96,7 +96,7 @@ class Errors:
                 values = np.concatenate([values, getattr(shard, f"look_{name}")], axis=1)
             return values[rows].astype(np.float32)
 
-        of_crops = np.where(found[..., None], seen("crops"), np.float32([0, 0, 1, 0]))
+        of_crops = np.where(found[..., None], seen("crops"), np.array([0, 0, 1, 0], np.float32))
         centre, reach, angle = true.centre[:, :, None], true.reach[:, :, None], true.angle[:, :, None]
         return cls(
             _rolled(-true.angle, true.from_hips)[:, n // 2],
@@ -156,7 +156,7 @@ class Errors:
         if found.shape[2] == 1:
             return first
         looks = {f"look_{name}": values[:, :, 1:] for name, values in seen.items()}
-        return {**first, "looked": found[:, :, 1:].all(2), **looks}
+        return {**first, "looked": np.all(found[:, :, 1:], axis=2), **looks}
 
     def similar(self, pose: np.ndarray, rng: np.random.Generator) -> int:
         """One of the sequences whose pose is most like one (33, 3)."""
@@ -292,7 +292,5 @@ def imitate(number: int, seed: int, body: Body, library: Library, errors: Errors
         timestamps=(np.arange(frames) / np.array(rates)[:, None]).ravel(),
         heatmap_starts=np.zeros(rows + 1, int),
         heatmaps=np.zeros(0, np.uint8),
-        **{
-            name: values if values.dtype == bool else values.astype(np.float32) for name, values in single.items()
-        },
+        **{name: values if values.dtype == bool else values.astype(np.float32) for name, values in single.items()},
     )

@@ -9,16 +9,15 @@ from video_motion.inference import registry
 from video_motion.inference.body.smpl import Body
 from video_motion.inference.engine import features
 from video_motion.inference.engine.session import EngineError, Session
-from video_motion.inference.engine.temporal import TemporalNetwork, windows
-from video_motion.inference.networks.configurations import TarConfiguration
+from video_motion.inference.engine.temporal import Scenery, TemporalNetwork, windows
 from video_motion.inference.networks.export import export
 from video_motion.inference.networks.figure import full_translation, sixd_to_matrix, to_local
-from video_motion.inference.networks.tar import Tar
+from video_motion.inference.networks.tar import Tar, TarSettings
 from video_motion.inference.people.maps import MapStore
 from video_motion.inference.people.track import Track
 
 K = np.array([[900.0, 0, 640], [0, 900, 360], [0, 0, 1]])
-TINY = TarConfiguration(
+TINY = TarSettings(
     static_width=32,
     width=32,
     feedforward=32,
@@ -81,7 +80,7 @@ def seen() -> tuple[Track, MapStore]:
 
 
 def test_windows_worked_by_hand():
-    rows, known, offsets = windows(np.array([3, 4, 6, 7]), np.array([3, 4, 6, 7]) / 25, 5)
+    rows, known, offsets = windows(np.array([3, 4, 6, 7]), np.array([3, 4, 6, 7]) / 25, 5, 2)
     # Around frame 4 lie 2, 3, 4, 5 and 6: the first is not there and the fourth was missed.
     np.testing.assert_array_equal(rows[1], [0, 0, 1, 1, 2])
     np.testing.assert_array_equal(known[1], [False, True, True, False, True])
@@ -92,29 +91,29 @@ def test_windows_worked_by_hand():
 
 def test_fast_footage_is_seen_at_the_usual_rate():
     frames = np.arange(40)
-    rows, known, offsets = windows(frames, frames / 60, 9)
+    rows, known, offsets = windows(frames, frames / 60, 9, 4)
     np.testing.assert_array_equal(rows[20], 20 + 2 * np.arange(-4, 5))
     assert known[20].all()
     np.testing.assert_allclose(offsets[20], np.arange(-4, 5) / 30)
 
 
 def test_a_lone_frame_is_its_own_window():
-    rows, known, _ = windows(np.array([7]), np.array([0.3]), 9)
+    rows, known, _ = windows(np.array([7]), np.array([0.3]), 9, 4)
     assert (rows == 0).all()
     assert known.sum() == 1
 
 
 def test_along_a_track_the_engine_says_what_torch_says(network: Tar, files: list[Path], seen: tuple[Track, MapStore]):
     track, store = seen
-    guess = TemporalNetwork(files[1], files[0], "cpu").follow(track, store, K)
-    rows, known, offsets = windows(track.frames, track.timestamps, 9)
+    guess = TemporalNetwork(files[1], files[0], "cpu").follow(track, Scenery(K, store))
+    rows, known, offsets = windows(track.frames, track.timestamps, 9, 4)
     camera = np.broadcast_to(K, (len(track), 3, 3))
     arrays = (getattr(track, name)[rows] for name in ("landmarks", "visibility", "presence", "world_landmarks"))
     frames = features.window_features(*arrays, track.scores[rows], track.crops[rows], offsets, known, camera)
     box = torch.from_numpy(features.box_info(track.crops, camera)).float()
     maps = torch.from_numpy(store.read(track.maps))[torch.from_numpy(rows[:, 2:7].copy())]
     with torch.no_grad():
-        last = network(torch.from_numpy(frames), box, maps)[-1]
+        last = network(torch.from_numpy(frames), box, maps).estimates[-1]
         local = to_local(sixd_to_matrix(last.sixd)).numpy()
         pelvis = full_translation(last.camera, box).numpy()
     expected, there = features.unroll(local, pelvis, track.crops)
@@ -127,13 +126,13 @@ def test_every_input_of_a_window_counts(files: list[Path], seen: tuple[Track, Ma
     """Neither landmarks nor maps may be lost on the way into the network."""
     track, store = seen
     engine = TemporalNetwork(files[1], files[0], "cpu")
-    before = engine.follow(track, store, K)
-    again = engine.follow(track, store, K)
+    before = engine.follow(track, Scenery(K, store))
+    again = engine.follow(track, Scenery(K, store))
     np.testing.assert_array_equal(before.rotations, again.rotations)
     other = MapStore()
     for number in track.maps:
         other.add(np.roll(store.read([number])[0], 9, axis=2))
-    changed = np.abs(engine.follow(track, other, K).rotations - before.rotations).max()
+    changed = np.abs(engine.follow(track, Scenery(K, other)).rotations - before.rotations).max()
     assert changed > 1e-6
 
 

@@ -1,7 +1,7 @@
 import pytest
 import torch
 from video_motion.inference.networks import encoders
-from video_motion.inference.networks.configurations import CONFIGURATIONS
+from video_motion.inference.networks.configurations import configuration, names
 from video_motion.inference.networks.export import compare, write_onnx
 
 SMALL = {
@@ -47,7 +47,7 @@ def test_names_and_shapes_are_the_published(name):
 
 
 def test_configurations_fit(name):
-    (settings,) = (one for one in CONFIGURATIONS.values() if one.encoder == name)
+    (settings,) = (one for one in (configuration(each).settings for each in names()) if one.encoder == name)
     with torch.device("meta"):
         seen = encoders.ENCODERS[name]()(torch.empty(1, 3, 256, 256))
     assert seen.vector.shape == (1, settings.features)

@@ -6,12 +6,12 @@ import pytest
 import torch
 from video_motion.inference.engine import features
 from video_motion.inference.engine.session import Session
-from video_motion.inference.networks.configurations import CONFIGURATIONS
+from video_motion.inference.networks.configurations import configuration
 from video_motion.inference.networks.export import check_parity, export
 from video_motion.inference.networks.tar import Tar
 
 # Tracing takes longer with each repeated part; one repetition shows as much as many.
-SETTINGS = replace(CONFIGURATIONS["tar-compact"], layers=1, iterations=1)
+SETTINGS = replace(configuration("tar-compact").settings, layers=1, iterations=1)
 
 
 def learned(settings, body) -> Tar:
@@ -59,7 +59,7 @@ def test_float16_changes_little(network, folder):
     local = torch.rand(4, 5, 16, 16, 16, generator=rng)
     _, betas, camera = window(frames=frames.numpy(), box=box.numpy(), local=local.numpy())
     with torch.no_grad():
-        last = network(frames, box, local=local)[-1]
+        last = network(frames, box, local=local).estimates[-1]
     torch.testing.assert_close(torch.from_numpy(betas), last.betas, atol=5e-3, rtol=0)
     torch.testing.assert_close(torch.from_numpy(camera), last.camera, atol=5e-3, rtol=0)
 

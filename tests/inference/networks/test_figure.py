@@ -10,7 +10,6 @@ from video_motion.inference import registry
 from video_motion.inference.body.rotations import axis_angle_to_matrix
 from video_motion.inference.engine import features
 from video_motion.inference.networks import figure
-from video_motion.inference.networks.tar import MARKERS, marker_points
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +34,7 @@ def test_rotations_come_back():
 
 def test_equals_the_numpy_body(body, people):
     poses, betas = people
-    model = figure.Figure(body, marker_points(body))
+    model = figure.Figure(body, figure.marker_points(body))
     turned = figure.to_global(tensor(body.local_rotations(poses)))
     joints = model.joints(turned, tensor(betas))
     points = model.points(turned, joints, tensor(betas))
@@ -43,18 +42,18 @@ def test_equals_the_numpy_body(body, people):
     rotations, expected = body.kinematics(poses, betas)
     np.testing.assert_allclose(turned, rotations, atol=1e-5)
     np.testing.assert_allclose(joints, expected - expected[:, :1], atol=1e-5)
-    expected_points = body.skin(marker_points(body), rotations, expected, betas)
+    expected_points = body.skin(figure.marker_points(body), rotations, expected, betas)
     np.testing.assert_allclose(points, expected_points - expected[:, :1], atol=1e-5)
 
 
 def test_markers_are_landmarks(body, people):
     poses, betas = people
     rotations, joints = body.kinematics(poses, betas)
-    markers = body.skin(marker_points(body), rotations, joints, betas)
+    markers = body.skin(figure.marker_points(body), rotations, joints, betas)
     landmarks = body.landmark_positions(poses, betas)
-    assert len(MARKERS) == len(set(MARKERS)) == 26
-    np.testing.assert_allclose(markers[:, MARKERS.index("nose")], landmarks[:, 0], atol=1e-9)
-    np.testing.assert_allclose(markers[:, MARKERS.index("hips")], landmarks[:, 23:25].mean(1), atol=1e-9)
+    assert len(figure.MARKERS) == len(set(figure.MARKERS)) == 26
+    np.testing.assert_allclose(markers[:, figure.MARKERS.index("nose")], landmarks[:, 0], atol=1e-9)
+    np.testing.assert_allclose(markers[:, figure.MARKERS.index("hips")], landmarks[:, 23:25].mean(1), atol=1e-9)
 
 
 def test_equals_smplx(body, people):

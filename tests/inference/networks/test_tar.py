@@ -3,15 +3,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from torch.utils.flop_counter import FlopCounterMode
 from video_motion.inference.body.skeleton import JOINT_NAMES
 from video_motion.inference.engine import features
-from video_motion.inference.networks.configurations import CONFIGURATIONS
-from video_motion.inference.networks.figure import Figure, sixd_to_matrix
-from video_motion.inference.networks.tar import MARKERS, RecurrentRefinement, Tar
+from video_motion.inference.networks.configurations import configuration, names
+from video_motion.inference.networks.counting import gflops, millions, size
+from video_motion.inference.networks.figure import MARKERS, Figure, sixd_to_matrix
+from video_motion.inference.networks.tar import DISCOUNT, RecurrentRefinement, Tar
 from video_motion.inference.people import maps
 
-COMPACT = CONFIGURATIONS["tar-compact"]
+COMPACT = configuration("tar-compact").settings
 
 PAPER = {"tar-64": (25.0, 184.6), "tar-32": (29.9, 72.4), "tar-16": (34.3, 43.5), "tar-8": (38.5, 36.3)}
 """Parameters in millions and GFLOPs of table S3."""
@@ -33,48 +33,39 @@ def compact(body) -> Tar:
     return Tar(COMPACT, body).eval()
 
 
-def gflops(call) -> float:
-    with FlopCounterMode(display=False) as counter, torch.no_grad():
-        call()
-    return counter.get_total_flops() / 1e9
-
-
 @pytest.mark.parametrize("name", PAPER)
 def test_counts_are_the_papers(name, body):
-    """Parameters and operations of T = 9, L = 5 without what stands for the backbone (`static` and `stem`).
+    """Parameters and operations of T = 9, L = 5 without what stands for the backbone (`encoder` and `stem`).
 
     Counted are two operations per multiplication and addition of convolutions, linear layers, matrix products and
     attention; not activations, normalisations, sampling. The strided convolutions before smaller hidden maps are
     counted once for each of the five frames.
     """
-    settings = CONFIGURATIONS[name]
+    settings = configuration(name).settings
     with torch.device("meta"):
         network = Tar(settings, body)
-        backbone = sum(part.numel() for module in (network.static, network.stem) for part in module.parameters())
+        backbone = millions(network.encoder, network.stem)
         frames = torch.empty(1, settings.frames, settings.features)
         size, channels = settings.hidden_size, settings.local_channels
         local = torch.empty(1, settings.local_window, channels, size, size)
         full = torch.empty(settings.local_window, channels, settings.local_size, settings.local_size)
         operations = gflops(lambda: (network.locals.down(full), network(frames, torch.empty(1, 3), local=local)))
-        operations -= gflops(lambda: network.static(frames))
-    parameters = sum(part.numel() for part in network.parameters()) - backbone
-    assert (parameters / 1e6, operations) == pytest.approx(PAPER[name], rel=0.03)
+        operations -= gflops(lambda: network.encoder(frames))
+    assert (millions(network) - backbone, operations) == pytest.approx(PAPER[name], rel=0.03)
 
 
 def test_the_compact_one_is_cheap(body):
-    with torch.device("meta"):
-        network = Tar(COMPACT, body)
-        frame = torch.empty(1, COMPACT.maps, 64, 64)
-        assert gflops(lambda: network.encode_local(frame)) < 0.05
-        local = network.encode_local(torch.empty(5, COMPACT.maps, 64, 64))[None]
-        window = torch.empty(1, COMPACT.frames, COMPACT.features)
-        assert gflops(lambda: network(window, torch.empty(1, 3), local=local)) < 0.15
+    parameters, operations = size(configuration("tar-compact"), body)
+    assert parameters < 7
+    # A window and a new frame's local maps.
+    assert operations < 0.2
 
 
 def test_sizes_fit_what_frames_are_described_by():
-    for settings in CONFIGURATIONS.values():
+    for settings in (configuration(name).settings for name in names()):
         if settings.encoder == "blazepose":
-            assert (settings.features, settings.maps) == (features.SIZE, maps.COUNT)
+            assert settings.features == features.SIZE
+            assert getattr(settings, "maps", maps.COUNT) == maps.COUNT
 
 
 def test_first_estimate_stands_before_the_camera(body):
@@ -82,7 +73,7 @@ def test_first_estimate_stands_before_the_camera(body):
     network = Tar(replace(COMPACT, refine=False), body).eval()
     with torch.no_grad():
         given = inputs(COMPACT, batch=8)
-        (estimate,) = network(given["frames"], given["box"])
+        (estimate,) = network(given["frames"], given["box"]).estimates
         joints = Figure(body, body.landmarks).joints(sixd_to_matrix(estimate.sixd), estimate.betas).mean(0)
     place = dict(zip(JOINT_NAMES, joints.numpy(), strict=True))
     assert place["head"][1] < -0.4
@@ -97,11 +88,11 @@ def test_first_estimate_stands_before_the_camera(body):
 def test_estimates(compact):
     given = inputs(COMPACT, batch=3)
     with torch.no_grad():
-        estimates = compact(**given)
+        estimates = compact(**given).estimates
         local = compact.encode_local(given["maps"].flatten(0, 1)).unflatten(0, (3, COMPACT.local_window))
-        again = compact(given["frames"], given["box"], local=local)
-        shares = compact(given["frames"], given["box"], given["maps"].float() / 255)
-        alone = compact(given["frames"][1:2], given["box"][1:2], given["maps"][1:2])
+        again = compact(given["frames"], given["box"], local=local).estimates
+        shares = compact(given["frames"], given["box"], given["maps"].float() / 255).estimates
+        alone = compact(given["frames"][1:2], given["box"][1:2], given["maps"][1:2]).estimates
     assert len(estimates) == 1 + COMPACT.iterations
     assert [tuple(part.shape) for part in estimates[-1]] == [(3, 24, 6), (3, 10), (3, 3)]
     for other, rows in ((again, slice(None)), (shares, slice(None)), (alone, slice(1, 2))):
@@ -115,8 +106,15 @@ def test_needs_maps_to_refine(compact):
         compact(given["frames"], given["box"])
 
 
+def test_later_estimates_count_more(compact):
+    shares = compact(**inputs(COMPACT)).shares
+    assert shares[-1] == 1.0
+    assert shares[-2] == DISCOUNT == 0.85
+    assert shares[0] == pytest.approx(0.85**COMPACT.iterations)
+
+
 def test_each_iteration_learns_alone(compact):
-    estimates = compact(**inputs(COMPACT))
+    estimates = compact(**inputs(COMPACT)).estimates
     (before,) = torch.autograd.grad(estimates[-1].flat().sum(), [estimates[0].sixd], allow_unused=True)
     assert before is None
 
@@ -140,7 +138,7 @@ def test_parts_can_be_left_out(change, body):
     settings = replace(COMPACT, iterations=2, **change)
     torch.manual_seed(0)
     network = Tar(settings, body)
-    estimates = network(**inputs(settings))
+    estimates = network(**inputs(settings)).estimates
     assert len(estimates) == (3 if settings.refine else 1)
     torch.stack([estimate.flat() for estimate in estimates]).square().sum().backward()
     assert all(part.grad is not None and part.grad.isfinite().all() for part in network.parameters())
@@ -153,11 +151,11 @@ def test_without_time_only_the_middle_counts(body):
     other = inputs(settings, seed=1)
     other["frames"][:, 4], other["maps"][:, 2], other["box"] = given["frames"][:, 4], given["maps"][:, 2], given["box"]
     with torch.no_grad():
-        torch.testing.assert_close(network(**given)[-1].flat(), network(**other)[-1].flat())
+        torch.testing.assert_close(network(**given).estimates[-1].flat(), network(**other).estimates[-1].flat())
 
 
 def test_samples_lie_around_the_marker():
-    settings = CONFIGURATIONS["tar-64"]
+    settings = configuration("tar-64").settings
     network = RecurrentRefinement(replace(settings, local_channels=1)).eval()
     channels = torch.zeros(1, 26, 64, 64)
     # Cell (row, column) has its middle at ((column + 0.5) / 64, (row + 0.5) / 64) of the crop.

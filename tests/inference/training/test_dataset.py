@@ -7,6 +7,7 @@ from video_motion.inference.body import rotations
 from video_motion.inference.body.smpl import Body
 from video_motion.inference.evaluation.metrics import LIMB_LANDMARKS
 from video_motion.inference.evaluation.records import ShardError, read_shard
+from video_motion.inference.networks.tar import TarSettings
 from video_motion.inference.people import maps
 from video_motion.inference.training.dataset import BLANK, Dataset, Drawing, mirror_window, shrink, spoilt
 from video_motion.inference.training.noise import Noise
@@ -14,13 +15,14 @@ from video_motion.inference.training.noise import Noise
 from .conftest import FOCAL, FRAMES, HEIGHT, LOST, WIDTH
 
 PLAIN = Drawing(still=0, strides=(1,), mirrored=0, assumed_focal=0, noise=Noise().scaled(0))
+FULL, NEEDS = TarSettings(), ("frames", "box", "maps")
 KNOWN, OFFSETS = -2, -1
 """Where a frame's features say whether it is known, and when it was."""
 
 
 @pytest.fixture(scope="module")
 def data(data_folder, body) -> Dataset:
-    return Dataset(data_folder, "train", body, 9, 5)
+    return Dataset(data_folder, "train", body, FULL, NEEDS)
 
 
 def draw(data: Dataset, count: int = 48, seed: int = 0, **changes):
@@ -29,7 +31,7 @@ def draw(data: Dataset, count: int = 48, seed: int = 0, **changes):
 
 def places(batch) -> np.ndarray:
     """(B, T, 33, 2) landmarks in the middle crops, from their centres."""
-    return batch.frames[..., :66].reshape(*batch.frames.shape[:2], 33, 2)
+    return batch.inputs["frames"][..., :66].reshape(*batch.inputs["frames"].shape[:2], 33, 2)
 
 
 def projected(body: Body, batch) -> np.ndarray:
@@ -60,7 +62,7 @@ def test_a_mirrored_truth_projects_onto_what_is_seen_in_the_mirror(data, body):
 def test_mirrored_maps_show_landmarks_where_they_are(data):
     for mirrored in (0.0, 1.0):
         batch = draw(data, mirrored=mirrored)
-        bright = batch.maps[:, 2, :33].reshape(len(batch.maps), 33, -1)
+        bright = batch.inputs["maps"][:, 2, :33].reshape(len(batch.inputs["maps"]), 33, -1)
         assert (np.sort(bright, axis=-1)[..., -2:] == [0, 255]).all()
         cells = np.stack(np.unravel_index(bright.argmax(-1), (64, 64)), -1)[..., ::-1]
         np.testing.assert_allclose((cells + 0.5) / 64 - 0.5, places(batch)[:, 4], atol=0.5 / 64 + 1e-6)
@@ -68,7 +70,7 @@ def test_mirrored_maps_show_landmarks_where_they_are(data):
 
 def test_maps_follow_crops_that_move(data):
     batch = draw(data, noise=dataclasses.replace(PLAIN.noise, box=0.03), mirrored=0.5)
-    bright = batch.maps[:, 2, :33].reshape(-1, 33, 4096)
+    bright = batch.inputs["maps"][:, 2, :33].reshape(-1, 33, 4096)
     cells = np.stack(np.unravel_index(bright.argmax(-1), (64, 64)), -1)[..., ::-1]
     off = np.abs((cells + 0.5) / 64 - 0.5 - places(batch)[:, 4])
     assert off[bright.max(-1) > 0].max() < 0.5 / 64 + 1e-6
@@ -100,24 +102,24 @@ def test_windows_repeat_the_edge_and_frames_next_to_lost_ones(data, data_folder)
     batch = data.at(np.array([middle]))
     # The second sequence begins at row 12 and lost rows 17 and 18.
     rows = [12, 12, 12, 13, 14, 15, 16, 16, 16]
-    np.testing.assert_array_equal(batch.frames[0, :, KNOWN], [0, 0, 1, 1, 1, 1, 1, 0, 0])
-    np.testing.assert_allclose(batch.frames[0, :, 66:99], shard.visibility[rows], atol=1e-6)
+    np.testing.assert_array_equal(batch.inputs["frames"][0, :, KNOWN], [0, 0, 1, 1, 1, 1, 1, 0, 0])
+    np.testing.assert_allclose(batch.inputs["frames"][0, :, 66:99], shard.visibility[rows], atol=1e-6)
     np.testing.assert_array_equal(places(batch)[0, [0, 1, 7, 8]], places(batch)[0, [2, 2, 6, 6]])
-    np.testing.assert_allclose(batch.frames[0, :, OFFSETS], (np.arange(9) - 4) / 30, atol=1e-6)
+    np.testing.assert_allclose(batch.inputs["frames"][0, :, OFFSETS], (np.arange(9) - 4) / 30, atol=1e-6)
 
 
 def test_a_still_window_repeats_its_middle(data):
     batch = draw(data, still=1.0)
-    without_time = np.delete(batch.frames, OFFSETS % batch.frames.shape[-1], axis=-1)
+    without_time = np.delete(batch.inputs["frames"], OFFSETS % batch.inputs["frames"].shape[-1], axis=-1)
     np.testing.assert_array_equal(without_time, np.repeat(without_time[:, 4:5], 9, axis=1))
-    np.testing.assert_array_equal(batch.maps, np.repeat(batch.maps[:, :1], 5, axis=1))
-    assert (batch.frames[..., KNOWN] == 1).all()
+    np.testing.assert_array_equal(batch.inputs["maps"], np.repeat(batch.inputs["maps"][:, :1], 5, axis=1))
+    assert (batch.inputs["frames"][..., KNOWN] == 1).all()
 
 
 def test_strides_are_times(data):
     batch = draw(data, strides=(2,))
     rate = np.array([25.0, 30.0, 60.0])[batch.rows // FRAMES]
-    np.testing.assert_allclose(batch.frames[:, 5, OFFSETS], 2 / rate, rtol=1e-6)
+    np.testing.assert_allclose(batch.inputs["frames"][:, 5, OFFSETS], 2 / rate, rtol=1e-6)
 
 
 def test_an_assumed_focal_changes_what_the_network_is_told_and_not_the_truth(data):
@@ -132,10 +134,11 @@ def test_an_assumed_focal_changes_what_the_network_is_told_and_not_the_truth(dat
 def test_a_seed_gives_the_same_windows(data):
     usual = Drawing()
     first, second = (data.draw(16, usual, np.random.default_rng([3, 7])) for _ in range(2))
-    for item in dataclasses.fields(first):
-        np.testing.assert_array_equal(getattr(first, item.name), getattr(second, item.name))
+    for name, values in {**vars(first), **first.inputs}.items():
+        if name != "inputs":
+            np.testing.assert_array_equal(values, {**vars(second), **second.inputs}[name], name)
     other = data.draw(16, usual, np.random.default_rng([3, 8]))
-    assert (other.frames != first.frames).any()
+    assert (other.inputs["frames"] != first.inputs["frames"]).any()
 
 
 def test_frames_that_the_detector_got_wrong_count_less(data_folder, body, tmp_path):
@@ -146,7 +149,7 @@ def test_frames_that_the_detector_got_wrong_count_less(data_folder, body, tmp_pa
     shard.landmarks[5, LIMB_LANDMARKS] += np.array([0.05, 0]) * side
     shard.landmarks[6] += 10 * side
     records.write_shard(tmp_path / "train" / "000000.npz", shard)
-    weights = Dataset(tmp_path, "train", body).weights
+    weights = Dataset(tmp_path, "train", body, FULL, NEEDS).weights
     assert weights[5] == pytest.approx(0.5, abs=0.01)
     assert weights[6] < 0.02
     assert weights[7] == pytest.approx(1, abs=1e-3)
@@ -155,9 +158,10 @@ def test_frames_that_the_detector_got_wrong_count_less(data_folder, body, tmp_pa
 
 def test_maps_stay_in_their_file_and_are_left_out_if_not_asked_for(data, data_folder, body):
     assert all(isinstance(packed, np.memmap) for packed, _ in data._packed)
-    assert draw(Dataset(data_folder, "train", body)).maps is None
-    small = draw(Dataset(data_folder, "train", body, 9, 3, 32)).maps
-    large = draw(data).maps
+    assert "maps" not in draw(Dataset(data_folder, "train", body, FULL, ("frames", "box"))).inputs
+    shrunk = TarSettings(local_window=3, local_size=32)
+    small = draw(Dataset(data_folder, "train", body, shrunk, NEEDS)).inputs["maps"]
+    large = draw(data).inputs["maps"]
     assert small.shape[1:] == (3, 40, 32, 32)
     pooled = torch.nn.functional.max_pool2d(torch.from_numpy(large[:, 1:4].astype(np.float32)).flatten(0, 1), 2)
     np.testing.assert_array_equal(small.reshape(-1, 40, 32, 32), pooled.numpy())
@@ -189,4 +193,4 @@ def test_spoilt_maps_move_and_go_blank():
 
 def test_missing_data_is_one_sentence(body, tmp_path):
     with pytest.raises(ShardError, match="no training data in"):
-        Dataset(tmp_path, "train", body)
+        Dataset(tmp_path, "train", body, FULL, NEEDS)

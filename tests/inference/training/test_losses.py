@@ -1,7 +1,10 @@
+from typing import ClassVar
+
 import pytest
 import torch
-from video_motion.inference.networks.figure import Figure, matrix_to_sixd
-from video_motion.inference.networks.tar import Estimate, marker_points
+from video_motion.inference.networks.configurations import Settings, configuration
+from video_motion.inference.networks.estimate import Estimate, Network, Told
+from video_motion.inference.networks.figure import Figure, marker_points, matrix_to_sixd
 from video_motion.inference.training import losses
 
 
@@ -76,36 +79,63 @@ def test_pose_compares_matrices_and_shape_betas(figure):
     torch.testing.assert_close(losses.LOSSES["shape"](posed, truth), torch.tensor([4.0]))
 
 
-def test_total_discounts_early_estimates_and_weighs_windows(figure):
+@pytest.fixture(scope="module")
+def network(body):
+    return Network(Settings(static_width=8), body)
+
+
+def told_of(*estimates: Estimate) -> Told:
+    """Estimates of which the last counts whole, and those before it 0.85 each."""
+    return Told(list(estimates), [*[0.85] * (len(estimates) - 1), 1.0], {})
+
+
+def test_total_goes_by_shares_and_weighs_windows(figure, network):
     good, bad = estimate_of(turned(0.0, 2)), estimate_of(turned(0.0, 2), beta=1.0)
     weights = {"shape": 10.0}
     truth = truth_of(figure, good)
-    last, told = losses.total([good, bad], truth, figure, weights)
-    first, _ = losses.total([bad, good], truth, figure, weights)
+    last, by_name = losses.total(network, told_of(good, bad), truth, figure, weights)
+    first, _ = losses.total(network, told_of(bad, good), truth, figure, weights)
     assert float(last) == pytest.approx(10.0)
-    assert float(told["shape"]) == pytest.approx(1.0)
+    assert float(by_name["shape"]) == pytest.approx(1.0)
     assert float(first) == pytest.approx(0.85 * 10.0)
 
     mixed = Estimate(good.sixd, torch.stack([good.betas[0], bad.betas[1]]), good.camera)
     truth.weights = torch.tensor([1.0, 0.0])
-    assert float(losses.total([mixed], truth, figure, weights)[0]) == 0.0
+    assert float(losses.total(network, told_of(mixed), truth, figure, weights)[0]) == 0.0
     truth.weights = torch.tensor([1.0, 3.0])
-    assert float(losses.total([mixed], truth, figure, weights)[0]) == pytest.approx(7.5)
+    assert float(losses.total(network, told_of(mixed), truth, figure, weights)[0]) == pytest.approx(7.5)
+
+
+def test_a_networks_own_losses_count_with_its_weights(figure, body):
+    class Proud(Network):
+        own_losses: ClassVar = {"pride": "how large its numbers are"}
+
+        def lose(self, told, posed, truth):
+            assert posed.places.shape == truth.places.shape
+            return {"pride": told.own["pride"]}
+
+    estimate = estimate_of(turned(0.0, 2))
+    truth = truth_of(figure, estimate, torch.tensor([1.0, 3.0]))
+    told = Told([estimate], [1.0], {"pride": torch.tensor([4.0, 8.0])})
+    proud = Proud(Settings(static_width=8), body)
+    loss, by_name = losses.total(proud, told, truth, figure, {"shape": 1.0, "pride": 0.5})
+    assert float(by_name["pride"]) == pytest.approx(7.0)
+    assert float(loss) == pytest.approx(3.5)
 
 
 @pytest.mark.parametrize("angle", [0.0, 0.2, 2.5])
-def test_gradients_are_finite_and_reach_all_of_an_estimate(figure, angle):
+def test_gradients_are_finite_and_reach_all_of_an_estimate(figure, network, angle):
     truth = truth_of(figure, estimate_of(turned(0.0, 2)))
     near = 0.02 if angle == 2.5 else 0.9
     estimate = Estimate(*(part.requires_grad_() for part in estimate_of(turned(angle, 2), beta=angle, scale=near)))
-    losses.total([estimate], truth, figure, losses.TAR_WEIGHTS)[0].backward()
+    losses.total(network, told_of(estimate), truth, figure, configuration("tar-compact").losses)[0].backward()
     for part in estimate:
         assert part.grad is not None
         assert part.grad.isfinite().all()
         assert angle == 0.0 or (part.grad != 0).any()
 
 
-def test_an_unknown_loss_is_refused(figure):
+def test_an_unknown_loss_is_refused(figure, network):
     estimate = estimate_of(turned(0.0, 1))
     with pytest.raises(KeyError):
-        losses.total([estimate], truth_of(figure, estimate), figure, {"beauty": 1.0})
+        losses.total(network, told_of(estimate), truth_of(figure, estimate), figure, {"beauty": 1.0})

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from video_motion.inference.body.skeleton import LANDMARK_MIRROR
 from video_motion.inference.people import crops
-from video_motion.inference.training.noise import BLANK, Noise, spoil
+from video_motion.inference.training.noise import BLANK, Noise, spoil, spoil_flow
 
 NONE = Noise().scaled(0)
 B, T = 40, 9
@@ -32,7 +32,7 @@ def window() -> dict[str, np.ndarray]:
 
 def spoiled(**strength: float) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
     before, after = window(), window()
-    spoil(after, dataclasses.replace(NONE, **strength), np.random.default_rng(1))
+    spoil(after, dataclasses.replace(NONE, **strength), np.random.default_rng(1), T // 2)
     return before, after
 
 
@@ -75,7 +75,7 @@ def test_a_frame_that_stands_in_for_others_has_the_same_faults():
     still = window()
     for key in ("landmarks", "visibility", "presence", "world_landmarks", "scores", "crops", "rows"):
         still[key][:] = still[key][:, T // 2 : T // 2 + 1]
-    spoil(still, Noise().scaled(3), np.random.default_rng(1))
+    spoil(still, Noise().scaled(3), np.random.default_rng(1), T // 2)
     for key in ("landmarks", "visibility", "world_landmarks", "crops", "channels", "cells"):
         np.testing.assert_array_equal(still[key], np.repeat(still[key][:, :1], T, axis=1), key)
 
@@ -110,3 +110,16 @@ def test_a_crop_moves_by_cells_of_its_maps():
         was = crops.from_image(point, before["crops"][number, frame]) * 64
         now = crops.from_image(point, after["crops"][number, frame]) * 64
         np.testing.assert_allclose(was - now, after["cells"][number, frame], atol=1e-9)
+
+
+def test_spoiled_flow_moves_the_border_of_the_image_a_little():
+    still = np.tile(np.eye(3), (400, 15, 1, 1))
+    after = still.copy()
+    spoil_flow(after, NONE, np.random.default_rng(0))
+    np.testing.assert_array_equal(after, still)
+    spoil_flow(after, dataclasses.replace(NONE, flow=1e-3, still=0.25), np.random.default_rng(0))
+    unmoved = (after == still).all(axis=(2, 3))
+    assert unmoved.mean() == pytest.approx(0.25, abs=0.02)
+    corner = after[~unmoved] @ [0.4, 0.3, 1.0]
+    off = corner[:, :2] / corner[:, 2:] - [0.4, 0.3]
+    assert 0.5e-3 < off.std() < 3e-3

@@ -10,7 +10,7 @@ import pytest
 import torch
 from video_motion.inference import __main__ as cli
 from video_motion.inference import arguments, networks
-from video_motion.inference.networks.configurations import CONFIGURATIONS
+from video_motion.inference.networks.configurations import configuration
 from video_motion.inference.training import ablations, train
 from video_motion.inference.training.trainer import Schedule, TrainingError
 
@@ -23,7 +23,7 @@ def given(data: Path, out: Path, *more: str) -> list[str]:
 
 
 def test_settings_change():
-    settings, schedule = train.settings_of(
+    chosen, schedule = train.settings_of(
         "tar-compact",
         [
             "refine=false",
@@ -34,8 +34,8 @@ def test_settings_change():
             "schedule.clip=1",
         ],
     )
-    usual = CONFIGURATIONS["tar-compact"]
-    assert settings == dataclasses.replace(usual, refine=False, local_window=3, dropout=0.0)
+    usual = configuration("tar-compact").settings
+    assert chosen.settings == dataclasses.replace(usual, refine=False, local_window=3, dropout=0.0)
     assert schedule.drawing.noise.jitter == 0.5
     assert schedule.drawing.strides == (1, 3)
     assert schedule.drawing.still == Schedule().drawing.still
@@ -67,13 +67,16 @@ def test_an_unknown_configuration_is_named():
         train.settings_of("tar-9", [])
 
 
+USUAL = {"joints": 300.0, "shape": 0.06}
+
+
 def test_loss_weights_change():
-    weights = train.weights_of(["shape=0", "joint_distance=60"])
+    weights = train.weights_of(USUAL, ["shape=0", "joint_distance=60"])
     assert "shape" not in weights
     assert weights["joint_distance"] == 60
     for change in ("beauty=1", "shape", "shape=-1", "shape=nan"):
         with pytest.raises(TrainingError, match="does not fit"):
-            train.weights_of([change])
+            train.weights_of(USUAL, [change])
 
 
 def test_the_command_trains_resumes_and_begins_from_another(data_folder, tmp_path, capsys):
@@ -106,15 +109,18 @@ def test_what_a_checkpoint_lacks_comes_from_the_next(data_folder, tmp_path):
     for part in network.parameters():
         part.data.zero_()
     train.begin_from(network, [tmp_path / name / "checkpoint.pt" for name in ("plain", "whole")])
-    torch.testing.assert_close(network.static.state_dict(), plain.static.state_dict())
+    torch.testing.assert_close(network.encoder.state_dict(), plain.encoder.state_dict())
     torch.testing.assert_close(network.refinement.state_dict(), whole.refinement.state_dict())
 
 
 def test_ablations_are_trained_once_and_told(data_folder, tmp_path, capsys, monkeypatch):
-    rows = (ablations.TAR[0], ablations.Row("plain", "without RRM", ("refine=false",), {"MPJPE": 73.7}))
-    monkeypatch.setattr(ablations, "TAR", rows)
+    rows = (
+        ablations.ABLATIONS["tar"][0],
+        ablations.Row("plain", "without RRM", ("refine=false",), ("pose=0",), {"MPJPE": 73.7}),
+    )
+    monkeypatch.setitem(ablations.ABLATIONS, "tar", rows)
     command = given(data_folder, tmp_path / "out", "--threads", "1", "--steps", "1")
-    command[1] = "ablate"
+    command.insert(1, "ablate")
     threads = torch.get_num_threads()
     try:
         assert cli.main(command) == 0
@@ -123,6 +129,7 @@ def test_ablations_are_trained_once_and_told(data_folder, tmp_path, capsys, monk
         first, second = table.splitlines()[2:]
         measured = json.loads((tmp_path / "out" / "plain" / "report.json").read_text())
         assert measured["settings"]["refine"] is False
+        assert "pose" not in measured["schedule"]["weights"]
         assert f"{measured['validation']['network']['MPJPE']:.1f} (73.7)" in second
         assert "(62.7)" in first
         written = (tmp_path / "out" / "whole" / "report.json").stat().st_mtime_ns
@@ -196,3 +203,14 @@ def test_a_trained_network_is_exported(data_folder, tmp_path, capsys, monkeypatc
         torch.save({**state, "description": json.dumps({**description, **change})}, out / "old.pt")
         assert cli.main([*command, str(out / "old.pt")]) == 1
         assert sentence in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ablations.ABLATIONS)
+def test_every_ablation_can_be_asked_for(name):
+    usual = configuration(f"{name}-compact")
+    for row in ablations.ABLATIONS[name]:
+        chosen, _ = train.settings_of(f"{name}-compact", row.changes)
+        weights = train.weights_of(usual.losses, row.losses)
+        assert row.changes == () or chosen.settings != usual.settings
+        assert row.losses == () or weights != dict(usual.losses)
+    assert len({row.name for row in ablations.ABLATIONS[name]}) == len(ablations.ABLATIONS[name])

@@ -11,14 +11,14 @@ import numpy as np
 import pytest
 import torch
 from video_motion.inference.body.smpl import Body
-from video_motion.inference.networks.configurations import TarConfiguration
-from video_motion.inference.networks.tar import Tar
+from video_motion.inference.networks.configurations import configuration
+from video_motion.inference.networks.tar import Tar, TarSettings
 from video_motion.inference.training import trainer as training
 from video_motion.inference.training.dataset import Dataset, Drawing
 from video_motion.inference.training.noise import Noise
 from video_motion.inference.training.trainer import Schedule, Trainer, TrainingError
 
-TINY = TarConfiguration(
+TINY = TarSettings(
     static_width=32,
     width=32,
     feedforward=32,
@@ -33,6 +33,8 @@ TINY = TarConfiguration(
     iterations=2,
 )
 
+WEIGHTS = configuration("tar-compact").losses
+
 
 @pytest.fixture(autouse=True)
 def _one_thread():
@@ -45,10 +47,10 @@ def _one_thread():
 @pytest.fixture
 def make(body: Body, data_folder: Path):
     def make(folder: Path, description: dict | None = None, workers: int = 1, **changes) -> Trainer:
-        schedule = Schedule(**{"minutes": 60, "batch": 4, "rate": 1e-3, **changes})
-        train, check = (Dataset(data_folder, split, body, 9, 3, 32) for split in ("train", "validation"))
+        schedule = Schedule(**{"minutes": 60, "batch": 4, "rate": 1e-3, "weights": WEIGHTS, **changes})
         torch.manual_seed(schedule.seed)
         network = Tar(TINY, body)
+        train, check = (Dataset(data_folder, split, body, TINY, network.needs) for split in ("train", "validation"))
         told = {"network": "tar"} if description is None else description
         return Trainer(network, body, train, check, schedule, folder, "cpu", told, workers=workers)
 
