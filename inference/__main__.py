@@ -320,6 +320,8 @@ def _bench(chosen: argparse.Namespace) -> int:
                 lines = bench.people(video, chosen.max_people, chosen.limit, chosen.threads)
             elif chosen.what == "speed":
                 lines = bench.speed(video, chosen.mediapipe)
+            elif chosen.what == "networks":
+                lines = bench.networks(video)
             else:
                 lines = bench.memory(video)
             for line in lines:
@@ -380,9 +382,14 @@ def _train(chosen: argparse.Namespace) -> int:
         except (MocapError, ShardError, OSError) as error:
             raise CommandError(str(error)) from error
     from .body.bodyfile import BodyError
-    from .training import ablations, train
+    from .training import ablations, embedding, train
+    from .training.mocap.recording import MocapError
 
     try:
+        if chosen.what == "embedding":
+            shares = ", ".join(f"{name} {share:.1%}" for name, share in embedding.run(chosen).items())
+            print(f"held-out poses found again from another view: {shares}", flush=True)
+            return 0
         if chosen.what == "export":
             print(train.export_weights(chosen), flush=True)
             return 0
@@ -390,7 +397,7 @@ def _train(chosen: argparse.Namespace) -> int:
             print(ablations.run(chosen), end="", flush=True)
             return 0
         told = train.run(chosen)
-    except (train.TrainingError, train.ShardError, BodyError, OSError) as error:
+    except (train.TrainingError, train.ShardError, MocapError, BodyError, OSError) as error:
         raise CommandError(str(error)) from error
     print(f"{chosen.out / 'report.md'}: {told['steps']} steps, {told['minutes']} minutes", flush=True)
     return 128 + signal.SIGINT if told["interrupted"] else 0

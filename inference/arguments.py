@@ -7,7 +7,7 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
-from .estimators import DEFAULT, DEVICES, NETWORKS
+from .estimators import DEFAULT, DEVICES, NETWORKS, TRAINABLE
 
 VIDEO_SUFFIXES = frozenset(
     {".3gp", ".asf", ".avi", ".flv", ".gif", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".mxf"}
@@ -135,7 +135,13 @@ def parser() -> argparse.ArgumentParser:
         "Measure the peak memory of `estimate` on 300 and on 3,000 frames of the video, repeated as often as that"
         " takes.",
     )
-    for measure in (speed, people, memory):
+    estimators = _command(
+        measures,
+        "networks",
+        "size and speed of all estimators",
+        "Count the parameters and operations of each network, and time it and `estimate` with it on the video.",
+    )
+    for measure in (speed, people, memory, estimators):
         measure.add_argument("video", type=Path, nargs="?", metavar="VIDEO", help="footage (default: the sample clip)")
 
     weights = _command(
@@ -182,22 +188,40 @@ def parser() -> argparse.ArgumentParser:
     likeness.add_argument("--data", type=Path, required=True, metavar="FOLDER", help="the training data")
     likeness.add_argument("--shards", type=_count, default=20, metavar="N", help="look at so many (default: 20)")
     likeness.add_argument("videos", type=Path, nargs="*", metavar="VIDEO", help="footage of real people")
-    tar = _command(
+    for name, what in TRAINABLE.items():
+        training = _command(
+            networks,
+            name,
+            f"train the {what}",
+            f"Train the {what} on the shards in DATA/train, and measure it beside BlazePose on those in"
+            " DATA/validation. Writes checkpoint.pt, log.jsonl, curve.png, report.json and report.md. An interruption"
+            " (Ctrl-C) ends training in good order, to go on later with --resume.",
+        )
+        training.set_defaults(network=name)
+        add_training(training)
+    embedding = _command(
         networks,
-        "tar",
-        "train the Temporal-Aware Refining Network",
-        "Train TAR on the shards in DATA/train, and measure it beside BlazePose on those in DATA/validation. Writes"
-        " checkpoint.pt, log.jsonl, curve.png, report.json and report.md. An interruption (Ctrl-C) ends training in"
-        " good order, to go on later with --resume.",
+        "embedding",
+        "train the pose embedding that part_dynamics begins with",
+        "Train Pr-VIPE on the motion library in DATA: writes OUT/checkpoint.pt, for --from of `train part_dynamics`,"
+        " and OUT/report.json with how often it finds held-out poses again from another view.",
     )
-    add_training(tar)
+    embedding.add_argument("--data", type=Path, required=True, metavar="FOLDER", help="the training data")
+    embedding.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="where to write")
+    embedding.add_argument("--minutes", type=_not_negative, default=6.0, metavar="N", help="of training (default: 6)")
+    embedding.add_argument("--hidden", type=_count, default=256, metavar="N", help="units of a layer (default: 256)")
+    embedding.add_argument("--batch", type=_count, default=96, metavar="N", help="poses a step (default: 96)")
+    embedding.add_argument("--rate", type=_positive, default=1e-3, metavar="X", help="highest rate (default: 0.001)")
+    embedding.add_argument("--seed", type=_whole, default=0, metavar="N", help="of everything drawn (default: 0)")
+    embedding.add_argument("--threads", type=_count, metavar="N", help="of the CPU (default: all)")
     ablate = _command(
         networks,
         "ablate",
-        "train variants of TAR, each without a part",
-        "Train the variants of the paper's ablations, each into a folder of OUT, and print a table of what the"
+        "train variants of a network, each without a part",
+        "Train the variants of a paper's ablations, each into a folder of OUT, and print a table of what the"
         " validation split says of them. Variants that are done stay.",
     )
+    ablate.add_argument("network", choices=TRAINABLE, help="whose variants")
     add_training(ablate)
     export = _command(
         networks,
@@ -248,12 +272,35 @@ def add_evaluation(command: argparse.ArgumentParser) -> None:
         help="score these motion files of the clip instead of estimating anew",
     )
     command.add_argument(
+        "--layout",
+        choices=("3dpw", "emdb", "human36m", "mpi_inf_3dhp"),
+        help="score on the test set of this data set instead",
+    )
+    command.add_argument("--root", type=Path, metavar="FOLDER", help="where the data set of --layout is")
+    command.add_argument("--clips", type=_count, metavar="N", help="of the data set, no more than these")
+    command.add_argument(
+        "--smpl",
+        type=Path,
+        metavar="FOLDER",
+        help="SMPL_NEUTRAL, SMPL_MALE and SMPL_FEMALE, .npz or .pkl, for data sets whose truth is SMPL",
+    )
+    command.add_argument(
         "--data", type=Path, metavar="FOLDER", help="score on the validation split of these training data instead"
     )
     command.add_argument("--sequences", type=_count, metavar="N", help="of the training data, no more than these")
-    command.add_argument("--network", choices=NETWORKS, default=DEFAULT, help="what estimates the motion")
+    command.add_argument(
+        "--network",
+        choices=NETWORKS,
+        nargs="+",
+        default=[DEFAULT, "landmarks"],
+        metavar="NAME",
+        help=f"what estimates the motion, after CLIP and TRUTH: {', '.join(NETWORKS)} (default: {DEFAULT} landmarks)",
+    )
+    command.add_argument("--true-focal", action="store_true", help="tell the estimators the true focal length")
     command.add_argument("--device", choices=DEVICES, default="auto", help="where networks run")
-    command.add_argument("--out", type=Path, metavar="FOLDER", help="write CLIP.scores.json and CLIP.scores.md there")
+    command.add_argument(
+        "--out", type=Path, metavar="FOLDER", help="write the table as JSON and Markdown there, and pictures"
+    )
 
 
 def add_data(command: argparse.ArgumentParser) -> None:
@@ -298,7 +345,7 @@ def add_training(command: argparse.ArgumentParser) -> None:
     )
     command.add_argument("--steps", type=_count, metavar="N", help="end after so many steps, if that is sooner")
     command.add_argument(
-        "--configuration", default="tar-compact", metavar="NAME", help="the network's sizes (default: tar-compact)"
+        "--configuration", metavar="NAME", help="the network's sizes (default: the compact ones, as shipped)"
     )
     command.add_argument(
         "--set",

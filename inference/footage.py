@@ -1,9 +1,10 @@
-"""The first station: a video file becomes frames with true timestamps, streamed."""
+"""The first station: a video file, or a folder of images, becomes frames with true timestamps, streamed."""
 
 from __future__ import annotations
 
 import math
 import os
+import re
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -24,6 +25,10 @@ MAX_FRAME_RATE = 1000.0
 """Hertz. Containers without a frame rate report their clock's (1,000 or 90,000) instead."""
 
 ASSUMED_FRAME_RATE = 25.0
+IMAGES_FRAME_RATE = 30.0
+"""Hertz, of a folder of images unless told otherwise."""
+
+IMAGE_SUFFIXES = frozenset({".jpeg", ".jpg", ".png"})
 QUEUE_BYTES = 64 * 2**20
 QUEUE_FRAMES = 8
 SMALLEST_SIDE = 64
@@ -39,7 +44,7 @@ class Frame:
     """One picture of the footage.
 
     Attributes:
-        number: position in the file, from 0, counted before trimming.
+        number: position in the file or among the images, from 0, counted before trimming.
         timestamp: seconds since the file's first frame, strictly increasing.
         image: (H, W, 3) uint8, BGR, upright.
     """
@@ -50,13 +55,14 @@ class Frame:
 
 
 class Footage:
-    """A video file, read frame by frame in a background thread with flat memory.
+    """A video file or a folder of numbered images, read frame by frame in a background thread with flat memory.
 
     Opening decodes the first frame, so that a file that can't be read is noticed at once. Every iteration reads the
-    file anew; `warnings` is complete when an iteration has ended.
+    file anew; `warnings` is complete when an iteration has ended. Images are taken in the order of the number at the
+    end of their names, an even time apart; `frame_rate` says how far, for a folder only.
 
     Attributes:
-        path: the file.
+        path: the file or folder.
         width: pixels, after rotation.
         height: pixels, after rotation.
         frame_rate: hertz, the mean rate that the file declares.
@@ -65,11 +71,18 @@ class Footage:
         warnings: one sentence each.
 
     Raises:
-        FootageError: the file is missing, not a video, or no frame of it can be decoded.
+        FootageError: the file is missing, not a video, or no frame of it can be decoded; images differ in size.
     """
 
-    def __init__(self, path: str | Path, start: float | None = None, end: float | None = None) -> None:
+    def __init__(
+        self,
+        path: str | Path,
+        start: float | None = None,
+        end: float | None = None,
+        frame_rate: float = IMAGES_FRAME_RATE,
+    ) -> None:
         self.path = Path(path)
+        self._images_rate = frame_rate
         self.start = 0.0 if start is None else float(start)
         self.end = math.inf if end is None else float(end)
         self.warnings: list[str] = []
@@ -122,7 +135,9 @@ class Footage:
         path = self.path
         try:
             if path.is_dir():
-                raise FootageError(f"{path} is a folder, not a video: name a video file in it.")
+                if not numbered_images(path):
+                    raise FootageError(f"{path} is a folder without numbered images: name a video file in it.")
+                return
             if not path.exists():
                 raise FootageError(f"{path} does not exist: check the name of the video.")
             if not path.is_file():
@@ -141,7 +156,9 @@ class Footage:
                 f"{self.path} can't end at {self.end:g} s when it starts at {self.start:g} s: give a later end."
             )
 
-    def _open(self) -> cv2.VideoCapture:
+    def _open(self) -> cv2.VideoCapture | _Images:
+        if self.path.is_dir():
+            return _Images(numbered_images(self.path), self._images_rate)
         # An absolute path starts with a slash or a drive, so FFmpeg never takes it for a network address.
         name = str(self.path.resolve())
         try:
@@ -199,7 +216,7 @@ class Footage:
                 " convert it to square pixels for true proportions."
             )
 
-    def _measure_rate(self, capture: cv2.VideoCapture) -> float:
+    def _measure_rate(self, capture: cv2.VideoCapture | _Images) -> float:
         """Frame rate in hertz over the first frames, the first of which has been grabbed."""
         stamps = [capture.get(cv2.CAP_PROP_POS_MSEC)]
         while len(stamps) < 30 and capture.grab():
@@ -318,7 +335,58 @@ class _Clock:
         return time
 
 
-def _first_image(capture: cv2.VideoCapture) -> np.ndarray | None:
+class _Images:
+    """Numbered images behind as much of `cv2.VideoCapture` as footage needs."""
+
+    def __init__(self, files: list[Path], frame_rate: float) -> None:
+        self._files = files
+        self._rate = frame_rate
+        self._position = -1
+        self._shape: tuple[int, ...] | None = None
+
+    def grab(self) -> bool:
+        self._position += 1
+        return self._position < len(self._files)
+
+    def retrieve(self) -> tuple[bool, np.ndarray]:
+        file = self._files[self._position]
+        try:
+            content = np.fromfile(file, np.uint8)
+        except OSError as error:
+            raise FootageError(f"{file} can't be read ({error.strerror}): check its permissions.") from error
+        image = cv2.imdecode(content, cv2.IMREAD_COLOR) if content.size else None
+        if image is None:
+            raise FootageError(f"{file} is not an image that can be read: copy it again.")
+        self._shape = self._shape or image.shape
+        if image.shape != self._shape:
+            raise FootageError(f"{file} has another size than the images before it: keep one video's images apart.")
+        return True, image
+
+    def get(self, what: int) -> float:
+        answers = {
+            cv2.CAP_PROP_FPS: self._rate,
+            cv2.CAP_PROP_FRAME_COUNT: len(self._files),
+            cv2.CAP_PROP_POS_MSEC: 1000 * self._position / self._rate,
+        }
+        return float(answers.get(what, 0))
+
+    def release(self) -> None:
+        """Nothing is held open."""
+
+
+def numbered_images(folder: Path) -> list[Path]:
+    """The images of a folder whose names end in a number, in its order."""
+    numbers = {
+        file: int(match[0])
+        for file in folder.iterdir()
+        if file.suffix.lower() in IMAGE_SUFFIXES
+        and not file.name.startswith(".")
+        and (match := re.search(r"[0-9]+$", file.stem))
+    }
+    return sorted(numbers, key=lambda file: (numbers[file], file.name))
+
+
+def _first_image(capture: cv2.VideoCapture | _Images) -> np.ndarray | None:
     if not capture.grab():
         return None
     decoded, image = capture.retrieve()

@@ -14,7 +14,7 @@ from . import estimators, registry
 from .body.smpl import Body
 from .camera_motion import CameraMotion
 from .engine.temporal import Scenery, TemporalNetwork
-from .footage import Footage
+from .footage import IMAGES_FRAME_RATE, Footage
 from .motion import landmarks
 from .motion.camera import Camera, intrinsics
 from .motion.motion import Motion
@@ -39,6 +39,7 @@ class Options:
     Attributes:
         start: seconds of the footage to skip.
         end: second at which to stop.
+        frame_rate: of a folder of images, hertz; None for the usual one.
         person: number of the one person wanted, None for all.
         focal: focal length in pixels, None for √(W² + H²).
         smoothing: 1 as measured best, 0 for none, more for calmer motion.
@@ -49,6 +50,7 @@ class Options:
 
     start: float | None = None
     end: float | None = None
+    frame_rate: float | None = None
     person: int | None = None
     focal: float | None = None
     smoothing: float = 1.0
@@ -102,7 +104,7 @@ def convert_footage(path: Path, options: Options, progress: Progress = lambda st
         temporal = TemporalNetwork(*(registry.path(file) for file in files), device=options.device)
     watch.add("load", began)
 
-    footage = Footage(path, options.start, options.end)
+    footage = Footage(path, options.start, options.end, options.frame_rate or IMAGES_FRAME_RATE)
     size = (footage.width, footage.height)
     camera_motion = CameraMotion(size, options.focal)
     clock: list[tuple[int, float]] = []

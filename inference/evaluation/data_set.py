@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
 
 from ..body.smpl import Body
-from ..engine.temporal import TemporalNetwork
+from ..camera_motion import homographies_of_turns
+from ..engine.temporal import Scenery, TemporalNetwork
 from ..motion import landmarks
 from ..motion.camera import Camera, intrinsics
-from ..people.track import Track
+from ..people.track import Looks, Track
 from . import metrics
 from .records import Shard, ShardError, read_shard
 
@@ -111,7 +113,23 @@ def track_of(shard: Shard, number: int) -> Track:
         boxes=shard.boxes[seen],
         scores=shard.scores[seen],
         maps=seen,
+        looks=_looks(shard, seen),
     )
+
+
+def _looks(shard: Shard, rows: np.ndarray) -> Looks | None:
+    if not len(shard.looked) or not shard.looked[rows].all():
+        return None
+    return Looks(**{item.name: getattr(shard, f"look_{item.name}")[rows] for item in fields(Looks)})
+
+
+def scenery_of(shard: Shard, number: int, camera_K: np.ndarray) -> Scenery:
+    """What a network may look at beside the track of a sequence."""
+    rows = np.arange(shard.sequence_starts[number], shard.sequence_starts[number + 1])
+    turns = shard.camera_turns[rows].astype(float)
+    focal = np.full(len(rows) - 1, shard.camera_K[number, 0, 0] / np.hypot(*shard.image_size[number]))
+    moved = homographies_of_turns(turns[:-1], turns[1:], focal)
+    return Scenery(camera_K, ShardMaps(shard), rows - rows[0], np.concatenate([np.eye(3)[None], moved]))
 
 
 def _score_sequence(
@@ -138,7 +156,7 @@ def _score_sequence(
     world = track.world_landmarks.astype(float)[:, metrics.LIMB_LANDMARKS]
     table.setdefault("BlazePose", Totals()).add(world, true, track.frames)
     frames, seconds = rows - rows[0], shard.timestamps[rows]
-    guesses = None if network is None else network.follow(track, ShardMaps(shard), camera.K)
+    guesses = None if network is None else network.follow(track, scenery_of(shard, number, camera.K))
     for name, guess in (("landmarks", None), *((("tar", guesses),) if guesses is not None else ())):
         if guess is not None:
             add(RAW, guess.rotations, guess.betas)

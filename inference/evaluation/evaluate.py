@@ -1,297 +1,216 @@
-"""Scores estimators on a clip, beside BlazePose's own world landmarks: the same frames, the same joints."""
+"""Scores estimators on a clip or a data set beside BlazePose's own world landmarks: same frames, same joints."""
 
 from __future__ import annotations
 
 import argparse
+import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
 
 from .. import arguments, estimators, registry, report
-from ..body.skeleton import JOINT_NAMES
 from ..body.smpl import Body
 from ..motion.motion import Motion, MotionFileError
-from . import metrics
+from .scores import BLAZEPOSE, UNITS, Evaluation, Scores, evaluate, evaluate_without_truth, markdown, pool
+from .truth import Bodies, EvaluationError, Truth
 
 SAMPLE = Path(__file__).resolve().parents[2] / "tests" / "sample"
-BLAZEPOSE = "BlazePose"
-
-Scores = dict[str, float]
-
-UNITS = {
-    "frames": "",
-    "MPJPE": "mm",
-    "PA-MPJPE": "mm",
-    "PVE": "mm",
-    "MPJAE": "°",
-    "Accel": "mm/frame²",
-    "Accel (SI)": "m/s²",
-    "jitter": "10 m/s³",
-    "true jitter": "10 m/s³",
-    "world jitter": "10 m/s³",
-    "foot sliding": "cm/frame",
-    "reprojection": "px",
-    "reprojection, box": "%",
-    "root depth": "mm",
-}
-"""Every measure and its unit, in the order of the table. All 3D ones but PVE and MPJAE are over the 12 limb joints."""
-
-_FEET = [JOINT_NAMES.index("left_foot"), JOINT_NAMES.index("right_foot")]
-_TURNING = [number for number, name in enumerate(JOINT_NAMES) if not name.endswith("_hand")]
-_CHUNK = 64
-_SAME_BODY = 2e-3
-
-
-class EvaluationError(Exception):
-    """The evaluation can't be made; the message is one sentence for the user."""
-
-
-def matching_rows(motion: Motion, truth: Motion) -> tuple[np.ndarray, np.ndarray]:
-    """Rows of both of the frames that both have and in which the person was seen."""
-    _, rows, true_rows = np.intersect1d(motion.frames, truth.frames, return_indices=True)
-    seen = ~motion.bridged[rows].astype(bool)
-    return rows[seen], true_rows[seen]
-
-
-def find_person(motions: Sequence[Motion], truth: Motion) -> Motion | None:
-    """The motion whose boxes cover the true person's best (sum of IoU over the frames), None if none does."""
-
-    def overlap(motion: Motion) -> float:
-        rows, true_rows = matching_rows(motion, truth)
-        first, second = motion.boxes[rows], truth.boxes[true_rows]
-        low = np.maximum(first[:, :2], second[:, :2])
-        high = np.minimum(first[:, :2] + first[:, 2:], second[:, :2] + second[:, 2:])
-        common = np.clip(high - low, 0, None).prod(axis=1)
-        union = first[:, 2:].prod(axis=1) + second[:, 2:].prod(axis=1) - common
-        return float((common / np.maximum(union, 1e-9)).sum())
-
-    best = max(motions, key=overlap, default=None)
-    return best if best is not None and overlap(best) > 0 else None
-
-
-def _over_time(limbs: np.ndarray, true: np.ndarray, frames: np.ndarray, frame_rate: float) -> Scores:
-    """Position and smoothness of limb joints (N, 12, 3)."""
-    centred, true_centred = metrics.align_root(limbs, metrics.HIPS), metrics.align_root(true, metrics.HIPS)
-    return {
-        **metrics.scores(limbs, true, frames),
-        "Accel (SI)": metrics.accel_error_si(centred, true_centred, frame_rate, frames),
-        "jitter": metrics.jitter(centred, frame_rate, frames),
-        "true jitter": metrics.jitter(true_centred, frame_rate, frames),
-    }
-
-
-def score_motion(motion: Motion, truth: Motion, body: Body) -> Scores:
-    """All measures of an estimated motion; those of the surface only if the truth was made with `body`."""
-    rows, true_rows = matching_rows(motion, truth)
-    frames, rate = truth.frames[true_rows], truth.frame_rate
-    joints, true_joints = motion.joints_cam[rows], truth.joints_cam[true_rows]
-    limbs, true_limbs = joints[:, metrics.LIMB_JOINTS], true_joints[:, metrics.LIMB_JOINTS]
-    world = motion.joints_world[rows]
-    true_pixels = metrics.project(true_limbs, truth.camera_K)
-    pixels, percent = metrics.reprojection_error(
-        metrics.project(limbs, motion.camera_K), true_pixels, truth.boxes[true_rows, 3]
-    )
-    scores = {"frames": float(len(rows)), **_over_time(limbs, true_limbs, frames, rate)}
-    turned = body.global_rotations(motion.poses_cam[rows])[:, _TURNING]
-    scores |= {
-        "MPJAE": metrics.mpjae(turned, body.global_rotations(truth.poses_cam[true_rows])[:, _TURNING]),
-        "world jitter": metrics.jitter(world[:, metrics.LIMB_JOINTS], rate, frames),
-        "foot sliding": metrics.foot_sliding(world[:, _FEET], truth.contacts[true_rows] > 0.5, frames),
-        "reprojection": pixels,
-        "reprojection, box": percent,
-        "root depth": 1000 * float(np.abs(joints[:, 0, 2] - true_joints[:, 0, 2]).mean()),
-    }
-    error = _surface_error(motion, rows, truth, true_rows, body)
-    return scores if error is None else scores | {"PVE": error}
-
-
-def _surface_error(motion: Motion, rows: np.ndarray, truth: Motion, true_rows: np.ndarray, body: Body) -> float | None:
-    again = body.joints(truth.poses_cam[true_rows], truth.betas, truth.trans_cam[true_rows])
-    if np.abs(again - truth.joints_cam[true_rows]).max(initial=0) > _SAME_BODY:
-        return None
-    total = 0.0
-    for start in range(0, len(rows), _CHUNK):
-        part, true_part = rows[start : start + _CHUNK], true_rows[start : start + _CHUNK]
-        total += len(part) * metrics.pve(
-            body.vertices(motion.poses_cam[part], motion.betas, motion.trans_cam[part]),
-            body.vertices(truth.poses_cam[true_part], truth.betas, truth.trans_cam[true_part]),
-            motion.joints_cam[part, 0],
-            truth.joints_cam[true_part, 0],
-        )
-    return total / len(rows) if len(rows) else None
-
-
-def score_landmarks(motion: Motion, truth: Motion) -> Scores:
-    """The same measures, as far as they make sense, of the BlazePose landmarks that a motion was made from."""
-    rows, true_rows = matching_rows(motion, truth)
-    limbs = motion.world_landmarks[rows][:, metrics.LIMB_LANDMARKS]
-    true_limbs = truth.joints_cam[true_rows][:, metrics.LIMB_JOINTS]
-    pixels, percent = metrics.reprojection_error(
-        motion.landmarks[rows][:, metrics.LIMB_LANDMARKS, :2],
-        metrics.project(true_limbs, truth.camera_K),
-        truth.boxes[true_rows, 3],
-    )
-    return {
-        "frames": float(len(rows)),
-        **_over_time(limbs, true_limbs, truth.frames[true_rows], truth.frame_rate),
-        "reprojection": pixels,
-        "reprojection, box": percent,
-    }
-
-
-def evaluate(motions: Sequence[Motion], truth: Motion, body: Body) -> dict[str, Scores]:
-    """Scores by estimator, BlazePose's own landmarks first.
-
-    Args:
-        motions: everything that the estimators made of the clip; of each estimator one person is the true one.
-        truth: the true motion.
-        body: the body of all of them.
-
-    Raises:
-        EvaluationError: no motion lies where the true person is.
-    """
-    table: dict[str, Scores] = {}
-    for name in dict.fromkeys(motion.estimator for motion in motions):
-        person = find_person([motion for motion in motions if motion.estimator == name], truth)
-        if person is not None:
-            table.setdefault(BLAZEPOSE, score_landmarks(person, truth))
-            table[name] = score_motion(person, truth, body)
-    if not table:
-        raise EvaluationError("Nobody was found where the true person is.")
-    return table
-
-
-def evaluate_without_truth(motions: Sequence[Motion]) -> dict[str, Scores]:
-    """Scores by estimator and person that need no truth: jitter, and distance from BlazePose's landmarks in the image.
-
-    Landmarks count by their visibility. BlazePose's own row is the jitter of its world landmarks.
-    """
-    table: dict[str, Scores] = {}
-    for motion in motions:
-        rows = np.flatnonzero(~motion.bridged.astype(bool))
-        frames, rate = motion.frames[rows], motion.frame_rate
-        limbs = motion.joints_cam[rows][:, metrics.LIMB_JOINTS]
-        seen = motion.landmarks[rows][:, metrics.LIMB_LANDMARKS]
-        pixels, percent = metrics.reprojection_error(
-            metrics.project(limbs, motion.camera_K), seen[..., :2], motion.boxes[rows, 3], seen[..., 2]
-        )
-        world = motion.world_landmarks[rows][:, metrics.LIMB_LANDMARKS]
-        person = f", person {motion.person}"
-        table[BLAZEPOSE + person] = {
-            "frames": float(len(rows)),
-            "jitter": metrics.jitter(metrics.align_root(world, metrics.HIPS), rate, frames),
-        }
-        table[motion.estimator + person] = {
-            "frames": float(len(rows)),
-            "jitter": metrics.jitter(metrics.align_root(limbs, metrics.HIPS), rate, frames),
-            "world jitter": metrics.jitter(motion.joints_world[rows][:, metrics.LIMB_JOINTS], rate, frames),
-            "foot sliding": metrics.foot_sliding(
-                motion.joints_world[rows][:, _FEET], motion.contacts[rows] > 0.5, frames
-            ),
-            "reprojection": pixels,
-            "reprojection, box": percent,
-        }
-    return table
-
-
-def markdown(table: dict[str, Scores]) -> str:
-    """The scores as a Markdown table, one row per measure, one column per estimator."""
-    names = list(table)
-    lines = [f"| measure | {' | '.join(names)} |", f"|---|{'---:|' * len(names)}"]
-    for measure, unit in UNITS.items():
-        if not any(measure in scores for scores in table.values()):
-            continue
-        cells = [_cell(scores.get(measure, float("nan")), whole=not unit) for scores in table.values()]
-        lines.append(f"| {measure}{f' ({unit})' if unit else ''} | {' | '.join(cells)} |")
-    return "\n".join(lines) + "\n"
-
-
-def _cell(value: float, whole: bool) -> str:
-    if np.isnan(value):
-        return "–"
-    return f"{value:.0f}" if whole else f"{value:.1f}" if abs(value) >= 10 else f"{value:.2f}"
 
 
 def run(options: argparse.Namespace) -> dict[str, Scores]:
-    """Evaluate as the command line says, print the table, and write it if asked to.
+    """Evaluate as the command line says, print the table, and write it with its pictures if asked to.
 
     Raises:
-        EvaluationError: clip and truth don't go together, or nobody was found.
+        EvaluationError: clip and truth don't go together, a data set can't be read, or nobody was found.
+        BodyError: a body file is damaged.
     """
+    if not options.motion:
+        for file in dict.fromkeys(file for name in options.network for file in estimators.NETWORKS[name]):
+            registry.path(file)
     if options.data is not None:
         return _run_on_data(options)
+    if options.layout is not None:
+        return _run_on_layout(options)
+    return _run_on_clip(options)
+
+
+def _run_on_clip(options: argparse.Namespace) -> dict[str, Scores]:
     clip: Path = options.clip or SAMPLE / "sample.mp4"
     truth_file: Path | None = options.truth or (None if options.clip else SAMPLE / "sample.truth.npz")
     if not options.no_truth and truth_file is None:
         raise EvaluationError(f"The true motion of {clip} is missing: give its file, or --no-truth.")
-    motions, body, timings = _motions(clip, options)
-    if options.no_truth or truth_file is None:
+    true_motion = None if options.no_truth or truth_file is None else Motion.load(truth_file)
+    bodies = Bodies(options.smpl)
+    motions, body, timings = _motions(clip, options, bodies, None if true_motion is None else true_motion.camera_K)
+    if true_motion is None:
         table = evaluate_without_truth(motions)
-    else:
-        table = evaluate(motions, Motion.load(truth_file), body)
-    _tell(table, clip.name, options.out, timings)
+        _tell(table, clip.stem, options.out, {"clip": clip.name, "timings": timings})
+        return table
+    result = evaluate(motions, Truth.of_motion(true_motion, body), body)
+    _tell(result.table, clip.stem, options.out, {"clip": clip.name, "timings": timings}, {clip.stem: result})
+    return result.table
+
+
+def _run_on_layout(options: argparse.Namespace) -> dict[str, Scores]:
+    from ..footage import FootageError
+    from ..pipeline import NobodyFoundError
+    from .layouts.clip import clips
+
+    if options.clip or options.motion or options.no_truth:
+        raise EvaluationError("--layout brings clips and their truth: leave CLIP, --motion and --no-truth out.")
+    if options.root is None:
+        raise EvaluationError(f"The folder of {options.layout} is missing: give it to --root.")
+    bodies = Bodies(options.smpl)
+    results: dict[str, Evaluation] = {}
+    for clip in islice(clips(options.layout, options.root, bodies), options.clips):
+        camera_K, frame_rate = clip.truths[0].camera_K, clip.truths[0].frame_rate
+        names = [clip.name]
+        if len(clip.truths) > 1:
+            names = [f"{clip.name}, person {number}" for number in range(1, len(clip.truths) + 1)]
+        people = dict(zip(names, clip.truths, strict=True))
+        results |= {name: Evaluation.of_nobody(options.network, truth) for name, truth in people.items()}
+        try:
+            motions, body, _ = _motions(clip.footage, options, bodies, camera_K, frame_rate)
+        except (NobodyFoundError, FootageError) as error:
+            report.say(f"video-motion: {error}")
+            continue
+        for name, truth in people.items():
+            try:
+                results[name] = evaluate(motions, truth, body)
+            except EvaluationError as error:
+                report.say(f"video-motion: {name}: {error}")
+    table = pool(list(results.values()))
+    if not table[BLAZEPOSE]["frames"]:
+        raise EvaluationError(f"Nobody was found where the true people of {options.root} are.")
+    content = {"layout": options.layout, "clips": {name: _json(result.table) for name, result in results.items()}}
+    _tell(table, options.layout, options.out, content, results)
     return table
 
 
 def _run_on_data(options: argparse.Namespace) -> dict[str, Scores]:
     from ..engine.temporal import TemporalNetwork
-    from .data_set import evaluate_data
+    from .data_set import RAW, evaluate_data
 
-    files = [registry.path(file) for file in estimators.NETWORKS[options.network]]
-    network = TemporalNetwork(*files, device=options.device) if files else None
-    progress = report.Progress(options.data.name)
-    try:
-        table = evaluate_data(
-            options.data,
-            Body.load(registry.body_path()),
-            network,
-            options.sequences,
-            lambda done, total: progress("sequences", done, total),
-        )
-    finally:
-        progress.close()
-    _tell(table, options.data.name, options.out, {})
+    body = Body.load(registry.body_path())
+    wanted: list[str] = options.network
+    table: dict[str, Scores] = {}
+    for name in [name for name in wanted if estimators.NETWORKS[name]] or [None]:
+        files = [registry.path(file) for file in estimators.NETWORKS[name]] if name else []
+        network = TemporalNetwork(*files, device=options.device) if files else None
+        progress = report.Progress(options.data.name)
+        try:
+            scores = evaluate_data(
+                options.data,
+                body,
+                network,
+                options.sequences,
+                lambda done, total, progress=progress: progress("sequences", done, total),
+            )
+        finally:
+            progress.close()
+        for column, values in scores.items():
+            if column in (BLAZEPOSE, "landmarks"):
+                table.setdefault(column, values)
+            else:
+                table[f"{name}, {RAW}" if column == RAW else str(name)] = values
+    if "landmarks" not in wanted:
+        del table["landmarks"]
+    _tell(table, options.data.name, options.out, {"clip": options.data.name, "timings": {}})
     return table
 
 
-def _tell(table: dict[str, Scores], name: str, out: Path | None, timings: object) -> None:
+def _tell(
+    table: dict[str, Scores],
+    name: str,
+    out: Path | None,
+    about: Mapping[str, object],
+    results: Mapping[str, Evaluation] | None = None,
+) -> None:
+    """Print the table; into `out` write it as Markdown and JSON, and pictures of the results by clip."""
     text = markdown(table)
     print(text, end="", flush=True)
     if out is None:
         return
     out.mkdir(parents=True, exist_ok=True)
-    scores = {
-        row: {measure: None if np.isnan(value) else value for measure, value in of.items()} for row, of in table.items()
+    report.write_json(out / f"{name}.scores.json", {**about, "units": UNITS, "scores": _json(table)})
+    _write_text(out / f"{name}.scores.md", text)
+    seen = {clip: result for clip, result in (results or {}).items() if len(result.frames)}
+    if not seen:
+        return
+    from . import plot
+
+    estimated = next(iter(seen.values())).errors
+    joined = {column: np.concatenate([result.errors[column] for result in seen.values()]) for column in estimated}
+    plot.per_joint(joined, _ascii(name), out / f"{name}.per_joint.png")
+    for clip, result in seen.items():
+        file = out / f"{clip.replace('/', '_')}.over_time.png"
+        plot.over_time(result.errors, result.frames, result.frame_rate, _ascii(clip), file)
+
+
+def _json(table: Mapping[str, Scores]) -> dict[str, dict[str, float | None]]:
+    return {
+        column: {measure: None if np.isnan(value) else value for measure, value in scores.items()}
+        for column, scores in table.items()
     }
-    content: dict[str, object] = {"clip": name, "units": UNITS, "scores": scores, "timings": timings}
-    stem = Path(name).stem
-    report.write_json(out / f"{stem}.scores.json", content)
-    (out / f"{stem}.scores.md").write_text(text, encoding="utf-8")
 
 
-def _motions(clip: Path, options: argparse.Namespace) -> tuple[list[Motion], Body, object]:
+def _ascii(name: str) -> str:
+    return name.encode("ascii", "replace").decode()
+
+
+def _write_text(path: Path, text: str) -> None:
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        temporary.write_text(text, encoding="utf-8")
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _motions(
+    clip: Path,
+    options: argparse.Namespace,
+    bodies: Bodies,
+    camera_K: np.ndarray | None,
+    frame_rate: float | None = None,
+) -> tuple[list[Motion], Body, dict[str, object]]:
+    """What every estimator makes of a clip, the body of it, and the seconds that each took."""
+    body_file = bodies.neutral
     if options.motion:
-        return [Motion.load(file) for file in options.motion], Body.load(registry.body_path()), {}
+        return [Motion.load(file) for file in options.motion], Body.load(body_file or registry.body_path()), {}
     from ..pipeline import Options, convert_footage
 
-    progress = report.Progress(clip.name)
-    try:
-        result = convert_footage(clip, Options(network=options.network, device=options.device), progress)
-    finally:
-        progress.close()
-    return result.motions, result.body, result.report.get("timings", {})
+    focal = float(camera_K[0, 0]) if options.true_focal and camera_K is not None else None
+    common = Options(body=body_file, device=options.device, focal=focal, frame_rate=frame_rate)
+    motions: list[Motion] = []
+    timings: dict[str, object] = {}
+    body = None
+    for network in options.network:
+        progress = report.Progress(f"{clip.name}, {network}")
+        try:
+            result = convert_footage(clip, replace(common, network=network), progress)
+        finally:
+            progress.close()
+        motions += result.motions
+        timings[network] = result.report.get("timings", {})
+        body = result.body
+    assert body is not None
+    return motions, body, timings
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; returns its exit status."""
+    from ..body.bodyfile import BodyError
     from ..engine.session import EngineError
     from ..footage import FootageError
     from ..pipeline import NobodyFoundError
     from .records import ShardError
 
-    faults = (EvaluationError, MotionFileError, FootageError, NobodyFoundError, EngineError, ShardError)
+    faults = (EvaluationError, MotionFileError, FootageError, NobodyFoundError, EngineError, ShardError, BodyError)
     parser = argparse.ArgumentParser(prog="video-motion evaluate", description=__doc__)
     arguments.add_evaluation(parser)
     try:

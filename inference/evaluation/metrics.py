@@ -14,8 +14,10 @@ import numpy as np
 from ..body import rotations
 from ..body.skeleton import JOINT_NAMES, LANDMARK_NAMES
 
+_SIDES = ("left", "right")
+
 LIMB_NAMES = tuple(
-    f"{side}_{part}" for part in ("shoulder", "elbow", "wrist", "hip", "knee", "ankle") for side in ("left", "right")
+    f"{side}_{part}" for part in ("shoulder", "elbow", "wrist", "hip", "knee", "ankle") for side in _SIDES
 )
 """The 12 limb joints that SMPL, BlazePose and LSP have in common."""
 
@@ -31,6 +33,22 @@ HIPS = (LIMB_NAMES.index("left_hip"), LIMB_NAMES.index("right_hip"))
 LSP_JOINTS = [*LIMB_JOINTS, JOINT_NAMES.index("neck"), JOINT_NAMES.index("head")]
 """LSP's 14 joints as far as SMPL's 24 go: its head joint, at the skull's base, stands for LSP's top of the head."""
 
+SMPL_HIPS = (JOINT_NAMES.index("left_hip"), JOINT_NAMES.index("right_hip"))
+"""Where the hips are among SMPL's 24 joints."""
+
+EMDB_TURNING = [
+    JOINT_NAMES.index(name)
+    for name in ("pelvis", *(f"{side}_{part}" for part in ("hip", "knee", "shoulder", "elbow") for side in _SIDES))
+]
+"""The 9 joints whose rotations EMDB compares."""
+
+EMDB_MOVING = [
+    number
+    for number, name in enumerate(JOINT_NAMES)
+    if name != "pelvis" and name.split("_")[-1] not in ("ankle", "foot", "wrist", "hand")
+]
+"""The 15 joints whose jitter EMDB measures."""
+
 
 def _mean(values: np.ndarray) -> float:
     return float(values.mean()) if values.size else float("nan")
@@ -41,6 +59,11 @@ def align_root(points: np.ndarray, root: Sequence[int]) -> np.ndarray:
     return points - points[:, list(root)].mean(axis=1, keepdims=True)
 
 
+def joint_errors(predicted: np.ndarray, true: np.ndarray, root: Sequence[int] = HIPS) -> np.ndarray:
+    """Distance of each point (N, K) after root alignment, mm; arguments as in `mpjpe`."""
+    return 1000 * np.linalg.norm(align_root(predicted, root) - align_root(true, root), axis=-1)
+
+
 def mpjpe(predicted: np.ndarray, true: np.ndarray, root: Sequence[int] = HIPS) -> float:
     """Mean per-joint position error after root alignment, mm.
 
@@ -49,7 +72,16 @@ def mpjpe(predicted: np.ndarray, true: np.ndarray, root: Sequence[int] = HIPS) -
         true: (N, K, 3).
         root: the points whose midpoint is brought together.
     """
-    return 1000 * _mean(np.linalg.norm(align_root(predicted, root) - align_root(true, root), axis=-1))
+    return _mean(joint_errors(predicted, true, root))
+
+
+def _similarity(predicted: np.ndarray, true: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Scales (N,) and turns (N, 3, 3) that bring centred points (N, K, 3) nearest to centred true ones."""
+    u, spread, vt = np.linalg.svd(np.swapaxes(true, 1, 2) @ predicted)
+    sign = np.ones_like(spread)
+    sign[:, -1] = np.sign(np.linalg.det(u @ vt))
+    size = (predicted**2).sum(axis=(1, 2))
+    return (spread * sign).sum(axis=1) / np.maximum(size, np.finfo(float).tiny), (u * sign[:, None]) @ vt
 
 
 def procrustes(predicted: np.ndarray, true: np.ndarray) -> np.ndarray:
@@ -57,14 +89,9 @@ def procrustes(predicted: np.ndarray, true: np.ndarray) -> np.ndarray:
 
     Umeyama (1991): the least-squares similarity; a reflection is never used.
     """
-    centre, true_centre = predicted.mean(axis=1, keepdims=True), true.mean(axis=1, keepdims=True)
-    source, target = predicted - centre, true - true_centre
-    u, spread, vt = np.linalg.svd(np.swapaxes(target, 1, 2) @ source)
-    sign = np.ones_like(spread)
-    sign[:, -1] = np.sign(np.linalg.det(u @ vt))
-    turn = (u * sign[:, None]) @ vt
-    size = (source**2).sum(axis=(1, 2))
-    scale = (spread * sign).sum(axis=1) / np.maximum(size, np.finfo(float).tiny)
+    everything = range(predicted.shape[1])
+    source, true_centre = align_root(predicted, everything), true.mean(axis=1, keepdims=True)
+    scale, turn = _similarity(source, true - true_centre)
     return scale[:, None, None] * (source @ np.swapaxes(turn, 1, 2)) + true_centre
 
 
@@ -142,9 +169,37 @@ def foot_sliding(feet: np.ndarray, contacts: np.ndarray, frames: np.ndarray | No
 def mpjae(predicted: np.ndarray, true: np.ndarray) -> float:
     """Mean per-joint angle error: geodesic distance of rotation matrices (N, J, 3, 3), degrees.
 
-    EMDB (Kaufmann et al., ICCV 2023) takes rotations relative to the camera or world, not to the parent joint.
+    EMDB (Kaufmann et al., ICCV 2023) takes rotations relative to the camera, not to the parent joint.
     """
     return float(np.degrees(_mean(rotations.relative_angle(predicted, true))))
+
+
+def pa_mpjae(predicted: np.ndarray, true: np.ndarray, predicted_points: np.ndarray, true_points: np.ndarray) -> float:
+    """`mpjae` after each frame's predicted rotations are turned as Procrustes' alignment turns its points.
+
+    Args:
+        predicted: (N, J, 3, 3) relative to the camera.
+        true: (N, J, 3, 3) relative to the camera.
+        predicted_points: (N, K, 3).
+        true_points: (N, K, 3).
+    """
+    everything = range(predicted_points.shape[1])
+    _, turn = _similarity(align_root(predicted_points, everything), align_root(true_points, everything))
+    return mpjae(turn[:, None] @ predicted, true)
+
+
+def emdb_jitter(joints: np.ndarray, frame_rate: float, frames: np.ndarray | None = None) -> float:
+    """Jitter as EMDB's own program reports it, 10 m/s³.
+
+    The pelvis is held in its place, the 15 joints of `EMDB_MOVING` are measured, and their sum is divided by all 24.
+
+    Args:
+        joints: (N, 24, 3) of SMPL.
+        frame_rate: frames per second.
+        frames: (N,) frame numbers.
+    """
+    moving = align_root(joints, [0])[:, EMDB_MOVING]
+    return jitter(moving, frame_rate, frames) * len(EMDB_MOVING) / len(JOINT_NAMES)
 
 
 def project(points: np.ndarray, camera_K: np.ndarray) -> np.ndarray:

@@ -23,8 +23,8 @@ A shard is one uncompressed .npz of N rows (frames) in S sequences, without pick
 | `crops` | (N, 4) | the crop that the network saw: centre, side in pixels, rotation |
 | `boxes` | (N, 4) | left, top, width, height around the landmarks |
 | `scores` | (N,) | probability of a person in the crop |
-| `looked` | (N,) | whether the detector looked at the four other regions of `people.crops.looks`; (0,) if it never did |
-| `look_…` | (N, 4, …) | what it said there: `landmarks`, `visibility`, `presence`, `world_landmarks`, `crops`, `scores` |
+| `looked` | (N,) | whether it looked at the four other regions of `people.crops.looks`; (0,) if it never did |
+| `look_…` | (N, 4, …) | `landmarks`, `visibility`, `presence`, `world_landmarks`, `crops`, `scores` there |
 | `heatmap_starts` | (N + 1,) | bytes at which each row's maps begin; a row that was not found has none |
 | `heatmaps` | (bytes,) | zlib streams of (40, 64, 64) uint8: 39 heatmaps and the outline, 255 for certain |
 
@@ -37,7 +37,6 @@ import os
 import zipfile
 from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -49,11 +48,6 @@ VERSION = 1
 
 class ShardError(Exception):
     """A shard can't be read; the message is one sentence for the user."""
-
-
-def _no_looks(*shape: int, dtype: type = np.float32) -> Any:
-    size = (0,) if dtype is bool else (0, LOOKS, *shape)
-    return field(default_factory=lambda: np.zeros(size, dtype))
 
 
 @dataclass
@@ -81,13 +75,13 @@ class Shard:
     scores: np.ndarray
     heatmap_starts: np.ndarray
     heatmaps: np.ndarray
-    looked: np.ndarray = _no_looks(dtype=bool)
-    look_landmarks: np.ndarray = _no_looks(33, 2)
-    look_visibility: np.ndarray = _no_looks(33)
-    look_presence: np.ndarray = _no_looks(33)
-    look_world_landmarks: np.ndarray = _no_looks(33, 3)
-    look_crops: np.ndarray = _no_looks(4)
-    look_scores: np.ndarray = _no_looks()
+    looked: np.ndarray = field(default_factory=lambda: np.zeros(0, bool))
+    look_landmarks: np.ndarray = field(default_factory=lambda: np.zeros((0, LOOKS, 33, 2), np.float32))
+    look_visibility: np.ndarray = field(default_factory=lambda: np.zeros((0, LOOKS, 33), np.float32))
+    look_presence: np.ndarray = field(default_factory=lambda: np.zeros((0, LOOKS, 33), np.float32))
+    look_world_landmarks: np.ndarray = field(default_factory=lambda: np.zeros((0, LOOKS, 33, 3), np.float32))
+    look_crops: np.ndarray = field(default_factory=lambda: np.zeros((0, LOOKS, 4), np.float32))
+    look_scores: np.ndarray = field(default_factory=lambda: np.zeros((0, LOOKS), np.float32))
 
     def __len__(self) -> int:
         return len(self.timestamps)

@@ -5,6 +5,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
 import cv2
@@ -225,3 +226,40 @@ for name in {[str(DATA / "cut_off.mp4"), str(tmp_path / "noise.mp4")]!r}:
         check=True,
     )
     assert result.stdout == result.stderr == ""
+
+
+def write_images(folder: Path, numbers: Iterable[int], name: str = "image_{}.png", side: int = 96) -> Path:
+    """Image n is a flat grey of value n."""
+    folder.mkdir(exist_ok=True)
+    for number in numbers:
+        assert cv2.imwrite(str(folder / name.format(number)), np.full((64, side, 3), number, np.uint8))
+    return folder
+
+
+def test_folder_of_numbered_images(tmp_path: Path):
+    folder = write_images(tmp_path / "images", [7, 8, 9, 10, 11])
+    (folder / "cover.png").write_bytes(b"no number")
+    (folder / "notes 3.txt").touch()
+    footage, frames = read(folder)
+    assert (footage.width, footage.height, footage.frame_count, footage.frame_rate) == (96, 64, 5, 30)
+    assert footage.warnings == []
+    assert [frame.number for frame in frames] == list(range(5))
+    assert [frame.image[0, 0, 0] for frame in frames] == [7, 8, 9, 10, 11]
+    np.testing.assert_allclose([frame.timestamp for frame in frames], np.arange(5) / 30, atol=1e-9)
+    with Footage(folder, 0.1, 0.4, frame_rate=10) as slow:
+        assert [frame.number for frame in slow] == [1, 2, 3]
+        assert len(list(slow)) == 3
+        assert slow.duration == pytest.approx(0.3)
+
+
+def test_unusable_images(tmp_path: Path):
+    with pytest.raises(FootageError, match="folder without numbered images"):
+        read(tmp_path)
+    folder = write_images(tmp_path / "images", [1, 2, 3])
+    write_images(folder, [4], side=80)
+    with pytest.raises(FootageError, match=r"image_4\.png has another size"):
+        read(folder)
+    (folder / "image_4.png").write_bytes(b"hello")
+    with pytest.raises(FootageError, match=r"image_4\.png is not an image"):
+        read(folder)
+    assert threads() == 0

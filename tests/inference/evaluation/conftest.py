@@ -6,6 +6,7 @@ import pytest
 from video_motion.inference import registry
 from video_motion.inference.body.smpl import Body
 from video_motion.inference.evaluation import metrics
+from video_motion.inference.evaluation.truth import Truth
 from video_motion.inference.motion.motion import Motion
 
 K = np.array([[600.0, 0, 320], [0, 600.0, 240], [0, 0, 1]])
@@ -47,6 +48,11 @@ def true_motion(body: Body) -> Motion:
         world_landmarks=np.zeros((FRAMES, 33, 3)),
         estimator="truth",
     )
+
+
+@pytest.fixture(scope="session")
+def truth(true_motion: Motion, body: Body) -> Truth:
+    return Truth.of_motion(true_motion, body)
 
 
 @pytest.fixture

@@ -117,6 +117,42 @@ def test_mpjae_in_degrees():
     assert metrics.mpjae(turned, still) == pytest.approx(20.0)
 
 
+def test_joint_errors_by_hand():
+    true = np.zeros((2, 12, 3))
+    off = true.copy()
+    off[1, 0] = [0.003, 0.004, 0.0]
+    off[1] += 7.0
+    expected = np.zeros((2, 12))
+    expected[1, 0] = 5.0
+    np.testing.assert_allclose(metrics.joint_errors(off, true), expected, atol=1e-9)
+
+
+def test_emdb_compares_its_own_joints():
+    assert sorted(metrics.EMDB_TURNING) == [0, 1, 2, 4, 5, 16, 17, 18, 19]
+    assert sorted(set(range(24)) - set(metrics.EMDB_MOVING)) == [0, 7, 8, 10, 11, 20, 21, 22, 23]
+
+
+def test_pa_mpjae_forgives_the_turn_of_the_body(points: np.ndarray):
+    generator = np.random.default_rng(2)
+    true = rotations.axis_angle_to_matrix(generator.normal(size=(9, 2, 3)))
+    turn = rotations.axis_angle_to_matrix(np.radians([0.0, 50.0, 0.0]))
+    predicted_points = 1.3 * points @ turn.T + 2.0
+    assert metrics.mpjae(turn @ true, true) == pytest.approx(50.0)
+    assert metrics.pa_mpjae(turn @ true, true, predicted_points, points) == pytest.approx(0, abs=1e-5)
+    bent = true.copy()
+    bent[:, 1] = bent[:, 1] @ rotations.axis_angle_to_matrix(np.radians([0.0, 0.0, 24.0]))  # one of two joints
+    assert metrics.pa_mpjae(turn @ bent, true, predicted_points, points) == pytest.approx(12.0)
+
+
+def test_emdb_jitter_by_hand():
+    time = np.arange(8.0) / 10
+    joints = np.zeros((8, 24, 3))
+    joints[:, 4, 0] = time**3  # a knee, third derivative 6 m/s³
+    joints[:, 20, 0] = 50 * time**3  # a wrist, which does not count
+    joints += 9 * time[:, None, None] ** 3  # all of the body, which does not count either
+    assert metrics.emdb_jitter(joints, 10.0) == pytest.approx(6 / 10 / 24)
+
+
 def test_reprojection_error():
     camera_K = np.array([[500.0, 0, 320], [0, 500.0, 240], [0, 0, 1]])
     pixels = metrics.project(np.array([[[0.2, -0.4, 2.0], [0.0, 0.0, 5.0]]]), camera_K)

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from video_motion.inference.body.smpl import Body
 from video_motion.inference.estimators import NETWORKS
-from video_motion.inference.evaluation import evaluate, metrics
+from video_motion.inference.evaluation import evaluate, metrics, scores
+from video_motion.inference.evaluation.truth import Truth
 from video_motion.inference.footage import Footage
 from video_motion.inference.motion.motion import Motion
 from video_motion.inference.pipeline import Options, Result, convert_footage
@@ -24,8 +25,10 @@ def results() -> list[Result]:
 
 
 @pytest.fixture(scope="module")
-def table(results: list[Result], truth: Motion) -> dict[str, evaluate.Scores]:
-    return evaluate.evaluate([motion for result in results for motion in result.motions], truth, results[0].body)
+def table(results: list[Result], truth: Motion) -> dict[str, scores.Scores]:
+    body = results[0].body
+    motions = [motion for result in results for motion in result.motions]
+    return scores.evaluate(motions, Truth.of_motion(truth, body), body).table
 
 
 def test_truth_belongs_to_the_body(truth: Motion, body: Body):
@@ -52,7 +55,7 @@ def test_true_motion_is_smooth(truth: Motion):
 
 
 @pytest.mark.parametrize("network", NETWORKS)
-def test_the_person_is_followed_all_the_time(table: dict[str, evaluate.Scores], truth: Motion, network: str):
+def test_the_person_is_followed_all_the_time(table: dict[str, scores.Scores], truth: Motion, network: str):
     assert table[network]["frames"] >= 0.97 * len(truth)
 
 
@@ -61,8 +64,8 @@ def test_furniture_is_nobody(results: list[Result]):
 
 
 @pytest.mark.parametrize("network", NETWORKS)
-def test_estimators_beat_blazepose(table: dict[str, evaluate.Scores], network: str):
-    ours, theirs = table[network], table[evaluate.BLAZEPOSE]
+def test_estimators_beat_blazepose(table: dict[str, scores.Scores], network: str):
+    ours, theirs = table[network], table[scores.BLAZEPOSE]
     assert ours["MPJPE"] < theirs["MPJPE"]
     assert ours["PA-MPJPE"] < theirs["PA-MPJPE"]
     assert ours["Accel"] < 0.3 * theirs["Accel"]
@@ -77,5 +80,5 @@ BOUNDS = {
 
 
 @pytest.mark.parametrize(("network", "measure"), [(network, name) for network, of in BOUNDS.items() for name in of])
-def test_estimators_stay_as_good(table: dict[str, evaluate.Scores], network: str, measure: str):
+def test_estimators_stay_as_good(table: dict[str, scores.Scores], network: str, measure: str):
     assert table[network][measure] < BOUNDS[network][measure]
