@@ -129,6 +129,9 @@ class Network(nn.Module):
     needs: tuple[str, ...]
     """Names of its inputs."""
 
+    learns_from: tuple[str, ...] = ()
+    """Names of further inputs that it is given while training."""
+
     own_losses: ClassVar[Mapping[str, str]] = {}
     """Losses of its own by name, and what each is."""
 

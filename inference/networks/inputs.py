@@ -8,6 +8,7 @@
 | `flow` | (B, 15, 9) | how the background moved, `engine.features.flow_features` |
 | `regions` | (B, R, F) | features of the target frame in R regions of interest, the crop first |
 | `region_boxes` | (B, R, 3) | their box information |
+| `motion` | (B, T, 24, 6) | true global rotations of the window's frames, in the rolled camera; in training alone |
 | `places` | (B, R, P) | their positional encodings, `engine.features.encode_places` |
 """
 
@@ -34,6 +35,7 @@ _EXAMPLES: Mapping[str, _Draw] = {
     "maps": lambda of, batch, rng: torch.randint(
         0, 256, (batch, of.local_window, of.maps, 64, 64), generator=rng, dtype=torch.uint8
     ),
+    "motion": lambda of, batch, rng: torch.randn(batch, of.frames, 24, 6, generator=rng),
     "flow": lambda of, batch, rng: 0.01 * torch.randn(batch, FLOWS, 9, generator=rng),
     "regions": lambda of, batch, rng: torch.randn(batch, of.regions, of.features, generator=rng),
     "region_boxes": lambda of, batch, rng: _boxes(batch, of.regions, rng=rng),

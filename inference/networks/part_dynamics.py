@@ -16,6 +16,7 @@ from ..body.smpl import Body
 from ..engine.features import FLOWS
 from .blocks import PerState
 from .configurations import Settings
+from .discriminator import MotionDiscriminator
 from .embedding import AMONG_LANDMARKS, AMONG_MARKERS, SIZE, Embedding
 from .estimate import ROTATIONS, Estimate, Network, Placed, Told, upright
 from .figure import matrix_to_sixd, sixd_to_matrix
@@ -33,7 +34,8 @@ DELTA_SHARE = 0.1
 """How much the estimate counts that a change carried over from the frame before."""
 
 _LARGEST = max(map(len, PARTS))
-_KERNEL = 3
+_KERNEL, _LAYERS = 3, 2
+_REACH = _LAYERS * (_KERNEL - 1)
 _STEADY = torch.tensor([1.0, 0, 0, 0, 1, 0])
 
 
@@ -49,6 +51,7 @@ class PartDynamicsSettings(Settings):
         embedding: whether the network sees the uncertainty-aware static feature u.
         dynamics: whether it sees the dynamic feature d.
         recombine: whether parts tell each other anything.
+        critic: units of the motion discriminator, which only training knows; 0 for none.
     """
 
     frames: int = 16
@@ -60,6 +63,7 @@ class PartDynamicsSettings(Settings):
     embedding: bool = True
     dynamics: bool = True
     recombine: bool = True
+    critic: int = 0
 
 
 class SplitAndRecombine(nn.Module):
@@ -98,7 +102,11 @@ class PartDynamics(Network):
     """
 
     settings: PartDynamicsSettings
-    own_losses: ClassVar = {"agreement": "of the embeddings of the predicted and the true 2D pose"}
+    own_losses: ClassVar = {
+        "agreement": "of the embeddings of the predicted and the true 2D pose",
+        "realism": "how far the motion discriminator is from taking the motion for a real one",
+        "critic": "how far the motion discriminator is from telling real motions and ours apart",
+    }
     flow_spread: Tensor
 
     def __init__(self, settings: PartDynamicsSettings, body: Body):
@@ -110,10 +118,13 @@ class PartDynamics(Network):
         self.recurrent = nn.GRU(settings.static_width, settings.recurrent, batch_first=True)
         width = settings.recurrent + 2 * SIZE * settings.embedding + 9 * FLOWS * settings.dynamics
         self.split = nn.Linear(width, len(PARTS) * settings.share)
-        self.layers = nn.Sequential(SplitAndRecombine(settings), SplitAndRecombine(settings))
+        self.layers = nn.Sequential(*(SplitAndRecombine(settings) for _ in range(_LAYERS)))
         self.turn = PerState(len(PARTS), settings.share + 3, 6 * _LARGEST)
         self.change = PerState(len(PARTS), settings.share, 6 * _LARGEST)
         self.rest = nn.Linear(len(PARTS) * settings.share + 3, 13)
+        if settings.critic:
+            self.critic = MotionDiscriminator(settings.critic)
+            self.learns_from = ("motion",)
         order = [(part, place) for part, joints in enumerate(PARTS) for place in range(len(joints))]
         joints = torch.tensor([joint for part in PARTS for joint in part])
         flat = torch.tensor([part * _LARGEST + place for part, place in order])
@@ -142,10 +153,12 @@ class PartDynamics(Network):
         if "flow" in inputs:
             self.flow_spread.copy_(inputs["flow"].flatten(0, 1).std(0) + 1e-4)
 
-    def forward(self, frames: Tensor, box: Tensor, flow: Tensor | None = None) -> Told:
+    def forward(self, frames: Tensor, box: Tensor, flow: Tensor | None = None, motion: Tensor | None = None) -> Told:
         """Inputs as in `inputs`."""
-        # The last frames reach the last one through the convolutions; while training, the one before it too.
-        reach = 2 * (_KERNEL - 1) + (2 if self.training else 1)
+        # The last frames reach the last one through the convolutions; while training, the one before it too, and for
+        # the discriminator all that can be told.
+        told = 1 if not self.training else 2 if motion is None else self.settings.frames - _REACH
+        reach = _REACH + told
         features = [self.recurrent(self.encoder(frames))[0][:, -reach:]]
         if self.settings.embedding:
             keypoints = frames[:, -reach:, : 2 * 33].unflatten(-1, (33, 2))[:, :, AMONG_LANDMARKS]
@@ -164,14 +177,19 @@ class PartDynamics(Network):
         change = self._by_joint(self.change(now))
         before = sixd_to_matrix(self._turned(decoded[:, -2], box).detach())
         carried = matrix_to_sixd(sixd_to_matrix(change) @ before)
-        return Told([Estimate(carried, estimate.betas, estimate.camera), estimate], [DELTA_SHARE, 1.0], {})
+        own = {}
+        if motion is not None:
+            flat, boxes = decoded.flatten(0, 1), box.repeat_interleave(decoded.shape[1], dim=0)
+            own = {"made": self._turned(flat, boxes).unflatten(0, decoded.shape[:2]), "real": motion[:, -told:]}
+        return Told([Estimate(carried, estimate.betas, estimate.camera), estimate], [DELTA_SHARE, 1.0], own)
 
     def lose(self, told: Told, posed: Placed, truth: Placed) -> dict[str, Tensor]:
         """See `Network.lose`."""
         ours, theirs = (
             self.embedding.describe(body.places[:, ROTATIONS:][:, AMONG_MARKERS]) for body in (posed, truth)
         )
-        return {"agreement": (ours - theirs).square().mean(1)}
+        losses = {"agreement": (ours - theirs).square().mean(1)}
+        return losses | (self.critic.losses(told.own["made"], told.own["real"]) if "made" in told.own else {})
 
     def _turned(self, shares: Tensor, box: Tensor) -> Tensor:
         seen = torch.cat([shares, box[:, None].expand(-1, len(PARTS), -1)], dim=-1)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from ..body import rotations
 from ..body.skeleton import JOINT_MIRROR, LANDMARK_MIRROR
@@ -21,6 +22,7 @@ from ..engine import features
 from ..evaluation.metrics import LIMB_LANDMARKS
 from ..evaluation.records import Shard, ShardError, read_shard
 from ..networks.configurations import Settings
+from ..networks.figure import matrix_to_sixd, to_global
 from ..people import maps
 from .noise import BLANK, Noise, spoil, spoil_flow
 
@@ -291,7 +293,7 @@ class Dataset:
         turn = features.roll(crops)
         local[:, 0] = turn @ local[:, 0]
         return Batch(
-            inputs=self._inputs(window, regions, flows, told_K, mirrored),
+            inputs=self._inputs(window, regions, flows, told_K, mirrored) | self._motion(window, turn, mirrored),
             box=features.box_info(crops, told_K).astype(np.float32),
             true_box=features.box_info(crops, true_K).astype(np.float32),
             rotations=local.astype(np.float32),
@@ -325,6 +327,16 @@ class Dataset:
             inputs["region_boxes"] = boxes.astype(np.float32)
             inputs["places"] = features.encode_places(boxes, of_network.octaves)
         return inputs
+
+    def _motion(self, window: dict[str, np.ndarray], turn: np.ndarray, mirrored: np.ndarray) -> dict[str, np.ndarray]:
+        """The windows' true global rotations, in the rolled cameras (B, 3, 3), for who learns from them."""
+        if "motion" not in self.needs:
+            return {}
+        local = rotations.axis_angle_to_matrix(self._poses[window["rows"]].astype(float))
+        local[mirrored] = (_FLIP[:, None] * _FLIP * local[mirrored])[:, :, list(JOINT_MIRROR)]
+        local[:, :, 0] = turn[:, None] @ local[:, :, 0]
+        turned = to_global(torch.from_numpy(local.reshape(-1, 24, 3, 3)).float())
+        return {"motion": matrix_to_sixd(turned).unflatten(0, local.shape[:2]).numpy()}
 
     def _maps(self, window: dict[str, np.ndarray], mirrored: np.ndarray) -> np.ndarray:
         """(B, L, 40, size, size) local maps of the middle of windows."""

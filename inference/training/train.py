@@ -181,7 +181,8 @@ def run(options: argparse.Namespace) -> dict[str, object]:
         local_window % 2 and local_window // 2 <= min(settings.target, settings.frames - 1 - settings.target)
     ):
         raise TrainingError(f"local_window={local_window} has no middle among {settings.frames} frames.")
-    train, check = (Dataset(options.data, split, body, settings, network.needs) for split in ("train", "validation"))
+    train = Dataset(options.data, "train", body, settings, network.needs + network.learns_from)
+    check = Dataset(options.data, "validation", body, settings, network.needs)
     description = {
         "network": chosen.network,
         "configuration": name,

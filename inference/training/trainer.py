@@ -270,7 +270,8 @@ class Trainer:
         return torch.from_numpy(np.ascontiguousarray(values)).to(self.device)
 
     def _told(self, network: nn.Module, batch: Batch) -> Told:
-        return network(**{name: self.tensor(batch.inputs[name]) for name in self.network.needs})
+        names = self.network.needs + (self.network.learns_from if network.training else ())
+        return network(**{name: self.tensor(batch.inputs[name]) for name in names})
 
     def _learn(self, batch: Batch) -> None:
         self.network.train()

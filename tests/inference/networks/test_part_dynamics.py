@@ -1,5 +1,8 @@
+from dataclasses import replace
+
 import torch
 from video_motion.inference.networks.configurations import configuration
+from video_motion.inference.networks.discriminator import MotionDiscriminator
 from video_motion.inference.networks.embedding import KEYPOINTS, Embedding, normalised
 from video_motion.inference.networks.estimate import Told
 from video_motion.inference.networks.figure import sixd_to_matrix
@@ -85,3 +88,50 @@ def test_a_right_answer_agrees_with_itself(body):
     off = network.lose(told, There(other), There(places))["agreement"]
     assert off[1] > 1e-4
     assert off[[0, 2]].max() < 1e-8
+
+
+def test_the_discriminator_learns_from_its_own_loss_alone():
+    torch.manual_seed(0)
+    critic = MotionDiscriminator(16)
+    made = torch.randn(4, 12, 24, 6, requires_grad=True)
+    losses = critic.losses(made, torch.randn(4, 12, 24, 6))
+    losses["realism"].sum().backward()
+    assert all(part.grad is None for part in critic.parameters())
+    assert made.grad is not None
+    assert made.grad.abs().max() > 0
+    made.grad = None
+    losses["critic"].sum().backward()
+    assert all(part.grad is not None for part in critic.parameters())
+    assert made.grad is None
+
+
+def test_the_discriminator_tells_shaking_from_smooth_motion():
+    torch.manual_seed(0)
+    critic = MotionDiscriminator(16)
+    optimizer = torch.optim.Adam(critic.parameters(), lr=5e-3)
+
+    def motions(shake: float) -> torch.Tensor:
+        start, end = torch.randn(2, 32, 1, 24, 6)
+        return start + (end - start) * torch.linspace(0, 1, 12)[:, None, None] + shake * torch.randn(32, 12, 24, 6)
+
+    for _ in range(60):
+        optimizer.zero_grad()
+        critic.losses(motions(1.0), motions(0.0))["critic"].mean().backward()
+        optimizer.step()
+    with torch.no_grad():
+        assert critic(motions(0.0)).mean() > critic(motions(1.0)).mean() + 0.5
+
+
+def test_with_a_discriminator_all_frames_are_told_in_training_and_one_in_use(body):
+    chosen = configuration("part_dynamics-compact")
+    chosen = replace(chosen, settings=replace(chosen.settings, critic=16))
+    torch.manual_seed(0)
+    network = chosen.build(body).train()
+    inputs = example((*network.needs, *network.learns_from), network.settings, 3, 0)
+    told = network(**inputs)
+    assert told.own["made"].shape == told.own["real"].shape == (3, 12, 24, 6)
+    torch.testing.assert_close(told.own["made"][:, -1], told.estimates[-1].sixd)
+    torch.testing.assert_close(told.own["real"], inputs["motion"][:, 4:])
+    without = {name: inputs[name] for name in network.needs}
+    torch.testing.assert_close(network(**without).estimates[0].sixd, told.estimates[0].sixd)
+    assert len(network.eval()(**without).estimates) == 1

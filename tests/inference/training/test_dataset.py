@@ -6,13 +6,16 @@ import torch
 from video_motion.inference.body import rotations
 from video_motion.inference.body.smpl import Body
 from video_motion.inference.evaluation.metrics import LIMB_LANDMARKS
-from video_motion.inference.evaluation.records import ShardError, read_shard
+from video_motion.inference.evaluation.records import ShardError, read_shard, write_shard
+from video_motion.inference.networks.figure import matrix_to_sixd, to_global
+from video_motion.inference.networks.multi_roi import MultiRoiSettings
+from video_motion.inference.networks.part_dynamics import PartDynamicsSettings
 from video_motion.inference.networks.tar import TarSettings
 from video_motion.inference.people import maps
 from video_motion.inference.training.dataset import BLANK, Dataset, Drawing, mirror_window, shrink, spoilt
 from video_motion.inference.training.noise import Noise
 
-from .conftest import FOCAL, FRAMES, HEIGHT, LOST, WIDTH
+from .conftest import FOCAL, FRAMES, HEIGHT, LOST, WIDTH, with_looks
 
 PLAIN = Drawing(still=0, strides=(1,), mirrored=0, assumed_focal=0, noise=Noise().scaled(0))
 FULL, NEEDS = TarSettings(), ("frames", "box", "maps")
@@ -194,3 +197,58 @@ def test_spoilt_maps_move_and_go_blank():
 def test_missing_data_is_one_sentence(body, tmp_path):
     with pytest.raises(ShardError, match="no training data in"):
         Dataset(tmp_path, "train", body, FULL, NEEDS)
+
+
+def test_true_motion_ends_in_the_truth_of_its_target(data_folder, body):
+    settings = PartDynamicsSettings()
+    data = Dataset(data_folder, "train", body, settings, ("frames", "box", "flow", "motion"))
+    batch = draw(data, mirrored=0.5)
+    assert batch.inputs["motion"].shape == (48, 16, 24, 6)
+    turned = to_global(torch.from_numpy(batch.rotations))
+    np.testing.assert_allclose(batch.inputs["motion"][:, -1], matrix_to_sixd(turned).numpy(), atol=1e-5)
+    # The fixture's camera stands still.
+    assert np.abs(batch.inputs["flow"]).max() < 1e-6
+
+
+def test_flow_is_how_the_camera_turned_up_to_the_target(data_folder, body, tmp_path):
+    shard = read_shard(data_folder / "train" / "000000.npz")
+    angle = np.zeros((FRAMES, 3))
+    angle[:, 1] = 0.02 * np.arange(FRAMES) ** 1.5
+    turns = np.tile(rotations.axis_angle_to_matrix(angle), (3, 1, 1)).astype(np.float32)
+    write_shard(tmp_path / "train" / "000000.npz", dataclasses.replace(shard, camera_turns=turns))
+    data = Dataset(tmp_path, "train", body, PartDynamicsSettings(), ("frames", "box", "flow"))
+    batch = draw(data, count=24)
+    place = batch.rows % FRAMES
+    diagonal = np.hypot(WIDTH, HEIGHT)
+    for number in range(24):
+        flow = batch.inputs["flow"][number].reshape(15, 3, 3) + np.eye(3)
+        assert (np.abs(flow[: 15 - place[number]] - np.eye(3)) < 1e-6).all()
+        if not place[number]:
+            continue
+        # The middle of the image goes where the camera no longer looks, rolled with the crop.
+        turn = angle[place[number], 1] - angle[place[number] - 1, 1]
+        moved = flow[-1, :2, 2] / flow[-1, 2, 2]
+        assert np.linalg.norm(moved) == pytest.approx(FOCAL / diagonal * np.tan(turn), rel=1e-3)
+
+
+def test_regions_are_seen_each_by_itself_and_the_crop_first(data_folder, body, tmp_path):
+    shard = with_looks(read_shard(data_folder / "train" / "000000.npz"), np.random.default_rng(0))
+    write_shard(tmp_path / "train" / "000000.npz", shard)
+    needs = ("regions", "region_boxes", "places")
+    data = Dataset(tmp_path, "train", body, MultiRoiSettings(), needs)
+    batch = draw(data, count=30)
+    assert shard.looked[batch.rows].all()
+    assert {name: values.shape for name, values in batch.inputs.items()} == {
+        "box": (30, 3),
+        "regions": (30, 5, 243),
+        "region_boxes": (30, 5, 3),
+        "places": (30, 5, 195),
+    }
+    np.testing.assert_allclose(batch.inputs["region_boxes"][:, 0], batch.box, atol=1e-6)
+    seen = batch.inputs["regions"][:, 0, :66].reshape(30, 33, 2)
+    np.testing.assert_allclose(seen, projected(body, batch), atol=2e-5)
+    # Regions are wider and narrower than the crop.
+    width = 0.06 * batch.inputs["region_boxes"][..., 2] + 0.24
+    np.testing.assert_allclose(width / width[:, :1], np.tile([1, 1.5, 1.25, 0.8, 0.65], (30, 1)), rtol=1e-4)
+    with pytest.raises(ShardError, match="--look"):
+        Dataset(data_folder, "train", body, MultiRoiSettings(), needs)

@@ -6,13 +6,17 @@ import sys
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 from video_motion.inference import __main__ as cli
 from video_motion.inference import arguments, networks
+from video_motion.inference.evaluation.records import read_shard, write_shard
 from video_motion.inference.networks.configurations import configuration
 from video_motion.inference.training import ablations, train
 from video_motion.inference.training.trainer import Schedule, TrainingError
+
+from .conftest import with_looks
 
 SMALL = ("static_width=32", "width=32", "feedforward=32", "layers=1", "heads=2", "state_layer=32", "local_channels=4")
 
@@ -214,3 +218,38 @@ def test_every_ablation_can_be_asked_for(name):
         assert row.changes == () or chosen.settings != usual.settings
         assert row.losses == () or weights != dict(usual.losses)
     assert len({row.name for row in ablations.ABLATIONS[name]}) == len(ablations.ABLATIONS[name])
+
+
+@pytest.mark.parametrize(
+    ("name", "sizes"),
+    [
+        ("cosegmentation", ("static_width=64", "hidden=32", "integrated=16")),
+        ("part_dynamics", ("static_width=32", "recurrent=32", "share=16", "critic=16")),
+        ("multi_roi", ("static_width=32", "hidden=32", "attention=16")),
+    ],
+)
+def test_the_other_networks_train_too(data_folder, tmp_path, name, sizes):
+    for split in ("train", "validation"):
+        shard = with_looks(read_shard(data_folder / split / "000000.npz"), np.random.default_rng(0))
+        write_shard(tmp_path / "data" / split / "000000.npz", shard)
+    out = tmp_path / "out"
+    changes = [word for size in sizes for word in ("--set", size)]
+    command = ["train", name, "--data", str(tmp_path / "data"), "--out", str(out), "--batch", "6", "--steps", "2"]
+    threads = torch.get_num_threads()
+    try:
+        assert cli.main([*command, "--device", "cpu", "--threads", "1", *changes]) == 0
+    finally:
+        torch.set_num_threads(threads)
+    told = json.loads((out / "report.json").read_text())
+    assert (told["network"], told["configuration"], told["steps"]) == (name, f"{name}-compact", 2)
+    last = json.loads((out / "log.jsonl").read_text().splitlines()[-1])
+    for loss in told["schedule"]["weights"]:
+        assert np.isfinite(last[loss]), loss
+    network, _ = train.trained(out / "checkpoint.pt")
+    assert type(network).__name__.lower() == name.replace("_", "")
+
+
+def test_a_configuration_of_another_network_is_refused(data_folder, tmp_path, capsys):
+    command = ["train", "multi_roi", "--data", str(data_folder), "--out", str(tmp_path / "out")]
+    assert cli.main([*command, "--configuration", "tar-compact"]) == 1
+    assert "tar-compact is a configuration of tar, not of multi_roi" in capsys.readouterr().err

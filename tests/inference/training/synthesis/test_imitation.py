@@ -1,17 +1,16 @@
 """Errors taken from one person and put upon another are those that the detector made."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 from video_motion.inference import __main__ as cli
 from video_motion.inference.body.smpl import Body
 from video_motion.inference.evaluation.records import Shard, read_shard
 from video_motion.inference.networks.tar import TarSettings
-from video_motion.inference.people import crops
 from video_motion.inference.training.dataset import Dataset, Drawing
 from video_motion.inference.training.mocap.library import Library
 from video_motion.inference.training.synthesis import generate, imitation
+
+from ..conftest import with_looks
 
 FRAMES = 12
 SEEN = ("landmarks", "visibility", "presence", "world_landmarks", "crops", "boxes", "scores")
@@ -34,22 +33,6 @@ def test_upon_the_same_people_they_give_what_was_seen(shard, body):
     for name in SEEN:
         was = getattr(shard, name)
         np.testing.assert_allclose(again[name].reshape(was.shape), was, atol=1e-3, err_msg=name)
-
-
-def with_looks(shard: Shard, rng: np.random.Generator) -> Shard:
-    """The shard with made-up sights of the other regions in every third frame."""
-    looked = shard.found & (np.arange(len(shard)) % 3 == 0)
-    found = {}
-    for name in ("landmarks", "visibility", "presence", "world_landmarks", "scores"):
-        values = getattr(shard, name)
-        made = values[:, None] + rng.normal(0, 0.01, (len(shard), crops.LOOKS, *values.shape[1:]))
-        found[f"look_{name}"] = made
-    found["look_crops"] = np.stack([crops.looks(crop) for crop in shard.crops])
-    seen = {
-        name: np.where(looked.reshape(-1, *[1] * (values.ndim - 1)), values, 0).astype(np.float32)
-        for name, values in found.items()
-    }
-    return replace(shard, looked=looked, **seen)
 
 
 def test_looks_at_other_regions_are_carried_over_too(shard, body):
