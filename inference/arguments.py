@@ -232,6 +232,9 @@ def parser() -> argparse.ArgumentParser:
     export.add_argument("--checkpoint", type=Path, required=True, metavar="FILE", help="checkpoint.pt of a training")
     export.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="where to write")
     export.add_argument("--name", metavar="NAME", help="of the files (default: the network's configuration)")
+    export.add_argument(
+        "--data", type=Path, metavar="FOLDER", help="measure on its validation split what rounding to float16 changed"
+    )
     export.add_argument("--full", action="store_true", help="keep weights in float32, twice as large")
 
     test = _command(

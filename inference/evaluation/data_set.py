@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 
@@ -65,16 +65,16 @@ class Totals:
 def evaluate_data(
     folder: Path,
     body: Body,
-    network: TemporalNetwork | None,
+    networks: Mapping[str, TemporalNetwork | None],
     sequences: int | None = None,
     progress: Progress = lambda done, total: None,
 ) -> dict[str, Scores]:
-    """Scores by estimator: BlazePose, `landmarks`, the network alone, and the network with what follows it in use.
+    """Scores by column: BlazePose, and of each estimator its network alone, and with what follows it in use.
 
     Args:
         folder: of the data set.
         body: that the data were made with.
-        network: to be scored; None for none.
+        networks: of the estimators to be scored, by their names; None for one without a network.
         sequences: at most so many.
         progress: told how many sequences are done.
 
@@ -91,7 +91,7 @@ def evaluate_data(
         for number in range(len(shard.betas)):
             if sequences is not None and done >= sequences:
                 break
-            _score_sequence(shard, number, body, network, table)
+            _score_sequence(shard, number, body, networks, table)
             done += 1
             progress(done, sequences or len(paths) * len(shard.betas))
     return {name: totals.scores() for name, totals in table.items()}
@@ -133,7 +133,11 @@ def scenery_of(shard: Shard, number: int, camera_K: np.ndarray) -> Scenery:
 
 
 def _score_sequence(
-    shard: Shard, number: int, body: Body, network: TemporalNetwork | None, table: dict[str, Totals]
+    shard: Shard,
+    number: int,
+    body: Body,
+    networks: Mapping[str, TemporalNetwork | None],
+    table: dict[str, Totals],
 ) -> None:
     track = track_of(shard, number)
     if len(track) < 8:
@@ -156,10 +160,10 @@ def _score_sequence(
     world = track.world_landmarks.astype(float)[:, metrics.LIMB_LANDMARKS]
     table.setdefault("BlazePose", Totals()).add(world, true, track.frames)
     frames, seconds = rows - rows[0], shard.timestamps[rows]
-    guesses = None if network is None else network.follow(track, scenery_of(shard, number, camera.K))
-    for name, guess in (("landmarks", None), *((("tar", guesses),) if guesses is not None else ())):
+    for name, network in networks.items():
+        guess = None if network is None else network.follow(track, scenery_of(shard, number, camera.K))
         if guess is not None:
-            add(RAW, guess.rotations, guess.betas)
+            add(f"{name}, {RAW}", guess.rotations, guess.betas)
         (motion,) = landmarks.estimate(
             [track], frames, seconds, camera, body, guesses=None if guess is None else [guess], estimator=name
         )

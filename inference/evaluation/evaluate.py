@@ -93,32 +93,23 @@ def _run_on_layout(options: argparse.Namespace) -> dict[str, Scores]:
 
 def _run_on_data(options: argparse.Namespace) -> dict[str, Scores]:
     from ..engine.temporal import TemporalNetwork
-    from .data_set import RAW, evaluate_data
+    from .data_set import evaluate_data
 
-    body = Body.load(registry.body_path())
-    wanted: list[str] = options.network
-    table: dict[str, Scores] = {}
-    for name in [name for name in wanted if estimators.NETWORKS[name]] or [None]:
-        files = [registry.path(file) for file in estimators.NETWORKS[name]] if name else []
-        network = TemporalNetwork(*files, device=options.device) if files else None
-        progress = report.Progress(options.data.name)
-        try:
-            scores = evaluate_data(
-                options.data,
-                body,
-                network,
-                options.sequences,
-                lambda done, total, progress=progress: progress("sequences", done, total),
-            )
-        finally:
-            progress.close()
-        for column, values in scores.items():
-            if column in (BLAZEPOSE, "landmarks"):
-                table.setdefault(column, values)
-            else:
-                table[f"{name}, {RAW}" if column == RAW else str(name)] = values
-    if "landmarks" not in wanted:
-        del table["landmarks"]
+    networks = {}
+    for name in options.network:
+        files = [registry.path(file) for file in estimators.NETWORKS[name]]
+        networks[name] = TemporalNetwork(*files, device=options.device) if files else None
+    progress = report.Progress(options.data.name)
+    try:
+        table = evaluate_data(
+            options.data,
+            Body.load(registry.body_path()),
+            networks,
+            options.sequences,
+            lambda done, total: progress("sequences", done, total),
+        )
+    finally:
+        progress.close()
     _tell(table, options.data.name, options.out, {"clip": options.data.name, "timings": {}})
     return table
 

@@ -104,6 +104,22 @@ def check_parity(model: Network, folder: Path, name: str, batches: Sequence[int]
     return worst
 
 
+def rounding(model: Network, path: Path, inputs: Mapping[str, np.ndarray]) -> tuple[float, float]:
+    """By how many degrees a joint, and by how much a beta, of an ONNX file differs at most from the exact network's.
+
+    Args:
+        model: as it was trained, in float32.
+        path: of its file for windows.
+        inputs: real ones by name.
+    """
+    exact = _Window(_prepared(model, half=False), inputs)
+    with torch.no_grad():
+        turned, betas, _ = (part.numpy() for part in exact(*(torch.from_numpy(inputs[key]) for key in inputs)))
+    ours, shape, _ = Session(path, "cpu")(**inputs)
+    cosine = (np.einsum("njab,njab->nj", ours, turned) - 1) / 2
+    return float(np.degrees(np.arccos(np.clip(cosine, -1, 1))).max()), float(np.abs(shape - betas).max())
+
+
 def compare(module: nn.Module, path: Path, inputs: Mapping[str, Tensor]) -> float:
     """The largest difference between a module's outputs and those of its ONNX file."""
     with torch.no_grad():

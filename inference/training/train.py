@@ -25,11 +25,13 @@ from .dataset import Dataset, Drawing
 from .losses import LOSSES
 from .noise import Noise
 from .trainer import Schedule, Trainer, TrainingError, read_checkpoint
+from .validation import rows_to_check
 
 __all__ = ["ShardError", "TrainingError"]
 
 _SETTINGS = "settings"
 _TO_STANDARDISE = 512
+_SOME = 4
 _Settings = TypeVar("_Settings", Settings, Schedule, Drawing, Noise)
 
 
@@ -243,4 +245,11 @@ def export_weights(options: argparse.Namespace) -> str:
     files = export.export(network, options.out, name, half=not options.full)
     difference = export.check_parity(network, options.out, name)
     written = ", ".join(f"{file} ({report.megabytes(file.stat().st_size)})" for file in files)
-    return f"{written}: at most {difference:.1e} from PyTorch"
+    told = f"{written}: at most {difference:.1e} from PyTorch"
+    if options.data and "maps" not in network.needs:
+        body = Body.load(registry.body_path())
+        data = Dataset(options.data, "validation", body, network.settings, network.needs)
+        inputs = data.at(rows_to_check(data)[::_SOME]).inputs
+        degrees, betas = export.rounding(network, files[-1], {key: inputs[key] for key in network.needs})
+        told += f"; rounding its weights turns joints by {degrees:.2f}° and moves betas by {betas:.4f} at most"
+    return told

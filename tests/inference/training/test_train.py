@@ -185,7 +185,7 @@ def test_a_trained_network_is_exported(data_folder, tmp_path, capsys, monkeypatc
         (folder / f"{name}.onnx").write_bytes(bytes(200_000 if half else 400_000))
         return [folder / f"{name}.onnx"]
 
-    fake = SimpleNamespace(export=export, check_parity=lambda *_: 1e-4)
+    fake = SimpleNamespace(export=export, check_parity=lambda *_: 1e-4, rounding=lambda *_: (0.25, 0.001))
     monkeypatch.setitem(sys.modules, f"{networks.__name__}.export", fake)
     monkeypatch.setattr(networks, "export", fake, raising=False)
     out = tmp_path / "out"
@@ -195,6 +195,13 @@ def test_a_trained_network_is_exported(data_folder, tmp_path, capsys, monkeypatc
     assert cli.main([*command, str(out / "checkpoint.pt"), "--name", "mine"]) == 0
     told = capsys.readouterr().out
     assert told == f"{tmp_path / 'weights' / 'mine.onnx'} (0.2 MB): at most 1.0e-04 from PyTorch\n"
+
+    plain = tmp_path / "plain"
+    assert cli.main([*given(data_folder, plain, "--steps", "1"), "--set", "refine=false"]) == 0
+    capsys.readouterr()
+    command[3] = str(tmp_path / "others")
+    assert cli.main([*command, str(plain / "checkpoint.pt"), "--data", str(data_folder)]) == 0
+    assert "turns joints by 0.25° and moves betas by 0.0010 at most" in capsys.readouterr().out
 
     assert cli.main([*command, str(tmp_path / "nothing.pt")]) == 1
     assert "nothing.pt can't be read" in capsys.readouterr().err
