@@ -19,13 +19,13 @@ class Estimator(NamedTuple):
 
 
 ESTIMATORS: Mapping[str, Estimator] = {
-    "tar": Estimator("Temporal-Aware Refining Network", ("tar",)),
     "cosegmentation": Estimator("two-stage co-segmentation network", ("cosegmentation",)),
+    "tar": Estimator("Temporal-Aware Refining Network", ("tar",)),
     "part_dynamics": Estimator("uncertainty-aware part-dynamics network", ("part_dynamics",)),
     "multi_roi": Estimator("multi-RoI network", ("multi_roi",)),
     "landmarks": Estimator("fit to BlazePose's landmarks, without a network"),
 }
-"""The first one is the default; those with weights can be trained, each by the module of its name in `networks`."""
+"""The first one is the default, because it measures best; those with weights can be trained, each by the module of its name in `networks`."""
 
 NETWORKS: Mapping[str, tuple[str, ...]] = {name: one.weights for name, one in ESTIMATORS.items()}
 

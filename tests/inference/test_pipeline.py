@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 from video_motion.inference.body.skeleton import JOINT_NAMES, LANDMARK_NAMES
+from video_motion.inference.estimators import DEFAULT
 from video_motion.inference.footage import Footage, FootageError
 from video_motion.inference.motion.motion import Motion
 from video_motion.inference.pipeline import NobodyFoundError, Options, Result, convert_footage
@@ -101,7 +102,7 @@ def test_report_is_complete(sample: Result):
     assert report["frame_rate"] == pytest.approx(25)
     assert report["seconds"] == pytest.approx(0.96)
     assert report["camera"] == {"focal_pixels": pytest.approx(800), "moves": False}
-    assert report["estimator"] == "tar"
+    assert report["estimator"] == DEFAULT
     assert report["skipped"] == []
     assert report["warnings"] == []
     person = report["people"][0]
