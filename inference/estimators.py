@@ -25,7 +25,10 @@ ESTIMATORS: Mapping[str, Estimator] = {
     "multi_roi": Estimator("multi-RoI network", ("multi_roi",)),
     "landmarks": Estimator("fit to BlazePose's landmarks, without a network"),
 }
-"""The first one is the default, because it measures best; those with weights can be trained, each by the module of its name in `networks`."""
+"""The first one is the default, because it measures best.
+
+Those with weights can be trained, each by the module of its name in `networks`.
+"""
 
 NETWORKS: Mapping[str, tuple[str, ...]] = {name: one.weights for name, one in ESTIMATORS.items()}
 
