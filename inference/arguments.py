@@ -206,14 +206,7 @@ def parser() -> argparse.ArgumentParser:
         "Train Pr-VIPE on the motion library in DATA: writes OUT/checkpoint.pt, for --from of `train part_dynamics`,"
         " and OUT/report.json with how often it finds held-out poses again from another view.",
     )
-    embedding.add_argument("--data", type=Path, required=True, metavar="FOLDER", help="the training data")
-    embedding.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="where to write")
-    embedding.add_argument("--minutes", type=_not_negative, default=6.0, metavar="N", help="of training (default: 6)")
-    embedding.add_argument("--hidden", type=_count, default=256, metavar="N", help="units of a layer (default: 256)")
-    embedding.add_argument("--batch", type=_count, default=96, metavar="N", help="poses a step (default: 96)")
-    embedding.add_argument("--rate", type=_positive, default=1e-3, metavar="X", help="highest rate (default: 0.001)")
-    embedding.add_argument("--seed", type=_whole, default=0, metavar="N", help="of everything drawn (default: 0)")
-    embedding.add_argument("--threads", type=_count, metavar="N", help="of the CPU (default: all)")
+    add_embedding(embedding)
     ablate = _command(
         networks,
         "ablate",
@@ -333,6 +326,18 @@ def add_imitation(command: argparse.ArgumentParser) -> None:
     command.add_argument("--shards", type=_count, default=200, metavar="N", help="6,144 frames each (default: 200)")
     command.add_argument("--jobs", type=_count, default=2, metavar="N", help="processes (default: 2)")
     command.add_argument("--seed", type=_whole, default=0, metavar="N", help="others make other data (default: 0)")
+
+
+def add_embedding(command: argparse.ArgumentParser) -> None:
+    """Describe what `train embedding` takes."""
+    command.add_argument("--data", type=Path, required=True, metavar="FOLDER", help="the training data")
+    command.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="where to write")
+    command.add_argument("--minutes", type=_not_negative, default=6.0, metavar="N", help="of training (default: 6)")
+    command.add_argument("--hidden", type=_count, default=256, metavar="N", help="units of a layer (default: 256)")
+    command.add_argument("--batch", type=_count, default=96, metavar="N", help="poses a step (default: 96)")
+    command.add_argument("--rate", type=_positive, default=1e-3, metavar="X", help="highest rate (default: 0.001)")
+    command.add_argument("--seed", type=_whole, default=0, metavar="N", help="of everything drawn (default: 0)")
+    command.add_argument("--threads", type=_count, metavar="N", help="of the CPU (default: all)")
 
 
 def add_training(command: argparse.ArgumentParser) -> None:

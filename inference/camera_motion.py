@@ -29,18 +29,20 @@ class CameraMotion:
     shift against far ones are treated as outliers.
     """
 
-    def __init__(self, size: tuple[int, int], focal: float | None = None):
+    def __init__(self, size: tuple[int, int], focal: float | None = None, flow: bool = True):
         """Start a clip.
 
         Args:
             size: width and height of the footage in pixels.
             focal: focal length in pixels; √(W² + H²) unless given.
+            flow: whether to find homographies too.
         """
         self._scale = min(1.0, _WORKING_WIDTH / max(size))
         self._camera = intrinsics(size, focal)
         self._camera[:2] *= self._scale
         self._random = np.random.default_rng(0)
         self._turns: list[np.ndarray] = []
+        self._flow = flow
         self._homographies: list[np.ndarray] = []
         self._key_turn = np.eye(3)
         self._previous: np.ndarray | None = None
@@ -108,7 +110,7 @@ class CameraMotion:
         back, found_back, _ = cv2.calcOpticalFlowPyrLK(grey, self._previous, moved, moved.copy(), winSize=(15, 15))
         both = np.asarray(found, bool).ravel() & np.asarray(found_back, bool).ravel()
         sure = both & (np.linalg.norm(back - self._points, axis=1) < 0.5)
-        if sure.sum() >= _FEWEST:
+        if self._flow and sure.sum() >= _FEWEST:
             self._note_flow(start[sure], moved[sure])
         self._points, self._key_points = moved[sure], self._key_points[sure]
         if len(self._points) < _FEWEST:

@@ -106,7 +106,7 @@ def convert_footage(path: Path, options: Options, progress: Progress = lambda st
 
     footage = Footage(path, options.start, options.end, options.frame_rate or IMAGES_FRAME_RATE)
     size = (footage.width, footage.height)
-    camera_motion = CameraMotion(size, options.focal)
+    camera_motion = CameraMotion(size, options.focal, flow=temporal is not None and temporal.needs_flow)
     clock: list[tuple[int, float]] = []
     began = time.perf_counter()
     store = MapStore() if temporal is not None and temporal.needs_maps else None
@@ -137,6 +137,8 @@ def convert_footage(path: Path, options: Options, progress: Progress = lambda st
     if temporal is not None:
         scenery = Scenery(camera.K, store, frames, camera_motion.homographies())
         guesses = [temporal.follow(track, scenery) for track in chosen]
+        if store is not None:
+            store.close()
         watch.add("network", began)
         began = time.perf_counter()
     motions = landmarks.estimate(

@@ -1,4 +1,4 @@
-"""What the user sees while a command works, and the JSON file that it leaves. Standard library only."""
+"""What the user sees while a command works, and the files that it leaves, whole. Standard library only."""
 
 from __future__ import annotations
 
@@ -73,11 +73,18 @@ def megabytes(size: int) -> str:
     return f"{size / 1e6:.0f} MB" if size >= 1e6 else f"{size / 1e6:.1f} MB"
 
 
-def write_json(path: Path, content: Mapping[str, object]) -> None:
-    """Write `content` as readable JSON; the file is there whole or not at all."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+@contextmanager
+def whole(path: Path) -> Iterator[Path]:
+    """Give a temporary name to write to, which becomes `path` when the block has ended well, and is gone if not."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        temporary.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        yield temporary
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def write_json(path: Path, content: Mapping[str, object]) -> None:
+    """Write `content` as readable JSON; the file is there whole or not at all."""
+    with whole(path) as temporary:
+        temporary.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

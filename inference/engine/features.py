@@ -8,6 +8,9 @@ disturbed by crops that jitter.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 
 VERSION = 1
@@ -20,6 +23,10 @@ FLOWS = 15
 """Homographies before a frame that the part dynamics look at."""
 
 _LANDMARKS = 33
+
+
+SEEN = ("landmarks", "visibility", "presence", "world_landmarks", "scores", "crops")
+"""What the detector says of a person, by the names of tracks and records."""
 
 
 def window_features(
@@ -80,44 +87,22 @@ def window_features(
     return np.concatenate(parts, axis=-1, dtype=np.float32)
 
 
-def region_features(
-    landmarks: np.ndarray,
-    visibility: np.ndarray,
-    presence: np.ndarray,
-    world_landmarks: np.ndarray,
-    scores: np.ndarray,
-    crops: np.ndarray,
-    camera_K: np.ndarray,
-) -> tuple[np.ndarray, np.ndarray]:
+def region_features(seen: Mapping[str, np.ndarray], camera_K: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """One frame in R regions of interest, each described by itself as a window of one frame is.
 
     Args:
-        landmarks: (B, R, 33, 2), the others likewise.
-        visibility: see `window_features`.
-        presence: see there.
-        world_landmarks: see there.
-        scores: see there.
-        crops: see there; those of a frame are turned alike.
+        seen: what `SEEN` names, as in `window_features` with regions (B, R, ...) in place of frames; those of a frame
+            are turned alike.
         camera_K: (B, 3, 3).
 
     Returns:
         (B, R, 243) float32 features and (B, R, 3) box information.
     """
-    b, r = scores.shape
+    b, r = seen["scores"].shape
     K = np.repeat(camera_K, r, axis=0)
-    flat = crops.reshape(b * r, 4)
-    alone = window_features(
-        landmarks.reshape(b * r, 1, _LANDMARKS, 2),
-        visibility.reshape(b * r, 1, _LANDMARKS),
-        presence.reshape(b * r, 1, _LANDMARKS),
-        world_landmarks.reshape(b * r, 1, _LANDMARKS, 3),
-        scores.reshape(b * r, 1),
-        flat[:, None],
-        np.zeros((b * r, 1)),
-        np.ones((b * r, 1), bool),
-        K,
-    )
-    return alone.reshape(b, r, -1), box_info(flat, K).reshape(b, r, 3)
+    views: dict[str, Any] = {name: seen[name].reshape(b * r, 1, *seen[name].shape[2:]) for name in SEEN}
+    alone = window_features(**views, offsets=np.zeros((b * r, 1)), known=np.ones((b * r, 1), bool), camera_K=K)
+    return alone.reshape(b, r, -1), box_info(views["crops"][:, 0], K).reshape(b, r, 3)
 
 
 def place_size(octaves: int) -> int:

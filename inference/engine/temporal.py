@@ -27,7 +27,6 @@ class Maps(Protocol):
 _BATCH = 16
 # Networks learnt from windows at about this rate; of faster footage they see every second frame, and so on.
 _RATE = 30.0
-_SEEN = ("landmarks", "visibility", "presence", "world_landmarks", "scores", "crops")
 
 
 @dataclass
@@ -84,6 +83,11 @@ class TemporalNetwork:
         """Whether it looks at people's other regions of interest."""
         return "regions" in self._window.inputs
 
+    @property
+    def needs_flow(self) -> bool:
+        """Whether it looks at how the background moved."""
+        return "flow" in self._window.inputs
+
     def follow(self, track: Track, scenery: Scenery) -> Guess:
         """The motion of a track."""
         n = len(track)
@@ -101,7 +105,7 @@ class TemporalNetwork:
                 inputs["frames"] = self._frames(track, rows[part], known[part], offsets[part], K)
             if self._local is not None and scenery.maps is not None:
                 inputs["local"], encoded = self._encode(rows[part], track, scenery.maps, encoded)
-            if "flow" in self._window.inputs:
+            if self.needs_flow:
                 inputs["flow"] = features.flow_features(flows(scenery, track.frames[part], stride), crops)
             if self.needs_looks:
                 inputs |= self._regions(track, part, K)
@@ -114,7 +118,7 @@ class TemporalNetwork:
     def _frames(
         self, track: Track, rows: np.ndarray, known: np.ndarray, offsets: np.ndarray, camera_K: np.ndarray
     ) -> np.ndarray:
-        seen = {name: getattr(track, name)[rows].astype(float) for name in _SEEN}
+        seen = {name: getattr(track, name)[rows].astype(float) for name in features.SEEN}
         return features.window_features(**seen, offsets=offsets, known=known, camera_K=camera_K, target=self.target)
 
     def _regions(self, track: Track, part: slice, camera_K: np.ndarray) -> dict[str, np.ndarray]:
@@ -123,10 +127,10 @@ class TemporalNetwork:
         count = self._settings["regions"]
         seen = {
             name: np.concatenate([getattr(track, name)[part, None], getattr(track.looks, name)[part]], 1)[:, :count]
-            for name in _SEEN
+            for name in features.SEEN
         }
         regions, boxes = features.region_features(
-            **{name: values.astype(float) for name, values in seen.items()}, camera_K=camera_K
+            {name: values.astype(float) for name, values in seen.items()}, camera_K
         )
         places = features.encode_places(boxes, self._settings["octaves"])
         return {"regions": regions, "region_boxes": boxes.astype(np.float32), "places": places}

@@ -16,8 +16,8 @@ from ..motion.camera import Camera, intrinsics
 from ..people.track import Looks, Track
 from . import metrics
 from .records import Shard, ShardError, read_shard
+from .scores import BLAZEPOSE, Scores
 
-Scores = dict[str, float]
 Progress = Callable[[int, int], None]
 
 RAW = "network alone"
@@ -158,10 +158,11 @@ def _score_sequence(
         table.setdefault(name, Totals()).add(joints[:, metrics.LIMB_JOINTS], true, track.frames, error)
 
     world = track.world_landmarks.astype(float)[:, metrics.LIMB_LANDMARKS]
-    table.setdefault("BlazePose", Totals()).add(world, true, track.frames)
+    table.setdefault(BLAZEPOSE, Totals()).add(world, true, track.frames)
     frames, seconds = rows - rows[0], shard.timestamps[rows]
+    scenery = scenery_of(shard, number, camera.K)
     for name, network in networks.items():
-        guess = None if network is None else network.follow(track, scenery_of(shard, number, camera.K))
+        guess = None if network is None else network.follow(track, scenery)
         if guess is not None:
             add(f"{name}, {RAW}", guess.rotations, guess.betas)
         (motion,) = landmarks.estimate(

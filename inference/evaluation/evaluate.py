@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -128,7 +127,8 @@ def _tell(
         return
     out.mkdir(parents=True, exist_ok=True)
     report.write_json(out / f"{name}.scores.json", {**about, "units": UNITS, "scores": _json(table)})
-    _write_text(out / f"{name}.scores.md", text)
+    with report.whole(out / f"{name}.scores.md") as temporary:
+        temporary.write_text(text, encoding="utf-8")
     seen = {clip: result for clip, result in (results or {}).items() if len(result.frames)}
     if not seen:
         return
@@ -151,15 +151,6 @@ def _json(table: Mapping[str, Scores]) -> dict[str, dict[str, float | None]]:
 
 def _ascii(name: str) -> str:
     return name.encode("ascii", "replace").decode()
-
-
-def _write_text(path: Path, text: str) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        temporary.write_text(text, encoding="utf-8")
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _motions(

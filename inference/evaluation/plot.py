@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import cv2
 import numpy as np
 
+from .. import report
 from . import metrics
 
 WIDTH, HEIGHT = 1000, 440
@@ -49,12 +49,8 @@ class _Picture:
     def save(self, path: Path) -> None:
         encoded, content = cv2.imencode(path.suffix, self.pixels)
         assert encoded
-        temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
-        try:
+        with report.whole(path) as temporary:
             temporary.write_bytes(content.tobytes())
-            os.replace(temporary, path)
-        finally:
-            temporary.unlink(missing_ok=True)
 
 
 def per_joint(errors: Mapping[str, np.ndarray], title: str, path: Path) -> None:

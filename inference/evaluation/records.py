@@ -33,13 +33,13 @@ Camera axes are x right, y down, z forward.
 
 from __future__ import annotations
 
-import os
 import zipfile
 from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
 
 import numpy as np
 
+from .. import report
 from ..people import maps
 from ..people.crops import LOOKS
 
@@ -94,14 +94,9 @@ class Shard:
 def write_shard(path: Path, shard: Shard) -> None:
     """Write a shard; a half-written one never stands under that name."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        with temporary.open("wb") as stream:
-            arrays = {item.name: getattr(shard, item.name) for item in fields(Shard)}
-            np.savez(stream, version=np.int64(VERSION), allow_pickle=False, **arrays)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with report.whole(path) as temporary, temporary.open("wb") as stream:
+        arrays = {item.name: getattr(shard, item.name) for item in fields(Shard)}
+        np.savez(stream, version=np.int64(VERSION), allow_pickle=False, **arrays)
 
 
 def read_shard(path: Path) -> Shard:

@@ -124,6 +124,9 @@ class Network(nn.Module):
     Args:
         settings: its sizes.
         body: the body that it estimates.
+
+    Raises:
+        ValueError: the target is none of the frames.
     """
 
     needs: tuple[str, ...]
@@ -137,6 +140,8 @@ class Network(nn.Module):
 
     def __init__(self, settings: Settings, body: Body):
         super().__init__()
+        if not 0 <= settings.target < settings.frames:
+            raise ValueError(f"target={settings.target} is none of {settings.frames} frames")
         self.settings = settings
         self.encoder = FrameEncoder(settings.features, settings.static_width)
 

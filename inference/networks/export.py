@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import json
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from inspect import signature
@@ -17,6 +16,7 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 
+from .. import report
 from ..engine.features import VERSION
 from ..engine.session import Session
 from .estimate import Network
@@ -168,12 +168,8 @@ def write_onnx(
         _halve(proto)
     helper.set_model_props(proto, dict(properties))
     onnx.checker.check_model(proto)
-    temporary = path.with_suffix(f".{os.getpid()}.part")
-    try:
+    with report.whole(path) as temporary:
         onnx.save(proto, temporary)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 _Network = TypeVar("_Network", bound=Network)

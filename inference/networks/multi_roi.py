@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from ..body.smpl import Body, Points
 from ..engine.features import place_size
+from ..people.crops import LOOKS
 from .configurations import Settings
 from .estimate import ROTATIONS, Estimate, Network, Placed, Told, upright
 from .figure import Figure, full_translation
@@ -85,7 +86,7 @@ class MultiRoi(Network):
         body: the body that it estimates.
 
     Raises:
-        ValueError: there is no such relation.
+        ValueError: there is no such relation, or there are not so many regions.
     """
 
     settings: MultiRoiSettings
@@ -100,6 +101,8 @@ class MultiRoi(Network):
         super().__init__(settings, body)
         if settings.relation not in RELATIONS:
             raise ValueError(f"relation is one of {', '.join(RELATIONS)}, not {settings.relation}")
+        if not 1 <= settings.regions <= 1 + LOOKS:
+            raise ValueError(f"regions={settings.regions} is not from 1 to {1 + LOOKS}")
         width = settings.static_width
         placed = 0 if settings.relation == "none" else place_size(settings.octaves)
         self.weigh = nn.Sequential(

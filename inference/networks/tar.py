@@ -212,6 +212,9 @@ class Tar(Network):
     Args:
         settings: sizes.
         body: the body whose markers the refinement looks for.
+
+    Raises:
+        ValueError: the local window has no middle, or reaches beyond the frames.
     """
 
     settings: TarSettings
@@ -224,6 +227,9 @@ class Tar(Network):
         with torch.no_grad():
             self.initial.second.bias.copy_(_of_states(upright()))
         if settings.refine:
+            reach = min(settings.target, settings.frames - 1 - settings.target)
+            if not (settings.local_window % 2 and settings.local_window // 2 <= reach):
+                raise ValueError(f"local_window={settings.local_window} has no middle among {settings.frames} frames")
             self.figure = Figure(body, marker_points(body))
             self.stem = nn.Sequential(nn.Conv2d(settings.maps, settings.local_channels, 3, padding=1), nn.ReLU())
             self.locals = LocalTemporalEncoder(settings)

@@ -33,7 +33,6 @@ _UNCHANGED = np.arange(maps.COUNT)
 _FLIP = np.array([-1.0, 1.0, 1.0])
 # A detector's mean error, in crop sides, at which a frame counts half.
 _DOUBT = 0.05
-_SEEN = ("landmarks", "visibility", "presence", "world_landmarks", "scores", "crops")
 
 
 @dataclass
@@ -130,7 +129,7 @@ class Dataset:
         self._looked: dict[str, np.ndarray] = {}
         if "regions" in needs:
             self._add_looks(shards_read)
-        self._seen = {key: joined(key) for key in _SEEN}
+        self._seen = {key: joined(key) for key in features.SEEN}
         self._poses = joined("poses")
         firsts = np.cumsum([0, *lengths])[:-1]
         spans = [
@@ -157,7 +156,7 @@ class Dataset:
                 f"The training data in {self.folder} shows one region of people: make some with `train data --look`."
             )
         self.usable = self.found & np.concatenate([shard.looked for shard in shards])
-        for key in _SEEN:
+        for key in features.SEEN:
             whole = np.concatenate([getattr(shard, key) for shard in shards])
             looks = np.concatenate([getattr(shard, f"look_{key}") for shard in shards])
             self._looked[key] = np.concatenate([whole[:, None], looks], axis=1)
@@ -215,7 +214,7 @@ class Dataset:
         wanted = middles[:, None] + stride[:, None] * steps
         inside = np.clip(wanted, span[:, :1], span[:, 1:] - 1)
         rows = self._nearest_found(inside, middles)
-        window: dict[str, np.ndarray] = {key: self._seen[key][rows].astype(np.float64) for key in _SEEN}
+        window: dict[str, np.ndarray] = {key: self._seen[key][rows].astype(np.float64) for key in features.SEEN}
         window["known"] = (rows == wanted) | (stride == 0)[:, None]
         # A still picture is a video at the usual rate.
         rate = self._frame_rate[self.sequence[middles]]
@@ -314,7 +313,7 @@ class Dataset:
         crops = window["crops"][:, self.target]
         inputs = {"box": features.box_info(crops, camera_K).astype(np.float32)}
         if "frames" in self.needs:
-            seen = {key: window[key] for key in (*_SEEN, "offsets", "known")}
+            seen = {key: window[key] for key in (*features.SEEN, "offsets", "known")}
             inputs["frames"] = features.window_features(**seen, camera_K=camera_K, target=self.target)
         if "maps" in self.needs:
             inputs["maps"] = self._maps(window, mirrored)
@@ -322,8 +321,8 @@ class Dataset:
             inputs["flow"] = features.flow_features(flows, crops)
         if regions is not None:
             of_network: Any = self.settings
-            shown = {key: regions[key][:, : of_network.regions] for key in _SEEN}
-            inputs["regions"], boxes = features.region_features(**shown, camera_K=camera_K)
+            shown = {key: regions[key][:, : of_network.regions] for key in features.SEEN}
+            inputs["regions"], boxes = features.region_features(shown, camera_K)
             inputs["region_boxes"] = boxes.astype(np.float32)
             inputs["places"] = features.encode_places(boxes, of_network.octaves)
         return inputs

@@ -18,7 +18,7 @@ from ..networks.embedding import AMONG_MARKERS, Embedding, normalised
 from ..networks.figure import Figure, marker_points, to_global
 from .mocap.library import Library
 from .synthesis.generate import clips_of
-from .trainer import TrainingError, save_checkpoint
+from .trainer import Schedule, TrainingError, save_checkpoint
 
 SAMPLES = 20
 """K, draws of each of two embeddings that a matching probability is the mean of."""
@@ -171,6 +171,7 @@ def run(options: argparse.Namespace) -> dict[str, float]:
     rng = torch.Generator().manual_seed(options.seed)
     embedding = Embedding(options.hidden)
     optimizer = torch.optim.Adam(embedding.parameters(), lr=options.rate)
+    schedule = Schedule(minutes=options.minutes, rate=options.rate, warm_up=0.0)
     began = told = time.monotonic()
     step, share = 0, 0.0
     while share < 1:
@@ -178,12 +179,12 @@ def run(options: argparse.Namespace) -> dict[str, float]:
         parts = objective(embedding.train(), poses[rows], rng)
         loss = parts["ratio"] + POSITIVE_WEIGHT * parts["positive"] + PRIOR_WEIGHT * parts["prior"]
         for group in optimizer.param_groups:
-            group["lr"] = options.rate * max(0.5 * (1 + math.cos(math.pi * share)), 0.01)
+            group["lr"] = schedule.rate_at(share)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
         step += 1
-        share = (time.monotonic() - began) / (60 * options.minutes) if options.minutes else 1.0
+        share = schedule.share(time.monotonic() - began, step)
         if time.monotonic() - told > _TOLD_SECONDS:
             told = time.monotonic()
             losses = ", ".join(f"{name} {part.item():.3f}" for name, part in parts.items())

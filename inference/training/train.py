@@ -164,8 +164,6 @@ def run(options: argparse.Namespace) -> dict[str, object]:
     settings = chosen.settings
     if settings.features != features.SIZE:
         raise TrainingError(f"{name} looks at pictures, which training data do not hold.")
-    if not 0 <= settings.target < settings.frames:
-        raise TrainingError(f"target={settings.target} is none of {settings.frames} frames.")
     if options.threads:
         torch.set_num_threads(options.threads)
     has_cuda = torch.cuda.is_available()
@@ -177,12 +175,10 @@ def run(options: argparse.Namespace) -> dict[str, object]:
 
     torch.manual_seed(schedule.seed)
     body = Body.load(registry.body_path())
-    network = chosen.build(body)
-    local_window = getattr(settings, "local_window", 1)
-    if "maps" in network.needs and not (
-        local_window % 2 and local_window // 2 <= min(settings.target, settings.frames - 1 - settings.target)
-    ):
-        raise TrainingError(f"local_window={local_window} has no middle among {settings.frames} frames.")
+    try:
+        network = chosen.build(body)
+    except ValueError as error:
+        raise TrainingError(f"The settings of {name} do not fit: {error}.") from error
     train = Dataset(options.data, "train", body, settings, network.needs + network.learns_from)
     check = Dataset(options.data, "validation", body, settings, network.needs)
     description = {

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import signal
 import subprocess
 import threading
@@ -365,12 +364,8 @@ class Trainer:
 
 def save_checkpoint(state: Mapping[str, object], path: Path) -> None:
     """Write a checkpoint; a half-written one never stands under its name."""
-    temporary = path.with_suffix(f".{os.getpid()}.part")
-    try:
+    with report.whole(path) as temporary:
         torch.save(dict(state), temporary)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:

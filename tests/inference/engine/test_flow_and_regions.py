@@ -76,7 +76,7 @@ def test_each_region_is_described_as_if_it_were_the_only_crop():
         "crops": crops,
     }
     K = np.tile(np.array([[700.0, 0, 320], [0, 700, 240], [0, 0, 1]]), (b, 1, 1))
-    told, boxes = features.region_features(**seen, camera_K=K)
+    told, boxes = features.region_features(seen, K)
     for region in range(r):
         alone = {name: values[:, region : region + 1] for name, values in seen.items()}
         of_time = {"offsets": np.zeros((b, 1)), "known": np.ones((b, 1), bool)}

@@ -120,6 +120,12 @@ def test_variants_say_something_else(name, change, body):
         assert (flat(variant.eval()(**example(variant.needs, variant.settings, 2, 1))) - given).abs().max() > 1e-6
 
 
+def test_regions_that_do_not_exist_are_refused(body):
+    for count in (0, 6):
+        with pytest.raises(ValueError, match=f"regions={count} is not from 1 to 5"):
+            build("multi_roi", body, regions=count)
+
+
 def test_options_that_do_not_exist_are_refused(body):
     for name, change in (
         ("cosegmentation", "excitation"),

@@ -149,6 +149,9 @@ def test_ablations_are_trained_once_and_told(data_folder, tmp_path, capsys, monk
     [
         (["--configuration", "tar-9"], "no configuration tar-9"),
         (["--loss", "beauty=1"], "the losses are"),
+        (["--set", "target=9"], "target=9 is none of 9 frames"),
+        (["--set", "local_window=4"], "local_window=4 has no middle among 9 frames"),
+        (["--set", "frames=3", "--set", "target=1"], "local_window=5 has no middle among 3 frames"),
         (["--from", "nothing.pt"], "nothing.pt can't be read as a checkpoint"),
     ],
 )
