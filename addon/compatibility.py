@@ -24,19 +24,39 @@ class Channels:
     groups: Any
 
 
-def new_channels(datablock: bpy.types.ID, name: str) -> tuple[bpy.types.Action, Channels]:
-    """Give ``datablock`` a new, empty action called ``name`` and return the action and its channels."""
-    action = bpy.data.actions.new(name)
+def new_channels(
+    datablock: bpy.types.ID, name: str, share: bpy.types.Action | None = None
+) -> tuple[bpy.types.Action, Channels]:
+    """Give ``datablock`` an action and return the action and its empty channels.
+
+    The action is a new one called ``name``; or ``share``, in a slot of the data-block's own. Before Blender 4.4 an
+    action animates one data-block, so that ``share`` counts for nothing there.
+    """
     animation = datablock.animation_data_create()
-    if not SLOTTED_ACTIONS:
-        animation.action = action
-        return action, Channels(action.fcurves, action.groups)
-    slot = action.slots.new(id_type=datablock.id_type, name=datablock.name)
-    strip = action.layers.new("Layer").strips.new(type="KEYFRAME")
-    bag = strip.channelbag(slot, ensure=True)
+    action = share if share is not None and SLOTTED_ACTIONS else bpy.data.actions.new(name)
+    slot, channels = _add_channels(action, datablock)
     animation.action = action
-    animation.action_slot = slot
-    return action, Channels(bag.fcurves, bag.groups)
+    if slot is not None:
+        animation.action_slot = slot
+    return action, channels
+
+
+def unassigned_channels(datablock: bpy.types.ID, name: str) -> tuple[bpy.types.Action, Channels]:
+    """Make an action called ``name`` that could animate ``datablock`` but does not, and its empty channels."""
+    action = bpy.data.actions.new(name)
+    return action, _add_channels(action, datablock)[1]
+
+
+def _add_channels(action: bpy.types.Action, datablock: bpy.types.ID) -> tuple[Any, Channels]:
+    """The slot, None before Blender 4.4, and the channels for ``datablock`` in an action."""
+    if not SLOTTED_ACTIONS:
+        action.id_root = datablock.id_type
+        return None, Channels(action.fcurves, action.groups)
+    slot = action.slots.new(id_type=datablock.id_type, name=datablock.name)
+    layer = action.layers[0] if action.layers else action.layers.new("Layer")
+    strip = layer.strips[0] if layer.strips else layer.strips.new(type="KEYFRAME")
+    bag = strip.channelbag(slot, ensure=True)
+    return slot, Channels(bag.fcurves, bag.groups)
 
 
 def channels_of(datablock: bpy.types.ID) -> Channels | None:

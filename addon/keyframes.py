@@ -18,6 +18,12 @@ from .compatibility import Channels, new_channels
 FIRST_FRAME = 1.0
 """The scene frame of time 0."""
 
+CORRECTIVE_NAMES = tuple(f"pose_{index:03d}" for index in range(9 * (len(JOINT_NAMES) - 1)))
+"""The shape keys of the pose correctives, in the order of SMPL's pose features."""
+
+OURS = "video_motion"
+"""Custom property of armatures and actions that this add-on made."""
+
 # Values of Blender's enumerations, for bulk writes.
 CONSTANT, LINEAR = 0, 1
 _KEYFRAME, _BREAKDOWN = 0, 2
@@ -50,7 +56,9 @@ def write_curve(
         curve.group = group
     points = curve.keyframe_points
     points.add(count)
-    points.foreach_set("co", np.stack([frames, values], axis=-1).astype(np.float32).ravel())
+    coordinates = np.empty((count, 2), dtype=np.float32)
+    coordinates[:, 0], coordinates[:, 1] = frames, values
+    points.foreach_set("co", coordinates.ravel())
     points.foreach_set("interpolation", np.full(count, interpolation, dtype=np.int32))
     if breakdowns is not None and breakdowns.any():
         points.foreach_set("type", np.where(breakdowns, _BREAKDOWN, _KEYFRAME).astype(np.int32))
@@ -70,9 +78,8 @@ def bone_rotations(poses: np.ndarray, axes: np.ndarray) -> np.ndarray:
     """
     poses = np.asarray(poses, dtype=np.float64)
     # Seen from a bone's axes a joint turns by the same angle about the same axis.
-    quaternions = rotations.axis_angle_to_quaternion(
-        np.einsum("bij,nbj->nbi", np.swapaxes(axes, -1, -2) @ BODY_TO_ARMATURE, poses)
-    )
+    turned = np.swapaxes(poses, 0, 1) @ (BODY_TO_ARMATURE.T @ axes)
+    quaternions = rotations.axis_angle_to_quaternion(np.swapaxes(turned, 0, 1))
     # The root's rotation leads from the body's axes to the world's, not from the armature's.
     root = rotations.axis_angle_to_quaternion(poses[:, 0])
     before = rotations.matrix_to_quaternion(BODY_TO_ARMATURE.T @ axes[0])
@@ -88,6 +95,7 @@ def create_action(armature: bpy.types.Object, motion: Motion, name: str, frame_r
     """
     action, channels = new_channels(armature, name)
     action.use_fake_user = True
+    action[OURS] = True
     frames = frames_of(motion.timestamps, frame_rate)
     bridged = motion.bridged.astype(bool)
     axes = rest_axes(armature)
@@ -104,3 +112,34 @@ def create_action(armature: bpy.types.Object, motion: Motion, name: str, frame_r
             values = quaternions[:, bone, part]
             write_curve(channels, f"{path}.rotation_quaternion", part, frames, values, group, LINEAR, bridged)
     return action
+
+
+def pose_features(poses: np.ndarray) -> np.ndarray:
+    """Return the weights (N, 207) of SMPL's pose correctives for poses (N, 24, 3) in axis-angle.
+
+    They are R − I of the joints 1 to 23, row by row, between −2 and 1.
+    """
+    local = rotations.axis_angle_to_matrix(np.asarray(poses, dtype=np.float64)[:, 1:])
+    return (local - np.eye(3)).reshape(len(local), -1)
+
+
+def key_correctives(
+    mesh: bpy.types.Object, motion: Motion, action: bpy.types.Action, frame_rate: float
+) -> bpy.types.Action:
+    """Animate the pose correctives of a mesh that `create_mesh` made with them.
+
+    Their curves lie in ``action``, the one of the character's bones, in a slot of their own; before Blender 4.4, where
+    an action animates one data-block, in a second action. The action that holds them is returned.
+    """
+    keys = mesh.data.shape_keys
+    holder, channels = new_channels(keys, f"{action.name} correctives", share=action)
+    holder.use_fake_user = True
+    holder[OURS] = True
+    frames = frames_of(motion.timestamps, frame_rate)
+    bridged = motion.bridged.astype(bool)
+    features = pose_features(motion.poses_cam)
+    group = channels.groups.new("Pose correctives")
+    for index, name in enumerate(CORRECTIVE_NAMES):
+        path = f'key_blocks["{name}"].value'
+        write_curve(channels, path, 0, frames, features[:, index], group, LINEAR, bridged)
+    return holder

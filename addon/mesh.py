@@ -1,8 +1,12 @@
-"""The mesh: the person's skin, weighted to the armature's bones, with the shape directions as shape keys."""
+"""The mesh: the person's skin, weighted to the armature's bones.
+
+The shape directions are shape keys; so are, on request, the pose correctives of a body that has them.
+"""
 
 from __future__ import annotations
 
 import colorsys
+from collections.abc import Sequence
 
 import bmesh
 import bpy
@@ -11,9 +15,13 @@ import numpy as np
 from ..inference.body.skeleton import JOINT_NAMES
 from ..inference.body.smpl import Body
 from .armature import BODY_TO_ARMATURE, Rest, to_armature
+from .keyframes import CORRECTIVE_NAMES
 
 SHAPE_LIMIT = 5.0
 """Standard deviations to which the sliders of the shape keys reach."""
+
+# Blender clamps keyed values to the sliders; an entry of R − I lies between −2 and 1.
+_CORRECTIVE_LIMIT = 2.0
 
 # Colours (linear RGB) and roughness of parts that are not skin.
 _PARTS = {
@@ -23,8 +31,13 @@ _PARTS = {
 }
 
 
-def create_mesh(name: str, body: Body, betas: np.ndarray, rest: Rest, person: int = 1) -> bpy.types.Object:
-    """Make the mesh object of a body of shape ``betas`` (10,), in T-pose in armature space, in no collection yet."""
+def create_mesh(
+    name: str, body: Body, betas: np.ndarray, rest: Rest, person: int = 1, correctives: bool = False
+) -> bpy.types.Object:
+    """Make the mesh object of a body of shape ``betas`` (10,), in T-pose in armature space, in no collection yet.
+
+    With ``correctives`` it gets the 207 shape keys `CORRECTIVE_NAMES` if the body has pose correctives.
+    """
     vertices = to_armature(body.shape(betas)[0], rest.height)
     faces = body.faces if body.quads is None else body.quads
     data = bpy.data.meshes.new(name)
@@ -36,8 +49,19 @@ def create_mesh(name: str, body: Body, betas: np.ndarray, rest: Rest, person: in
     mesh = bpy.data.objects.new(name, data)
     for joint in JOINT_NAMES:
         mesh.vertex_groups.new(name=joint)
-    _write_shape_keys(mesh, vertices, body.shapedirs)
+    mesh.shape_key_add(name="Basis", from_mix=False)
+    names = [f"shape_{index:02d}" for index in range(body.shapedirs.shape[2])]
+    _write_shape_keys(mesh, names, vertices, body.shapedirs, SHAPE_LIMIT)
+    if correctives and body.posedirs is not None:
+        _write_shape_keys(mesh, CORRECTIVE_NAMES, vertices, body.posedirs, _CORRECTIVE_LIMIT)
+    data.shape_keys.name = data.name
     return mesh
+
+
+def has_correctives(mesh: bpy.types.Object) -> bool:
+    """Whether a mesh object has the shape keys of the pose correctives."""
+    keys = mesh.data.shape_keys
+    return keys is not None and CORRECTIVE_NAMES[0] in keys.key_blocks
 
 
 def bind(mesh: bpy.types.Object, armature: bpy.types.Object) -> None:
@@ -77,16 +101,16 @@ def _write_weights(data: bpy.types.Mesh, weights: np.ndarray) -> None:
         editable.free()
 
 
-def _write_shape_keys(mesh: bpy.types.Object, vertices: np.ndarray, shapedirs: np.ndarray) -> None:
-    """Add the person as basis and the directions (V, 3, B) as relative keys whose value 0 is the person."""
-    mesh.shape_key_add(name="Basis", from_mix=False)
-    for index in range(shapedirs.shape[2]):
-        key = mesh.shape_key_add(name=f"shape_{index:02d}", from_mix=False)
-        moved = vertices + shapedirs[:, :, index] @ BODY_TO_ARMATURE.T
-        key.data.foreach_set("co", moved.astype(np.float32).ravel())
-        key.slider_min, key.slider_max = -SHAPE_LIMIT, SHAPE_LIMIT
+def _write_shape_keys(
+    mesh: bpy.types.Object, names: Sequence[str], vertices: np.ndarray, directions: np.ndarray, limit: float
+) -> None:
+    """Add ``directions`` (V, 3, K) from ``vertices`` (V, 3) as relative keys of value 0, sliding to ± ``limit``."""
+    moved = vertices + np.moveaxis(directions, 2, 0) @ BODY_TO_ARMATURE.T
+    for name, positions in zip(names, moved.astype(np.float32), strict=True):
+        key = mesh.shape_key_add(name=name, from_mix=False)
+        key.data.foreach_set("co", positions.ravel())
+        key.slider_min, key.slider_max = -limit, limit
         key.value = 0.0
-    mesh.data.shape_keys.name = mesh.data.name
 
 
 def _write_materials(data: bpy.types.Mesh, body: Body, faces: np.ndarray, person: int) -> None:

@@ -46,6 +46,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "evaluate": _evaluate,
         "bench": _bench,
         "weights": _weights,
+        "build-extension": _build_extension,
         "train": _train,
         "test": _test,
     }
@@ -358,7 +359,19 @@ def _weights(chosen: argparse.Namespace) -> int:
     for state in registry.status():
         item = state.item
         print(f"{item.id}: {item.what}; {item.licence}; {report.megabytes(item.size)}; ", end="")
-        print(item.path if state.present else "not here yet")
+        print({"present": item.find(), "missing": "not here yet", "damaged": f"damaged: {item.path}"}[state.state])
+    return 0
+
+
+def _build_extension(chosen: argparse.Namespace) -> int:
+    from . import extension
+
+    _check_folder(chosen.out)
+    try:
+        for file in extension.build(chosen.out, chosen.platform, chosen.flavour, chosen.bundle_cuda):
+            print(f"{file}: {report.megabytes(file.stat().st_size)}", flush=True)
+    except (extension.ExtensionError, OSError) as error:
+        raise CommandError(str(error)) from error
     return 0
 
 

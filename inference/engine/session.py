@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnxruntime
 
-CUDA, CPU = "CUDAExecutionProvider", "CPUExecutionProvider"
+from .devices import CPU, CUDA, has_cuda, why_not_cuda
 
 
 class EngineError(Exception):
@@ -21,34 +22,48 @@ class Session:
 
     Args:
         path: its ONNX file.
-        device: `cuda`, `cpu`, or `auto` for the first of these that works.
+        device: `cpu`, `cuda` or `cuda:N` for a GPU, or `auto` for the first GPU if that works and else the CPU.
+
+    Attributes:
+        notice: why it runs on the CPU although this ONNX Runtime is made for the GPU; None if there is nothing to tell.
+        properties: that were written into the file.
+        inputs: their names.
 
     Raises:
         EngineError: the file is missing or damaged, or CUDA is asked for and can't be had.
     """
 
     def __init__(self, path: Path, device: str = "auto"):
+        self.notice: str | None = None
+        providers: list[Any] = [CPU]
+        if device != "cpu" and (device != "auto" or has_cuda()):
+            number = int(device.partition(":")[2] or 0)
+            if why_not := why_not_cuda(number):
+                self._give_up_cuda(device, why_not)
+            else:
+                providers.insert(0, (CUDA, {"device_id": number}))
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = os.cpu_count() or 1
         options.log_severity_level = 3
         # Waiting threads that spin would take the processor from the other stages.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        wanted = [CPU] if device == "cpu" or CUDA not in onnxruntime.get_available_providers() else [CUDA, CPU]
-        if device == "cuda" and CUDA not in wanted:
-            raise EngineError("CUDA is not in this build of ONNX Runtime: install onnxruntime-gpu, or use the CPU.")
-        if CUDA in wanted:
-            # The libraries of a pip-installed CUDA are found only after this.
-            onnxruntime.preload_dlls()
         try:
-            self._session = onnxruntime.InferenceSession(str(path), options, providers=wanted)
+            self._session = onnxruntime.InferenceSession(str(path), options, providers=providers)
         except Exception as error:  # ONNX Runtime raises many kinds on damaged files
             if not path.exists():
                 raise EngineError(f"{path} does not exist.") from error
             raise EngineError(f"{path} can't be run as a network; it may be damaged ({error}).") from error
-        if device == "cuda" and CUDA not in self._session.get_providers():
-            raise EngineError(f"CUDA could not start for {path.name}: check the graphics driver, or use the CPU.")
+        if len(providers) > 1 and self.device == "cpu":
+            self._give_up_cuda(
+                device, f"CUDA could not start for {path.name}: renew the graphics driver, or use the CPU."
+            )
         self.properties: Mapping[str, str] = self._session.get_modelmeta().custom_metadata_map
         self.inputs = frozenset(item.name for item in self._session.get_inputs())
+
+    def _give_up_cuda(self, device: str, why_not: str) -> None:
+        if device != "auto":
+            raise EngineError(why_not)
+        self.notice = f"The network runs on the CPU. {why_not}"
 
     @property
     def device(self) -> str:

@@ -74,6 +74,11 @@ class TemporalNetwork:
         return self._window.device
 
     @property
+    def notice(self) -> str | None:
+        """Why it runs elsewhere than wished, in a sentence; None if it does not."""
+        return self._window.notice
+
+    @property
     def needs_maps(self) -> bool:
         """Whether it looks at local maps."""
         return self._local is not None

@@ -10,7 +10,7 @@ estimators give the body that a network sees instead.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
@@ -25,7 +25,10 @@ from .fit import Evidence, Figure, Fit, fit, place, sight_frames
 from .motion import Motion
 from .subject import Subject, shape_from_limbs, steady
 
-Progress = Callable[[str, float], None]
+Progress = Callable[[int, int], None]
+
+# What `estimate` does for each person, in steps of about the same length.
+_FIRST_FIT, _REFITS, _BALANCE, _FEET = 2, 2, 1, 1
 
 # Standard deviation of a well visible landmark, as a share of the person's size in the image.
 _PIXEL_NOISE = {"hip": 0.026, "shoulder": 0.017, "index": 0.023, "pinky": 0.023, "thumb": 0.023}
@@ -72,7 +75,9 @@ def estimate(
     camera: Camera,
     body: Body,
     smoothing: float = 1.0,
-    progress: Progress = lambda stage, share: None,
+    feet: float = 1.0,
+    shapes: Mapping[int, np.ndarray] | None = None,
+    progress: Progress = lambda done, total: None,
     guesses: Sequence[Guess] | None = None,
     estimator: str = "landmarks",
 ) -> list[Motion]:
@@ -85,37 +90,51 @@ def estimate(
         camera: the camera that filmed them, its turns for every frame of the footage.
         body: the body model.
         smoothing: 1 as measured best, 0 for none, more for calmer motion.
-        progress: told the stage and the share of it that is done.
+        feet: how firmly standing feet are held, 1 as measured best, 0 not at all.
+        shapes: β (10,) that people are known to have, by the number of their track; others' are estimated.
+        progress: told how many steps are done, of how many.
         guesses: what a network says of each track; without them BlazePose's world landmarks are the 3D evidence.
         estimator: name of what made the guesses.
 
     Returns:
         One `Motion` per track, from its first to its last frame, gaps bridged.
     """
+    shapes = shapes or {}
+    done, total = 0, len(tracks) * (_FIRST_FIT + _REFITS + _BALANCE + _FEET)
+
+    def step(steps: int = 1) -> None:
+        nonlocal done
+        done += steps
+        progress(done, total)
+
     subjects = []
     for number, track in enumerate(tracks):
-        progress("fit", number / len(tracks))
         guess = None if guesses is None else guesses[number]
-        subjects.append(_fit_person(track, guess, frames, timestamps, camera, body, smoothing))
+        shape = shapes.get(track.number)
+        subjects.append(_fit_person(track, guess, shape, frames, timestamps, camera, body, smoothing, step))
     transform = standing.stand_on_floor(subjects)
     motions = []
-    for number, subject in enumerate(subjects):
-        progress("feet", number / len(subjects))
-        standing.bring_to_floor(subject, transform)
+    for subject in subjects:
+        if subject.track.number not in shapes:
+            standing.bring_to_floor(subject, transform)
         standing.keep_balance(subject, transform, smoothing)
-        feet = standing.plant_feet(subject, transform, smoothing)
-        motions.append(_motion(subject, transform, camera, feet, estimator))
+        step(_BALANCE)
+        standings = standing.plant_feet(subject, transform, smoothing, feet)
+        step(_FEET)
+        motions.append(_motion(subject, transform, camera, standings, estimator))
     return motions
 
 
 def _fit_person(
     track: Track,
     guess: Guess | None,
+    shape: np.ndarray | None,
     frames: np.ndarray,
     timestamps: np.ndarray,
     camera: Camera,
     body: Body,
     smoothing: float,
+    step: Callable[[int], None],
 ) -> Subject:
     rows = np.searchsorted(frames, track.frames)
     span = slice(rows[0], rows[-1] + 1)
@@ -123,22 +142,28 @@ def _fit_person(
     evidence = _evidence(track, camera)
     if guess is None:
         solid = track.world_landmarks
-        figure = Figure(body, shape_from_limbs(body, solid, track.visibility))
+        figure = Figure(body, _shape(body, solid, track, shape))
         start, trans = _start(figure, evidence)
         first = fit(figure, evidence, start, trans, steps=14)
     else:
         solid = _solid(body, guess)
-        figure = Figure(body, shape_from_limbs(body, solid, track.visibility))
+        figure = Figure(body, _shape(body, solid, track, shape))
         evidence.world[:], evidence.world_sigma[:] = solid, _GUESS_NOISE
         evidence.depth_factor = _GUESS_DEPTH
         _, _, points = figure.pose(guess.rotations, np.zeros((len(track), 3)))
         first = fit(figure, evidence, guess.rotations, place(evidence, points), steps=5)
     whole = _spread_evidence(evidence, seen, len(clock))
     subject = Subject(track, solid, frames[span], seen, clock, turns, whole, figure, _bridge(first, seen, clock))
+    step(_FIRST_FIT)
     for strength in (0.5, 0.25):
         subject.refit(steady(subject, smoothing, strength), steps=4)
+        step(_REFITS // 2)
     subject.settle(smoothing)
     return subject
+
+
+def _shape(body: Body, solid: np.ndarray, track: Track, known: np.ndarray | None) -> np.ndarray:
+    return shape_from_limbs(body, solid, track.visibility) if known is None else known
 
 
 def _solid(body: Body, guess: Guess) -> np.ndarray:
@@ -216,7 +241,7 @@ def _bridge(seen_fit: Fit, seen: np.ndarray, clock: np.ndarray) -> Fit:
     return Fit(rotations.quaternion_to_matrix(filled), trans, information)
 
 
-def _motion(subject: Subject, transform: np.ndarray, camera: Camera, feet: np.ndarray, estimator: str) -> Motion:
+def _motion(subject: Subject, transform: np.ndarray, camera: Camera, standings: np.ndarray, estimator: str) -> Motion:
     track, seen, n = subject.track, subject.seen, len(subject.frames)
     bridged = np.ones(n, dtype=bool)
     bridged[seen] = False
@@ -244,7 +269,7 @@ def _motion(subject: Subject, transform: np.ndarray, camera: Camera, feet: np.nd
         boxes=boxes,
         scores=spread(_joint_scores(track)),
         bridged=bridged,
-        contacts=feet,
+        contacts=standings,
         landmarks=spread(np.concatenate([track.landmarks, track.visibility[..., None]], axis=-1)),
         world_landmarks=spread(track.world_landmarks),
         estimator=estimator,

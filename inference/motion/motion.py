@@ -70,7 +70,7 @@ class Motion:
         joints_cam: (N, 24, 3) joint positions in camera space, metres.
         camera_K: (3, 3) intrinsics in pixels.
         camera_to_world: (N, 4, 4) rigid transform from camera space to the world, per frame.
-        image_size: (2,) width, height of the footage in pixels.
+        image_size: (2,) width, height of the footage in pixels; zeros where no camera filmed the motion.
         frames: (N,) frame numbers in the footage.
         boxes: (N, 4) left, top, width, height of the person in pixels.
         scores: (N, 24) confidence of each joint, 0 to 1.
@@ -137,6 +137,11 @@ class Motion:
         return turned + self.camera_to_world[:, None, :3, 3]
 
     @property
+    def has_camera(self) -> bool:
+        """Whether a camera filmed the motion; without one, camera space is merely another frame of reference."""
+        return bool(np.all(self.image_size))
+
+    @property
     def camera_moves(self) -> bool:
         """Whether the camera's pose changes over time."""
         return bool(np.ptp(self.camera_to_world, axis=0).max(initial=0.0) > 1e-9)
@@ -196,24 +201,36 @@ class Motion:
                     raise MotionFileError(
                         f"{path} is not a motion file of Video Motion: it lacks {', '.join(missing[:3])}."
                     )
-                arrays = {
-                    name: archive[key].astype(np.float64) if archive[key].dtype == np.float32 else archive[key]
-                    for key, name in _STORED.items()
-                }
+                # Each access to an archive reads and unpacks anew.
+                arrays = {name: archive[key] for key, name in _STORED.items()}
+                for name, array in arrays.items():
+                    if array.dtype == np.float32:
+                        arrays[name] = array.astype(np.float64)
                 n = arrays["timestamps"].size
                 for name, shape in _SHAPES.items():
                     if arrays[name].shape != tuple(n if side is None else side for side in shape):
                         raise MotionFileError(f"{path} is damaged: its {name} is {arrays[name].shape} for {n} frames.")
+                for name in ("betas", *_SHAPES):
+                    if arrays[name].dtype.kind not in "fiub" or not np.isfinite(arrays[name]).all():
+                        raise MotionFileError(f"{path} is damaged: its {name} has values that are not numbers.")
+                if arrays["betas"].ndim != 1:
+                    raise MotionFileError(f"{path} is damaged: its betas are {arrays['betas'].shape}.")
+                if (np.diff(arrays["timestamps"]) <= 0).any():
+                    raise MotionFileError(f"{path} is damaged: its timestamps do not increase.")
+                provenance = json.loads(str(archive["provenance"]))
+                if not isinstance(provenance, dict):
+                    raise MotionFileError(f"{path} is damaged: its provenance is not a table.")
                 return cls(
                     **arrays,
                     estimator=str(archive["estimator"]),
                     person=int(archive["person"]),
                     gender=str(archive["gender"]),
-                    provenance=json.loads(str(archive["provenance"])),
+                    provenance=provenance,
                 )
         except FileNotFoundError as error:
             raise MotionFileError(f"{path} does not exist.") from error
         except MotionFileError:
             raise
         except Exception as error:  # np.load raises many kinds on hostile input
-            raise MotionFileError(f"{path} cannot be read as a motion file; it may be damaged ({error}).") from error
+            said = " ".join(str(error).split()).rstrip(".") or type(error).__name__
+            raise MotionFileError(f"{path} cannot be read as a motion file; it may be damaged ({said}).") from error

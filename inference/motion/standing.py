@@ -115,8 +115,8 @@ def _sole_heights(figure: Figure) -> np.ndarray:
     return rest - rest.min() + _SKIN
 
 
-def plant_feet(subject: Subject, transform: np.ndarray, smoothing: float) -> np.ndarray:
-    """Hold feet that stand where they stand.
+def plant_feet(subject: Subject, transform: np.ndarray, smoothing: float, strength: float = 1.0) -> np.ndarray:
+    """Hold feet that stand where they stand, more firmly with more ``strength``, not at all with 0.
 
     Returns:
         (n, 2) probability that the left and the right foot stand.
@@ -124,12 +124,15 @@ def plant_feet(subject: Subject, transform: np.ndarray, smoothing: float) -> np.
     soles = list(contacts.SOLE_LANDMARKS)
     turn, shift = transform[:3, :3], transform[:3, 3]
     clearance, probability, world = _standing(subject, transform)
+    stands = probability.reshape(len(probability), 2, 2).max(1)
+    if strength == 0:
+        return stands
     heights = _sole_heights(subject.figure) + np.median(clearance.min(1))
     places, hold = contacts.plant(world, probability, subject.timestamps, heights)
     pull = steady(subject, 0.0, 1.0)
     pull.anchors[:, soles] = (places - shift) @ turn @ subject.turns
     with np.errstate(divide="ignore"):
-        pull.anchor_sigma[:, soles] = _PLANTED_SIGMA / hold
+        pull.anchor_sigma[:, soles] = _PLANTED_SIGMA / (strength * hold)
     subject.refit(pull, steps=5)
     subject.settle(smoothing * _LAST_SMOOTHING)
-    return probability.reshape(len(probability), 2, 2).max(1)
+    return stands

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -16,6 +17,22 @@ from video_motion.inference.body.smpl import Body  # noqa: E402
 from video_motion.inference.motion.motion import Motion  # noqa: E402
 
 from . import motions  # noqa: E402
+
+_status = 0
+
+
+def pytest_sessionfinish(exitstatus: int) -> None:
+    global _status
+    _status = int(exitstatus)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_unconfigure() -> None:
+    # Blender 4.2 as a module crashes at the interpreter's end once a property with a Python callback was registered.
+    if not bpy.app.binary_path and bpy.app.version < (4, 5):
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(_status)
 
 
 @pytest.fixture(autouse=True)

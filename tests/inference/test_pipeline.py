@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -10,10 +11,11 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 from video_motion.inference.body.skeleton import JOINT_NAMES, LANDMARK_NAMES
+from video_motion.inference.cache import Cache
 from video_motion.inference.estimators import DEFAULT
 from video_motion.inference.footage import Footage, FootageError
 from video_motion.inference.motion.motion import Motion
-from video_motion.inference.pipeline import NobodyFoundError, Options, Result, convert_footage
+from video_motion.inference.pipeline import NobodyFoundError, Options, Result, convert_footage, find_people
 
 SAMPLE = Path(__file__).parents[1] / "sample" / "sample.mp4"
 COURTYARD = Path(__file__).resolve().parents[3] / "shared" / "footage" / "courtyard_single.mp4"
@@ -121,6 +123,46 @@ def test_report_is_complete(sample: Result):
 def test_progress_counts_the_frames(sample: Result, told: list[tuple[str, int, int | None]]):
     assert [done for stage, done, _ in told if stage == "people"] == list(range(1, 26))
     assert {total for stage, _, total in told if stage == "people"} == {25}
+
+
+def test_cached_results_are_the_same_and_not_made_again(tmp_path: Path):
+    cache = Cache(tmp_path / "cache")
+    trimmed = Options(start=2.0, end=2.6)
+    plain = convert_footage(SAMPLE, trimmed)
+    first, second = (convert_footage(SAMPLE, trimmed, cache=cache) for _ in range(2))
+    assert first.report["reused"] == []
+    assert second.report["reused"] == ["people", "network"]
+    for other in (first, second):
+        np.testing.assert_array_equal(other.motions[0].poses_cam, plain.motions[0].poses_cam)
+        np.testing.assert_array_equal(other.motions[0].landmarks, plain.motions[0].landmarks)
+
+    other = convert_footage(SAMPLE, replace(trimmed, smoothing=3.0), cache=cache)
+    assert other.report["reused"] == ["people", "network"]
+    assert np.abs(other.motions[0].poses_cam - plain.motions[0].poses_cam).max() > 1e-3
+    assert convert_footage(SAMPLE, replace(trimmed, end=2.7), cache=cache).report["reused"] == []
+
+    renamed = tmp_path / "renamed.avi"
+    renamed.write_bytes(SAMPLE.read_bytes())
+    assert convert_footage(renamed, trimmed, cache=cache).report["reused"] == ["people", "network"]
+
+
+def test_import_goes_on_from_a_search_for_people(tmp_path: Path):
+    cache = Cache(tmp_path)
+    found = find_people(SAMPLE, Options(start=2.0, end=2.6, network="part_dynamics"), cache=cache)
+    assert [track.number for track in found.tracks] == [1]
+    # Part dynamics asked for more than the fit does.
+    assert convert_footage(SAMPLE, Options(start=2.0, end=2.6, network="landmarks"), cache=cache).report["reused"] == [
+        "people"
+    ]
+
+
+def test_cache_that_cannot_be_written_costs_no_result(tmp_path: Path):
+    blocked = tmp_path / "file"
+    blocked.write_text("in the way")
+    result = convert_footage(SAMPLE, Options(start=2.0, end=2.6), cache=Cache(blocked / "cache"))
+    assert len(result.motions) == 1
+    (warning,) = result.report["warnings"]
+    assert "can't keep what was found" in warning
 
 
 def test_chosen_focal_length():

@@ -9,6 +9,7 @@ import socketserver
 import subprocess
 import sys
 import threading
+import time
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -49,6 +50,56 @@ class _Quiet(http.server.SimpleHTTPRequestHandler):
         pass
 
 
+class _Ranged(http.server.BaseHTTPRequestHandler):
+    """Sends CONTENT or the rest; `plain` knows no ranges, `cut` breaks off and `stuck` waits at first requests."""
+
+    asked: list[tuple[str, str]]
+    release: threading.Event
+
+    def do_GET(self) -> None:
+        given = self.headers["Range"] or ""
+        self.asked.append((self.path, given))
+        start = 0 if self.path == "/plain" else int(given.removeprefix("bytes=").rstrip("-") or 0)
+        self.send_response(206 if start else 200)
+        if start:
+            self.send_header("Content-Range", f"bytes {start}-{len(CONTENT) - 1}/{len(CONTENT)}")
+        self.send_header("Content-Length", str(len(CONTENT) - start))
+        self.end_headers()
+        first = CONTENT[start:10000]
+        self.wfile.write(first)
+        self.wfile.flush()
+        if self.path == "/cut" and not start:
+            return
+        if self.path == "/stuck" and not start:
+            self.release.wait(20)
+        self.wfile.write(CONTENT[start + len(first) :])
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+class _Server(socketserver.ThreadingTCPServer):
+    daemon_threads = True
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Clients that are killed are part of the tests."""
+
+
+@pytest.fixture
+def ranged() -> Iterator[tuple[str, type[_Ranged]]]:
+    """The address of a server that knows ranges, and what it was asked."""
+
+    class Handler(_Ranged):
+        asked: list[tuple[str, str]] = []  # noqa: RUF012
+        release = threading.Event()
+
+    with _Server(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_address[1]}", Handler
+        Handler.release.set()
+        server.shutdown()
+
+
 @pytest.fixture
 def register(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """Put one item with the given sources into a registry of its own."""
@@ -64,6 +115,7 @@ def register(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
             "sources": list(sources),
         }
         file = tmp_path / "registry.json"
+        monkeypatch.setattr(registry, "REGISTRY_FILE", file)
         file.write_text(json.dumps([item]))
         listed = registry.items(file)
         monkeypatch.setattr(registry, "items", lambda: listed)
@@ -72,7 +124,33 @@ def register(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
 
 
 def no_leftovers(cache: Path) -> bool:
-    return not list(cache.glob(".fetch-*"))
+    return not [*cache.glob(".fetch-*"), *cache.rglob(".*.part")]
+
+
+def fetch_elsewhere(registry_file: Path) -> subprocess.Popen[str]:
+    """A process that fetches the item of a registry."""
+    code = (
+        "import sys\n"
+        "from pathlib import Path\n"
+        "from video_motion.inference import registry\n"
+        "listed = registry.items(Path(sys.argv[1]))\n"
+        "registry.items = lambda: listed\n"
+        "print(registry.path('thing'))\n"
+    )
+    return subprocess.Popen(
+        [sys.executable, "-c", code, registry_file],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+    )
+
+
+def wait_for(part: Path, size: int) -> None:
+    ends = time.monotonic() + 20
+    while not part.exists() or part.stat().st_size < size:
+        assert time.monotonic() < ends
+        time.sleep(0.02)
 
 
 def test_every_item_is_described():
@@ -138,6 +216,116 @@ def test_wrong_or_missing_download_is_refused(cache: Path, register, served: str
     assert "\n" not in str(error.value)
     assert not (cache / "thing" / "thing.bin").exists()
     assert no_leftovers(cache)
+
+
+def test_a_download_that_breaks_off_goes_on(cache: Path, register, ranged: tuple[str, type[_Ranged]]):
+    address, server = ranged
+    register({"kind": "url", "url": f"{address}/cut"})
+    with pytest.raises(RegistryError, match="broke off after 10000 of 25600 bytes"):
+        registry.path("thing")
+    assert not (cache / "thing" / "thing.bin").exists()
+    told: list[tuple[int, int]] = []
+    assert registry.path("thing", progress=lambda *given: told.append(given)).read_bytes() == CONTENT
+    assert server.asked == [("/cut", ""), ("/cut", "bytes=10000-")]
+    assert told[0][0] > 10000
+    assert told[-1] == (len(CONTENT), len(CONTENT))
+    assert no_leftovers(cache)
+
+
+def test_a_server_without_ranges_starts_over(cache: Path, register, ranged: tuple[str, type[_Ranged]]):
+    register({"kind": "url", "url": f"{ranged[0]}/plain"})
+    part = cache / "thing" / ".thing.bin.part"
+    part.parent.mkdir(parents=True)
+    part.write_bytes(CONTENT[:500])
+    assert registry.path("thing").read_bytes() == CONTENT
+    assert no_leftovers(cache)
+
+
+@pytest.mark.parametrize("size", [500, len(CONTENT), 2 * len(CONTENT)])
+def test_a_wrong_part_is_given_up(cache: Path, register, ranged: tuple[str, type[_Ranged]], size: int):
+    register({"kind": "url", "url": f"{ranged[0]}/whole"})
+    part = cache / "thing" / ".thing.bin.part"
+    part.parent.mkdir(parents=True)
+    part.write_bytes(bytes(size))
+    with pytest.raises(RegistryError, match="SHA-256"):
+        registry.path("thing")
+    assert no_leftovers(cache)
+    assert registry.path("thing").read_bytes() == CONTENT
+
+
+def test_a_killed_download_goes_on(cache: Path, register, ranged: tuple[str, type[_Ranged]], tmp_path: Path):
+    address, server = ranged
+    register({"kind": "url", "url": f"{address}/stuck"})
+    with fetch_elsewhere(tmp_path / "registry.json") as child:
+        wait_for(cache / "thing" / ".thing.bin.part", 10000)
+        child.kill()
+    assert registry.path("thing").read_bytes() == CONTENT
+    assert server.asked == [("/stuck", ""), ("/stuck", "bytes=10000-")]
+
+
+def test_two_processes_fetch_once(cache: Path, register, ranged: tuple[str, type[_Ranged]], tmp_path: Path):
+    address, server = ranged
+    register({"kind": "url", "url": f"{address}/stuck"})
+    with fetch_elsewhere(tmp_path / "registry.json") as first, fetch_elsewhere(tmp_path / "registry.json") as second:
+        wait_for(cache / "thing" / ".thing.bin.part", 10000)
+        time.sleep(0.5)
+        server.release.set()
+        told = [child.communicate(timeout=20)[0].strip() for child in (first, second)]
+    assert told == [str(cache / "thing" / "thing.bin")] * 2
+    assert (cache / "thing" / "thing.bin").read_bytes() == CONTENT
+    assert server.asked == [("/stuck", "")]
+
+
+def test_without_leave_to_fetch(cache: Path, register, served: str):
+    register({"kind": "url", "url": f"{served}/whole.bin"})
+    with pytest.raises(RegistryError, match="A thing is missing: fetch it in Video Motion's preferences, or with"):
+        registry.path("thing", fetch=False)
+    file = registry.path("thing")
+    assert registry.path("thing", fetch=False) == file
+    file.write_bytes(b"another")
+    with pytest.raises(RegistryError, match="A thing is damaged: fetch it"):
+        registry.path("thing", fetch=False)
+
+
+def test_states(cache: Path, register, served: str):
+    register({"kind": "url", "url": f"{served}/whole.bin"})
+    (item,) = registry.items().values()
+    states = []
+    for content in (None, CONTENT, CONTENT[1:]):
+        if content is not None:
+            item.cached.parent.mkdir(parents=True, exist_ok=True)
+            item.cached.write_bytes(content)
+        (status,) = registry.status()
+        states.append((status.state, status.present))
+    assert states == [("missing", False), ("present", True), ("damaged", False)]
+
+
+def test_what_is_bundled_comes_first(
+    cache: Path, register, served: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(registry, "BUNDLED", tmp_path / "bundled")
+    register({"kind": "url", "url": f"{served}/whole.bin"})
+    bundled = tmp_path / "bundled" / "thing" / "thing.bin"
+    bundled.parent.mkdir(parents=True)
+    bundled.write_bytes(CONTENT)
+    assert registry.path("thing", fetch=False) == bundled
+    assert not cache.exists()
+
+    bundled.write_bytes(CONTENT[1:])
+    fetched = registry.path("thing")
+    assert (fetched, fetched.read_bytes()) == (cache / "thing" / "thing.bin", CONTENT)
+    assert bundled.read_bytes() == CONTENT[1:]
+
+
+def test_a_program_chooses_the_folder(cache: Path, register, served: str, tmp_path: Path):
+    register({"kind": "url", "url": f"{served}/whole.bin"})
+    registry.use_folder(tmp_path / "chosen")
+    try:
+        assert registry.path("thing") == tmp_path / "chosen" / "thing" / "thing.bin"
+        assert not cache.exists()
+    finally:
+        registry.use_folder(None)
+    assert registry.cache_folder() == cache
 
 
 def test_next_source_is_tried(cache: Path, register, served: str):
@@ -208,11 +396,11 @@ def test_cache_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.Monkey
 
 
 def test_damaged_body_is_noticed(cache: Path):
-    body = registry._body_file()
+    body = registry.cache_folder() / "body" / registry._body_name()
     body.parent.mkdir(parents=True)
     body.write_bytes(b"body")
     assert not registry._body_intact(body)
-    registry._hash_file(body).write_text(hashlib.sha256(b"body").hexdigest())
+    registry.hash_file(body).write_text(hashlib.sha256(b"body").hexdigest())
     assert registry.body_path() == body
     body.write_bytes(b"bodx")
     assert not registry._body_intact(body)

@@ -9,7 +9,7 @@ import pytest
 from scipy.spatial.transform import Rotation
 from video_motion.inference.body.skeleton import JOINT_NAMES, LANDMARK_NAMES, PARENTS
 from video_motion.inference.body.smpl import Body
-from video_motion.inference.motion import contacts, landmarks
+from video_motion.inference.motion import landmarks
 from video_motion.inference.motion.motion import Motion
 
 from . import scenes
@@ -175,15 +175,11 @@ def test_contacts_tell_which_foot_stands(lap: scenes.Scene, lap_motion: Motion):
     assert told[seen & both].mean() > told[seen & ~both].mean()
 
 
-def test_planted_feet_slide_less(
-    body: Body, stroll: scenes.Scene, stroll_motion: Motion, monkeypatch: pytest.MonkeyPatch
-):
-    def let_go(positions: np.ndarray, probability: np.ndarray, *_) -> tuple[np.ndarray, np.ndarray]:
-        return positions, np.zeros(probability.shape)
-
-    monkeypatch.setattr(contacts, "plant", let_go)
-    free = estimate(body, stroll, scenes.film(stroll, np.random.default_rng(1), hidden=0.05))[0]
-    assert sliding(stroll_motion, stroll, body) < 0.7 * sliding(free, stroll, body)
+def test_planted_feet_slide_less(body: Body, stroll: scenes.Scene, stroll_motion: Motion):
+    track = scenes.film(stroll, np.random.default_rng(1), hidden=0.05)
+    free, firm = (estimate(body, stroll, track, feet=strength)[0] for strength in (0.0, 3.0))
+    assert sliding(firm, stroll, body) < sliding(stroll_motion, stroll, body)
+    assert sliding(stroll_motion, stroll, body) < 0.9 * sliding(free, stroll, body)
     assert sliding(stroll_motion, stroll, body) < 0.25
     assert joint_errors(stroll_motion, stroll).mean() < joint_errors(free, stroll).mean() + 0.003
 
@@ -269,10 +265,22 @@ def test_progress_is_told(body: Body):
         body,
         scene,
         scenes.film(scene, np.random.default_rng(8)),
-        progress=lambda stage, share: told.append((stage, share)),
+        progress=lambda done, total: told.append((done, total)),
     )
-    assert told
-    assert all(0 <= share <= 1 for _, share in told)
+    done, totals = zip(*told, strict=True)
+    assert len(set(totals)) == 1
+    assert list(done) == sorted(set(done))
+    assert done[-1] == totals[0]
+
+
+def test_known_shape_is_kept(body: Body):
+    scene = scenes.walk(body, np.linspace(0, 1.9, 20))
+    track = scenes.film(scene, np.random.default_rng(8))
+    known = np.array([0.7, -0.4, 0, 0, 0.2, 0, 0, 0, 0, 0])
+    motion = estimate(body, scene, track, shapes={track.number: known})[0]
+    np.testing.assert_array_equal(motion.betas, known)
+    other = estimate(body, scene, track, shapes={track.number + 1: known})[0]
+    assert np.abs(other.betas - known).max() > 0.1
 
 
 @pytest.mark.parametrize("height", [2.5, -2.0], ids=["tall", "short"])

@@ -129,6 +129,11 @@ def test_turning_camera_is_told(motion: Motion):
     assert not still.camera_moves
 
 
+def test_a_camera_is_known_by_its_picture(motion: Motion):
+    assert motion.has_camera
+    assert not replace(motion, image_size=np.zeros(2, dtype=int)).has_camera
+
+
 def test_single_frame(motion: Motion, tmp_path: Path):
     one = motion.trimmed(np.arange(len(motion)) == 4)
     one.save(tmp_path / "one.npz")

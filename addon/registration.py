@@ -1,0 +1,28 @@
+"""Everything that Blender learns of when the extension is enabled, in order."""
+
+from __future__ import annotations
+
+import bpy
+
+from . import assets, import_video, jobs, motion_file, panel, preferences, settings
+
+MODULES = (preferences, settings, jobs, import_video, motion_file, assets, panel)
+"""Each has its `classes`, and `register` and `unregister` if there is more to it."""
+
+
+def register() -> None:
+    """Register every module's classes, then what else it has."""
+    for module in MODULES:
+        for cls in module.classes:
+            bpy.utils.register_class(cls)
+        if hasattr(module, "register"):
+            module.register()
+
+
+def unregister() -> None:
+    """The same backwards."""
+    for module in reversed(MODULES):
+        if hasattr(module, "unregister"):
+            module.unregister()
+        for cls in reversed(module.classes):
+            bpy.utils.unregister_class(cls)

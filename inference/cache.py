@@ -1,0 +1,125 @@
+"""Results that took long, kept on disk under the hash of what they were made from. Needs NumPy only."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+
+from . import report
+
+LIMIT_BYTES = 2_000_000_000
+_SUFFIX = ".npz"
+_MARK = "found-"
+
+
+class Cache:
+    """A folder of results. Several processes may use it at once; a result is there whole or not at all.
+
+    Users choose the folder, so files of others are never touched.
+
+    Args:
+        folder: made when something is kept.
+        limit: bytes; what was not used for longest goes first.
+    """
+
+    def __init__(self, folder: Path, limit: int = LIMIT_BYTES):
+        self.folder = folder
+        self._limit = limit
+
+    def load(self, key: str) -> dict[str, np.ndarray] | None:
+        """The arrays kept under ``key``; None if there are none, or only damaged ones."""
+        file = self._file(key)
+        try:
+            with np.load(file, allow_pickle=False) as archive:
+                arrays = {name: archive[name] for name in archive.files}
+        except FileNotFoundError:
+            return None
+        except Exception:  # np.load raises many kinds on damaged files
+            with contextlib.suppress(OSError):
+                file.unlink()
+            return None
+        with contextlib.suppress(OSError):
+            os.utime(file)
+        return arrays
+
+    def keep(self, key: str, arrays: Mapping[str, np.ndarray]) -> str | None:
+        """Keep arrays under ``key``.
+
+        Returns:
+            None, or a sentence that says why they could not be kept; that costs time later, no result.
+        """
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            with report.whole(self._file(key)) as temporary, temporary.open("wb") as stream:
+                np.savez(stream, **arrays)  # pyright: ignore[reportArgumentType]
+            self._make_room()
+        except OSError as error:
+            return f"{self.folder} can't keep what was found ({error.strerror}), so the next run starts anew."
+        return None
+
+    def size(self) -> int:
+        """Bytes that the results take."""
+        return sum(size for _, size, _ in self._files())
+
+    def clear(self) -> int:
+        """Remove every result; return the bytes that were freed."""
+        freed = 0
+        for _, size, file in self._files():
+            file.unlink(missing_ok=True)
+            freed += size
+        return freed
+
+    def _file(self, key: str) -> Path:
+        return self.folder / f"{_MARK}{key}{_SUFFIX}"
+
+    def _files(self) -> list[tuple[float, int, Path]]:
+        """When each file was used, its bytes, the file; the one unused for longest first."""
+        found = []
+        for file in self.folder.glob(f"{_MARK}*{_SUFFIX}"):
+            try:
+                status = file.stat()
+            except FileNotFoundError:
+                continue
+            found.append((status.st_mtime, status.st_size, file))
+        return sorted(found)
+
+    def _make_room(self) -> None:
+        files = self._files()
+        excess = sum(size for _, size, _ in files) - self._limit
+        for _, size, file in files[:-1]:
+            if excess <= 0:
+                break
+            file.unlink(missing_ok=True)
+            excess -= size
+
+
+def hash_of(*parts: object) -> str:
+    """A key for ``parts``, whose texts tell them apart."""
+    return hashlib.sha256("\0".join(map(str, parts)).encode()).hexdigest()[:32]
+
+
+def hash_of_content(path: Path) -> str:
+    """A hash of a file, or of a folder's files and their names.
+
+    Raises:
+        OSError: it can't be read.
+    """
+    if path.is_dir():
+        files = sorted(file for file in path.iterdir() if file.is_file())
+        return hash_of(*(part for file in files for part in (file.name, hash_of_content(file))))
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+@cache
+def hash_of_code(*modules: str) -> str:
+    """A hash of modules or folders of this package, so that results are made anew when their code changes."""
+    root = Path(__file__).parent
+    files = [file for module in modules for file in sorted(root.glob(module))]
+    return hash_of(*(file.read_bytes().hex() for file in files))

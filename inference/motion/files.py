@@ -1,0 +1,226 @@
+"""Motion files of Video Motion and of other programs, told apart by what is in them, never by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from zipfile import is_zipfile
+
+import numpy as np
+
+from ..body import rotations
+from ..body.landmarks import SMPL_VERTICES
+from ..body.skeleton import JOINT_NAMES
+from ..body.smpl import Body
+from .motion import Motion, MotionFileError
+
+ASSUMED_FRAME_RATE = 30.0
+"""Frames per second of a file that tells none."""
+
+SMPL_PELVIS = np.array([-0.0018, -0.2233, 0.0282])
+"""Rest position (3,) of SMPL-H's neutral root joint for β = 0, metres; SMPL's own is within 2 cm of it.
+
+As public users of the model state it, for example `root_offset` in motion-diffusion code on AMASS.
+"""
+
+SMPLX_PELVIS = np.array([0.0031, -0.3514, 0.0120])
+"""Rest position (3,) of SMPL-X's neutral root joint for β = 0, metres, as printed by `smplx` in a T-pose."""
+
+_JOINTS = len(JOINT_NAMES)
+# SMPL-H and SMPL-X go on with jaw, eyes and fingers where SMPL has its two hands.
+_BODY_JOINTS = 22
+_SMPL_WIDTH, _SMPLX_WIDTH = 72, 165
+_WIDTHS = (66, _SMPL_WIDTH, 156, _SMPLX_WIDTH)
+_RATES = ("mocap_framerate", "mocap_frame_rate", "fps")
+_FEET = [JOINT_NAMES.index(name) for name in ("left_ankle", "right_ankle", "left_foot", "right_foot")]
+_SOLE_THICKNESS = 0.02
+_SOLE_CELL = 0.03
+_LOWEST = 2.0
+
+# A camera at the world's origin that looks along y, so that the axes of camera space are what they are elsewhere.
+_NO_CAMERA = np.array([[1.0, 0.0, 0.0, 0.0], [0.0, 0.0, 1.0, 0.0], [0.0, -1.0, 0.0, 0.0], [0.0, 0.0, 0.0, 1.0]])
+
+
+def read_motion(path: Path, body: Body) -> Motion:
+    """Read a motion for ``body`` from a file of Video Motion, of AMASS or of the SMPL add-ons.
+
+    Which it is, is told by the file's content. Of other programs' files:
+
+    - The world's z points up; there is no camera (`Motion.has_camera`).
+    - Joints 1 to 21 are taken, and SMPL's two hands where the file is SMPL's; fingers and faces are not.
+    - The hips keep their path: the root joint is at ``trans`` + J_0 of the file's body. For files of SMPL and SMPL-H
+      on SMPL's own body β and ``trans`` stay as they are; J_0 is `SMPL_PELVIS` or `SMPLX_PELVIS` where the two bodies
+      differ, and the shape is the mean then, as β means nothing on another body.
+    - On a body that is not SMPL's the whole motion moves up or down, so that the feet's soles come down to z = 0: to
+      the 2nd percentile of their lowest points' heights over the frames.
+
+    What had to be assumed is in ``provenance["warnings"]``, a list of sentences.
+
+    Raises:
+        MotionFileError: the file is missing, damaged, empty, or nothing that is known.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise MotionFileError(f"{path} does not exist.")
+    for read in _READERS:
+        motion = read(path, body)
+        if motion is None:
+            continue
+        if not len(motion):
+            raise MotionFileError(f"{path} holds no frames.")
+        return motion
+    raise MotionFileError(f"{path} is no motion that Video Motion knows: give one of its own, of AMASS or of SMPL.")
+
+
+def is_smpl(body: Body) -> bool:
+    """Whether ``body`` is SMPL's own, on which other programs' β have their meaning."""
+    return len(body.v_template) == SMPL_VERTICES
+
+
+def _read_own(path: Path, body: Body) -> Motion | None:
+    return Motion.load(path) if "poses_cam" in _array_names(path) else None
+
+
+def _read_smpl(path: Path, body: Body) -> Motion | None:
+    """Read a sequence of AMASS or of an SMPL add-on; None for other files."""
+    names = _array_names(path)
+    if not ("poses" in names or {"root_orient", "pose_body"} <= names):
+        return None
+    warnings = []
+    with np.load(path, allow_pickle=False) as archive:
+        if "poses" in names:
+            poses = _numbers(path, archive, "poses")
+        else:
+            parts = [_numbers(path, archive, name) for name in ("root_orient", "pose_body")]
+            if {part.shape for part in parts} != {(len(parts[0]), 3), (len(parts[0]), 63)}:
+                raise MotionFileError(f"{path} is damaged: its root_orient and pose_body do not fit together.")
+            poses = np.concatenate(parts, axis=1)
+        if "trans" not in names:
+            raise MotionFileError(f"{path} has poses without their places: it lacks trans.")
+        trans = _numbers(path, archive, "trans")
+        betas = _betas(_numbers(path, archive, "betas")) if "betas" in names else np.zeros(0)
+        rate_name = next((name for name in _RATES if name in names), None)
+        if rate_name is None:
+            warnings.append(f"{path.name} tells no frame rate: {ASSUMED_FRAME_RATE:g} frames per second are assumed.")
+        rate = np.array(ASSUMED_FRAME_RATE) if rate_name is None else _numbers(path, archive, rate_name)
+        gender = _gender(archive) if "gender" in names else "neutral"
+        model = str(archive["surface_model_type"]) if _is_text(archive, "surface_model_type") else ""
+    poses = poses.reshape(len(poses), -1) if poses.ndim == 3 and poses.shape[2] == 3 else poses
+    if poses.ndim != 2 or poses.shape[1] not in _WIDTHS or trans.shape != (len(poses), 3):
+        raise MotionFileError(
+            f"{path} is not a sequence of SMPL: its poses are {poses.shape}, its trans {trans.shape}."
+        )
+    if not len(poses):
+        raise MotionFileError(f"{path} holds no frames.")
+    if rate.size != 1 or not 0.0 < rate.item() <= 1e6:
+        raise MotionFileError(f"{path} is damaged: its {rate_name} is no number of frames per second.")
+
+    joints = _JOINTS if poses.shape[1] == _SMPL_WIDTH else _BODY_JOINTS
+    local = np.zeros((len(poses), _JOINTS, 3))
+    local[:, :joints] = poses[:, : 3 * joints].reshape(len(poses), joints, 3)
+    smplx = poses.shape[1] == _SMPLX_WIDTH or model == "smplx" or "pose_jaw" in names
+    shape = np.zeros(body.shapedirs.shape[2])
+    if is_smpl(body) and not smplx:
+        count = min(len(betas), len(shape))
+        shape[:count] = betas[:count]
+    else:
+        trans = trans + (SMPLX_PELVIS if smplx else SMPL_PELVIS) - body.rest_joints(shape)[0]
+        if betas.any():
+            warnings.append(f"{path.name} has the shape of another body: the mean shape is used.")
+    if not is_smpl(body):
+        trans = trans - (0.0, 0.0, _floor_height(body, local, trans))
+    provenance = {"file": str(path), "format": "SMPL-X" if smplx else "SMPL", "warnings": warnings}
+    return _without_camera(body, local, trans, shape, rate.item(), gender, provenance)
+
+
+def _without_camera(
+    body: Body, poses: np.ndarray, trans: np.ndarray, betas: np.ndarray, rate: float, gender: str, provenance: dict
+) -> Motion:
+    """A motion from what it is in the world: poses (N, 24, 3) axis-angle, trans (N, 3), at ``rate`` frames a second."""
+    count = len(poses)
+    pelvis = body.rest_joints(betas)[0]
+    to_camera = _NO_CAMERA[:3, :3].T
+    poses_cam = poses.copy()
+    poses_cam[:, 0] = rotations.matrix_to_axis_angle(to_camera @ rotations.axis_angle_to_matrix(poses[:, 0]))
+    trans_cam = (trans + pelvis) @ to_camera.T - pelvis
+    padded = np.zeros(max(10, len(betas)))
+    padded[: len(betas)] = betas
+    return Motion(
+        timestamps=np.arange(count) / rate,
+        poses_cam=poses_cam,
+        trans_cam=trans_cam,
+        betas=padded,
+        pelvis=pelvis,
+        joints_cam=body.joints(poses_cam, betas, trans_cam),
+        camera_K=np.eye(3),
+        camera_to_world=np.tile(_NO_CAMERA, (count, 1, 1)),
+        image_size=np.zeros(2, dtype=np.int64),
+        frames=np.arange(count),
+        boxes=np.zeros((count, 4)),
+        scores=np.ones((count, _JOINTS)),
+        bridged=np.zeros(count, dtype=bool),
+        contacts=np.zeros((count, 2)),
+        landmarks=np.zeros((count, 33, 3)),
+        world_landmarks=np.zeros((count, 33, 3)),
+        estimator="imported",
+        gender=gender,
+        provenance=provenance,
+    )
+
+
+def _floor_height(body: Body, poses: np.ndarray, trans: np.ndarray) -> float:
+    """Height in the world to which the soles of the mean body come down, metres."""
+    rest = body.v_template
+    low = np.flatnonzero(np.isin(body.weights.argmax(axis=1), _FEET))
+    low = low[rest[low, 1] < rest[low, 1].min() + _SOLE_THICKNESS]
+    _, first = np.unique(np.round(rest[low][:, [0, 2]] / _SOLE_CELL), axis=0, return_index=True)
+    soles = body.vertices_subset(low[first], poses, trans=trans)
+    return float(np.percentile(soles[..., 2].min(axis=1), _LOWEST))
+
+
+def _array_names(path: Path) -> set[str]:
+    """The names of the arrays in a ``.npz`` file; none for other files."""
+    try:
+        if is_zipfile(path):
+            with np.load(path, allow_pickle=False) as archive:
+                return set(archive.files)
+    except Exception as error:  # np.load raises many kinds on hostile input
+        raise MotionFileError(f"{path} can't be read: it may be damaged.") from error
+    return set()
+
+
+def _numbers(path: Path, archive: np.lib.npyio.NpzFile, name: str) -> np.ndarray:
+    """The array ``name`` in double precision."""
+    try:
+        array = archive[name]
+        if array.dtype.kind in "fiu" and array.size and np.isfinite(array).all():
+            return array.astype(np.float64)
+    except Exception as error:  # np.load raises many kinds on hostile input
+        raise MotionFileError(f"{path} can't be read: its {name} may be damaged.") from error
+    if not array.size:
+        raise MotionFileError(f"{path} holds no {name}.")
+    raise MotionFileError(f"{path} is damaged: its {name} has values that are not numbers.")
+
+
+def _betas(betas: np.ndarray) -> np.ndarray:
+    """Shape coefficients (B,) of a file that may repeat them for every frame."""
+    return betas.reshape(-1, betas.shape[-1])[0] if betas.ndim else betas.reshape(1)
+
+
+def _gender(archive: np.lib.npyio.NpzFile) -> str:
+    """SMPL's gender, which files write as text or as bytes; neutral where it is neither."""
+    if not _is_text(archive, "gender"):
+        return "neutral"
+    value = archive["gender"].item()
+    text = value.decode("ascii", "replace") if isinstance(value, bytes) else str(value)
+    return text if text in ("female", "male") else "neutral"
+
+
+def _is_text(archive: np.lib.npyio.NpzFile, name: str) -> bool:
+    try:
+        return name in archive.files and archive[name].dtype.kind in "US" and archive[name].size == 1
+    except Exception:  # old files pickle it, hostile ones anything
+        return False
+
+
+_READERS: tuple[Callable[[Path, Body], Motion | None], ...] = (_read_own, _read_smpl)
