@@ -43,6 +43,7 @@ class _Work:
         poll_message_set: Any
 
     _timer: bpy.types.Timer | None = None
+    _severity = "ERROR"
     _job: WorkerProcess | None = None
 
     @classmethod
@@ -62,6 +63,8 @@ class _Work:
 
     def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
         """Start, and wait without holding Blender up."""
+        # An error would open a window over the panel, which says the same.
+        self._severity = "WARNING"
         if not self._start(context):
             return {"CANCELLED"}
         self._timer = context.window_manager.event_timer_add(TICK_SECONDS, window=context.window)
@@ -122,7 +125,7 @@ class _Work:
 
     def _complain(self, message: str) -> bool:
         jobs.fail(message)
-        self.report({"ERROR"}, message)
+        self.report({self._severity}, message)
         return False
 
     def _stop_timer(self, context: bpy.types.Context) -> None:

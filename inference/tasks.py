@@ -79,7 +79,10 @@ def _sentence(error: Exception, job: Job) -> str:
     if isinstance(error, MemoryError):
         return f"The memory is not enough for {job.video}: close other programs, or choose a shorter part of it."
     if isinstance(error, OSError):
-        return f"{error.filename or job.out} can't be used ({error.strerror or error}): check the folder and its disk."
+        place, advice = Path(error.filename or job.out), "check the folder and its disk"
+        if place.is_relative_to(job.cache):
+            place, advice = Path(job.cache), "make room there, or choose another cache folder in the preferences"
+        return f"{place} can't be used ({error.strerror or error}): {advice}."
     return (
         f"{job.video or job.task} gave no result because of a fault in Video Motion ({type(error).__name__}: {error})."
     )
