@@ -1,4 +1,4 @@
-"""Import Motion File: characters from motion files of Video Motion, AMASS and the SMPL add-ons."""
+"""Import Motion File: characters from motion files of Video Motion and of other tools."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import ClassVar
 
 import bpy
-from bpy.props import BoolProperty, CollectionProperty, EnumProperty, StringProperty
+from bpy.props import BoolProperty, CollectionProperty, EnumProperty, FloatProperty, StringProperty
 from bpy_extras.io_utils import ImportHelper
 
 from ..inference.body.smpl import Body, BodyError
-from ..inference.motion.files import read_motion
+from ..inference.motion.formats import ENDINGS, read_motions
 from ..inference.motion.motion import Motion, MotionFileError
 from ..inference.registry import RegistryError
 from . import preferences
@@ -38,12 +38,14 @@ def import_motions(
     options: scenes.Options | None = None,
     use_file_rate: bool = False,
     scene: bpy.types.Scene | None = None,
+    frame_rate: float | None = None,
 ) -> Imported:
     """Make a take of each motion file; a file that can't be read does not keep the others from it.
 
     Args:
-        paths: of the files; `read_motion` tells which there may be.
+        paths: of the files; `read_motions` tells which there may be.
         body: the body that gets the motions.
+        frame_rate: hertz, of files that do not tell theirs; None for the usual one.
         options: what to make. The frame range becomes that of all files together.
         use_file_rate: give the scene the frame rate of the first file that can be read, in place of
             ``options.frame_rate``.
@@ -51,32 +53,32 @@ def import_motions(
     """
     options = options or scenes.Options()
     scene = scene or bpy.context.scene
-    motions: list[Motion] = []
+    files: list[list[Motion]] = []
     errors = []
     for path in paths:
         try:
-            motions.append(read_motion(path, body))
+            files.append(read_motions(path, body, frame_rate))
         except MotionFileError as error:
             errors.append(str(error))
-    if motions and use_file_rate:
-        options = replace(options, frame_rate=scenes.footage_frame_rate(motions[:1]))
+    if files and use_file_rate:
+        options = replace(options, frame_rate=scenes.footage_frame_rate(files[0]))
     each = replace(options, frame_range=False)
-    takes = [scenes.build_scene([motion], body, None, each, scene) for motion in motions]
+    takes = [scenes.build_scene(people, body, None, each, scene) for people in files]
+    motions = [motion for people in files for motion in people]
     if motions and options.frame_range:
         scenes.set_frame_range(scene, motions)
     warnings = [str(warning) for motion in motions for warning in motion.provenance.get("warnings") or ()]
-    return Imported(takes, errors, warnings)
+    return Imported(takes, errors, list(dict.fromkeys(warnings)))
 
 
 class ImportMotion(bpy.types.Operator, ImportHelper):
-    """Make animated characters from motion files of Video Motion, AMASS or the SMPL add-ons"""
+    """Make animated characters from motion files of Video Motion, AMASS, VIBE, WHAM, GVHMR and others"""
 
     bl_idname = "video_motion.import_motion"
     bl_label = "Import Motion File"
     bl_options: ClassVar[set[str]] = {"REGISTER", "UNDO"}
 
-    filename_ext = ".npz"
-    filter_glob: StringProperty(default="*.npz", options={"HIDDEN"})
+    filter_glob: StringProperty(default=";".join(f"*{ending}" for ending in ENDINGS), options={"HIDDEN"})
     files: CollectionProperty(type=bpy.types.OperatorFileListElement, options={"HIDDEN", "SKIP_SAVE"})
     directory: StringProperty(subtype="DIR_PATH", options={"HIDDEN", "SKIP_SAVE"})
 
@@ -94,6 +96,13 @@ class ImportMotion(bpy.types.Operator, ImportHelper):
             ("KEEP", "Keep", "Leave the scene's frame rate as it is; keys may lie between frames"),
             ("FILE", "Use the File's", "Set the scene to the file's frame rate; other animation will change speed"),
         ),
+    )
+    frame_rate: FloatProperty(
+        name="Assumed Rate",
+        description="Frames per second of files that do not tell theirs",
+        default=30.0,
+        min=1.0,
+        soft_max=120.0,
     )
     frame_range: BoolProperty(name="Set Frame Range", description="Let the scene play exactly the motion", default=True)
 
@@ -120,7 +129,7 @@ class ImportMotion(bpy.types.Operator, ImportHelper):
         correctives = layout.column()
         correctives.enabled = self.mesh
         correctives.prop(self, "correctives")
-        for name in ("camera", "floor", "rate", "frame_range"):
+        for name in ("camera", "floor", "rate", "frame_rate", "frame_range"):
             layout.prop(self, name)
 
     def execute(self, context: bpy.types.Context) -> set[str]:
@@ -141,7 +150,7 @@ class ImportMotion(bpy.types.Operator, ImportHelper):
         )
         names = [file.name for file in self.files if file.name]
         paths = [Path(self.directory) / name for name in names] or [Path(self.filepath)]
-        imported = import_motions(paths, body, options, self.rate == "FILE", context.scene)
+        imported = import_motions(paths, body, options, self.rate == "FILE", context.scene, self.frame_rate)
         for warning in imported.warnings:
             self.report({"WARNING"}, warning)
         for error in imported.errors:
@@ -158,7 +167,7 @@ class MotionFileHandler(bpy.types.FileHandler):
     bl_idname = "VIDEO_MOTION_FH_motion"
     bl_label = "Motion File"
     bl_import_operator = ImportMotion.bl_idname
-    bl_file_extensions = ".npz"
+    bl_file_extensions = ";".join(ENDINGS)
 
     @classmethod
     def poll_drop(cls, context: bpy.types.Context) -> bool:
@@ -178,7 +187,7 @@ def _select(context: bpy.types.Context, armatures: Sequence[bpy.types.Object]) -
 
 
 def _draw_menu(menu: bpy.types.Menu, context: bpy.types.Context) -> None:
-    menu.layout.operator(ImportMotion.bl_idname, text="Video Motion or AMASS (.npz)")
+    menu.layout.operator(ImportMotion.bl_idname, text="Motion of Video Motion, AMASS, … (.npz, .pkl, .pt)")
 
 
 classes: tuple[type, ...] = (ImportMotion, MotionFileHandler)

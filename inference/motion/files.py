@@ -37,12 +37,17 @@ _SOLE_THICKNESS = 0.02
 _SOLE_CELL = 0.03
 _LOWEST = 2.0
 
-# A camera at the world's origin that looks along y, so that the axes of camera space are what they are elsewhere.
-_NO_CAMERA = np.array([[1.0, 0.0, 0.0, 0.0], [0.0, 0.0, 1.0, 0.0], [0.0, -1.0, 0.0, 0.0], [0.0, 0.0, 0.0, 1.0]])
+NO_CAMERA = np.array([[1.0, 0.0, 0.0, 0.0], [0.0, 0.0, 1.0, 0.0], [0.0, -1.0, 0.0, 0.0], [0.0, 0.0, 0.0, 1.0]])
+"""`Motion.camera_to_world` (4, 4) where no camera is known: at the world's origin, upright, looking along y.
+
+The axes of camera space are what they are elsewhere then.
+"""
 
 
-def read_motion(path: Path, body: Body) -> Motion:
+def read_motion(path: Path, body: Body, fps: float | None = None) -> Motion:
     """Read a motion for ``body`` from a file of Video Motion, of AMASS or of the SMPL add-ons.
+
+    `formats.read_motions` reads these and other tools' files too.
 
     Which it is, is told by the file's content. Of other programs' files:
 
@@ -56,6 +61,11 @@ def read_motion(path: Path, body: Body) -> Motion:
 
     What had to be assumed is in ``provenance["warnings"]``, a list of sentences.
 
+    Args:
+        path: of the file.
+        body: the body that gets the motion.
+        fps: frames per second of a file that tells none; 30 are assumed for None.
+
     Raises:
         MotionFileError: the file is missing, damaged, empty, or nothing that is known.
     """
@@ -63,7 +73,7 @@ def read_motion(path: Path, body: Body) -> Motion:
     if not path.is_file():
         raise MotionFileError(f"{path} does not exist.")
     for read in _READERS:
-        motion = read(path, body)
+        motion = read(path, body, fps)
         if motion is None:
             continue
         if not len(motion):
@@ -77,11 +87,11 @@ def is_smpl(body: Body) -> bool:
     return len(body.v_template) == SMPL_VERTICES
 
 
-def _read_own(path: Path, body: Body) -> Motion | None:
+def _read_own(path: Path, _body: Body, _fps: float | None) -> Motion | None:
     return Motion.load(path) if "poses_cam" in _array_names(path) else None
 
 
-def _read_smpl(path: Path, body: Body) -> Motion | None:
+def _read_smpl(path: Path, body: Body, fps: float | None) -> Motion | None:
     """Read a sequence of AMASS or of an SMPL add-on; None for other files."""
     names = _array_names(path)
     if not ("poses" in names or {"root_orient", "pose_body"} <= names):
@@ -100,9 +110,9 @@ def _read_smpl(path: Path, body: Body) -> Motion | None:
         trans = _numbers(path, archive, "trans")
         betas = _betas(_numbers(path, archive, "betas")) if "betas" in names else np.zeros(0)
         rate_name = next((name for name in _RATES if name in names), None)
-        if rate_name is None:
+        if rate_name is None and fps is None:
             warnings.append(f"{path.name} tells no frame rate: {ASSUMED_FRAME_RATE:g} frames per second are assumed.")
-        rate = np.array(ASSUMED_FRAME_RATE) if rate_name is None else _numbers(path, archive, rate_name)
+        rate = np.array(fps or ASSUMED_FRAME_RATE) if rate_name is None else _numbers(path, archive, rate_name)
         gender = _gender(archive) if "gender" in names else "neutral"
         model = str(archive["surface_model_type"]) if _is_text(archive, "surface_model_type") else ""
     poses = poses.reshape(len(poses), -1) if poses.ndim == 3 and poses.shape[2] == 3 else poses
@@ -128,7 +138,7 @@ def _read_smpl(path: Path, body: Body) -> Motion | None:
         if betas.any():
             warnings.append(f"{path.name} has the shape of another body: the mean shape is used.")
     if not is_smpl(body):
-        trans = trans - (0.0, 0.0, _floor_height(body, local, trans))
+        trans = trans - (0.0, 0.0, floor_height(body, local, trans))
     provenance = {"file": str(path), "format": "SMPL-X" if smplx else "SMPL", "warnings": warnings}
     return _without_camera(body, local, trans, shape, rate.item(), gender, provenance)
 
@@ -139,7 +149,7 @@ def _without_camera(
     """A motion from what it is in the world: poses (N, 24, 3) axis-angle, trans (N, 3), at ``rate`` frames a second."""
     count = len(poses)
     pelvis = body.rest_joints(betas)[0]
-    to_camera = _NO_CAMERA[:3, :3].T
+    to_camera = NO_CAMERA[:3, :3].T
     poses_cam = poses.copy()
     poses_cam[:, 0] = rotations.matrix_to_axis_angle(to_camera @ rotations.axis_angle_to_matrix(poses[:, 0]))
     trans_cam = (trans + pelvis) @ to_camera.T - pelvis
@@ -153,7 +163,7 @@ def _without_camera(
         pelvis=pelvis,
         joints_cam=body.joints(poses_cam, betas, trans_cam),
         camera_K=np.eye(3),
-        camera_to_world=np.tile(_NO_CAMERA, (count, 1, 1)),
+        camera_to_world=np.tile(NO_CAMERA, (count, 1, 1)),
         image_size=np.zeros(2, dtype=np.int64),
         frames=np.arange(count),
         boxes=np.zeros((count, 4)),
@@ -168,13 +178,20 @@ def _without_camera(
     )
 
 
-def _floor_height(body: Body, poses: np.ndarray, trans: np.ndarray) -> float:
-    """Height in the world to which the soles of the mean body come down, metres."""
+def floor_height(body: Body, poses: np.ndarray, trans: np.ndarray, betas: np.ndarray | None = None) -> float:
+    """Height in the world to which soles come down, metres: the 2nd percentile of their lowest points' over frames.
+
+    Args:
+        body: the body.
+        poses: (N, 24, 3) axis-angle or (N, 24, 3, 3) matrices; the root's in a world whose z points up.
+        trans: (N, 3) in that world, metres.
+        betas: (B,) shape, the mean by default.
+    """
     rest = body.v_template
     low = np.flatnonzero(np.isin(body.weights.argmax(axis=1), _FEET))
     low = low[rest[low, 1] < rest[low, 1].min() + _SOLE_THICKNESS]
     _, first = np.unique(np.round(rest[low][:, [0, 2]] / _SOLE_CELL), axis=0, return_index=True)
-    soles = body.vertices_subset(low[first], poses, trans=trans)
+    soles = body.vertices_subset(low[first], poses, betas, trans)
     return float(np.percentile(soles[..., 2].min(axis=1), _LOWEST))
 
 
@@ -223,4 +240,4 @@ def _is_text(archive: np.lib.npyio.NpzFile, name: str) -> bool:
         return False
 
 
-_READERS: tuple[Callable[[Path, Body], Motion | None], ...] = (_read_own, _read_smpl)
+_READERS: tuple[Callable[[Path, Body, float | None], Motion | None], ...] = (_read_own, _read_smpl)

@@ -1,0 +1,59 @@
+"""Motion files of other tools, told apart by what is in them, never by name; see README.md."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from ...body.smpl import Body
+from .. import files
+from ..motion import Motion, MotionFileError
+from . import archive, gvhmr, phalp, prompthmr, tram, vibe, wham
+from .people import Content, motions
+
+ENDINGS = (".npz", ".pkl", ".pt", ".npy")
+"""How such files' names usually end, for file choosers."""
+
+_READERS: tuple[Callable[[object, Path, Body], Content | None], ...] = (
+    gvhmr.read,
+    tram.read,
+    prompthmr.read,
+    phalp.read,
+    wham.read,
+    vibe.read,
+)
+
+
+def read_motions(path: Path, body: Body, fps: float | None = None) -> list[Motion]:
+    """Read everybody's motion for ``body`` from a file of any tool in README.md's table, or of our own.
+
+    What had to be assumed is in each motion's ``provenance["warnings"]``, a list of sentences.
+
+    Args:
+        path: of the file.
+        body: the body that gets the motions.
+        fps: frames per second of a file that tells none; 30 are assumed for None.
+
+    Returns:
+        At least one motion. People are numbered from 1, those who are longest on screen first.
+
+    Raises:
+        MotionFileError: the file is missing, damaged, empty, hostile, or nothing that is known.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise MotionFileError(f"{path} does not exist.")
+    archive.check_zip(path)
+    content = archive.read(path)
+    if content is None:
+        return [files.read_motion(path, body, fps)]
+    try:
+        for read in _READERS:
+            found = read(content, path, body)
+            if found is not None:
+                return motions(found, path, body, fps)
+    except MotionFileError:
+        raise
+    except Exception as error:  # arrays of wrong kinds fail in as many ways
+        raise MotionFileError(f"{path} is damaged: its arrays don't fit together.") from error
+    raise MotionFileError(f"{path} is no motion that Video Motion knows.")
