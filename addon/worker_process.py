@@ -33,12 +33,14 @@ _EARLIEST_GUESS = 0.04
 
 
 class WorkerProcess:
-    """One job. `poll` takes in what the process has said; until then nothing here changes.
+    """One job, or several in turn. `poll` takes in what the process has said; until then nothing here changes.
 
     Args:
         task: what to do, one of the worker's tasks.
         weights: folder of weight files.
         cache: folder of intermediate results; the job's own folder is made in it.
+        python: the Python to run, this one by default.
+        more: whether `begin` will hand over further jobs; then the process ends by `forget` only.
         content: the rest of what the worker's `Job` holds.
 
     Attributes:
@@ -54,26 +56,28 @@ class WorkerProcess:
         OSError: the folder or the process can't be made.
     """
 
-    def __init__(self, task: str, weights: Path, cache: Path, **content: Any):
-        self.task = task
-        self.stage, self.done, self.total = "", 0, None
-        self.value: dict[str, Any] | None = None
-        self.message: str | None = None
+    def __init__(
+        self,
+        task: str,
+        weights: Path,
+        cache: Path,
+        *,
+        python: Path | None = None,
+        more: bool = False,
+        **content: Any,
+    ):
         self.cancelled = False
-        self._began: float | None = None
-        self._subject = str(content.get("video") or task)
+        self._weights, self._cache, self._more = weights, cache, more
         cache.mkdir(parents=True, exist_ok=True)
         _sweep(cache)
         self.folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=cache))
         self._log = self.folder / "worker.log"
-        job = {"task": task, "weights": str(weights), "cache": str(cache), "out": str(self.folder), **content}
-        job["packages"] = [folder for folder in sys.path if folder.rstrip("/\\").endswith("-packages")]
         self._lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
         self._ended = False
         try:
             with self._log.open("wb") as log:
                 self.process = subprocess.Popen(
-                    [sys.executable, "-I", str(WORKER)],
+                    [str(python or sys.executable), "-I", str(WORKER)],
                     stdin=subprocess.PIPE,
                     stdout=subprocess.PIPE,
                     stderr=log,
@@ -86,15 +90,36 @@ class WorkerProcess:
         assert self.process.stdin is not None
         assert self.process.stdout is not None
         _running.add(self)
+        self._packages = (
+            [] if python is not None else [folder for folder in sys.path if folder.rstrip("/\\").endswith("-packages")]
+        )
+        self.begin(task, **content)
+        threading.Thread(target=_read, args=(self.process.stdout, self._lines), daemon=True).start()
+
+    def begin(self, task: str, **content: Any) -> None:
+        """Hand over another job, once the one before is answered; arguments as for the first."""
+        self.task = task
+        self.stage, self.done, self.total = "", 0, None
+        self.value: dict[str, Any] | None = None
+        self.message: str | None = None
+        self._began: float | None = None
+        self._subject = str(content.get("video") or task)
+        job = {"task": task, "weights": str(self._weights), "cache": str(self._cache), "out": str(self.folder)}
+        job |= {"packages": self._packages, "more": self._more, **content}
+        assert self.process.stdin is not None
         # If it died already, `poll` tells why.
         with contextlib.suppress(BrokenPipeError):
             self.process.stdin.write(json.dumps(job).encode() + b"\n")
             self.process.stdin.flush()
-        threading.Thread(target=_read, args=(self.process.stdout, self._lines), daemon=True).start()
+
+    @property
+    def answered(self) -> bool:
+        """Whether the job has its result, an error or a cancellation; the process may wait for another."""
+        return self._ended or self.value is not None or self.message is not None
 
     @property
     def ended(self) -> bool:
-        """Whether there is a result, an error or a cancellation."""
+        """Whether the process has ended, after a result, an error or a cancellation."""
         return self._ended
 
     @property

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import math
 import os
 import signal
 import subprocess
@@ -21,13 +20,8 @@ if TYPE_CHECKING:
     from .motion.motion import Motion
     from .pipeline import Options
 
-TOLD = "video-motion: "
 WARNED = "warning: "
 BATCH = environment.ROOT / "addon" / "batch.py"
-OVERLAY_MARK = ".overlay"
-FILM_DIAGONAL = math.hypot(36, 24)
-"""Millimetres, of the 35 mm film that equivalent focal lengths are given for."""
-
 NO_TESTS = 5
 """pytest's exit status when it has collected nothing."""
 
@@ -38,10 +32,12 @@ class CommandError(Exception):
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command and return its exit status."""
-    chosen = arguments.parse(sys.argv[1:] if argv is None else argv)
+    words = list(sys.argv[1:] if argv is None else argv)
+    chosen = arguments.parse(words)
+    chosen.words = words
     commands = {
         "convert": _convert,
-        "estimate": _convert,
+        "estimate": _estimate,
         "overlay": _overlay,
         "evaluate": _evaluate,
         "bench": _bench,
@@ -61,15 +57,43 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _convert(chosen: argparse.Namespace) -> int:
+    """Fetch what is needed, then let `addon/batch.py` do the work in Blender, with this Python for the networks."""
     _check_folder(chosen.out)
-    videos, failures = _expand(chosen.videos)
+    _prepare(chosen.smpl, chosen.network)
+    # What that does not know of is --blender.
+    mine = argparse.ArgumentParser(add_help=False)
+    mine.add_argument("--blender")
+    _, words = mine.parse_known_args(chosen.words[1:])
+    if chosen.blender is None:
+        command, variables = [sys.executable, BATCH], dict(os.environ)
+    else:
+        variables = environment.foreign_variables()
+        command = [chosen.blender, "--background", "--factory-startup", "--python-exit-code", "1", "--python", BATCH]
+    variables[registry.CACHE_VARIABLE] = str(registry.cache_folder())
+    command += ["--", "--python", sys.executable, *words]
+    try:
+        process = subprocess.Popen([str(part) for part in command], stdin=subprocess.DEVNULL, env=variables)
+    except OSError as error:
+        raise CommandError(f"{command[0]} can't be started ({error.strerror}): check --blender.") from error
+    try:
+        return process.wait()
+    except KeyboardInterrupt:
+        # A terminal tells both, `kill` only one. Either way it has something to tidy up.
+        process.send_signal(signal.SIGINT)
+        process.wait()
+        return 128 + signal.SIGINT
+
+
+def _estimate(chosen: argparse.Namespace) -> int:
+    _check_folder(chosen.out)
+    videos, failures = arguments.expand(chosen.videos)
     for failure in failures:
         report.say(f"video-motion: {failure}")
     if videos:
         _prepare(chosen.smpl, chosen.network)
-    for video, target in zip(videos, output_names(videos, chosen.out), strict=True):
+    for video, target in zip(videos, arguments.output_names(videos, chosen.out), strict=True):
         try:
-            _convert_one(video, target, chosen)
+            _estimate_one(video, target, chosen)
         except CommandError as error:
             report.say(f"video-motion: {error}")
             failures.append(str(error))
@@ -78,7 +102,7 @@ def _convert(chosen: argparse.Namespace) -> int:
     return 1 if failures else 0
 
 
-def _convert_one(video: Path, target: Path, chosen: argparse.Namespace) -> None:
+def _estimate_one(video: Path, target: Path, chosen: argparse.Namespace) -> None:
     from .body.bodyfile import BodyError
     from .engine.session import EngineError
     from .footage import FootageError
@@ -92,49 +116,35 @@ def _convert_one(video: Path, target: Path, chosen: argparse.Namespace) -> None:
         target.parent.mkdir(parents=True, exist_ok=True)
         motions = _save(result.motions, target)
         content = {**result.report, "motions": [file.name for file in motions]}
-        warnings = content["warnings"]
-        assert isinstance(warnings, list)
-        if chosen.command == "convert":
-            blend = _add_suffix(target, ".blend")
-            seconds, scene_warnings = _make_scene(video, motions, result.body_path, blend, chosen)
-            warnings += scene_warnings
-            content["blend"] = blend.name
-            timings = content["timings"]
-            assert isinstance(timings, dict)
-            timings["scene"] = round(seconds, 3)
         report.write_json(_add_suffix(target, ".json"), content)
     except (FootageError, NobodyFoundError, BodyError, EngineError, registry.RegistryError) as error:
         raise CommandError(str(error)) from error
     except OSError as error:
         raise CommandError(f"{video} gave no result: {error}.") from error
-    except CommandError:
-        raise
     except Exception as error:
         raise CommandError(_fault(video, target, error)) from error
     finally:
         progress.close()
+    warnings = result.report["warnings"]
+    assert isinstance(warnings, list)
     for warning in warnings:
         report.say(f"{WARNED}{warning}")
-    made = _add_suffix(target, ".blend") if chosen.command == "convert" else motions[0]
     people = "1 person" if len(motions) == 1 else f"{len(motions)} people"
     where = "CUDA" if result.report["device"] == "cuda" else "the CPU"
-    print(f"{made}: {people}, {time.perf_counter() - began:.1f} s, {chosen.network} on {where}", flush=True)
+    print(f"{motions[0]}: {people}, {time.perf_counter() - began:.1f} s, {chosen.network} on {where}", flush=True)
 
 
 def _options(video: Path, chosen: argparse.Namespace) -> Options:
-    from .footage import Footage
     from .pipeline import Options
+    from .tasks import focal_pixels
 
-    focal = chosen.focal
-    if chosen.focal_mm is not None:
-        with Footage(video) as footage:
-            focal = chosen.focal_mm * math.hypot(footage.width, footage.height) / FILM_DIAGONAL
     return Options(
         start=chosen.start,
         end=chosen.end,
         person=chosen.person,
-        focal=focal,
+        focal=chosen.focal if chosen.focal_mm is None else focal_pixels(video, chosen.focal_mm),
         smoothing=chosen.smoothing,
+        feet=chosen.feet,
         body=chosen.smpl,
         network=chosen.network,
         device=chosen.device,
@@ -160,40 +170,6 @@ def _save(motions: Sequence[Motion], target: Path) -> list[Path]:
     return files
 
 
-def _make_scene(
-    video: Path, motions: Sequence[Path], body: Path, blend: Path, chosen: argparse.Namespace
-) -> tuple[float, list[str]]:
-    """Write the Blender file in a process of its own; return the seconds it took and its warnings."""
-    began = time.perf_counter()
-    if chosen.blender is None:
-        command, variables = [sys.executable, BATCH], dict(os.environ)
-    else:
-        variables = environment.foreign_variables()
-        command = [chosen.blender, "--background", "--factory-startup", "--python-exit-code", "1", "--python", BATCH]
-    command += ["--", "--motion", *(file.resolve() for file in motions), "--body", body.resolve()]
-    command += ["--video", video.resolve(), "--blend", blend.resolve()]
-    if chosen.fps is not None:
-        command += ["--fps", chosen.fps]
-    try:
-        result = subprocess.run(
-            [str(part) for part in command],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            env=variables,
-            check=False,
-        )
-    except OSError as error:
-        raise CommandError(f"{command[0]} can't be started ({error.strerror}): check --blender.") from error
-    if result.returncode or not blend.exists():
-        lines = (result.stderr.strip() or result.stdout.strip() or "it gave no message").splitlines()
-        told = [line.removeprefix(TOLD) for line in lines if line.startswith(TOLD)]
-        raise CommandError(f"{blend} could not be written by Blender: {told[-1] if told else lines[-1]}")
-    warnings = [line.removeprefix(WARNED) for line in result.stderr.splitlines() if line.startswith(WARNED)]
-    return time.perf_counter() - began, warnings
-
-
 def _fault(video: Path, target: Path, error: Exception) -> str:
     log = _add_suffix(target, ".error.log")
     what = f"{video} gave no result because of a fault in Video Motion ({type(error).__name__}: {error})"
@@ -203,56 +179,6 @@ def _fault(video: Path, target: Path, error: Exception) -> str:
     except OSError:
         return f"{what}."
     return f"{what}: please report it with {log}."
-
-
-def _expand(inputs: Sequence[Path]) -> tuple[list[Path], list[str]]:
-    """The videos among the inputs and in their folders, each once, and a sentence for each input that has none."""
-    videos: dict[Path, Path] = {}
-    failures = []
-    for given in inputs:
-        if not given.is_dir():
-            videos.setdefault(given.resolve(), given)
-            continue
-        try:
-            found = sorted(file for file in given.iterdir() if _is_video(file))
-        except OSError as error:
-            failures.append(f"{given} can't be listed ({error.strerror}): check its permissions.")
-            continue
-        if not found:
-            failures.append(f"{given} is a folder without a video: name a video, or a folder that holds some.")
-        for file in found:
-            videos.setdefault(file.resolve(), file)
-    return list(videos.values()), failures
-
-
-def _is_video(file: Path) -> bool:
-    return (
-        file.suffix.lower() in arguments.VIDEO_SUFFIXES
-        and not file.name.startswith(".")
-        and not file.stem.endswith(OVERLAY_MARK)
-        and file.is_file()
-    )
-
-
-def output_names(videos: Sequence[Path], out: Path | None) -> list[Path]:
-    """Return where each video's results go, as paths without suffix, no two alike on any file system."""
-    plain = [(out or video.parent) / video.stem for video in videos]
-    keys = [_key(target) for target in plain]
-    taken = {key for key in keys if keys.count(key) == 1}
-    targets = []
-    for video, target, key in zip(videos, plain, keys, strict=True):
-        if keys.count(key) > 1:
-            base = target.with_name(f"{video.stem}_{video.suffix[1:]}" if video.suffix else video.stem)
-            target, number = base, 2
-            while _key(target) in taken:
-                target, number = base.with_name(f"{base.name}_{number}"), number + 1
-            taken.add(_key(target))
-        targets.append(target)
-    return targets
-
-
-def _key(target: Path) -> str:
-    return str(target.resolve()).casefold()
 
 
 def _add_suffix(target: Path, suffix: str) -> Path:
@@ -274,7 +200,7 @@ def _overlay(chosen: argparse.Namespace) -> int:
 
     _check_folder(chosen.out)
     folder = chosen.out or (chosen.motion or [chosen.video])[0].parent
-    video, picture = (folder / f"{chosen.video.stem}{OVERLAY_MARK}{suffix}" for suffix in (".mp4", ".jpg"))
+    video, picture = (folder / f"{chosen.video.stem}{arguments.OVERLAY_MARK}{suffix}" for suffix in (".mp4", ".jpg"))
     with _one_sentence():
         footage = Footage(chosen.video, chosen.start, chosen.end)
         if chosen.motion:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import glob
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,6 +19,12 @@ PLATFORMS = ("linux-x64", "windows-x64", "macos-arm64")
 """By Blender's names."""
 
 FLAVOURS = ("cpu", "cuda")
+
+FORMATS = ("blend", "fbx", "glb", "usd", "bvh", "amass")
+ENGINES = ("unreal", "unity")
+
+OVERLAY_MARK = ".overlay"
+"""How the names of the videos end that `overlay` draws, which are no footage."""
 
 DESCRIPTION = """\
 Turn ordinary video of people into animated, skinned characters in Blender files.
@@ -41,8 +48,13 @@ environment variables:
 """
 
 CONVERT = """\
-Convert videos, or every video in the folders, to Blender files. A video that can't be converted is named with one
-sentence, the rest go on, and the exit status is 1; it is 0 only if every video gave a result.
+Convert videos, every video in folders, or those that a pattern finds ('takes/**/*.mp4'), to Blender files or others. A
+video that can't be converted is named with one sentence and the rest go on. Of several videos OUT/batch.json tells what
+became of each. Files are there whole or not at all; --resume goes on after an interruption.
+"""
+
+CONVERT_STATUS = """\
+Exit status: 0 if every video gave a result, 1 if some did not, 2 for wrong arguments, 130 after an interruption.
 """
 
 
@@ -56,10 +68,14 @@ def parser() -> argparse.ArgumentParser:
     )
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND", title="commands")
 
-    convert = _command(commands, "convert", "video to Blender file", CONVERT)
+    convert = commands.add_parser(
+        "convert",
+        help="video to Blender file, and to FBX, glTF, USD, BVH, AMASS",
+        description=CONVERT,
+        epilog=CONVERT_STATUS,
+    )
     _add_videos(convert)
-    _add_estimation(convert)
-    convert.add_argument("--fps", type=_positive, metavar="RATE", help="the scene's frame rate (default: the video's)")
+    add_conversion(convert)
     convert.add_argument(
         "--blender",
         type=Path,
@@ -421,9 +437,121 @@ def add_training(command: argparse.ArgumentParser) -> None:
 
 def _add_videos(command: argparse.ArgumentParser) -> None:
     command.add_argument(
-        "videos", type=Path, nargs="+", metavar="VIDEO", help="a video, or a folder whose videos are all taken"
+        "videos",
+        type=Path,
+        nargs="+",
+        metavar="VIDEO",
+        help="a video, a folder whose videos are all taken, or a pattern in quotes",
     )
     command.add_argument("--out", type=Path, metavar="FOLDER", help="where to write (default: beside each video)")
+
+
+def add_conversion(command: argparse.ArgumentParser) -> None:
+    """Describe what `convert` takes beside videos and --out, as `addon/batch.py` does."""
+    _add_estimation(command)
+    command.add_argument(
+        "--format",
+        type=_formats,
+        default=("blend",),
+        metavar="LIST",
+        help=f"what to write, with commas between: {', '.join(FORMATS)} (default: blend)",
+    )
+    command.add_argument(
+        "--engine", choices=ENGINES, default=ENGINES[0], help=f"whose axes FBX files have (default: {ENGINES[0]})"
+    )
+    command.add_argument(
+        "--rig",
+        type=Path,
+        metavar="FILE",
+        help="a character (.blend, .fbx, .glb, .vrm) that gets each person's motion, in place of the body",
+    )
+    command.add_argument(
+        "--fps",
+        type=_frame_rate,
+        default="video",
+        metavar="RATE",
+        help="the scene's frames per second: a number, `video` for the video's (default), or `keep` for Blender's own",
+    )
+    command.add_argument("--jobs", type=_count, default=1, metavar="N", help="videos to work on at once (default: 1)")
+    command.add_argument(
+        "--resume",
+        action="store_true",
+        help="skip videos whose results are there, whole and of the same video, options and version",
+    )
+
+
+def expand(inputs: Sequence[Path]) -> tuple[list[Path], list[str]]:
+    """The videos that are meant, each once, and a sentence for each folder or pattern that has none."""
+    videos: dict[Path, Path] = {}
+    failures = []
+    for given in inputs:
+        found = [given]
+        if not given.exists() and glob.has_magic(str(given)):
+            found = sorted(file for name in glob.glob(str(given), recursive=True) if is_video(file := Path(name)))
+            if not found:
+                failures.append(f"No video is found by {given}: check the pattern.")
+        elif given.is_dir():
+            try:
+                found = sorted(file for file in given.iterdir() if is_video(file))
+            except OSError as error:
+                failures.append(f"{given} can't be listed ({error.strerror}): check its permissions.")
+                continue
+            if not found:
+                failures.append(f"{given} is a folder without a video: name a video, or a folder that holds some.")
+        for file in found:
+            videos.setdefault(file.resolve(), file)
+    return list(videos.values()), failures
+
+
+def is_video(file: Path) -> bool:
+    """Whether a file among others is footage, by its name."""
+    return (
+        file.suffix.lower() in VIDEO_SUFFIXES
+        and not file.name.startswith(".")
+        and not file.stem.endswith(OVERLAY_MARK)
+        and file.is_file()
+    )
+
+
+def output_names(videos: Sequence[Path], out: Path | None) -> list[Path]:
+    """Return where each video's results go, as paths without suffix, no two alike on any file system."""
+    plain = [(out or video.parent) / video.stem for video in videos]
+    keys = [_key(target) for target in plain]
+    taken = {key for key in keys if keys.count(key) == 1}
+    targets = []
+    for video, target, key in zip(videos, plain, keys, strict=True):
+        if keys.count(key) > 1:
+            base = target.with_name(f"{video.stem}_{video.suffix[1:]}" if video.suffix else video.stem)
+            target, number = base, 2
+            while _key(target) in taken:
+                target, number = base.with_name(f"{base.name}_{number}"), number + 1
+            taken.add(_key(target))
+        targets.append(target)
+    return targets
+
+
+def _key(target: Path) -> str:
+    return str(target.resolve()).casefold()
+
+
+def _formats(text: str) -> tuple[str, ...]:
+    chosen = tuple(dict.fromkeys(part.strip().lower() for part in text.split(",")))
+    unknown = [part for part in chosen if part not in FORMATS]
+    if unknown:
+        raise argparse.ArgumentTypeError(f"{unknown[0] or 'nothing'} is none of {', '.join(FORMATS)}")
+    return chosen
+
+
+def _frame_rate(text: str) -> str | float:
+    if text in ("keep", "video"):
+        return text
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0.0 < value <= 1000.0:
+        raise argparse.ArgumentTypeError(f"{text} is not keep, video or a number of frames per second up to 1000")
+    return value
 
 
 def _add_estimation(command: argparse.ArgumentParser) -> None:
@@ -450,6 +578,13 @@ def _add_estimation(command: argparse.ArgumentParser) -> None:
         default=1.0,
         metavar="X",
         help="1 is the usual amount, 0 none, 2 twice as much (default: 1)",
+    )
+    command.add_argument(
+        "--feet",
+        type=_not_negative,
+        default=1.0,
+        metavar="X",
+        help="1 is the usual hold on standing feet, 0 none (default: 1)",
     )
     command.add_argument(
         "--network",

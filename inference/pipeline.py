@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -115,7 +116,7 @@ class _Conversion:
         began = time.perf_counter()
         self.temporal: TemporalNetwork | None = None
         if files := estimators.NETWORKS[options.network]:
-            self.temporal = TemporalNetwork(*(registry.path(file) for file in files), device=options.device)
+            self.temporal = _temporal_network(tuple(registry.path(file) for file in files), options.device)
         self._store = MapStore() if self.temporal is not None and self.temporal.needs_maps else None
         if self._store is not None:
             # Local maps are too large to keep.
@@ -170,7 +171,7 @@ class _Conversion:
 
     def _look(self, flow: bool, looks: bool) -> Found:
         began = time.perf_counter()
-        network = BlazePose(registry.path(BLAZEPOSE[0]), registry.path(BLAZEPOSE[1]))
+        network = _blazepose(registry.path(BLAZEPOSE[0]), registry.path(BLAZEPOSE[1]))
         self.watch.add("load", began)
         footage, watch = self._footage, self.watch
         size = (footage.width, footage.height)
@@ -225,6 +226,17 @@ class _Conversion:
     def _note(self, warning: str | None) -> None:
         if warning is not None and warning not in self.warnings:
             self.warnings.append(warning)
+
+
+# A process that converts many videos loads its networks once: they remember nothing of a video.
+@lru_cache(maxsize=1)
+def _blazepose(detector: Path, landmarks: Path) -> BlazePose:
+    return BlazePose(detector, landmarks)
+
+
+@lru_cache(maxsize=1)
+def _temporal_network(files: tuple[Path, ...], device: str) -> TemporalNetwork:
+    return TemporalNetwork(*files, device=device)
 
 
 def _no_progress(stage: str, done: int, total: int | None) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import time
 import traceback
 from collections.abc import Callable, Mapping
@@ -11,6 +12,9 @@ from pathlib import Path
 from typing import IO, Any
 
 PROGRESS_SECONDS = 0.1
+FILM_DIAGONAL = math.hypot(36, 24)
+"""Millimetres, of the 35 mm film that equivalent focal lengths are given for."""
+
 PICTURE_PIXELS = 256
 """Longer side of the pictures that are shown in a panel."""
 
@@ -27,7 +31,9 @@ class Job:
         cache: folder of intermediate results.
         out: folder for the result's files, which is there.
         video: the footage.
-        options: by their names in `pipeline.Options`, those that are not the default.
+        options: by their names in `pipeline.Options`, those that are not the default; `focal_mm` in place of `focal`
+            is for 35 mm film.
+        reuse: whether to keep intermediate results, and to go on from those that are there.
         items: of the registry, for `fetch`.
     """
 
@@ -37,6 +43,7 @@ class Job:
     out: str
     video: str = ""
     options: Mapping[str, Any] = field(default_factory=dict)
+    reuse: bool = True
     items: tuple[str, ...] = ()
 
 
@@ -176,6 +183,18 @@ TASKS: Mapping[str, Callable[[Job, Report], dict[str, Any]]] = {
 }
 
 
+def focal_pixels(video: Path, millimetres: float) -> float:
+    """The focal length in pixels of a video, from that for 35 mm film.
+
+    Raises:
+        FootageError: the video can't be read.
+    """
+    from .footage import Footage
+
+    with Footage(video) as footage:
+        return millimetres * math.hypot(footage.width, footage.height) / FILM_DIAGONAL
+
+
 def _options(job: Job) -> Any:
     import numpy as np
 
@@ -187,6 +206,9 @@ def _options(job: Job) -> Any:
     if given.get("body"):
         given["body"] = Path(given["body"])
     given["shapes"] = {int(person): np.array(betas) for person, betas in given.get("shapes", {}).items()}
+    film = given.pop("focal_mm", None)
+    if film is not None:
+        given["focal"] = focal_pixels(Path(job.video), film)
     options = Options(**given)
     # Blender's user decides when anything is fetched.
     for item in (*BLAZEPOSE, *estimators.NETWORKS[options.network]):
@@ -199,7 +221,7 @@ def _options(job: Job) -> Any:
 def _cache(job: Job) -> Any:
     from .cache import Cache
 
-    return Cache(Path(job.cache))
+    return Cache(Path(job.cache)) if job.reuse else None
 
 
 def _progress(report: Report) -> Callable[[str, int, int | None], None]:

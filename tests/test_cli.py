@@ -77,6 +77,9 @@ def test_help_names_every_command_without_set_up(copy: Path):
         ["convert", "a.mp4", "--focal", "10", "--focal-mm", "20"],
         ["convert", "a.mp4", "--person", "0"],
         ["convert", "a.mp4", "--fps", "nan"],
+        ["convert", "a.mp4", "--format", "blend,obj"],
+        ["convert", "a.mp4", "--jobs", "0"],
+        ["convert", "a.mp4", "--feet", "-1"],
         ["evaluate", "a.mp4", "a.npz", "b.npz"],
         ["bench"],
         ["bench", "memory", "--limit", "3"],
@@ -176,16 +179,23 @@ def test_out_that_is_a_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
 def test_folders_give_their_videos_once(tmp_path: Path):
     for name in ("b.mp4", "a.MOV", "notes.txt", ".hidden.mp4", "a.overlay.mp4"):
         (tmp_path / name).touch()
-    videos, failures = cli._expand([tmp_path / "b.mp4", tmp_path, tmp_path / "b.mp4"])
+    videos, failures = arguments.expand([tmp_path / "b.mp4", tmp_path, tmp_path / "b.mp4"])
     assert [video.name for video in videos] == ["b.mp4", "a.MOV"]
     assert failures == []
+    videos, failures = arguments.expand([tmp_path / "**" / "b.*", tmp_path / "c*", tmp_path / "none.mp4"])
+    assert [video.name for video in videos] == ["b.mp4", "none.mp4"]
+    (failure,) = failures
+    assert str(tmp_path / "c*") in failure
 
 
 def test_output_names_never_clash(tmp_path: Path):
     videos = [Path(name) for name in ("x/a.mp4", "x/a.avi", "y/a.mp4", "x/A_avi.mkv", "x/walk.take2.mp4")]
-    names = [target.name for target in cli.output_names(videos, tmp_path)]
+    names = [target.name for target in arguments.output_names(videos, tmp_path)]
     assert names == ["a_mp4", "a_avi_2", "a_mp4_2", "A_avi", "walk.take2"]
-    assert [str(target) for target in cli.output_names([Path("x/a.mp4"), Path("y/a.mp4")], None)] == ["x/a", "y/a"]
+    assert [str(target) for target in arguments.output_names([Path("x/a.mp4"), Path("y/a.mp4")], None)] == [
+        "x/a",
+        "y/a",
+    ]
 
 
 def make_motion(person: int) -> Motion:
@@ -255,47 +265,35 @@ def write_program(path: Path, body: str) -> Path:
     return path
 
 
-# Stands in for a Blender that was given: the file to write is what follows --blend.
-WRITE_BLEND = 'while [ "$1" != --blend ]; do shift; done\ntouch "$2"\n'
-
-
-def test_warnings_of_the_scene_are_told(people_found: list[int], tmp_path: Path, capsys: pytest.CaptureFixture[str]):
-    people_found.append(1)
-    video = write_empty_room(tmp_path / "room.avi")
-    warn = 'echo "warning: No backdrop." >&2\necho "Warning: chatter" >&2\n'
-    blender = write_program(tmp_path / "a blender", warn + WRITE_BLEND)
-    assert cli.main(["convert", str(video), "--blender", str(blender)]) == 0
-    told = json.loads((tmp_path / "room.json").read_text(encoding="utf-8"))
-    assert told["warnings"] == ["Dark.", "No backdrop."]
-    assert told["blend"] == "room.blend"
-    assert set(told["timings"]) == {"people", "scene"}
-    lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("warning: ")]
-    assert lines == ["warning: Dark.", "warning: No backdrop."]
-
-
-def test_a_blender_of_the_system_gets_its_own_libraries(
-    people_found: list[int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
-    people_found.append(1)
+def test_convert_hands_over_to_blender(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     monkeypatch.setenv("LD_LIBRARY_PATH", f"{environment.LIBRARIES / 'usr' / 'lib'}:/opt/lib")
-    video = write_empty_room(tmp_path / "room.avi")
-    tell = f'echo "$PYTHONPATH,$LD_LIBRARY_PATH" > "{tmp_path}/told"\n'
-    blender = write_program(tmp_path / "blender", tell + WRITE_BLEND)
-    assert cli.main(["convert", str(video), "--blender", str(blender)]) == 0
-    assert (tmp_path / "told").read_text() == ",/opt/lib\n"
+    tell = f'echo "$PYTHONPATH,$LD_LIBRARY_PATH" > "{tmp_path}/variables"\nprintf "%s\\n" "$@" > "{tmp_path}/words"\n'
+    blender = write_program(tmp_path / "a blender", f"{tell}exit 3\n")
+    given = ["a b.mp4", "--format", "fbx,bvh", "--feet", "0.5"]
+    assert cli.main(["convert", *given, "--blender", str(blender), "--jobs", "2"]) == 3
+    # A Blender of the system gets its own libraries.
+    assert (tmp_path / "variables").read_text() == ",/opt/lib\n"
+    words = (tmp_path / "words").read_text().splitlines()
+    assert words[words.index("--") + 1 :] == ["--python", sys.executable, *given, "--jobs", "2"]
+    assert words[words.index("--python") + 1] == str(cli.BATCH)
 
 
-@pytest.mark.parametrize("what", ["exit 3", "echo 'video-motion: It broke.' >&2; exit 1", "true"])
-def test_a_blender_that_fails(what: str, people_found: list[int], tmp_path: Path, capsys: pytest.CaptureFixture[str]):
-    people_found.append(1)
-    video = write_empty_room(tmp_path / "room.avi")
-    blender = write_program(tmp_path / "blender", f"{what}\n")
-    assert cli.main(["convert", str(video), "--blender", str(blender)]) == 1
-    assert "room.blend could not be written by Blender" in capsys.readouterr().err
-    assert cli.main(["convert", str(video), "--blender", str(tmp_path / "missing")]) == 1
+def test_a_blender_that_can_not_start(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    assert cli.main(["convert", "a.mp4", "--blender", str(tmp_path / "missing")]) == 1
     assert "check --blender" in capsys.readouterr().err
-    assert not (tmp_path / "room.json").exists()
+
+
+def test_feet_are_passed_on(monkeypatch: pytest.MonkeyPatch, people_found: list[int], tmp_path: Path):
+    people_found.append(1)
+    held = []
+    found = pipeline.convert_footage
+    monkeypatch.setattr(
+        pipeline, "convert_footage", lambda path, options, *rest: held.append(options.feet) or found(path)
+    )
+    video = write_empty_room(tmp_path / "room.avi")
+    assert cli.main(["estimate", str(video), "--feet", "0.25"]) == 0
+    assert held == [0.25]
 
 
 @pytest.mark.parametrize("fresh", [False, True])

@@ -2,37 +2,70 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import shutil
+import signal
 import stat
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import bpy
 import numpy as np
 import pytest
 from video_motion.addon import batch
+from video_motion.addon import scene as scenes
+from video_motion.inference.motion.motion import Motion
 
 from .blender import bone_heads, go_to
 
 DATA = Path(__file__).parent / "data"
+SAMPLE = Path(__file__).parents[1] / "sample" / "sample.mp4"
+
+needs_packages = pytest.mark.skipif(
+    importlib.util.find_spec("onnxruntime") is None, reason="this Python has none of the extension's packages"
+)
+
+
+def command(*arguments: object) -> list[str]:
+    """What runs `batch.py` in this Blender, or in this Python where Blender is a module."""
+    if bpy.app.binary_path:
+        program = [bpy.app.binary_path, "--background", "--factory-startup", "--python", batch.__file__]
+    else:
+        program = [sys.executable, batch.__file__]
+    return [*program, "--", *(str(argument) for argument in arguments)]
 
 
 def run(*arguments: object) -> subprocess.CompletedProcess[str]:
-    """Run `batch.py` in this Blender, or in this Python where Blender is a module."""
-    if bpy.app.binary_path:
-        command = [bpy.app.binary_path, "--background", "--factory-startup", "--python", batch.__file__]
-    else:
-        command = [sys.executable, batch.__file__]
-    command += ["--", *(str(argument) for argument in arguments)]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
+    """Run `batch.py` to its end."""
+    return subprocess.run(command(*arguments), capture_output=True, text=True, check=False)
 
 
 def told(result: subprocess.CompletedProcess[str]) -> str:
     """The last line on stderr, which is what `convert` shows."""
     return result.stderr.strip().splitlines()[-1]
+
+
+@pytest.fixture(scope="session")
+def clips(tmp_path_factory) -> Path:
+    """A folder of 18 short clips of the sample, and two files that are none."""
+    import cv2
+
+    folder = tmp_path_factory.mktemp("videos") / "clips"
+    folder.mkdir()
+    source = cv2.VideoCapture(str(SAMPLE))
+    frames = [cv2.resize(source.read()[1], (320, 240)) for _ in range(180)]
+    for number in range(18):
+        writer = cv2.VideoWriter(str(folder / f"clip {number}.mp4"), cv2.VideoWriter.fourcc(*"mp4v"), 25, (320, 240))
+        for frame in frames[9 * number : 9 * number + 15]:
+            writer.write(frame)
+        writer.release()
+    (folder / "empty.mp4").touch()
+    (folder / "text.mp4").write_text("no video at all\n" * 100)
+    return folder
 
 
 @pytest.fixture
@@ -131,34 +164,111 @@ def test_a_fault_is_not_a_success(motion_file, body_file, tmp_path):
 
 
 @pytest.mark.skipif(os.name == "nt", reason="the stand-in for the launcher is a script")
-def test_videos_go_through_the_launcher(motion_file, body_file, tmp_path, monkeypatch, capfd):
-    out = tmp_path / "result"
-    video = Path(shutil.copy(DATA / "steady.mp4", tmp_path / "clip.mp4"))
+def test_without_packages_the_launcher_is_asked(tmp_path, monkeypatch):
     launcher = tmp_path / "video-motion"
-    launcher.write_text(
-        "#!/bin/sh\n"
-        f'test -z "$PYTHONHOME" && test "$*" = "estimate {video} {tmp_path}/bad.mp4 --out {out} --person 1" || exit 9\n'
-        f'mkdir "{out}" && cp "{motion_file}" "{out}/clip.motion.npz"\n'
-        f"""echo '{json.dumps({"video": str(video), "motions": ["clip.motion.npz"]})}' > "{out}/clip.json"\n"""
-        "exit 1\n"
-    )
+    launcher.write_text(f'#!/bin/sh\necho "$PYTHONHOME,$*" > "{tmp_path}/told"\nexit 7\n')
     launcher.chmod(launcher.stat().st_mode | stat.S_IXUSR)
     monkeypatch.setattr(batch, "LAUNCHER", launcher)
+    monkeypatch.setattr(batch, "PACKAGES", ("video_motion_no_such_package",))
     monkeypatch.setenv("PYTHONHOME", "/nowhere")
-    arguments = [video, tmp_path / "bad.mp4", "--out", out, "--person", "1", "--body", body_file]
-    status = batch.main([str(argument) for argument in arguments])
-    # The launcher's word that a video failed is passed on, the other one has its scene all the same.
-    assert status == 1
-    assert (out / "clip.blend").is_file(), capfd.readouterr().err
-    content = json.loads((out / "clip.json").read_text())
-    assert content["blend"] == "clip.blend"
-    assert content["timings"]["scene"] > 0
+    assert batch.main(["clip.mp4", "--person", "1"]) == 7
+    blender = f" --blender {bpy.app.binary_path}" if bpy.app.binary_path else ""
+    assert (tmp_path / "told").read_text() == f",convert clip.mp4 --person 1{blender}\n"
 
 
-def test_a_launcher_that_cannot_start_is_an_error(tmp_path, monkeypatch, capfd):
-    monkeypatch.setattr(batch, "LAUNCHER", tmp_path / "none")
-    assert batch.main([str(tmp_path / "clip.mp4")]) == 1
-    assert "can't be started" in capfd.readouterr().err
+@needs_packages
+def test_many_videos_some_broken(tmp_path, clips):
+    out = tmp_path / "out"
+    result = run(clips.parent / "clips" / "*.mp4", "--out", out, "--jobs", "2", "--format", "blend,bvh,amass")
+    assert result.returncode == 1, result.stderr
+    names = [f"clip {number}" for number in range(18)]
+    files = {f"{name}{end}" for name in names for end in (".json", ".motion.npz", ".blend", ".bvh", ".amass.npz")}
+    assert set(os.listdir(out)) == files | {"batch.json"}
+    told = json.loads((out / "batch.json").read_text(encoding="utf-8"))
+    assert (told["done"], told["skipped"], told["failed"]) == (18, 0, 2)
+    failed = {Path(row["video"]).name: row["message"] for row in told["videos"] if row["state"] == "failed"}
+    assert set(failed) == {"empty.mp4", "text.mp4"}
+    for name, message in failed.items():
+        assert name in message
+        assert f"video-motion: {message}" in result.stderr.splitlines()
+    assert "18 done, 0 skipped, 2 failed" in result.stderr
+    lines = [line for line in result.stdout.splitlines() if " of 20: " in line]
+    assert len(lines) == 18
+    one = json.loads((out / "clip 3.json").read_text(encoding="utf-8"))
+    assert (one["motions"], one["blend"]) == (["clip 3.motion.npz"], "clip 3.blend")
+    assert one["exports"] == ["clip 3.bvh", "clip 3.amass.npz"]
+    assert {"load", "people", "motion", "scene", "export"} <= set(one["timings"])
+
+    bpy.ops.wm.open_mainfile(filepath=str(out / "clip 3.blend"))
+    motion = Motion.load(out / "clip 3.motion.npz")
+    armature = bpy.data.objects["clip 3 person 1"]
+    np.testing.assert_allclose(bone_heads(armature, go_to(1)), motion.joints_world[0], atol=1e-4)
+
+
+@needs_packages
+@pytest.mark.skipif(os.name == "nt", reason="Windows has other signals")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+def test_interrupted_and_resumed(tmp_path, clips, number):
+    out = tmp_path / "out"
+    videos = [clips / f"clip {index}.mp4" for index in range(4)]
+    arguments = (*videos, clips / "empty.mp4", "--out", out, "--format", "blend,bvh")
+    child = subprocess.Popen(command(*arguments), stderr=subprocess.PIPE, text=True)
+    while not (out / "clip 1.json").exists() and child.poll() is None:
+        time.sleep(0.02)
+    child.send_signal(number)
+    _, said = child.communicate()
+    assert child.returncode == (130 if number == signal.SIGINT else -number), said
+    if number == signal.SIGINT:
+        assert "--resume" in said
+        told = json.loads((out / "batch.json").read_text(encoding="utf-8"))
+        assert {row["state"] for row in told["videos"]} == {"done", "waiting"}
+    (out / ".clip 3.json.1.part").touch()
+    (out / ".clip 3.bvh.abc.part").mkdir()
+    before = (out / "clip 0.blend").stat().st_mtime_ns
+    (out / "clip 1.bvh").write_text("half")
+
+    again = run(*arguments, "--resume")
+    assert again.returncode == 1
+    told = json.loads((out / "batch.json").read_text(encoding="utf-8"))
+    states = [row["state"] for row in told["videos"]]
+    assert states[0] == "skipped"
+    assert states[1] == "done"
+    assert states[4] == "failed"
+    assert (out / "clip 0.blend").stat().st_mtime_ns == before
+    ends = (".json", ".motion.npz", ".blend", ".bvh")
+    assert set(os.listdir(out)) == {f"clip {index}{end}" for index in range(4) for end in ends} | {"batch.json"}
+    # Other options make results anew, also where they are there.
+    other = run(videos[0], videos[1], "--out", out, "--format", "blend,bvh", "--resume", "--smoothing", "0")
+    assert other.returncode == 0
+    assert "2 done, 0 skipped" in other.stderr
+
+
+@needs_packages
+def test_retargets_onto_a_character(tmp_path, clips, make_motion, body):
+    rig = tmp_path / "character.blend"
+    take = scenes.build_scene([make_motion(count=3, frame_rate=25.0)], body)
+    take.characters[0].armature.name = "Hero"
+    bpy.ops.wm.save_as_mainfile(filepath=str(rig), copy=True)
+    out = tmp_path / "out"
+    result = run(clips / "clip 0.mp4", "--out", out, "--rig", rig, "--format", "blend,glb,amass")
+    assert result.returncode == 0, result.stderr
+    assert {"clip 0.blend", "clip 0.glb", "clip 0.amass.npz"} <= set(os.listdir(out))
+    bpy.ops.import_scene.gltf(filepath=str(out / "clip 0.glb"))
+    armature = next(one for one in bpy.data.objects if one.type == "ARMATURE" and "character" in one.name)
+    assert armature.animation_data.action is not None
+
+    nothing = tmp_path / "nothing.glb"
+    nothing.write_text("no character")
+    for given, words in ((nothing, "can't be read"), (tmp_path / "x.fbx", "does not exist"), (clips, "ends in")):
+        failed = run(clips / "clip 0.mp4", "--out", tmp_path / "none", "--rig", given)
+        assert failed.returncode == 1
+        assert words in failed.stderr
+
+
+def test_a_folder_that_is_a_file(tmp_path, capfd):
+    (tmp_path / "out").touch()
+    assert batch.main(["a.mp4", "--out", str(tmp_path / "out"), "--python", sys.executable]) == 1
+    assert "is a file" in capfd.readouterr().err
 
 
 def test_file_of_4_2_plays():

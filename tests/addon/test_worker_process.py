@@ -10,6 +10,7 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 from video_motion.addon.worker_process import WorkerProcess
 from video_motion.inference import registry
@@ -99,6 +100,42 @@ def test_broken_videos_are_a_sentence(start, tmp_path, content, words):
     assert words in process.message
     assert str(video) in process.message
     assert process.message.endswith(".")
+
+
+def wait_for_answer(process: WorkerProcess) -> WorkerProcess:
+    deadline = time.monotonic() + 60
+    while not process.answered and time.monotonic() < deadline:
+        process.poll()
+        time.sleep(0.02)
+    assert process.answered
+    return process
+
+
+def test_one_process_does_several_jobs(start, tmp_path):
+    options = {"start": 2.0, "end": 2.6}
+    process = wait_for_answer(start("convert", more=True, video=str(SAMPLE), options=options, reuse=False))
+    first = process.value
+    assert first is not None, process.message
+    assert not process.ended
+    empty = tmp_path / "empty.mp4"
+    empty.touch()
+    process.begin("convert", video=str(empty), options=options)
+    assert str(empty) in (wait_for_answer(process).message or "")
+    other = process.folder / "2"
+    other.mkdir()
+    process.begin("convert", video=str(SAMPLE), options=options, reuse=False, out=str(other))
+    wait_for_answer(process)
+    assert process.value is not None, process.message
+    assert [Path(file).parent for file in process.value["motions"]] == [other]
+    assert process.value["report"]["reused"] == []
+    # Networks are loaded once.
+    assert process.value["report"]["timings"]["load"] < first["report"]["timings"]["load"]
+    np.testing.assert_array_equal(*(np.load(value["motions"][0])["poses"] for value in (first, process.value)))
+    os.kill(process.process.pid, signal.SIGKILL)
+    process.begin("convert", video=str(SAMPLE), options=options)
+    wait_for_answer(process)
+    assert process.ended
+    assert "memory" in process.message
 
 
 def test_cancel_ends_it_within_a_second_with_its_children(start):

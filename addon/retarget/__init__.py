@@ -1,0 +1,1 @@
+"""Retargeting: the motion of one armature on any other humanoid armature."""

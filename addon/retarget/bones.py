@@ -1,0 +1,138 @@
+"""The canonical human, and an armature as arrays: the one place of retargeting that reads bones from Blender.
+
+Everything else works on these arrays with NumPy alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ...inference.body import rotations
+
+if TYPE_CHECKING:
+    import bpy
+
+SIDES = ("left", "right")
+
+CENTRAL = ("hips", "spine", "neck", "head")
+"""Slots in the middle of the body. The last bone of the spine is the chest."""
+
+PAIRED = ("clavicle", "upper_arm", "forearm", "hand", "thigh", "shin", "foot", "toe")
+"""Slots of each side, named ``left_thigh`` and so on."""
+
+CHAINS = ("spine", "neck")
+"""Slots that hold any number of bones, from the hips upwards; every other holds one."""
+
+SLOTS = (*CENTRAL, *(f"{side}_{part}" for side in SIDES for part in PAIRED))
+"""Every slot of the canonical human."""
+
+NEEDED = ("hips", "left_thigh", "left_shin", "left_foot", "right_thigh", "right_shin", "right_foot")
+"""Slots without which nothing can be retargeted."""
+
+
+class RetargetError(Exception):
+    """A motion that can't be retargeted; the message is one sentence for the user."""
+
+
+@dataclass(frozen=True)
+class Rig:
+    """The bones of an armature at rest; parents come before their children.
+
+    Attributes:
+        names: of the B bones.
+        parents: (B,) the index of each bone's parent, -1 for none.
+        rest: (B, 4, 4) rest matrices in armature space.
+        tails: (B, 3) where bones end, in armature space. Importers invent them: heads tell more.
+        inherits_rotation: (B,) whether a bone turns with its parent.
+        local_location: (B,) whether a bone's location is along its own axes rather than the armature's.
+        connected: (B,) whether a bone's head sticks to its parent's tail, so that its location counts for nothing.
+        world: (4, 4) the armature object's world matrix.
+    """
+
+    names: tuple[str, ...]
+    parents: np.ndarray
+    rest: np.ndarray
+    tails: np.ndarray
+    inherits_rotation: np.ndarray
+    local_location: np.ndarray
+    connected: np.ndarray
+    world: np.ndarray
+
+    @cached_property
+    def number(self) -> dict[str, int]:
+        """The index of each name."""
+        return {name: index for index, name in enumerate(self.names)}
+
+    @cached_property
+    def turn(self) -> np.ndarray:
+        """(3, 3) the rotation of the object in the world, without its scale."""
+        return rotations.project(self.world[:3, :3])
+
+    @cached_property
+    def axes(self) -> np.ndarray:
+        """(B, 3, 3) rest orientations in the world; columns are the bones' axes."""
+        return self.turn @ rotations.project(self.rest[:, :3, :3])
+
+    @cached_property
+    def heads(self) -> np.ndarray:
+        """(B, 3) rest positions of the joints in the world."""
+        return self.to_world(self.rest[:, :3, 3])
+
+    @cached_property
+    def children(self) -> tuple[tuple[int, ...], ...]:
+        """The indices of each bone's children."""
+        found: list[list[int]] = [[] for _ in self.names]
+        for index, parent in enumerate(self.parents):
+            if parent >= 0:
+                found[parent].append(index)
+        return tuple(map(tuple, found))
+
+    def to_world(self, points: np.ndarray) -> np.ndarray:
+        """Points (..., 3) of armature space in the world."""
+        return points @ self.world[:3, :3].T + self.world[:3, 3]
+
+    def to_armature(self, points: np.ndarray) -> np.ndarray:
+        """Points (..., 3) of the world in armature space."""
+        inverse = np.linalg.inv(self.world)
+        return points @ inverse[:3, :3].T + inverse[:3, 3]
+
+    def ancestors(self, bone: int) -> list[int]:
+        """The indices from a bone's parent up to its root."""
+        found = []
+        while self.parents[bone] >= 0:
+            bone = int(self.parents[bone])
+            found.append(bone)
+        return found
+
+    def descendants(self, bone: int) -> list[int]:
+        """The indices of all that hangs on a bone, nearest first."""
+        found = list(self.children[bone])
+        for index in found:
+            found.extend(self.children[index])
+        return found
+
+    def closed_upwards(self, bones: Iterable[int]) -> list[int]:
+        """The given bones and all their ancestors, parents first."""
+        own = list(bones)
+        return sorted({*own, *(above for bone in own for above in self.ancestors(bone))})
+
+
+def read_rig(armature: bpy.types.Object) -> Rig:
+    """Read the rest pose of an armature object; its world matrix is that of the scene's present frame."""
+    bones = list(armature.data.bones)
+    number = {bone.name: index for index, bone in enumerate(bones)}
+    return Rig(
+        names=tuple(number),
+        parents=np.array([number[bone.parent.name] if bone.parent else -1 for bone in bones], dtype=np.int64),
+        rest=np.array([bone.matrix_local for bone in bones], dtype=np.float64).reshape(-1, 4, 4),
+        tails=np.array([bone.tail_local for bone in bones], dtype=np.float64).reshape(-1, 3),
+        inherits_rotation=np.array([bone.use_inherit_rotation for bone in bones], dtype=bool),
+        local_location=np.array([bone.use_local_location for bone in bones], dtype=bool),
+        connected=np.array([bone.use_connect and bone.parent is not None for bone in bones], dtype=bool),
+        world=np.array(armature.matrix_world, dtype=np.float64),
+    )

@@ -1,0 +1,174 @@
+"""Which bone of a rig plays which part of the canonical human: a table that people edit, save and load."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from ...inference import report
+from .bones import CENTRAL, CHAINS, NEEDED, PAIRED, SIDES, SLOTS, RetargetError, Rig
+
+_FORMAT, _VERSION = "video-motion bone mapping", 1
+
+# Partners may be this far from mirror images of each other, as a fraction of the rig's size.
+_LOPSIDED = 0.03
+
+
+@dataclass
+class Mapping:
+    """The bones of a rig that play the parts of the canonical human.
+
+    Attributes:
+        bones: for each slot that is filled its bones' names, upwards; more than one only in `CHAINS`.
+        confidence: for each filled slot how sure the recognition is, 0 to 1; 1 for what a person chose.
+        family: the name of the rig family, empty where the structure alone told.
+        switches: custom properties of bones that must have a value for ``bones`` to move the rig, such as the switch
+            from IK to FK of a control rig: by bone, then by property.
+        neutral: bones of a control rig that play no part but would bend what does, and so are kept at rest.
+    """
+
+    bones: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    confidence: dict[str, float] = field(default_factory=dict)
+    family: str = ""
+    switches: dict[str, dict[str, float]] = field(default_factory=dict)
+    neutral: tuple[str, ...] = ()
+
+    def indices(self, rig: Rig) -> dict[str, tuple[int, ...]]:
+        """The indices of the bones by slot.
+
+        Raises:
+            RetargetError: the rig lacks a bone, one is used twice, or a slot is empty that must not be.
+        """
+        used: dict[str, str] = {}
+        for slot, names in self.bones.items():
+            if slot not in SLOTS:
+                raise RetargetError(f"A human has no part called {slot}.")
+            if len(names) > 1 and slot not in CHAINS:
+                raise RetargetError(f"Only one bone can be the {_words(slot)}.")
+            for name in names:
+                if name not in rig.number:
+                    raise RetargetError(f"The armature has no bone {name}, which the mapping has as {_words(slot)}.")
+                if name in used:
+                    raise RetargetError(f"The bone {name} can't be {_words(used[name])} and {_words(slot)} at once.")
+                used[name] = slot
+        missing = [slot for slot in NEEDED if not self.bones.get(slot)]
+        if missing:
+            raise RetargetError(f"No bone is chosen as {' nor as '.join(_words(slot) for slot in missing)}.")
+        return {slot: tuple(rig.number[name] for name in names) for slot, names in self.bones.items() if names}
+
+    def put(self, slot: str, *names: str) -> None:
+        """Let a person's choice play a part; no name empties the slot."""
+        if names:
+            self.bones[slot], self.confidence[slot] = names, 1.0
+        else:
+            self.bones.pop(slot, None)
+            self.confidence.pop(slot, None)
+
+    def unmirrored(self, rig: Rig) -> list[str]:
+        """The paired parts, such as ``thigh``, whose bones of the two sides are not each other's mirror images."""
+        partners = mirror_partners(rig)
+        found = []
+        for part in PAIRED:
+            left, right = (self.bones.get(f"{side}_{part}", ()) for side in SIDES)
+            pair = [rig.number.get(names[0], -1) if names else -1 for names in (left, right)]
+            if (pair[0] < 0) != (pair[1] < 0) or (pair[0] >= 0 and partners[pair[0]] != pair[1]):
+                found.append(part)
+        return found
+
+    def mirror(self, rig: Rig, side: str) -> None:
+        """Fill the other side with the mirror images of the bones of ``side``, where the rig has them."""
+        partners = mirror_partners(rig)
+        other = SIDES[1 - SIDES.index(side)]
+        for part in PAIRED:
+            names = self.bones.get(f"{side}_{part}", ())
+            partner = partners[rig.number[names[0]]] if names and names[0] in rig.number else -1
+            if partner >= 0 and rig.names[partner] != names[0]:
+                self.put(f"{other}_{part}", rig.names[partner])
+            elif not names:
+                self.put(f"{other}_{part}")
+
+    def save(self, path: Path) -> None:
+        """Write the mapping as JSON."""
+        with report.whole(path) as temporary:
+            temporary.write_text(self.dumps() + "\n", encoding="utf-8")
+
+    def dumps(self) -> str:
+        """The mapping as JSON."""
+        content = {
+            "format": _FORMAT,
+            "version": _VERSION,
+            "family": self.family,
+            "bones": {slot: list(self.bones[slot]) for slot in SLOTS if self.bones.get(slot)},
+            "confidence": {slot: round(self.confidence.get(slot, 1.0), 3) for slot in SLOTS if self.bones.get(slot)},
+            "switches": self.switches,
+            "neutral": list(self.neutral),
+        }
+        return json.dumps(content, indent=2)
+
+    @classmethod
+    def load(cls, path: Path) -> Mapping:
+        """Read what `save` wrote.
+
+        Raises:
+            RetargetError: the file can't be read or is something else.
+        """
+        try:
+            return cls.loads(path.read_text(encoding="utf-8"))
+        except OSError as error:
+            raise RetargetError(f"{path.name} can't be read: {error.strerror}.") from error
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise RetargetError(f"{path.name} is no bone mapping of Video Motion.") from error
+
+    @classmethod
+    def loads(cls, text: str) -> Mapping:
+        """Read what `dumps` gave.
+
+        Raises:
+            ValueError, KeyError, TypeError, AttributeError: it is something else.
+        """
+        content = json.loads(text)
+        if content["format"] != _FORMAT or content["version"] > _VERSION:
+            raise ValueError
+        bones = {str(slot): tuple(map(str, names)) for slot, names in content["bones"].items()}
+        if set(bones) - set(SLOTS):
+            raise ValueError
+        confidence = {slot: float(content.get("confidence", {}).get(slot, 1.0)) for slot in bones}
+        switches = {
+            str(bone): {str(name): float(value) for name, value in values.items()}
+            for bone, values in content.get("switches", {}).items()
+        }
+        neutral = tuple(map(str, content.get("neutral", ())))
+        return cls(bones, confidence, str(content.get("family", "")), switches, neutral)
+
+
+def mirror_partners(rig: Rig) -> np.ndarray:
+    """For each bone (B,) the index of its mirror image at rest, its own in the middle, -1 where there is none.
+
+    The plane is the one across an axis of armature space in which the rig is most symmetrical.
+    """
+    heads, tails = rig.rest[:, :3, 3], rig.tails
+    if not len(heads):
+        return np.empty(0, dtype=np.int64)
+    size = float(np.ptp(heads, axis=0).max(initial=1e-6))
+    depth = np.array([len(rig.ancestors(bone)) for bone in range(len(rig.names))])
+    best, most = np.full(len(heads), -1), -1
+    for axis in range(3):
+        flip = np.where(np.arange(3) == axis, -1.0, 1.0)
+        middle = np.where(np.arange(3) == axis, 2.0 * np.median(heads[:, axis]), 0.0)
+        # A bone and what it hangs on may share a joint: the tails and the depth tell them apart.
+        distance = np.linalg.norm(heads[:, None] - (heads * flip + middle), axis=-1)
+        distance += 0.2 * np.linalg.norm(tails[:, None] - (tails * flip + middle), axis=-1)
+        distance += size * (depth[:, None] != depth)
+        partner = np.argmin(distance, axis=1)
+        partner = np.where(distance.min(axis=1, initial=np.inf) < _LOPSIDED * size, partner, -1)
+        paired = int(np.sum((partner >= 0) & (partner != np.arange(len(heads)))))
+        if paired > most:
+            best, most = partner, paired
+    return best
+
+
+def _words(slot: str) -> str:
+    return slot.replace("_", " ") if slot in SLOTS and slot not in CENTRAL else slot

@@ -1,0 +1,450 @@
+"""The panel "Retarget": a motion onto the animator's own character, previewed and baked."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, ClassVar
+
+import bpy
+from bpy.props import (
+    BoolProperty,
+    CollectionProperty,
+    EnumProperty,
+    FloatProperty,
+    IntProperty,
+    PointerProperty,
+    StringProperty,
+)
+from bpy_extras.io_utils import ExportHelper, ImportHelper
+
+from ..compatibility import SLOTTED_ACTIONS
+from ..import_video import TAB
+from ..preferences import write
+from .bones import CHAINS, SIDES, SLOTS, RetargetError, read_rig
+from .mapping import Mapping
+from .recognise import recognise
+from .retarget import Options, Retargeted, retarget
+
+PREVIEW = "Preview"
+"""Ends the name of an action that is only looked at."""
+
+_SURE = 0.95
+_FILTER = "*.json"
+
+_told: list[str] = []
+"""What the last retargeting said, until the next."""
+
+
+def _is_armature(settings: RetargetSettings, candidate: bpy.types.Object) -> bool:
+    return candidate.type == "ARMATURE"
+
+
+def _choose_target(settings: RetargetSettings, context: bpy.types.Context) -> None:
+    if settings.target is not None:
+        fill_rows(settings, recognise(read_rig(settings.target)))
+
+
+def _changed(settings: RetargetSettings, context: bpy.types.Context) -> None:
+    """Let a preview that is on follow."""
+    if settings.preview is not None:
+        bpy.app.timers.register(_renew_preview, first_interval=0.0)
+
+
+def _renew_preview() -> None:
+    settings = bpy.context.scene.video_motion_retarget
+    if settings.preview is None or settings.source is None or settings.target is None:
+        return
+    try:
+        show_preview(settings)
+    except RetargetError as error:
+        _told[:] = [str(error)]
+
+
+def _choose_bone(row: BoneRow, context: bpy.types.Context) -> None:
+    row.confidence = 1.0
+    _changed(context.scene.video_motion_retarget, context)
+
+
+class BoneRow(bpy.types.PropertyGroup):
+    """A part of the human body and the bone that plays it."""
+
+    slot: StringProperty(options=set())
+    bone: StringProperty(
+        name="Bone", description="The target's bone that plays this part", update=_choose_bone, options=set()
+    )
+    confidence: FloatProperty(options=set())
+
+
+class RetargetSettings(bpy.types.PropertyGroup):
+    """The choices of the panel."""
+
+    source: PointerProperty(
+        name="From", description="The armature whose motion is taken", type=bpy.types.Object, poll=_is_armature
+    )
+    target: PointerProperty(
+        name="To",
+        description="Your character's armature; nothing of it changes but its action",
+        type=bpy.types.Object,
+        poll=_is_armature,
+        update=_choose_target,
+    )
+    rows: CollectionProperty(type=BoneRow)
+    active_row: IntProperty(options=set())
+    family: StringProperty(options=set())
+    mapping: StringProperty(options=set())
+    hold_feet: BoolProperty(
+        name="Hold Feet",
+        description="Keep feet still on the new legs where they stood still",
+        default=True,
+        update=_changed,
+        options=set(),
+    )
+    in_place: BoolProperty(
+        name="In Place", description="Leave the path over the floor out", update=_changed, options=set()
+    )
+    match_world: BoolProperty(
+        name="Same Direction",
+        description="Move in the source's direction in the world, however the target object is turned",
+        update=_changed,
+        options=set(),
+    )
+    root_bone: StringProperty(
+        name="Root Bone",
+        description="The bone above the hips that gets the path over the floor; empty for none",
+        update=_changed,
+        options=set(),
+    )
+    step: FloatProperty(
+        name="Key Step",
+        description="Frames between keys; 0 sets keys where the source has them",
+        min=0.0,
+        soft_max=10.0,
+        options=set(),
+    )
+    simplify: FloatProperty(
+        name="Simplify",
+        description="Leave keys out as long as no bone turns by more than these degrees from what it should; 0 keeps"
+        " all",
+        min=0.0,
+        soft_max=5.0,
+        options=set(),
+    )
+    preview: PointerProperty(type=bpy.types.Action)
+    before: PointerProperty(type=bpy.types.Action)
+
+
+def fill_rows(settings: RetargetSettings, mapping: Mapping) -> None:
+    """Show a mapping in the panel's list; chains end in an empty row to add to them."""
+    settings.rows.clear()
+    settings.family = mapping.family
+    settings.mapping = mapping.dumps()
+    for slot in SLOTS:
+        names = list(mapping.bones.get(slot, ()))
+        for name in [*names, ""] if slot in CHAINS or not names else names:
+            row = settings.rows.add()
+            row.slot = slot
+            row["bone"] = name
+            row.confidence = mapping.confidence.get(slot, 0.0) if name else 0.0
+
+
+def chosen_mapping(settings: RetargetSettings) -> Mapping:
+    """The mapping as it stands in the list, with the switches of the recognised rig."""
+    mapping = Mapping.loads(settings.mapping)
+    bones: dict[str, list[str]] = {}
+    confidence: dict[str, float] = {}
+    for row in settings.rows:
+        if row.bone:
+            bones.setdefault(row.slot, []).append(row.bone)
+            confidence[row.slot] = min(row.confidence, confidence.get(row.slot, 1.0))
+    mapping.bones = {slot: tuple(names) for slot, names in bones.items()}
+    mapping.confidence = confidence
+    return mapping
+
+
+def run(settings: RetargetSettings, name: str = "") -> Retargeted:
+    """Retarget as the panel says.
+
+    Raises:
+        RetargetError: it can't be done.
+    """
+    if settings.source is None or settings.target is None:
+        raise RetargetError("Choose the armature to take the motion from, and the one to give it to.")
+    options = Options(
+        step=settings.step,
+        in_place=settings.in_place,
+        root_bone=settings.root_bone,
+        hold_feet=settings.hold_feet,
+        match_world=settings.match_world,
+        simplify=settings.simplify,
+        name=name,
+    )
+    made = retarget(settings.source, settings.target, chosen_mapping(settings), options)
+    _told[:] = made.warnings
+    return made
+
+
+def show_preview(settings: RetargetSettings) -> None:
+    """Give the target an action to look at; `end_preview` takes it away.
+
+    Raises:
+        RetargetError: it can't be done.
+    """
+    target = settings.target
+    if settings.preview is None and target.animation_data is not None:
+        settings.before = target.animation_data.action
+    old = settings.preview
+    made = run(settings, f"{target.name} {PREVIEW}")
+    settings.preview = made.action
+    if old is not None:
+        bpy.data.actions.remove(old)
+        made.action.name = f"{target.name} {PREVIEW}"
+
+
+def end_preview(settings: RetargetSettings) -> None:
+    """Give the target back the action that it had before the preview."""
+    preview, settings.preview = settings.preview, None
+    target = settings.target
+    if target is not None and target.animation_data is not None and target.animation_data.action == preview:
+        target.animation_data.action = settings.before
+        if SLOTTED_ACTIONS and settings.before is not None and target.animation_data.action_slot is None:
+            suitable = target.animation_data.action_suitable_slots
+            target.animation_data.action_slot = suitable[0] if len(suitable) else None
+        if settings.before is None:
+            for bone in target.pose.bones:
+                bone.matrix_basis.identity()
+    settings.before = None
+    if preview is not None:
+        bpy.data.actions.remove(preview)
+
+
+class _WithTarget:
+    """Operators that need a target."""
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        """Needs a target."""
+        return context.scene.video_motion_retarget.target is not None
+
+
+class Recognise(_WithTarget, bpy.types.Operator):
+    """Recognise the target's bones anew, by their names or else by how they are built"""
+
+    bl_idname = "video_motion.recognise_bones"
+    bl_label = "Recognise Bones"
+    bl_options: ClassVar[set[str]] = {"UNDO", "INTERNAL"}
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        """Fill the list."""
+        settings = context.scene.video_motion_retarget
+        fill_rows(settings, recognise(read_rig(settings.target)))
+        return {"FINISHED"}
+
+
+class MirrorBones(_WithTarget, bpy.types.Operator):
+    """Fill one side of the list with the mirror images of the other side's bones"""
+
+    bl_idname = "video_motion.mirror_bones"
+    bl_label = "Mirror"
+    bl_options: ClassVar[set[str]] = {"UNDO", "INTERNAL"}
+
+    side: EnumProperty(
+        name="From",
+        items=[(side, side.capitalize(), f"Take the {side} side's bones") for side in SIDES],
+    )
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        """Change the list."""
+        settings = context.scene.video_motion_retarget
+        mapping = chosen_mapping(settings)
+        mapping.mirror(read_rig(settings.target), self.side)
+        fill_rows(settings, mapping)
+        return {"FINISHED"}
+
+
+class SaveMapping(_WithTarget, bpy.types.Operator, ExportHelper):
+    """Save the list as a file, for other characters built alike"""
+
+    bl_idname = "video_motion.save_bone_mapping"
+    bl_label = "Save Mapping…"
+    bl_options: ClassVar[set[str]] = {"INTERNAL"}
+
+    filename_ext = ".json"
+    filter_glob: StringProperty(default=_FILTER, options={"HIDDEN"})
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        """Write the file."""
+        try:
+            chosen_mapping(context.scene.video_motion_retarget).save(Path(self.filepath))
+        except OSError as error:
+            self.report({"ERROR"}, f"{self.filepath} can't be written ({error.strerror}): choose another folder.")
+            return {"CANCELLED"}
+        return {"FINISHED"}
+
+
+class LoadMapping(_WithTarget, bpy.types.Operator, ImportHelper):
+    """Fill the list from a file"""
+
+    bl_idname = "video_motion.load_bone_mapping"
+    bl_label = "Load Mapping…"
+    bl_options: ClassVar[set[str]] = {"UNDO", "INTERNAL"}
+
+    filter_glob: StringProperty(default=_FILTER, options={"HIDDEN"})
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        """Read the file."""
+        try:
+            fill_rows(context.scene.video_motion_retarget, Mapping.load(Path(self.filepath)))
+        except RetargetError as error:
+            self.report({"ERROR"}, str(error))
+            return {"CANCELLED"}
+        return {"FINISHED"}
+
+
+class Preview(_WithTarget, bpy.types.Operator):
+    """Show the motion on the target, following every choice, until it is baked or taken back"""
+
+    bl_idname = "video_motion.preview_retarget"
+    bl_label = "Preview"
+    bl_options: ClassVar[set[str]] = {"UNDO"}
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        """Show it, or take it back."""
+        settings = context.scene.video_motion_retarget
+        if settings.preview is not None:
+            end_preview(settings)
+            return {"FINISHED"}
+        return _report(self, lambda: show_preview(settings))
+
+
+class Bake(_WithTarget, bpy.types.Operator):
+    """Give the target a new action with the motion; its old action is kept"""
+
+    bl_idname = "video_motion.retarget"
+    bl_label = "Bake"
+    bl_options: ClassVar[set[str]] = {"UNDO"}
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        """Make the action."""
+        settings = context.scene.video_motion_retarget
+
+        def bake() -> None:
+            if settings.preview is not None:
+                end_preview(settings)
+            made = run(settings)
+            error = f", at most {made.rotation_error:.2f}° off" if settings.simplify else ""
+            self.report({"INFO"}, f"{made.action.name}: {made.keys} keys{error}.")
+
+        return _report(self, bake)
+
+
+def _report(operator: bpy.types.Operator, work: Any) -> set[str]:
+    try:
+        work()
+    except RetargetError as error:
+        _told[:] = [str(error)]
+        operator.report({"ERROR"}, str(error))
+        return {"CANCELLED"}
+    return {"FINISHED"}
+
+
+class BoneList(bpy.types.UIList):
+    """The parts of the body and their bones."""
+
+    bl_idname = "VIDEO_MOTION_UL_bones"
+
+    def draw_item(
+        self,
+        context: bpy.types.Context,
+        layout: bpy.types.UILayout,
+        data: RetargetSettings,
+        item: BoneRow,
+        icon: int,
+        active_data: RetargetSettings,
+        active_property: str,
+    ) -> None:
+        """Draw a part, its bone, and how sure that is."""
+        row = layout.split(factor=0.36)
+        row.label(text=item.slot.replace("_", " ").title())
+        bone = row.row(align=True)
+        bone.alert = bool(item.bone) and item.bone not in data.target.data.bones
+        bone.prop_search(item, "bone", data.target.data, "bones", text="", icon="BONE_DATA")
+        if not item.bone:
+            bone.label(text="", icon="BLANK1")
+        else:
+            bone.label(text="", icon="CHECKMARK" if item.confidence >= _SURE else "QUESTION")
+
+
+class RetargetPanel(bpy.types.Panel):
+    """Give the motion to another character."""
+
+    bl_idname = "VIDEO_MOTION_PT_retarget"
+    bl_label = "Retarget"
+    bl_space_type = "VIEW_3D"
+    bl_region_type = "UI"
+    bl_category = TAB
+    bl_options: ClassVar[set[str]] = {"DEFAULT_CLOSED"}
+
+    def draw(self, context: bpy.types.Context) -> None:
+        """Draw source, target, bones and choices."""
+        layout = self.layout
+        layout.use_property_split = True
+        layout.use_property_decorate = False
+        settings = context.scene.video_motion_retarget
+        layout.prop(settings, "source")
+        layout.prop(settings, "target")
+        if settings.target is None:
+            return
+        self._draw_bones(layout, settings)
+        column = layout.column()
+        for name in ("hold_feet", "in_place", "match_world"):
+            column.prop(settings, name)
+        column.prop_search(settings, "root_bone", settings.target.data, "bones", icon="BONE_DATA")
+        column.prop(settings, "step")
+        column.prop(settings, "simplify")
+        for told in _told:
+            write(layout, told, int((context.region.width / context.preferences.system.ui_scale - 50) / 7.2), "INFO")
+        row = layout.row(align=True)
+        row.scale_y = 1.5
+        shown = settings.preview is not None
+        row.operator("video_motion.preview_retarget", depress=shown, icon="HIDE_OFF" if shown else "HIDE_ON")
+        row.operator("video_motion.retarget", icon="ACTION")
+
+    def _draw_bones(self, layout: bpy.types.UILayout, settings: RetargetSettings) -> None:
+        header, body = layout.panel("video_motion_bones", default_closed=True)
+        mapped = sum(bool(row.bone) for row in settings.rows)
+        unsure = sum(bool(row.bone) and row.confidence < _SURE for row in settings.rows)
+        doubt = f", {unsure} unsure" if unsure else ""
+        header.label(text=f"{settings.family or 'Unknown rig'}: {mapped} bones{doubt}")
+        if body is None:
+            return
+        body.template_list("VIDEO_MOTION_UL_bones", "", settings, "rows", settings, "active_row", rows=10)
+        row = body.row(align=True)
+        row.operator("video_motion.recognise_bones", text="Recognise")
+        row.operator_menu_enum("video_motion.mirror_bones", "side", text="Mirror")
+        row.operator("video_motion.load_bone_mapping", text="", icon="FILE_FOLDER")
+        row.operator("video_motion.save_bone_mapping", text="", icon="FILE_TICK")
+
+
+classes = (
+    BoneRow,
+    RetargetSettings,
+    BoneList,
+    Recognise,
+    MirrorBones,
+    SaveMapping,
+    LoadMapping,
+    Preview,
+    Bake,
+    RetargetPanel,
+)
+
+
+def register() -> None:
+    """Give every scene its choices."""
+    bpy.types.Scene.video_motion_retarget = PointerProperty(type=RetargetSettings)
+
+
+def unregister() -> None:
+    """Take them away."""
+    del bpy.types.Scene.video_motion_retarget
+    _told.clear()

@@ -1,0 +1,354 @@
+"""A motion becomes an action of another armature."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import partial
+
+import bpy
+import numpy as np
+
+from ...inference.body import rotations
+from ...inference.motion.motion import Motion
+from ..compatibility import Channels, new_channels
+from ..keyframes import CONSTANT, LINEAR, OURS, frames_of, scene_frame_rate, write_curve
+from .bones import SIDES, RetargetError, Rig, read_rig
+from .contacts import find_standing, hold_feet, spans_of
+from .controls import find_parents, needs_probe
+from .mapping import Mapping
+from .recognise import recognise
+from .sampling import channels_to_matrix, sample, stepped_frames
+from .simplify import distance, keep_keys, rotation_error
+from .transfer import (
+    Plan,
+    basis_quaternions,
+    bone_location,
+    find_place,
+    hips_heads,
+    make_plan,
+    read_body,
+    turn_bones,
+)
+
+_PATHS = {"QUATERNION": ("rotation_quaternion", 4), "AXIS_ANGLE": ("rotation_axis_angle", 4)}
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to retarget.
+
+    Attributes:
+        step: frames between keys, whole or not; 0 keys where the source has keys.
+        in_place: leave the path over the floor out; heights stay.
+        root_bone: the bone above the hips that gets the path over the floor; empty for none.
+        hold_feet: keep feet still that stood still.
+        standing: when the source's feet stood: scene frames (M,) and (M, 2) probabilities for the left and the right
+            foot, such as a `Motion`'s contacts. Without it speed and height of the feet tell.
+        match_world: move where and in the direction in which the source does in the world; else the motion is seen
+            from the armature objects, and what is to the source's front is to the target's.
+        simplify: leave keys out as long as no rotation is off by more than this, in degrees, and the path by more
+            than ``simplify_path``; 0 keeps all.
+        simplify_path: metres.
+        name: of the action; empty for one after source and target.
+    """
+
+    step: float = 0.0
+    in_place: bool = False
+    root_bone: str = ""
+    hold_feet: bool = True
+    standing: tuple[np.ndarray, np.ndarray] | None = None
+    match_world: bool = False
+    simplify: float = 0.0
+    simplify_path: float = 0.002
+    name: str = ""
+
+
+@dataclass
+class Retargeted:
+    """What `retarget` has made.
+
+    Attributes:
+        action: the target's new action.
+        frames: (N,) the scene frames that were transferred.
+        keys: how many keys its bones have.
+        rotation_error: the largest error of simplification at these frames, degrees.
+        path_error: the same of the path, metres.
+        warnings: sentences on what may look wrong.
+    """
+
+    action: bpy.types.Action
+    frames: np.ndarray
+    keys: int = 0
+    rotation_error: float = 0.0
+    path_error: float = 0.0
+    warnings: list[str] = field(default_factory=list)
+
+
+def retarget(
+    source: bpy.types.Object,
+    target: bpy.types.Object,
+    mapping: Mapping | None = None,
+    options: Options | None = None,
+    source_mapping: Mapping | None = None,
+) -> Retargeted:
+    """Give an armature the motion of another as a new action.
+
+    Nothing of the target changes but its active action: neither bones nor rest pose, transforms or constraints. The
+    bones of the mapping are keyed, those in between and above the hips once at rest, and the switches of a control
+    rig once.
+
+    Args:
+        source: an armature with an action.
+        target: the armature that is to move.
+        mapping: what the target's bones are; recognised where None.
+        options: how, everything by default.
+        source_mapping: what the source's bones are; recognised where None.
+
+    Raises:
+        RetargetError: there is no motion, or a bone that is needed is missing or unknown.
+    """
+    options = options or Options()
+    _check(source, target)
+    bpy.context.view_layer.update()
+    rigs = read_rig(source), read_rig(target)
+    source_mapping, mapping = source_mapping or recognise(rigs[0]), mapping or recognise(rigs[1])
+    bodies = read_body(rigs[0], source_mapping.indices(rigs[0])), read_body(rigs[1], mapping.indices(rigs[1]))
+    root = _root_bone(rigs[1], mapping, options)
+    frames = stepped_frames(source, options.step)
+
+    plan = make_plan(*bodies, keep_directions=options.match_world)
+    warnings = []
+    if needs_probe(target, rigs[1], plan.bones):
+        parents, unknown = find_parents(target, rigs[1], plan.bones, mapping.switches)
+        plan = make_plan(*bodies, keep_directions=options.match_world, turning=parents)
+        if unknown:
+            warnings.append(f"It could not be found out what {', '.join(unknown)} of {target.name} turn with.")
+    warnings += _constraint_warnings(target, plan)
+
+    samples = sample(source, rigs[0], plan.joints, frames)
+    joint = {int(bone): index for index, bone in enumerate(plan.joints)}
+    ankles, thighs, balls = (
+        np.stack([samples.heads[:, joint[bodies[0].bones[slot][0]]] for slot in slots], axis=1)
+        for slots in (
+            [f"{side}_foot" for side in SIDES],
+            [f"{side}_thigh" for side in SIDES],
+            [f"{side}_toe" if f"{side}_toe" in bodies[0].bones else f"{side}_foot" for side in SIDES],
+        )
+    )
+    turned = turn_bones(plan, samples.turned)
+    path = thighs.mean(axis=1)
+    centres = find_place(plan, path, ankles, options.match_world).move(path)
+    hips = hips_heads(plan, turned, centres)
+    times = frames / scene_frame_rate(bpy.context.scene)
+    if options.hold_feet and len(frames) > 2:
+        standing = _standing(options, frames, times, balls, bodies[0].leg)
+        turned, hips = hold_feet(plan, turned, hips, spans_of(standing, times), times)
+
+    over_floor = (centres - bodies[1].centre) * (1.0, 1.0, 0.0)
+    if options.in_place or root >= 0:
+        hips = hips - over_floor
+
+    action, channels = new_channels(target, options.name or f"{_action_name(source)} on {target.name}")
+    action.use_fake_user = True
+    action[OURS] = True
+    made = Retargeted(action, frames, warnings=warnings)
+    locations = {int(plan.bones[plan.driven("hips")]): hips}
+    if root >= 0:
+        travel = np.zeros_like(over_floor) if options.in_place else over_floor
+        locations[root] = rigs[1].heads[root] + travel
+    _write(made, channels, target, rigs[1], plan, basis_quaternions(plan, turned), locations, options)
+    _write_rest(channels, target, rigs[1], plan, mapping, set(locations), frames[0])
+    return made
+
+
+def standing_of(motion: Motion, frame_rate: float) -> tuple[np.ndarray, np.ndarray]:
+    """What `Options.standing` wants, from a motion whose take was made at ``frame_rate`` scene frames per second."""
+    return frames_of(motion.timestamps, frame_rate), motion.contacts
+
+
+def matrices_to_euler(matrices: np.ndarray, order: str) -> np.ndarray:
+    """Euler angles (N, E, 3) in radians about x, y and z, without jumps over time, of rotations (N, E, 3, 3).
+
+    They are applied in ``order``, such as XYZ, as Blender does.
+    """
+    i, j, k = ("XYZ".index(letter) for letter in order)
+    sign = 1.0 if (j - i) % 3 == 1 else -1.0
+    angles = np.empty(matrices.shape[:-1])
+    angles[..., i] = np.arctan2(sign * matrices[..., k, j], matrices[..., k, k])
+    angles[..., j] = np.arcsin(np.clip(-sign * matrices[..., k, i], -1.0, 1.0))
+    angles[..., k] = np.arctan2(sign * matrices[..., j, i], matrices[..., i, i])
+    other = angles + np.pi
+    other[..., j] = np.pi - angles[..., j]
+    turn = 2.0 * np.pi
+    for frame in range(1, len(angles)):
+        # Each rotation has two sets of angles, and any number of whole turns.
+        before = angles[frame - 1]
+        choices = [one + turn * np.round((before - one) / turn) for one in (angles[frame], other[frame])]
+        nearer = np.sum((choices[0] - before) ** 2, -1) <= np.sum((choices[1] - before) ** 2, -1)
+        angles[frame] = np.where(nearer[:, None], choices[0], choices[1])
+    return angles
+
+
+def _check(source: bpy.types.Object, target: bpy.types.Object) -> None:
+    if source is None or source.type != "ARMATURE":
+        raise RetargetError("Choose an armature with a motion as the source.")
+    if target is None or target.type != "ARMATURE":
+        raise RetargetError("Choose an armature as the target.")
+    if source == target:
+        raise RetargetError("Source and target are the same armature.")
+    if not target.is_editable:
+        raise RetargetError(f"{target.name} is linked from another file: make a library override first.")
+    if target.animation_data is not None and target.animation_data.use_tweak_mode:
+        raise RetargetError(f"{target.name} is being edited in the NLA: leave tweak mode first.")
+
+
+def _root_bone(rig: Rig, mapping: Mapping, options: Options) -> int:
+    """The index of the bone that gets the path over the floor, -1 for none."""
+    if not options.root_bone:
+        return -1
+    hips = rig.number[mapping.bones["hips"][0]]
+    root = rig.number.get(options.root_bone, -1)
+    if root not in rig.ancestors(hips):
+        raise RetargetError(f"{options.root_bone} is no bone above the hips.")
+    return root
+
+
+def _constraint_warnings(target: bpy.types.Object, plan: Plan) -> list[str]:
+    names = [
+        name
+        for name in (plan.target.rig.names[bone] for bone in plan.bones)
+        if any(not constraint.mute and constraint.influence > 0.0 for constraint in target.pose.bones[name].constraints)
+    ]
+    return [f"Constraints of {target.name} may change the motion of {', '.join(names)}."] if names else []
+
+
+def _standing(options: Options, frames: np.ndarray, times: np.ndarray, balls: np.ndarray, leg: float) -> np.ndarray:
+    if options.standing is None:
+        return find_standing(balls, times, leg)
+    known, standing = options.standing
+    return np.stack([np.interp(frames, known, np.asarray(foot, dtype=np.float64)) for foot in standing.T], axis=-1)
+
+
+def _action_name(source: bpy.types.Object) -> str:
+    return source.animation_data.action.name if source.animation_data and source.animation_data.action else source.name
+
+
+def _write(
+    made: Retargeted,
+    channels: Channels,
+    target: bpy.types.Object,
+    rig: Rig,
+    plan: Plan,
+    quaternions: np.ndarray,
+    locations: dict[int, np.ndarray],
+    options: Options,
+) -> None:
+    """Write the curves of all driven bones and of the bones with a path (N, 3) in the world."""
+    frames, count = made.frames, len(made.frames)
+    driven = {int(bone): place for place, bone in enumerate(plan.bones)}
+    modes = {bone: target.pose.bones[rig.names[bone]].rotation_mode for bone in driven}
+    eulers: dict[int, np.ndarray] = {}
+    for order in set(modes.values()) - set(_PATHS):
+        own = [bone for bone in driven if modes[bone] == order]
+        places = [driven[bone] for bone in own]
+        angles = matrices_to_euler(rotations.quaternion_to_matrix(quaternions[:, places]), order)
+        eulers.update(zip(own, np.swapaxes(angles, 0, 1), strict=True))
+    for bone in sorted({*driven, *locations}):
+        name = rig.names[bone]
+        group = channels.groups.new(name)
+        if bone in locations:
+            heads = locations[bone]
+            values = bone_location(rig, bone, heads)
+            kept = np.ones(count, dtype=bool)
+            if options.simplify > 0.0 and count > 2:
+                kept, error = keep_keys(frames, heads, options.simplify_path, distance)
+                made.path_error = max(made.path_error, error)
+            if rig.connected[bone]:
+                made.warnings.append(f"{name} sticks to its parent, so that it can't travel.")
+            for part in range(3):
+                _curve(channels, name, "location", part, frames[kept], values[kept, part], group)
+            made.keys += int(kept.sum())
+        if bone not in driven:
+            continue
+        mode, values = modes[bone], quaternions[:, driven[bone]]
+        path, size = _PATHS.get(mode, ("rotation_euler", 3))
+        if mode == "AXIS_ANGLE":
+            values = _axis_angles(values)
+        elif mode != "QUATERNION":
+            values = eulers[bone]
+        kept = np.ones(count, dtype=bool)
+        if options.simplify > 0.0 and count > 2:
+            measure = rotation_error if mode == "QUATERNION" else partial(_error, mode)
+            kept, error = keep_keys(frames, values, np.radians(options.simplify), measure)
+            made.rotation_error = max(made.rotation_error, float(np.degrees(error)))
+        for part in range(size):
+            _curve(channels, name, path, part, frames[kept], values[kept, part], group)
+        made.keys += int(kept.sum())
+
+
+def _error(mode: str, values: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """Angles (M,) between rotations given as the channels (M, C) of a rotation mode."""
+    ends = [rotations.matrix_to_quaternion(channels_to_matrix(one, mode)) for one in (values, others)]
+    return rotation_error(ends[0], ends[1])
+
+
+def _axis_angles(quaternions: np.ndarray) -> np.ndarray:
+    """Angle and axis (N, 4) of continuous quaternions (N, 4), continuous where they turn."""
+    sine = np.linalg.norm(quaternions[:, 1:], axis=-1, keepdims=True)
+    angle = 2.0 * np.arctan2(sine, quaternions[:, :1])
+    axis = np.where(sine > 1e-9, quaternions[:, 1:] / np.maximum(sine, 1e-9), (0.0, 1.0, 0.0))
+    # Through the identity the axis would flip: turn backwards about the old one instead.
+    flips = np.cumsum(np.concatenate([[False], np.sum(axis[1:] * axis[:-1], axis=-1) < 0.0])) % 2 == 1
+    sign = np.where(flips, -1.0, 1.0)[:, None]
+    angle = np.unwrap((angle * sign)[:, 0])[:, None]
+    return np.concatenate([angle, axis * sign], axis=-1)
+
+
+def _write_rest(
+    channels: Channels,
+    target: bpy.types.Object,
+    rig: Rig,
+    plan: Plan,
+    mapping: Mapping,
+    moved: set[int],
+    frame: float,
+) -> None:
+    """Key once at rest what would add to the pose, and the switches, so that the action stands for itself."""
+    driven = set(map(int, plan.bones))
+    above = {a for bone in driven for a in rig.ancestors(bone)}
+    above |= {rig.number[name] for name in mapping.neutral if name in rig.number}
+    at = np.array([frame])
+    for bone in sorted(above - driven):
+        pose = target.pose.bones[rig.names[bone]]
+        if any(not constraint.mute for constraint in pose.constraints) and rig.names[bone] not in mapping.neutral:
+            continue
+        path, size = _PATHS.get(pose.rotation_mode, ("rotation_euler", 3))
+        rest = {"QUATERNION": (1.0, 0.0, 0.0, 0.0), "AXIS_ANGLE": (0.0, 0.0, 1.0, 0.0)}
+        values = rest.get(pose.rotation_mode, (0.0, 0.0, 0.0))
+        group = channels.groups.get(pose.name) or channels.groups.new(pose.name)
+        for part in range(size):
+            _curve(channels, pose.name, path, part, at, np.array([values[part]]), group, CONSTANT)
+        if bone not in moved:
+            for part in range(3):
+                _curve(channels, pose.name, "location", part, at, np.zeros(1), group, CONSTANT)
+    for name, values in mapping.switches.items():
+        pose = target.pose.bones.get(name)
+        for switch, value in values.items():
+            if pose is not None and switch in pose:
+                group = channels.groups.get(name) or channels.groups.new(name)
+                path = f'pose.bones["{bpy.utils.escape_identifier(name)}"]["{bpy.utils.escape_identifier(switch)}"]'
+                write_curve(channels, path, 0, at, np.array([value]), group, CONSTANT)
+
+
+def _curve(
+    channels: Channels,
+    bone: str,
+    path: str,
+    part: int,
+    frames: np.ndarray,
+    values: np.ndarray,
+    group: object,
+    interpolation: int = LINEAR,
+) -> None:
+    data_path = f'pose.bones["{bpy.utils.escape_identifier(bone)}"].{path}'
+    write_curve(channels, data_path, part, frames, values, group, interpolation)

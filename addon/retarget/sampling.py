@@ -1,0 +1,223 @@
+"""Reading motion: the world rotations and joints of an armature's bones over time.
+
+Where only plain curves move the bones they are read in bulk and put together in closed form; where there are
+constraints, drivers, other tracks or moving objects, Blender is asked frame by frame.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import bpy
+import numpy as np
+
+from ...inference.body import rotations
+from ..compatibility import channels_of
+from .bones import RetargetError, Rig
+
+_EULER_AXES = {"X": 0, "Y": 1, "Z": 2}
+_SIZES = {"rotation_quaternion": 4, "rotation_axis_angle": 4, "rotation_euler": 3, "location": 3}
+
+
+@dataclass(frozen=True)
+class Samples:
+    """A motion at N moments, in the world.
+
+    Attributes:
+        frames: (N,) scene frames, whole or not.
+        turned: (N, J, 3, 3) rotations of the bones asked for.
+        heads: (N, J, 3) their joints.
+    """
+
+    frames: np.ndarray
+    turned: np.ndarray
+    heads: np.ndarray
+
+
+def key_frames(armature: bpy.types.Object) -> np.ndarray:
+    """The frames (N,) at which the active action of an armature has keys on its bones or object, increasing.
+
+    Raises:
+        RetargetError: there is no action with keys.
+    """
+    channels = channels_of(armature)
+    curves = [curve for curve in channels.fcurves if len(curve.keyframe_points)] if channels else []
+    if not curves:
+        raise RetargetError(f"{armature.name} has no action with keys: choose a source with a motion.")
+    frames = [_keys(curve)[:, 0] for curve in curves]
+    # Keys are single precision: those of one moment may differ in the last digits.
+    together = np.unique(np.concatenate(frames))
+    return together[np.concatenate([[True], np.diff(together) > 1e-3])]
+
+
+def stepped_frames(armature: bpy.types.Object, step: float) -> np.ndarray:
+    """Frames (N,) from the first key to the last, ``step`` apart, the last included; step 0 means the keys."""
+    keys = key_frames(armature)
+    if step <= 0.0:
+        return keys
+    frames = np.arange(keys[0], keys[-1] + 1e-6, step)
+    return frames if keys[-1] - frames[-1] < 1e-3 else np.append(frames, keys[-1])
+
+
+def sample(armature: bpy.types.Object, rig: Rig, bones: np.ndarray, frames: np.ndarray) -> Samples:
+    """Read the motion of bones (J,), indices in ``rig``, at ``frames`` (N,)."""
+    if is_plain(armature, rig, bones):
+        return read_curves(armature, rig, bones, frames)
+    return evaluate_frames(armature, rig, bones, frames)
+
+
+def is_plain(armature: bpy.types.Object, rig: Rig, bones: np.ndarray) -> bool:
+    """Whether the curves of the active action alone say how bones (J,) move."""
+    animation, channels = armature.animation_data, channels_of(armature)
+    if animation is None or channels is None or armature.parent is not None or len(armature.constraints):
+        return False
+    if len(animation.drivers) or any(not track.mute for track in animation.nla_tracks) or animation.use_tweak_mode:
+        return False
+    if armature.mode == "EDIT" or armature.data.pose_position == "REST":
+        return False
+    names = {rig.names[bone] for bone in rig.closed_upwards(map(int, bones))}
+    for name in names:
+        pose = armature.pose.bones[name]
+        if any(not constraint.mute for constraint in pose.constraints) or any(abs(s - 1) > 1e-4 for s in pose.scale):
+            return False
+    return not any(
+        not curve.data_path.startswith("pose.bones[")
+        or (curve.data_path.endswith(".scale") and bone_of(curve.data_path) in names and _scales(curve))
+        for curve in channels.fcurves
+    )
+
+
+def bone_of(data_path: str) -> str:
+    """The bone's name in the data path of a curve, empty where it has none."""
+    parts = data_path.split('"')
+    return parts[1] if len(parts) > 2 and data_path.startswith("pose.bones[") else ""
+
+
+def channels_to_matrix(values: np.ndarray, mode: str) -> np.ndarray:
+    """Rotations (..., 3, 3) of a pose bone's channels (..., 3 or 4) in a rotation mode."""
+    if mode == "QUATERNION":
+        return rotations.quaternion_to_matrix(values)
+    if mode == "AXIS_ANGLE":
+        axes = values[..., 1:] / np.maximum(np.linalg.norm(values[..., 1:], axis=-1, keepdims=True), 1e-12)
+        return rotations.axis_angle_to_matrix(values[..., :1] * axes)
+    return euler_to_matrix(values, mode)
+
+
+def euler_to_matrix(angles: np.ndarray, order: str) -> np.ndarray:
+    """Rotations (..., 3, 3) of Blender's Euler angles (..., 3) for x, y and z, applied in ``order`` such as XYZ."""
+    turned = np.eye(3)
+    for letter in order:
+        axis = _EULER_AXES[letter]
+        turned = rotations.axis_angle_to_matrix(angles[..., axis, None] * np.eye(3)[axis]) @ turned
+    return turned
+
+
+def read_curves(armature: bpy.types.Object, rig: Rig, bones: np.ndarray, frames: np.ndarray) -> Samples:
+    """`sample` in closed form; `is_plain` tells where it is right."""
+    channels = channels_of(armature)
+    curves: dict[tuple[str, str, int], bpy.types.FCurve] = {}
+    for curve in channels.fcurves if channels else ():
+        if not curve.mute:
+            name, kind = bone_of(curve.data_path), curve.data_path.rsplit(".", 1)[-1]
+            curves[name, kind, curve.array_index] = curve
+    needed = rig.closed_upwards(map(int, bones))
+    turned: dict[int, np.ndarray] = {}
+    heads: dict[int, np.ndarray] = {}
+    rest = rotations.project(rig.rest[:, :3, :3])
+    joints = rig.rest[:, :3, 3]
+    for bone in needed:
+        pose = armature.pose.bones[rig.names[bone]]
+        basis = _basis(pose, curves, frames)
+        location = None if rig.connected[bone] else _values(pose, "location", curves, frames)
+        parent = int(rig.parents[bone])
+        if parent < 0:
+            turned[bone] = rest[bone] @ basis
+            heads[bone] = np.broadcast_to(joints[bone], (len(frames), 3))
+            carrier = np.broadcast_to(np.eye(3), (len(frames), 3, 3))
+        else:
+            offset = rest[parent].T @ rest[bone]
+            carrier = turned[parent] @ rest[parent].T
+            inherited = turned[parent] @ offset if rig.inherits_rotation[bone] else rest[bone]
+            turned[bone] = inherited @ basis
+            heads[bone] = heads[parent] + carrier @ (joints[bone] - joints[parent])
+        if location is not None and location.any():
+            # Along its own axes, else along its parent's.
+            others = turned[parent] if parent >= 0 else np.eye(3)
+            frame = carrier @ rest[bone] if rig.local_location[bone] else others
+            heads[bone] = heads[bone] + (frame @ location[..., None])[..., 0]
+    return Samples(
+        frames,
+        rig.turn @ np.stack([turned[int(bone)] for bone in bones], axis=1),
+        rig.to_world(np.stack([heads[int(bone)] for bone in bones], axis=1)),
+    )
+
+
+def evaluate_frames(armature: bpy.types.Object, rig: Rig, bones: np.ndarray, frames: np.ndarray) -> Samples:
+    """`sample` by setting the scene's frame, which is put back."""
+    scene = bpy.context.scene
+    before = scene.frame_current, scene.frame_subframe
+    turned = np.empty((len(frames), len(bones), 3, 3))
+    heads = np.empty((len(frames), len(bones), 3))
+    matrices = np.empty(16 * len(armature.pose.bones), dtype=np.float32)
+    order = np.array([armature.pose.bones.find(rig.names[bone]) for bone in bones])
+    try:
+        for index, frame in enumerate(frames):
+            whole = math.floor(frame)
+            scene.frame_set(whole, subframe=float(frame - whole))
+            posed = armature.evaluated_get(bpy.context.evaluated_depsgraph_get())
+            posed.pose.bones.foreach_get("matrix", matrices)
+            # Blender gives matrices column by column.
+            own = matrices.reshape(-1, 4, 4)[order].transpose(0, 2, 1).astype(np.float64)
+            world = np.array(posed.matrix_world, dtype=np.float64)
+            turned[index] = world[:3, :3] @ own[:, :3, :3]
+            heads[index] = own[:, :3, 3] @ world[:3, :3].T + world[:3, 3]
+    finally:
+        scene.frame_set(before[0], subframe=before[1])
+    return Samples(frames, rotations.project(turned), heads)
+
+
+def _basis(pose: bpy.types.PoseBone, curves: dict, frames: np.ndarray) -> np.ndarray:
+    """The rotation (N, 3, 3) that the curves of a bone give it, in whatever mode it has."""
+    mode = pose.rotation_mode
+    kind = {"QUATERNION": "rotation_quaternion", "AXIS_ANGLE": "rotation_axis_angle"}.get(mode, "rotation_euler")
+    return channels_to_matrix(_values(pose, kind, curves, frames), mode)
+
+
+def _values(pose: bpy.types.PoseBone, kind: str, curves: dict, frames: np.ndarray) -> np.ndarray:
+    """What a channel of a bone is (N, size) at ``frames``; without a curve what it is now."""
+    now = getattr(pose, kind)
+    values = np.empty((len(frames), _SIZES[kind]))
+    for part in range(_SIZES[kind]):
+        curve = curves.get((pose.name, kind, part))
+        values[:, part] = now[part] if curve is None else curve_values(curve, frames)
+    return values
+
+
+def curve_values(curve: bpy.types.FCurve, frames: np.ndarray) -> np.ndarray:
+    """The values (N,) of a curve at ``frames`` (N,)."""
+    keys = _keys(curve)
+    if not len(keys):
+        return np.full(len(frames), curve.evaluate(float(frames[0])))
+    nearest = np.clip(np.searchsorted(keys[:, 0], frames - 1e-3), 0, len(keys) - 1)
+    if not len(curve.modifiers):
+        if np.all(np.abs(keys[nearest, 0] - frames) < 1e-3):
+            return keys[nearest, 1]
+        kinds = np.empty(len(keys), dtype=np.int32)
+        curve.keyframe_points.foreach_get("interpolation", kinds)
+        linear = bpy.types.Keyframe.bl_rna.properties["interpolation"].enum_items["LINEAR"].value
+        if curve.extrapolation == "CONSTANT" and np.all(kinds == linear):
+            return np.interp(frames, keys[:, 0], keys[:, 1])
+    return np.array([curve.evaluate(float(frame)) for frame in frames])
+
+
+def _scales(curve: bpy.types.FCurve) -> bool:
+    """Whether a curve of a scale does anything; exporters write it in any case."""
+    return bool(np.any(np.abs(_keys(curve)[:, 1] - 1.0) > 1e-4))
+
+
+def _keys(curve: bpy.types.FCurve) -> np.ndarray:
+    """The keys (M, 2) of a curve: frame and value."""
+    flat = np.empty(2 * len(curve.keyframe_points), dtype=np.float32)
+    curve.keyframe_points.foreach_get("co", flat)
+    return flat.reshape(-1, 2).astype(np.float64)

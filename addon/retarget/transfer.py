@@ -1,0 +1,441 @@
+"""Motion from one rig to another in closed form, all frames at once. NumPy only.
+
+A bone of the target turns in the world as its counterpart does from the source's rest pose, starting from the target's
+rest pose turned limb by limb onto the source's:
+
+    A(t) = G · S(t) · S_rest⁻¹ · G⁻¹ · X · T_rest
+
+G turns what the source calls the front into what the target calls the front. X is the alignment: for torso and head
+from body to body, for arms and legs also the smallest rotation that lays the limb along the source's, starting from
+that of the bone above, so that an A-pose becomes a T-pose as if the arm was raised at the shoulder. No bone's own axes
+enter, whatever its roll.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ...inference.body import rotations
+from .bones import SIDES, RetargetError, Rig
+
+Indices = dict[str, tuple[int, ...]]
+"""Bones of a rig by slot."""
+
+# A rest pose leaning less than this is one that stands upright; the spine of an upright body leans, too.
+_UPRIGHT = np.cos(np.radians(30.0))
+
+# A rest pose turned less than this from an axis of its armature faces along it.
+_SQUARE = np.cos(np.radians(10.0))
+
+# Feet whose rest poses differ by more in pitch are not both flat on the floor.
+_FLAT = np.radians(35.0)
+
+# Of the leg's length: how far from the sole an armature's origin may be to be the floor, how far from the hips to be
+# in the hips, and how high the ankle is where nothing tells.
+_AT_SOLE, _IN_HIPS, _ANKLE = 0.12, 0.2, 0.08
+
+# Limbs in the order in which they are aligned: each starts from the alignment of the one above.
+_LIMBS = (("upper_arm", "forearm"), ("forearm", "hand"), ("thigh", "shin"), ("shin", "foot"))
+
+
+@dataclass(frozen=True)
+class Body:
+    """What a mapping says of a rig at rest, in the world.
+
+    Attributes:
+        rig: the rig.
+        bones: its bones by slot.
+        frame: (3, 3) columns to the body's left, to its front and up.
+        centre: (3,) the middle between the thighs' heads.
+        leg: length of thigh and shin together, metres.
+        ankle: height of the ankles over the soles, metres.
+        sole: height of the soles over the armature's origin, along the body's up, metres.
+    """
+
+    rig: Rig
+    bones: Indices
+    frame: np.ndarray
+    centre: np.ndarray
+    leg: float
+    ankle: float
+    sole: float
+
+    @property
+    def is_square(self) -> bool:
+        """Whether the body stands upright in the world and faces along an axis of its armature."""
+        along = np.abs(self.rig.turn.T @ self.frame[:, 1]).max()
+        return bool(along > _SQUARE and self.frame[2, 2] > 0.9)
+
+    @property
+    def floor_at_origin(self) -> bool:
+        """Whether the armature stands upright with its origin on the floor."""
+        return self.frame[2, 2] > 0.9 and abs(self.sole) < _AT_SOLE * self.leg
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How the driven bones of a target follow a source.
+
+    Attributes:
+        source: the source at rest.
+        target: the target at rest.
+        joints: (J,) indices of the source's bones that are read: all mapped ones.
+        bones: (K,) indices of the target's bones that are driven, parents first.
+        slots: the slot of each.
+        below: (K,) which of ``joints`` a bone follows,
+        above: (K,) or lies between this and that one,
+        fraction: (K,) how far on the way from ``below`` to ``above``.
+        turn: (3, 3) G.
+        aligned: (K, 3, 3) X · T_rest.
+        turning: (K,) which of the driven bones each inherits its rotation from, -1 for none.
+        carrying: (K,) which of the driven bones carries each one's head, -1 for none.
+    """
+
+    source: Body
+    target: Body
+    joints: np.ndarray
+    bones: np.ndarray
+    slots: tuple[str, ...]
+    below: np.ndarray
+    above: np.ndarray
+    fraction: np.ndarray
+    turn: np.ndarray
+    aligned: np.ndarray
+    turning: np.ndarray
+    carrying: np.ndarray
+
+    def driven(self, slot: str) -> int:
+        """The place among ``bones`` of the last bone in a slot, -1 where it is not driven."""
+        return max((place for place, name in enumerate(self.slots) if name == slot), default=-1)
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a point p of the source's world is in the target's: ``target + scale · G · (p - source)``."""
+
+    source: np.ndarray
+    target: np.ndarray
+    scale: float
+    turn: np.ndarray
+
+    def move(self, points: np.ndarray) -> np.ndarray:
+        """Take points (..., 3) from the source's world to the target's."""
+        return self.target + self.scale * (points - self.source) @ self.turn.T
+
+
+def read_body(rig: Rig, bones: Indices) -> Body:
+    """Measure a rig at rest.
+
+    Raises:
+        RetargetError: the legs have no length.
+    """
+    heads = rig.heads
+    thighs, shins, feet = (heads[[bones[f"{side}_{part}"][0] for side in SIDES]] for part in ("thigh", "shin", "foot"))
+    leg = float(np.mean(np.linalg.norm(shins - thighs, axis=-1) + np.linalg.norm(feet - shins, axis=-1)))
+    centre = thighs.mean(axis=0)
+    if leg < 1e-6 or np.linalg.norm(thighs[0] - thighs[1]) < 1e-3 * leg:
+        raise RetargetError("The bones chosen as thighs, shins and feet make no legs.")
+    frame = _body_frame(rig, bones, thighs, centre)
+    up = frame[:, 2]
+    toes = [bone for side in SIDES for bone in rig.descendants(bones[f"{side}_foot"][0])]
+    tails = rig.to_world(rig.tails[[*toes, *(bones[f"{side}_foot"][0] for side in SIDES)]])
+    ends = np.concatenate([feet, heads[toes], tails])
+    ankle_at = float(np.mean(feet @ up))
+    heights = ends @ up
+    # Importers that know no tails let them end anywhere.
+    sole = float(np.min(heights[heights > ankle_at - 0.3 * leg]))
+    if ankle_at - sole < 0.01 * leg:
+        sole = ankle_at - _ANKLE * leg
+    origin = float(rig.world[:3, 3] @ up)
+    if abs(sole - origin) < _AT_SOLE * leg:
+        sole = min(origin, ankle_at)
+    return Body(rig, bones, frame, centre, leg, ankle_at - sole, sole - origin)
+
+
+def make_plan(source: Body, target: Body, keep_directions: bool = False, turning: dict[int, int] | None = None) -> Plan:
+    """Decide which bone of the target follows what of the source.
+
+    Args:
+        source: the source at rest.
+        target: the target at rest.
+        keep_directions: keep the directions of the world; else the source's front becomes the target's, as the
+            armature objects lie.
+        turning: for bones of the target (index) the bone (index, -1 for none) that they turn with, where constraints
+            make it another than the nearest above.
+    """
+    joints = np.array(sorted({bone for chain in source.bones.values() for bone in chain}), dtype=np.int64)
+    place = {bone: index for index, bone in enumerate(joints)}
+    follows: dict[int, tuple[str, int, int, float]] = {}
+    for slot, chain in target.bones.items():
+        for bone, (below, above, fraction) in zip(chain, _counterparts(slot, len(chain), source.bones), strict=False):
+            follows[bone] = (slot, place[below], place[above], fraction)
+    bones = np.array(sorted(follows), dtype=np.int64)
+    slots, below, above, fraction = zip(*(follows[bone] for bone in bones), strict=True)
+    turn = np.eye(3) if keep_directions else _facing(source, target)
+    alignment = _align(source, target, turn)
+    aligned = np.stack([alignment[slot] @ target.rig.axes[bone] for slot, bone in zip(slots, bones, strict=True)])
+    order = {int(bone): index for index, bone in enumerate(bones)}
+    inherited = [_inherits_from(target.rig, int(bone), order) for bone in bones]
+    for bone, other in (turning or {}).items():
+        if bone in order:
+            inherited[order[bone]] = order.get(other, -1)
+    carried = [next((order[a] for a in target.rig.ancestors(int(bone)) if a in order), -1) for bone in bones]
+    for bone, other in (turning or {}).items():
+        # What turns with a bone across a constraint is also carried by it, as far as is known.
+        if bone in order and carried[order[bone]] < 0:
+            carried[order[bone]] = order.get(other, -1)
+    return Plan(
+        source,
+        target,
+        joints,
+        bones,
+        tuple(slots),
+        np.array(below),
+        np.array(above),
+        np.array(fraction),
+        turn,
+        aligned,
+        np.array(inherited),
+        np.array(carried),
+    )
+
+
+def turn_bones(plan: Plan, source: np.ndarray) -> np.ndarray:
+    """World rotations (N, K, 3, 3) of the driven bones from those (N, J, 3, 3) of the source's joints."""
+    rest = plan.source.rig.axes[plan.joints]
+    # S(t)·S_rest⁻¹ for each joint, as seen from the target's front.
+    moved = plan.turn @ (source @ np.swapaxes(rest, -1, -2)) @ plan.turn.T
+    turned = moved[:, plan.below]
+    between = np.flatnonzero(plan.fraction > 0.0)
+    if between.size:
+        start, end = (rotations.matrix_to_quaternion(moved[:, ends[between]]) for ends in (plan.below, plan.above))
+        turned[:, between] = rotations.quaternion_to_matrix(rotations.slerp(start, end, plan.fraction[between]))
+    return turned @ plan.aligned
+
+
+def find_place(plan: Plan, centres: np.ndarray, ankles: np.ndarray, keep_place: bool = False) -> Place:
+    """Find where the source's path lies for the target: scaled by the legs, on its floor.
+
+    Args:
+        plan: the plan.
+        centres: (N, 3) the middle between the source's thighs over time, in the world.
+        ankles: (N, 2, 3) the source's ankles.
+        keep_place: start where the source does in the world; else relative to the armature objects' origins.
+    """
+    source, target = plan.source, plan.target
+    scale = target.leg / source.leg
+    floors = [_floor(source, ankles), _floor(target, None)]
+    anchors = [body.rig.world[:3, 3].copy() for body in (source, target)]
+    if keep_place:
+        anchors = [centres[0].copy(), centres[0].copy()]
+    for anchor, floor, body in zip(anchors, floors, (source, target), strict=True):
+        # The ankle's height scales with the shoe, not with the leg.
+        anchor[2] = floor + body.ankle
+    return Place(anchors[0], anchors[1], scale, plan.turn)
+
+
+def hips_heads(plan: Plan, turned: np.ndarray, centres: np.ndarray) -> np.ndarray:
+    """World positions (N, 3) of the hips bone's head that put the middle of the thighs at ``centres`` (N, 3)."""
+    hips = plan.driven("hips")
+    bone = plan.bones[hips]
+    arm = plan.target.rig.axes[bone].T @ (plan.target.rig.heads[bone] - plan.target.centre)
+    return centres + turned[:, hips] @ arm
+
+
+def positions(plan: Plan, turned: np.ndarray, hips: np.ndarray) -> np.ndarray:
+    """World positions (N, K, 3) of the driven bones' heads.
+
+    Args:
+        plan: the plan.
+        turned: (N, K, 3, 3) their world rotations.
+        hips: (N, 3) the hips bone's head.
+    """
+    rig = plan.target.rig
+    heads = np.broadcast_to(rig.heads[plan.bones], (len(turned), len(plan.bones), 3)).copy()
+    root = plan.driven("hips")
+    heads[:, root] = hips
+    for place in _from_the_hips(plan, root):
+        carrier = plan.carrying[place]
+        arm = rig.axes[plan.bones[carrier]].T @ (rig.heads[plan.bones[place]] - rig.heads[plan.bones[carrier]])
+        heads[:, place] = heads[:, carrier] + turned[:, carrier] @ arm
+    return heads
+
+
+def basis_quaternions(plan: Plan, turned: np.ndarray) -> np.ndarray:
+    """Quaternions (N, K, 4) of the driven pose bones, without sign flips, from world rotations (N, K, 3, 3)."""
+    rig = plan.target.rig
+    axes = rig.axes[plan.bones]
+    basis = np.empty_like(turned)
+    for place, parent in enumerate(plan.turning):
+        if parent < 0:
+            basis[:, place] = axes[place].T @ turned[:, place]
+        else:
+            inherited = turned[:, parent] @ (axes[parent].T @ axes[place])
+            basis[:, place] = np.swapaxes(inherited, -1, -2) @ turned[:, place]
+    return rotations.make_continuous(rotations.matrix_to_quaternion(basis))
+
+
+def bone_location(rig: Rig, bone: int, heads: np.ndarray) -> np.ndarray:
+    """Locations (N, 3) of a pose bone that put its head at ``heads`` (N, 3) in the world; its parents are at rest."""
+    moved = rig.to_armature(heads) - rig.rest[bone, :3, 3]
+    # Without locations along its own axes Blender takes the parent's.
+    axes = bone if rig.local_location[bone] else int(rig.parents[bone])
+    return moved @ rotations.project(rig.rest[axes, :3, :3]) if axes >= 0 else moved
+
+
+def _body_frame(rig: Rig, bones: Indices, thighs: np.ndarray, centre: np.ndarray) -> np.ndarray:
+    """(3, 3) left, front and up of the body at rest, in the world."""
+    heads = rig.heads
+    highest = next((bones[slot][-1] for slot in ("head", "neck", "spine", "left_upper_arm") if slot in bones), None)
+    if highest is not None and np.linalg.norm(heads[highest] - centre) > 1e-6:
+        up = heads[highest] - centre
+    else:
+        up = centre - np.mean([heads[bones[f"{side}_foot"][0]] for side in SIDES], axis=0)
+    up = up / np.linalg.norm(up)
+    # Spines lean, rigs stand: where an axis of the armature is near, it is meant.
+    nearest = rig.turn[:, np.argmax(np.abs(up @ rig.turn))]
+    if abs(up @ nearest) > _UPRIGHT:
+        up = nearest * np.sign(up @ nearest)
+    left = thighs[0] - thighs[1]
+    left = left - (left @ up) * up
+    left /= np.linalg.norm(left)
+    nearest = rig.turn[:, np.argmax(np.abs(left @ rig.turn))]
+    if abs(left @ nearest) > _SQUARE and abs(up @ nearest) < 1e-6:
+        left = nearest * np.sign(left @ nearest)
+    return np.stack([left, np.cross(left, up), up], axis=-1)
+
+
+def _facing(source: Body, target: Body) -> np.ndarray:
+    """The turn about the world's z axis from one front to another.
+
+    A rest pose that does not stand square in its armature has no front worth the name; the objects' turn counts then.
+    """
+    if source.is_square and target.is_square:
+        ends = [np.arctan2(body.frame[1, 1], body.frame[0, 1]) for body in (source, target)]
+        return rotations.axis_angle_to_matrix(np.array([0.0, 0.0, ends[1] - ends[0]]))
+    turn = rotations.matrix_to_quaternion(target.rig.turn @ source.rig.turn.T)
+    return rotations.quaternion_to_matrix(rotations.swing_twist(turn, np.array([0.0, 0.0, 1.0]))[1])
+
+
+def _counterparts(slot: str, count: int, source: Indices) -> list[tuple[int, int, float]]:
+    """For ``count`` bones of a slot the source's bones below and above, and how far between them; none if unmapped."""
+    if slot not in ("spine", "neck"):
+        return [(source[slot][0], source[slot][0], 0.0)] if slot in source else []
+    hips, spine = source["hips"], source.get("spine", ())
+    if slot == "spine":
+        points = (*hips, *spine)
+        steps = np.arange(1, count + 1) / count
+    else:
+        points = (*(*hips, *spine)[-1:], *source.get("neck", ()), *source.get("head", ()))
+        # Without a head above them the last bones of both necks correspond.
+        steps = np.arange(1, count + 1) / (count + (1 if "head" in source else 0))
+    found = []
+    for step in steps * (len(points) - 1):
+        below = min(int(step + 1e-9), len(points) - 1)
+        fraction = step - below if step - below > 1e-6 else 0.0
+        found.append((points[below], points[min(below + 1, len(points) - 1)] if fraction else points[below], fraction))
+    return found
+
+
+def _align(source: Body, target: Body, turn: np.ndarray) -> dict[str, np.ndarray]:
+    """The alignment X (3, 3) of every slot of the target, in the world."""
+    body = turn @ source.frame @ target.frame.T
+    alignment = dict.fromkeys(target.bones, body)
+    for side in SIDES:
+        for part, end in _LIMBS:
+            slot, next_slot = f"{side}_{part}", f"{side}_{end}"
+            if slot not in target.bones:
+                continue
+            above = {"forearm": "upper_arm", "shin": "thigh"}.get(part, "")
+            start = alignment.get(f"{side}_{above}", body)
+            alignment[slot] = start
+            if {slot, next_slot} <= source.bones.keys() & target.bones.keys():
+                ends = [_direction(one, slot, next_slot) for one in (source, target)]
+                alignment[slot] = _lay(start, ends[1], turn @ ends[0])
+        hand, foot, toe = f"{side}_hand", f"{side}_foot", f"{side}_toe"
+        if hand in target.bones:
+            alignment[hand] = alignment.get(f"{side}_forearm", body)
+            ends = [_palm(one, hand) for one in (source, target)]
+            if ends[0] is not None and ends[1] is not None:
+                alignment[hand] = _lay(alignment[hand], ends[1], turn @ ends[0])
+        if {foot, toe} <= source.bones.keys() & target.bones.keys():
+            ends = [_direction(one, foot, toe) for one in (source, target)]
+            alignment[foot] = _align_foot(body, turn @ source.frame[:, 2], turn @ ends[0], ends[1])
+        if toe in target.bones:
+            alignment[toe] = alignment.get(foot, body)
+    return alignment
+
+
+def _align_foot(body: np.ndarray, up: np.ndarray, source: np.ndarray, target: np.ndarray) -> np.ndarray:
+    """Lay a foot's heading along the source's; both stand flat, unless their pitches say otherwise."""
+    target_now = body @ target
+    if abs(np.arcsin(np.clip(source @ up, -1, 1)) - np.arcsin(np.clip(target_now @ up, -1, 1))) > _FLAT:
+        return _lay(body, target, source)
+    level = [direction - (direction @ up) * up for direction in (target_now, source)]
+    if min(np.linalg.norm(direction) for direction in level) < 0.3:
+        return body
+    return rotations.between(*level) @ body
+
+
+def _lay(start: np.ndarray, direction: np.ndarray, onto: np.ndarray) -> np.ndarray:
+    """The alignment nearest to ``start`` that takes one direction onto another."""
+    return rotations.between(start @ direction, onto) @ start
+
+
+def _direction(body: Body, slot: str, towards: str) -> np.ndarray:
+    """The unit vector (3,) from a slot's joint to another's at rest."""
+    vector = body.rig.heads[body.bones[towards][0]] - body.rig.heads[body.bones[slot][0]]
+    return vector / max(float(np.linalg.norm(vector)), 1e-9)
+
+
+def _palm(body: Body, hand: str) -> np.ndarray | None:
+    """The unit vector (3,) along a hand at rest, None where no bone beyond it tells."""
+    bone = body.bones[hand][0]
+    beyond = body.rig.descendants(bone)
+    if not beyond:
+        return None
+    vector = body.rig.heads[beyond].mean(axis=0) - body.rig.heads[bone]
+    length = float(np.linalg.norm(vector))
+    return vector / length if length > 0.02 * body.leg else None
+
+
+def _floor(body: Body, ankles: np.ndarray | None) -> float:
+    """The world's height of the floor under a body.
+
+    Where the rest pose does not tell, ``ankles`` (N, 2, 3) of its motion do.
+    """
+    origin = float(body.rig.world[2, 3])
+    if body.floor_at_origin:
+        return origin
+    if ankles is not None:
+        return float(np.percentile(ankles[..., 2].min(axis=1), 5.0)) - body.ankle
+    hips = float((body.centre - body.rig.world[:3, 3]) @ body.frame[:, 2])
+    if abs(origin + body.sole) < _AT_SOLE * body.leg:
+        return 0.0
+    # BVH files and bare skeletons have their origin in the hips and stand on it.
+    if abs(hips) < _IN_HIPS * body.leg or body.frame[2, 2] < 0.9:
+        return origin
+    return origin + body.sole
+
+
+def _inherits_from(rig: Rig, bone: int, order: dict[int, int]) -> int:
+    """The place of the driven bone that a bone turns with, -1 for none."""
+    while rig.inherits_rotation[bone] and rig.parents[bone] >= 0:
+        bone = int(rig.parents[bone])
+        if bone in order:
+            return order[bone]
+    return -1
+
+
+def _from_the_hips(plan: Plan, root: int) -> list[int]:
+    """The driven bones that move with the hips, carriers first."""
+    reached, found, waiting = {root}, [], [place for place in range(len(plan.bones)) if place != root]
+    while True:
+        ready = [place for place in waiting if plan.carrying[place] in reached]
+        if not ready:
+            return found
+        found.extend(ready)
+        reached.update(ready)
+        waiting = [place for place in waiting if place not in reached]

