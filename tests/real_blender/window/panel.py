@@ -1,0 +1,114 @@
+"""The extension as a user meets it: its panel in the sidebar, and the job behind that."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from .session import Blender, descendants, parents_by_pid
+
+TAB = "Video Motion"
+IMPORT = "bpy.ops.video_motion.import_video("
+CANCEL = "bpy.ops.video_motion.cancel("
+FILEPATH = ".video_motion.filepath"
+SAMPLE = Path("/repo/tests/sample/sample.mp4")
+IMPORT_SECONDS = 120.0
+
+JOBS = "sys.modules['bl_ext.user_default.video_motion.addon.jobs']"
+_SETTINGS = "bpy.context.scene.video_motion"
+
+
+class Panel:
+    """The panel "Import Video Motion", open in a Blender's sidebar."""
+
+    def __init__(self, blender: Blender):
+        self.blender = blender
+        blender.open_sidebar(TAB)
+
+    def choose(self, video: Path, **settings: object) -> None:
+        """Choose a video and other settings."""
+        for name, value in {"filepath": str(video), **settings}.items():
+            self.blender.do(f"{_SETTINGS}.{name} = {value!r}")
+
+    def start(self) -> None:
+        """Run the button's operator as the button would."""
+        # What an operator reports as an error, Python raises; users meet it in the panel.
+        self.blender.do("try:\n    bpy.ops.video_motion.import_video('INVOKE_DEFAULT')\nexcept RuntimeError:\n    pass")
+
+    def wait_until_seen(self) -> None:
+        """Until the panel shows what the video is like, or why it can't be read."""
+        self.blender.wait_until(f"{JOBS}.looking is None and bool({JOBS}.seen)", 60)
+
+    def wait_until_working(self) -> None:
+        """Until the job tells of progress."""
+        self.blender.wait_until(f"{JOBS}.is_busy() and {JOBS}.current.done > 3", 60)
+
+    def wait_until_ended(self) -> None:
+        """Until no job runs, and what waited for it is done."""
+        self.blender.wait_until(f"not {JOBS}.is_busy() and not {_WAITING}", IMPORT_SECONDS)
+
+    @property
+    def busy(self) -> bool:
+        """Whether a job runs."""
+        return self.blender.ask(f"{JOBS}.is_busy()")
+
+    @property
+    def share(self) -> float:
+        """How far the progress bar is, 0 to 1."""
+        return self.blender.ask(f"{JOBS}.current.share")
+
+    @property
+    def problem(self) -> str | None:
+        """The message in the panel."""
+        return self.blender.ask(f"{JOBS}.problem")
+
+    @property
+    def seen(self) -> dict[str, Any]:
+        """What the panel says about the video: its measures, or a `message`."""
+        return self.blender.ask(f"{JOBS}.seen")
+
+    @property
+    def worker(self) -> int:
+        """Number of the job's process."""
+        return self.blender.ask(f"{JOBS}.current.process.pid")
+
+    def processes(self) -> set[int]:
+        """The job's process and those below it."""
+        return {self.worker} | descendants(self.worker)
+
+
+_WAITING = "sys.modules['bl_ext.user_default.video_motion.addon.import_video']._waiting"
+
+
+_LOOK = """
+def curves(action):
+    if hasattr(action, "fcurves"):
+        return list(action.fcurves)
+    bags = [bag for layer in action.layers for strip in layer.strips for bag in strip.channelbags]
+    return [curve for bag in bags for curve in bag.fcurves]
+
+def characters():
+    found = [one for one in bpy.data.objects if one.type == "ARMATURE" and one.animation_data is not None]
+    return {one.name: len(curves(one.animation_data.action)[0].keyframe_points) for one in found}
+
+def contents():
+    kinds = ("objects", "collections", "armatures", "meshes", "cameras", "lights", "actions", "materials", "movieclips")
+    return {kind: sorted(one.name for one in getattr(bpy.data, kind) if one.users) for kind in kinds}
+"""
+
+
+def characters(blender: Blender) -> dict[str, int]:
+    """The armatures that have an action, each with how many keys its first curve has."""
+    blender.do(_LOOK)
+    return blender.ask("characters()")
+
+
+def contents(blender: Blender) -> dict[str, list[str]]:
+    """The names of what the file would keep."""
+    blender.do(_LOOK)
+    return blender.ask("contents()")
+
+
+def living(pids: set[int]) -> set[int]:
+    """Those of some processes that still run."""
+    return pids & set(parents_by_pid())
