@@ -363,15 +363,13 @@ class BoneList(bpy.types.UIList):
         active_property: str,
     ) -> None:
         """Draw a part, its bone, and how sure that is."""
-        row = layout.split(factor=0.36)
+        row = layout.split(factor=0.34)
         row.label(text=item.slot.replace("_", " ").title())
         bone = row.row(align=True)
         bone.alert = bool(item.bone) and item.bone not in data.target.data.bones
-        bone.prop_search(item, "bone", data.target.data, "bones", text="", icon="BONE_DATA")
-        if not item.bone:
-            bone.label(text="", icon="BLANK1")
-        else:
-            bone.label(text="", icon="CHECKMARK" if item.confidence >= _SURE else "QUESTION")
+        bone.prop_search(item, "bone", data.target.data, "bones", text="")
+        if item.bone and item.confidence < _SURE:
+            bone.label(text=f"{item.confidence:.0%}")
 
 
 class RetargetPanel(bpy.types.Panel):

@@ -20,9 +20,9 @@ from ...inference.motion.motion import Motion
 from ..scene import Options as SceneOptions
 from ..scene import build_scene
 from .benchmark import SAMPLE, makehuman_rig, rigify_metarig
-from .retarget import Options, retarget
+from .retarget import retarget
 
-FRAMES = (12, 48, 76, 104, 132, 160)
+FRAMES = (12, 76, 104)
 _SIDE, _APART = 320, 1.7
 _COLOURS = ((0.55, 0.3, 0.22), (0.16, 0.35, 0.55), (0.6, 0.5, 0.12), (0.2, 0.5, 0.3))
 
@@ -44,10 +44,11 @@ def main(path: str) -> None:
     characters = (source, tall, small, robot)
     for place, (character, colour) in enumerate(zip(characters, _COLOURS, strict=True)):
         if character is not source:
-            retarget(source, character, options=Options(in_place=False))
+            lowest = min(vertex.co.z for mesh in character.children for vertex in mesh.data.vertices)
+            character.location.z = -lowest * character.scale.z
+            retarget(source, character)
+        character.location.x = _APART * (place - 1.5)
         _paint(character, colour)
-        lowest = min(vertex.co.z for mesh in character.children for vertex in mesh.data.vertices)
-        character.location = (_APART * (place - 1.5), 0.0, 0.0 if character is source else -lowest * character.scale.z)
     _set_up(bpy.context.scene)
     _render(FRAMES, Path(path))
 
@@ -105,7 +106,7 @@ def _set_up(scene: bpy.types.Scene) -> None:
     bpy.ops.mesh.primitive_plane_add(size=60)
     _paint_floor(bpy.context.object)
     data = bpy.data.cameras.new("Camera")
-    data.lens = 55.0
+    data.lens = 45.0
     scene.camera = bpy.data.objects.new("Camera", data)
     scene.collection.objects.link(scene.camera)
 
@@ -128,7 +129,7 @@ def _render(frames: Sequence[int], path: Path) -> None:
         for armature in armatures:
             hips = armature.pose.bones[0] if len(armature.pose.bones) < 30 else armature.pose.bones[1]
             middle += (armature.matrix_world @ hips.head) / len(armatures)
-        middle.z = 0.85
+        middle.z = 0.6
         scene.camera.matrix_world = Matrix.Translation(middle + Vector((0.0, -11.5, 1.6))) @ Matrix.Rotation(
             np.radians(83.0), 4, "X"
         )
