@@ -125,6 +125,21 @@ def test_nobody_is_a_sentence_that_the_panel_keeps(settings):
     assert jobs.problem is None
 
 
+def test_a_dropped_video_is_chosen_whole(settings):
+    settings.person = "3"
+    assert import_video.VideoHandler.bl_import_operator == import_video.OpenVideo.bl_idname
+    assert {".mp4", ".mov", ".avi"} <= set(import_video.VideoHandler.bl_file_extensions.split(";"))
+    assert bpy.ops.video_motion.open_video(filepath=str(SAMPLE)) == {"FINISHED"}
+    assert settings.video == SAMPLE
+    assert (settings.person, settings.trim, settings.end) == ("0", False, 0.0)
+
+
+def test_a_picture_stands_for_its_folder(settings, tmp_path):
+    settings.filepath = str(tmp_path / "frame_0001.png")
+    assert settings.video == tmp_path
+    assert settings.estimation(23.976)["frame_rate"] == 23.976
+
+
 def test_wrong_choices_are_sentences(settings, tmp_path):
     settings.filepath = str(tmp_path / "none.mp4")
     assert "does not exist" in error_of(bpy.ops.video_motion.import_video)
