@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from . import contacts, floor
+from ..body.skeleton import JOINT_NAMES
+from . import contacts, floor, legs
 from .fit import Figure, Fit
 from .subject import LIMBS, Subject, shape_from_limbs, steady
 
@@ -13,10 +14,17 @@ _SKIN = 0.01
 _BALANCE_SIGMA = 0.15
 _PLANTED_SIGMA = 0.012
 # Planted feet would slide again under the whole smoothing.
-_LAST_SMOOTHING = 0.25
+_LAST_SMOOTHING = 0.5
 _ENOUGH_STANDING = 5.0
 _LOWEST_EYE = 0.5
 _LARGEST_RESIZING = 1.15
+
+_LEGS = np.array(
+    [[JOINT_NAMES.index(f"{side}_{joint}") for joint in ("hip", "knee", "ankle")] for side in ("left", "right")]
+)
+_BALLS = [JOINT_NAMES.index(f"{side}_foot") for side in ("left", "right")]
+# Seconds over which the hips' way is smoothed with which they follow the feet: seen by one camera, feet waver.
+_FOLLOW = 0.8
 
 
 def _soles(subject: Subject) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -135,4 +143,28 @@ def plant_feet(subject: Subject, transform: np.ndarray, smoothing: float, streng
         pull.anchor_sigma[:, soles] = _PLANTED_SIGMA / (strength * hold)
     subject.refit(pull, steps=5)
     subject.settle(smoothing * _LAST_SMOOTHING)
+    _hold_still(subject, transform, probability[:, 2:] > 0.5)
     return stands
+
+
+def _hold_still(subject: Subject, transform: np.ndarray, standing: np.ndarray) -> None:
+    """Bend the legs so that the balls of the feet keep still while they stand (n, 2): the fit only comes near that."""
+    if len(standing) < 3:
+        return
+    turned, joints, _ = subject.figure.pose(subject.fit.rotations, subject.fit.trans)
+    to_world = transform[:3, :3] @ subject.turns
+    turned = to_world[:, None] @ turned
+    joints = np.einsum("nij,nkj->nki", to_world, joints) + transform[:3, 3]
+    spans = legs.spans_of(standing, subject.timestamps)
+    thighs, shins, feet = _LEGS.T
+    front = turned[:, thighs][..., 2]
+    held = legs.hold_still(joints[:, _LEGS], joints[:, _BALLS], spans, subject.timestamps, front, _FOLLOW)
+    feet_turned = turned[:, feet]
+    turned[:, thighs] = held.thighs @ turned[:, thighs]
+    turned[:, shins] = held.shins @ turned[:, shins]
+    local = subject.fit.rotations.copy()
+    local[:, thighs] = np.swapaxes(turned[:, [0, 0]], -1, -2) @ turned[:, thighs]
+    local[:, shins] = np.swapaxes(turned[:, thighs], -1, -2) @ turned[:, shins]
+    local[:, feet] = np.swapaxes(turned[:, shins], -1, -2) @ feet_turned
+    trans = subject.fit.trans + np.einsum("nji,nj->ni", to_world, held.hips)
+    subject.fit = Fit(local, trans, subject.fit.information)

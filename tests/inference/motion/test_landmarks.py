@@ -179,8 +179,8 @@ def test_planted_feet_slide_less(body: Body, stroll: scenes.Scene, stroll_motion
     track = scenes.film(stroll, np.random.default_rng(1), hidden=0.05)
     free, firm = (estimate(body, stroll, track, feet=strength)[0] for strength in (0.0, 3.0))
     assert sliding(firm, stroll, body) < sliding(stroll_motion, stroll, body)
-    assert sliding(stroll_motion, stroll, body) < 0.9 * sliding(free, stroll, body)
-    assert sliding(stroll_motion, stroll, body) < 0.25
+    assert sliding(stroll_motion, stroll, body) < 0.65 * sliding(free, stroll, body)
+    assert sliding(stroll_motion, stroll, body) < 0.12
     assert joint_errors(stroll_motion, stroll).mean() < joint_errors(free, stroll).mean() + 0.003
 
 

@@ -1,0 +1,270 @@
+"""Legs that keep standing feet in one place: two-bone inverse kinematics in closed form, all frames at once.
+
+NumPy only. World coordinates, z up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..body import rotations
+
+Spans = tuple[list[tuple[int, int]], list[tuple[int, int]]]
+"""For the left and the right foot the first and last frame of every contact."""
+
+BLEND = 0.2
+"""Seconds over which a correction comes and goes."""
+
+# Shorter contacts are chance; shorter gaps between contacts at one spot are noise. Seconds.
+_SHORTEST, _GAP = 0.1, 0.07
+
+# Of the leg's length: from here on a stretching leg resists, so that knees do not snap straight.
+_STRETCHED = 0.98
+
+# Of the leg's length: how far the hips come down at most so that the feet can stay.
+_LOWEST = 0.08
+
+# How the hips follow the feet: in a least-squares sum what it costs that they move, that a foot moves across the leg,
+# and what a free foot counts beside a standing one. Legs straighter than `_STRAIGHT`, in 1 - (reach / length)², count
+# no more.
+_STAY, _ACROSS, _FREE_FOOT, _STRAIGHT = 0.05, 0.05, 0.1, 0.05
+
+# A straight knee bends to the front: how much the front counts, as a fraction of the leg's length.
+_FRONT = 0.01
+
+
+@dataclass(frozen=True)
+class Held:
+    """What holds feet still.
+
+    Attributes:
+        hips: (N, 3) how far the hips, and all above them, move.
+        thighs: (N, 2, 3, 3) rotations to put before those of the left and the right thigh,
+        shins: (N, 2, 3, 3) and of the shins. The feet's own rotations stay.
+    """
+
+    hips: np.ndarray
+    thighs: np.ndarray
+    shins: np.ndarray
+
+
+def spans_of(standing: np.ndarray, times: np.ndarray) -> Spans:
+    """Turn (N, 2) booleans into contact spans; ``times`` (N,) in seconds."""
+    found: Spans = ([], [])
+    for foot in range(2):
+        edges = np.flatnonzero(np.diff(np.concatenate([[False], standing[:, foot], [False]]).astype(np.int8)))
+        spans = [(int(start), int(end) - 1) for start, end in edges.reshape(-1, 2)]
+        joined: list[tuple[int, int]] = []
+        for start, end in spans:
+            if joined and times[start] - times[joined[-1][1]] <= _GAP:
+                joined[-1] = (joined[-1][0], end)
+            else:
+                joined.append((start, end))
+        found[foot].extend(span for span in joined if times[span[1]] - times[span[0]] >= _SHORTEST)
+    return found
+
+
+def hold_still(
+    legs: np.ndarray,
+    points: np.ndarray,
+    spans: Spans,
+    times: np.ndarray,
+    front: np.ndarray,
+    follow: float = 0.2,
+    blend: float = BLEND,
+) -> Held:
+    """Find how legs bend so that standing feet stay where they are.
+
+    The hips follow the feet so that the legs bend as little as possible, and come down where a leg would have to
+    stretch. A foot that the leg can't reach is held as near as it gets.
+
+    Args:
+        legs: (N, 2, 3, 3) hip, knee and ankle of the left and the right leg.
+        points: (N, 2, 3) points of the feet that are to stay, such as the balls.
+        spans: when the feet stand.
+        times: (N,) seconds, increasing.
+        front: (N, 2, 3) unit vectors to the side to which straight knees bend.
+        follow: seconds over which the way is smoothed that the hips go with the feet.
+        blend: seconds over which a correction comes and goes.
+    """
+    moved = corrections(points, spans, times, blend)
+    if not moved.any():
+        still = np.broadcast_to(np.eye(3), (*moved.shape, 3))
+        return Held(np.zeros((len(times), 3)), still, still)
+    goals = legs[:, :, 2] + moved
+    hips = _smooth(_follow(legs, moved, spans), times, follow)
+    carried = legs + hips[:, None, None]
+    drop = np.max([_shortfall(carried[:, foot], goals[:, foot]) for foot in range(2)], axis=0)
+    hips[:, 2] -= _spread(drop, times, blend)
+    carried = legs + hips[:, None, None]
+    bent = [bend_leg(carried[:, foot], goals[:, foot], front[:, foot]) for foot in range(2)]
+    return Held(hips, *(np.stack(bones, axis=1) for bones in zip(*bent, strict=True)))
+
+
+def corrections(points: np.ndarray, spans: Spans, times: np.ndarray, blend: float = BLEND) -> np.ndarray:
+    """Displacements (N, 2, 3) that hold points (N, 2, 3) still during their spans and fade away around them.
+
+    Points come to rest and leave it without a jump of their velocity.
+    """
+    moved = np.zeros_like(points)
+    if len(times) < 2:
+        return moved
+    for foot, own in enumerate(spans):
+        here = points[:, foot]
+        speed = np.gradient(here, times, axis=0)
+        before: _Edge | None = None
+        for start, end in own:
+            span = slice(start, end + 1)
+            moved[span, foot] = np.median(here[span], axis=0) - here[span]
+            _bridge(moved[:, foot], times, before, _Edge(start, moved[start, foot].copy(), -speed[start]), blend)
+            before = _Edge(end, moved[end, foot].copy(), -speed[end])
+        _bridge(moved[:, foot], times, before, None, blend)
+    return moved
+
+
+def bend_leg(joints: np.ndarray, goals: np.ndarray, front: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Two-bone inverse kinematics that keeps the plane of the knee.
+
+    Args:
+        joints: (N, 3, 3) hip, knee and ankle.
+        goals: (N, 3) where the ankles are to be.
+        front: (N, 3) unit vectors to the side to which straight knees bend.
+
+    Returns:
+        Rotations (N, 3, 3) to put before those of thigh and shin. They are the identity where the goal is the ankle.
+    """
+    hip, knee, ankle = joints[:, 0], joints[:, 1], joints[:, 2]
+    upper, lower = np.linalg.norm(knee - hip, axis=-1), np.linalg.norm(ankle - knee, axis=-1)
+    length = upper + lower
+    now, wanted = ankle - hip, goals - hip
+    reach, far = np.linalg.norm(now, axis=-1), np.linalg.norm(wanted, axis=-1)
+    new = np.maximum(_resist(far, _free_reach(reach, length), length), np.abs(upper - lower) + 1e-3 * length)
+    swing = rotations.between(now, wanted)
+    axis = wanted / np.maximum(far, 1e-9)[:, None]
+    offset = np.einsum("nij,nj->ni", swing, _across(knee - hip, now))
+    offset += _FRONT * length[:, None] * np.einsum("nij,nj->ni", swing, _across(front, now))
+    side = offset / np.maximum(np.linalg.norm(offset, axis=-1), 1e-9)[:, None]
+    along = (new**2 + upper**2 - lower**2) / (2.0 * np.maximum(new, 1e-9))
+    out = np.sqrt(np.maximum(upper**2 - along**2, 0.0))
+    new_knee = along[:, None] * axis + out[:, None] * side
+    swung = [np.einsum("nij,nj->ni", swing, bone) for bone in (knee - hip, ankle - knee)]
+    return (
+        rotations.between(swung[0], new_knee) @ swing,
+        rotations.between(swung[1], new[:, None] * axis - new_knee) @ swing,
+    )
+
+
+def _free_reach(reach: np.ndarray, length: np.ndarray) -> np.ndarray:
+    """How far (N,) a leg goes without resistance: as far as it was stretched already, or up to `_STRETCHED`."""
+    return np.maximum(reach, _STRETCHED * length)
+
+
+def _resist(distance: np.ndarray, start: np.ndarray, length: np.ndarray) -> np.ndarray:
+    """Distances (N,) that from ``start`` on approach the leg's length without reaching it."""
+    room = np.maximum(length - start, 1e-6 * length)
+    beyond = np.maximum(distance - start, 0.0)
+    return np.where(distance > start, start + room * (1.0 - np.exp(-beyond / room)), distance)
+
+
+def _shortfall(joints: np.ndarray, goals: np.ndarray) -> np.ndarray:
+    """How much (N,) the hips must come down for legs (N, 3, 3) to reach goals (N, 3) with ease."""
+    hip, knee, ankle = joints[:, 0], joints[:, 1], joints[:, 2]
+    length = np.linalg.norm(knee - hip, axis=-1) + np.linalg.norm(ankle - knee, axis=-1)
+    easy = _free_reach(np.linalg.norm(ankle - hip, axis=-1), length)
+    away = np.sum((hip - goals)[:, :2] ** 2, axis=-1)
+    drop = (hip - goals)[:, 2] - np.sqrt(np.maximum(easy**2 - away, 0.0))
+    return np.where(away < easy**2, np.clip(drop, 0.0, _LOWEST * length), 0.0)
+
+
+def _follow(legs: np.ndarray, moved: np.ndarray, spans: Spans) -> np.ndarray:
+    """How the hips (N, 3) go with the feet so that legs (N, 2, 3, 3), of hip, knee and ankle, keep their shape.
+
+    Least squares over both feet's displacements (N, 2, 3). What changes the distance from hip to ankle counts
+    most, and the more the straighter the leg: there a little of it bends the knee a lot.
+    """
+    upper, lower = (np.linalg.norm(legs[:, :, joint + 1] - legs[:, :, joint], axis=-1) for joint in range(2))
+    reach = legs[:, :, 2] - legs[:, :, 0]
+    distance = np.linalg.norm(reach, axis=-1)
+    along = reach / np.maximum(distance, 1e-9)[..., None]
+    bent = 1.0 - (distance / np.maximum(upper + lower, 1e-9)) ** 2
+    standing = np.full(distance.shape, _FREE_FOOT)
+    for foot, own in enumerate(spans):
+        for start, end in own:
+            standing[start : end + 1, foot] = 1.0
+    stiff = standing / np.maximum(bent, _STRAIGHT)
+    left = np.einsum("nf,nfi,nfj->nij", stiff, along, along)
+    left += (_STAY + _ACROSS * standing.sum(axis=1))[:, None, None] * np.eye(3)
+    right = np.einsum("nf,nfi,nfj,nfj->ni", stiff, along, along, moved)
+    right += _ACROSS * np.einsum("nf,nfi->ni", standing, moved)
+    return np.linalg.solve(left, right[..., None])[..., 0]
+
+
+def _spread(drop: np.ndarray, times: np.ndarray, blend: float) -> np.ndarray:
+    """A smooth curve (N,) nowhere below ``drop`` (N,)."""
+    if not drop.any():
+        return drop
+    half = _half_window(times, blend)
+    highest = np.lib.stride_tricks.sliding_window_view(np.pad(drop, half, mode="edge"), 2 * half + 1).max(axis=-1)
+    return _smooth(highest[:, None], times, blend)[:, 0]
+
+
+def _smooth(values: np.ndarray, times: np.ndarray, width: float) -> np.ndarray:
+    """Values (N, C) averaged over a bell ``width`` seconds wide."""
+    half = _half_window(times, width)
+    weights = np.hanning(2 * half + 3)[1:-1]
+    padded = np.pad(values, ((half, half), (0, 0)), mode="edge")
+    return np.lib.stride_tricks.sliding_window_view(padded, 2 * half + 1, axis=0) @ (weights / weights.sum())
+
+
+def _half_window(times: np.ndarray, width: float) -> int:
+    return int(np.clip(round(width / 2.0 / float(np.median(np.diff(times)))), 1, 100))
+
+
+def _across(vector: np.ndarray, axis: np.ndarray) -> np.ndarray:
+    """The parts of vectors (N, 3) that are perpendicular to axes (N, 3)."""
+    square = np.maximum(np.sum(axis * axis, axis=-1, keepdims=True), 1e-12)
+    return vector - np.sum(vector * axis, axis=-1, keepdims=True) / square * axis
+
+
+@dataclass(frozen=True)
+class _Edge:
+    """Where a span begins or ends: the frame, and displacement and its change per second there, (3,) each."""
+
+    frame: int
+    moved: np.ndarray
+    speed: np.ndarray
+
+
+def _bridge(moved: np.ndarray, times: np.ndarray, before: _Edge | None, after: _Edge | None, blend: float) -> None:
+    """Fill displacements (N, 3) between the end of one span and the start of the next, in place."""
+    first = before.frame + 1 if before else 0
+    last = after.frame if after else len(times)
+    if first >= last:
+        return
+    now = times[first:last]
+    nothing = np.zeros(3), np.zeros(3)
+    if before and after and times[after.frame] - times[before.frame] < 2.0 * blend:
+        start, end = times[before.frame], times[after.frame]
+        moved[first:last] = _hermite(now, start, end, (before.moved, before.speed), (after.moved, after.speed))
+        return
+    filled = np.zeros((last - first, 3))
+    if before:
+        start = times[before.frame]
+        filled += _hermite(now, start, start + blend, (before.moved, before.speed), nothing)
+    if after:
+        end = times[after.frame]
+        filled += _hermite(now, end - blend, end, nothing, (after.moved, after.speed))
+    moved[first:last] = filled
+
+
+def _hermite(
+    now: np.ndarray, start: float, end: float, first: Sequence[np.ndarray], last: Sequence[np.ndarray]
+) -> np.ndarray:
+    """The cubic (M, 3) at ``now`` (M,) between two moments with a value and a slope (3,) at each; constant outside."""
+    share = np.clip((now - start) / (end - start), 0.0, 1.0)[:, None]
+    rise, length = share * share * (3.0 - 2.0 * share), end - start
+    slopes = share * (1.0 - share) * length * ((1.0 - share) * first[1] - share * last[1])
+    return (1.0 - rise) * first[0] + rise * last[0] + slopes
