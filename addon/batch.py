@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import collections
 import contextlib
+import functools
 import glob
 import importlib.util
 import json
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
     from ..inference.motion.motion import Motion
     from ..inference.report import Progress
     from . import scene as scenes
+    from .retarget.mapping import Mapping
+    from .vrm import Imported
     from .worker_process import WorkerProcess
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -47,8 +50,8 @@ _CODE = (
     *("camera_motion.py", "estimators.py", "footage.py", "found.py", "pipeline.py"),
     *("body/*.py", "engine/*.py", "motion/*.py", "people/*.py"),
     *(f"../addon/{name}.py" for name in ("armature", "camera", "compatibility", "export", "floor", "footage")),
-    *(f"../addon/{name}.py" for name in ("keyframes", "lights", "mesh", "scene")),
-    "../addon/retarget/*.py",
+    *(f"../addon/{name}.py" for name in ("keyframes", "lights", "mesh", "scene", "vrm")),
+    *("../addon/retarget/*.py", "../addon/retarget/families/*.json"),
 )
 
 EPILOG = """\
@@ -200,6 +203,8 @@ class _Batch:
             raise BatchError(f"{chosen.out} is a file: give a folder to --out.")
         if chosen.rig is not None:
             _check_rig(chosen.rig)
+        if chosen.out is not None:
+            _make_folder(chosen.out)
         videos, self._failures = arguments.expand(chosen.videos)
         targets = arguments.output_names(videos, chosen.out)
         self._inputs = [_Input(video, target) for video, target in zip(videos, targets, strict=True)]
@@ -211,7 +216,14 @@ class _Batch:
         for failure in self._failures:
             _complain(failure)
         waiting: collections.deque[_Input] = collections.deque()
+        unwritable = functools.cache(_unwritable)
         for one in self._inputs:
+            # Who is not there is told of by the process that would read it.
+            if one.video.exists() and (why := unwritable(one.target.parent)):
+                one.state = "failed"
+                one.message = f"{one.video} gave no result: {one.target.parent} can't be written ({why})."
+                _complain(one.message)
+                continue
             _clear(one)
             if self._chosen.resume and self._is_done(one):
                 one.state = "skipped"
@@ -519,6 +531,26 @@ def _fault(one: _Input, error: Exception) -> str:
     return _one_line(f"{what}: please report it with {log}.")
 
 
+def _make_folder(out: Path) -> None:
+    """Make the folder of --out, where there is none, and try whether it can be written."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        why = _unwritable(out)
+    except OSError as error:
+        why = error.strerror or str(error)
+    if why:
+        raise BatchError(f"{out} can't be written ({why}): choose another folder for --out.")
+
+
+def _unwritable(folder: Path) -> str:
+    """Why nothing can be written to a folder, in the system's words; empty where it can."""
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            return ""
+    except OSError as error:
+        return error.strerror or str(error)
+
+
 def _clear(one: _Input) -> None:
     """Remove what an earlier run that was killed has left half-written."""
     folder = one.target.parent
@@ -605,7 +637,8 @@ def _save(blend: Path, take: scenes.Take, video: Path | None) -> None:
         bpy.ops.wm.save_as_mainfile(filepath=str(temporary), compress=True, relative_remap=False, copy=True)
         os.replace(temporary, blend)
     except (OSError, RuntimeError) as error:
-        raise BatchError(f"{blend} can't be written: {str(error).strip()}") from error
+        said = _one_line(error).removeprefix("Error: ")
+        raise BatchError(f"{blend} can't be written ({said}): check the folder and its disk.") from error
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -623,23 +656,33 @@ def _check_rig(rig: Path) -> None:
         raise BatchError(f"{rig} is no character file: give one that ends in {', '.join(_RIG_READERS)}.")
     if not rig.is_file():
         raise BatchError(f"{rig} does not exist: give a character file to --rig.")
+    import bpy
+    from video_motion.addon.retarget.bones import RetargetError, read_rig
+    from video_motion.addon.retarget.recognise import recognise
+
+    # Before hours of work on videos: the same would go wrong for each.
+    with _quiet():
+        bpy.ops.wm.read_factory_settings(use_empty=True)
+        target, mapping, _ = _append_rig(rig, bpy.context.scene.collection)
+    try:
+        bones = read_rig(target)
+        (mapping or recognise(bones)).indices(bones)
+    except RetargetError as error:
+        raise BatchError(f"{rig} can't have a motion: {error}") from error
 
 
 def _retarget(take: scenes.Take, rig: Path, name: str, motions: Sequence[Motion]) -> tuple[list[Any], list[str]]:
     """Give each person's motion to a character of its own from a file, and hide the body; return their armatures."""
-    import bpy
-    from video_motion.addon.keyframes import frames_of, scene_frame_rate
     from video_motion.addon.retarget.bones import RetargetError
     from video_motion.addon.retarget.retarget import Options, retarget
 
     armatures, warnings = [], []
     for character, motion in zip(take.characters, motions, strict=True):
-        target = _append_rig(rig, take.collection)
+        target, mapping, told = _append_rig(rig, take.collection)
+        warnings += told
         target.name = f"{name} {rig.stem} {motion.person}"
-        frames = frames_of(motion.timestamps, scene_frame_rate(bpy.context.scene))
-        options = Options(match_world=True, standing=(frames, motion.contacts))
         try:
-            made = retarget(character.armature, target, options=options)
+            made = retarget(character.armature, target, mapping, Options(match_world=True))
         except RetargetError as error:
             raise BatchError(f"{rig} can't have the motion: {error}") from error
         warnings += made.warnings
@@ -651,28 +694,41 @@ def _retarget(take: scenes.Take, rig: Path, name: str, motions: Sequence[Motion]
     return armatures, list(dict.fromkeys(warnings))
 
 
-def _append_rig(rig: Path, collection: Any) -> Any:
-    """Bring the objects of a character file into a collection; return the armature with most bones."""
+def _append_rig(rig: Path, collection: Any) -> tuple[Any, Mapping | None, list[str]]:
+    """Bring the objects of a character file into a collection.
+
+    Returns:
+        The armature of the character, which bones are the human's where the file tells, and sentences for the user.
+    """
     import bpy
+    from video_motion.addon.export import told_by_operator
+    from video_motion.addon.vrm import VrmError
 
     before = set(bpy.data.objects)
     rate = (bpy.context.scene.render.fps, bpy.context.scene.render.fps_base)
     span = (bpy.context.scene.frame_start, bpy.context.scene.frame_end)
     try:
-        _RIG_READERS[rig.suffix.lower()](rig)
+        imported = _RIG_READERS[rig.suffix.lower()](rig)
+    except VrmError as error:
+        raise BatchError(str(error)) from error
     except (RuntimeError, OSError) as error:
-        raise BatchError(f"{rig} can't be read: {_one_line(error)}") from error
+        raise BatchError(f"{rig} can't be read: {told_by_operator(error)}") from error
     bpy.context.scene.render.fps, bpy.context.scene.render.fps_base = rate
     bpy.context.scene.frame_start, bpy.context.scene.frame_end = span
     new = [one for one in bpy.data.objects if one not in before]
     found = [one for one in new if one.type == "ARMATURE"]
     if not found:
-        raise BatchError(f"{rig} holds no armature: give the file of a character with bones.")
+        # Objects that a .blend links from another file are not among its own.
+        raise BatchError(f"{rig} holds no armature of its own: give the file of a character with bones.")
     for one in new:
         for other in list(one.users_collection):
             other.objects.unlink(one)
         collection.objects.link(one)
-    return max(found, key=lambda one: len(one.data.bones))
+    if imported is not None:
+        return imported.armature, imported.mapping, imported.warnings
+    target = max(found, key=lambda one: len(one.data.bones))
+    several = f"{rig} holds {len(found)} armatures: {target.name}, which has most bones, gets the motion."
+    return target, None, [several] if len(found) > 1 else []
 
 
 def _read_blend(rig: Path) -> None:
@@ -694,26 +750,23 @@ def _read_fbx(rig: Path) -> None:
 
 
 def _read_gltf(rig: Path) -> None:
-    """Read glTF, which VRM is as well; the importer goes by the name's end."""
     import bpy
 
-    with contextlib.ExitStack() as stack:
-        if rig.suffix.lower() == ".vrm":
-            folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-            rig = Path(shutil.copyfile(rig, folder / f"{rig.stem}.glb"))
-        bpy.ops.import_scene.gltf(filepath=str(rig))
-    for one in list(bpy.data.objects):
-        if one.name.startswith("Icosphere"):
-            # The importer's shape for bones.
-            one.hide_render = one.hide_viewport = True
+    bpy.ops.import_scene.gltf(filepath=str(rig), disable_bone_shape=True)
 
 
-_RIG_READERS: dict[str, Callable[[Path], None]] = {
+def _read_vrm(rig: Path) -> Imported:
+    from video_motion.addon.vrm import import_vrm
+
+    return import_vrm(rig)
+
+
+_RIG_READERS: dict[str, Callable[[Path], Imported | None]] = {
     ".blend": _read_blend,
     ".fbx": _read_fbx,
     ".glb": _read_gltf,
     ".gltf": _read_gltf,
-    ".vrm": _read_gltf,
+    ".vrm": _read_vrm,
 }
 
 

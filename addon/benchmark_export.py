@@ -1,10 +1,11 @@
-"""Measure exporting: how far joints lie from where they were, after Blender has read a file again.
+"""Measure exporting: how far joints and skins are from where they were, after a file was read by Blender or another.
 
 `python addon/benchmark_export.py` under the `bpy` module, or `blender -b --python addon/benchmark_export.py`.
 """
 
 from __future__ import annotations
 
+import importlib.util
 import sys
 import tempfile
 import time
@@ -13,12 +14,14 @@ from pathlib import Path
 
 import bpy
 import numpy as np
+from mathutils.kdtree import KDTree
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from video_motion.addon import export
 from video_motion.addon import scene as scenes
 from video_motion.addon.benchmark import made_up
+from video_motion.addon.benchmark_readers import PACKAGES, READERS, read_elsewhere
 from video_motion.addon.keyframes import FIRST_FRAME
 from video_motion.inference import registry
 from video_motion.inference.body.skeleton import JOINT_NAMES
@@ -26,6 +29,8 @@ from video_motion.inference.body.smpl import Body
 
 FRAMES = 300
 RATE = 30
+MOMENTS = (0, 100, 200, 299)
+"""Frames from 0 on which skins are compared."""
 
 
 def joints_of(armatures: Sequence[bpy.types.Object], frames: Sequence[int]) -> np.ndarray:
@@ -39,6 +44,18 @@ def joints_of(armatures: Sequence[bpy.types.Object], frames: Sequence[int]) -> n
             heads = [posed.matrix_world @ posed.pose.bones[name].head for name in JOINT_NAMES]
             places[row, column] = np.array(heads)
     return places
+
+
+def same_vertices(points: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """The index (V,) of the nearest of ``others`` (K, 3) for each of ``points`` (V, 3).
+
+    Files may have vertices in another order, and several times where their texture has a seam.
+    """
+    tree = KDTree(len(others))
+    for index, place in enumerate(others):
+        tree.insert(place, index)
+    tree.balance()
+    return np.array([tree.find(place)[1] for place in points])
 
 
 def _read_amass(file: Path, count: int, body: Body) -> np.ndarray:
@@ -91,31 +108,54 @@ def main() -> None:
     body = Body.load(registry.body_path())
     motion = made_up(body, FRAMES)
     print(f"Blender {bpy.app.version_string}, one character, {FRAMES} frames")
-    print("| format | read by | furthest, mm | mean, mm | seconds to write | MB |")
-    print("|---|---|---:|---:|---:|---:|")
+    print("| format | read by | joints: furthest, mm | mean, mm | skin: furthest, mm | seconds to write | MB |")
+    print("|---|---|---:|---:|---:|---:|---:|")
     readers = [(name.split()[0], engine, name) for name in IMPORTERS for engine in _engines(name)]
-    for format, engine, reader in [*readers, ("amass", "", "")]:
+    elsewhere = [(ending[1:], engine, ending) for ending in READERS for engine in _engines(ending[1:])]
+    for format, engine, reader in [*readers, *elsewhere, ("amass", "", "")]:
+        if reader in PACKAGES and importlib.util.find_spec(PACKAGES[reader]) is None:
+            continue
         bpy.ops.wm.read_factory_settings(use_empty=True)
         take = scenes.build_scene([motion], body, options=scenes.Options(frame_rate=RATE))
         armatures = [character.armature for character in take.characters]
-        frames = range(round(FIRST_FRAME), round(FIRST_FRAME) + FRAMES)
-        truth = joints_of(armatures, frames)
+        first = round(FIRST_FRAME)
+        truth = joints_of(armatures, range(first, first + FRAMES))
+        skin, rest = _skin_of(take.characters[0].mesh, [first + moment for moment in MOMENTS])
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / f"take{export.ENDINGS[format]}"
             began = time.perf_counter()
             options = export.Options(engine=engine or export.ENGINES[0], body=body)
             files = export.export_take(armatures, path, format, options)
             seconds, size = time.perf_counter() - began, path.stat().st_size
+            worst = "–"
             if format == "amass":
                 # The mean shape has other limbs: the hips' path and the rotations are what the file keeps.
                 by, read = "NumPy, hips alone", _read_amass(path, FRAMES, body)[:, :, :1]
+            elif reader in IMPORTERS:
+                by, read = f"Blender's {IMPORTERS[reader][0]}", read_again(reader, files, FRAMES, RATE)
             else:
-                by, read = IMPORTERS[reader][0], read_again(reader, files, FRAMES, RATE)
+                (reading,) = read_elsewhere(path, FRAMES, RATE, () if format == "bvh" else MOMENTS)
+                by, read = READERS[reader][0], reading.joints[:, None, reading.order(JOINT_NAMES)]
+                if len(reading.skin):
+                    away = reading.skin - skin[:, same_vertices(reading.rest, rest)]
+                    worst = f"{1000.0 * np.linalg.norm(away, axis=-1).max():.4f}"
         away = 1000.0 * np.linalg.norm(read - truth[:, :, : read.shape[2]], axis=-1)
         name = f"{format}, {engine}" if engine else format
         print(
-            f"| {name} | {by} | {away.max():.4f} | {away.mean():.4f} | {seconds:.2f} | {size / 1e6:.2f} |", flush=True
+            f"| {name} | {by} | {away.max():.4f} | {away.mean():.4f} | {worst} | {seconds:.2f} | {size / 1e6:.2f} |",
+            flush=True,
         )
+
+
+def _skin_of(mesh: bpy.types.Object, frames: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
+    """Vertices in the world on frames (M, V, 3) and at rest (V, 3), of a mesh whose object lies at the origin."""
+    rest = np.array([vertex.co for vertex in mesh.data.vertices])
+    skins = np.empty((len(frames), *rest.shape))
+    for row, frame in enumerate(frames):
+        bpy.context.scene.frame_set(frame)
+        posed = mesh.evaluated_get(bpy.context.evaluated_depsgraph_get())
+        skins[row] = [posed.matrix_world @ vertex.co for vertex in posed.data.vertices]
+    return skins, rest
 
 
 def _engines(name: str) -> tuple[str, ...]:

@@ -10,9 +10,11 @@ import contextlib
 import io
 import math
 import os
+import re
 import shutil
+import struct
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -32,7 +34,7 @@ from ..inference.report import whole
 from . import preferences
 from .armature import BODY_TO_ARMATURE, rest_bones
 from .compatibility import new_channels
-from .keyframes import OURS, scene_frame_rate, write_curve
+from .keyframes import CORRECTIVE_NAMES, OURS, scene_frame_rate, write_curve
 
 ENDINGS = {"fbx": ".fbx", "glb": ".glb", "usd": ".usd", "bvh": ".bvh", "amass": ".npz"}
 """The formats, and how their files' names end."""
@@ -51,6 +53,9 @@ _STILL = 1e-5
 # SMPL's betas in files of AMASS.
 _AMASS_BETAS = 16
 _LENT = "video motion lends"
+# A binary USD file begins with a magic word and where its table of contents lies: a count, and for each section a name,
+# a place and a length.
+_USD_START, _USD_COUNT, _USD_SECTION = struct.Struct("<8s8xq"), struct.Struct("<Q"), struct.Struct("<16xqq")
 # A body's bones may be this far from an armature's that was made for it, metres.
 _SAME_BODY = 1e-3
 
@@ -67,7 +72,8 @@ class Options:
         engine: whose conventions FBX follows, one of `ENGINES`: Unreal's has z up, Unity's y up.
         frame_range: first and last frame of the scene; None for those that the characters' actions take.
         mesh: whether skins go with the bones, in formats that have them.
-        shape_keys: whether shape keys go with the skins; without, skins have the shape that the keys give them now.
+        shape_keys: whether shape keys go with the skins; without, skins have the shape that the keys give them now, but
+            for the correctives of a pose, which are left out.
         body: what the characters' motion was made for; AMASS needs it.
     """
 
@@ -267,8 +273,14 @@ def _write(samples: Sequence[_Samples], path: Path, format: str, options: Option
     # What it says to a terminal is nothing that users of the file ask for.
     with _lent_names(samples) as names, _scene_like(scene, path.stem) as staging:
         space = _space(format, options.engine)
+        if format == "usd":
+            objects = [one for one in names if isinstance(one, bpy.types.Object)]
+            clean = _distinct([names[one] for one in objects], _identifier)
+            names = {**names, **dict(zip(objects, clean, strict=True))}
         for sample in samples:
-            _stage(sample, space, staging, names, options)
+            armature = _stage(sample, space, staging, names, options)
+            if format in _CLEAN:
+                _rename_bones(armature, _CLEAN[format])
         staging.frame_start, staging.frame_end = 0, len(samples[0].world) - 1
         if format == "fbx":
             staging.unit_settings.system = "METRIC"
@@ -292,11 +304,44 @@ def _write(samples: Sequence[_Samples], path: Path, format: str, options: Option
                 with contextlib.redirect_stdout(io.StringIO()):
                     write(file, options, staging)
             except (RuntimeError, AttributeError) as error:
-                said = " ".join(str(error).split()) or type(error).__name__
+                said = told_by_operator(error)
+                if number := re.search(r"\[Errno (\d+)\]", said):
+                    reason = OSError(int(number[1]), os.strerror(int(number[1])))
+                    raise _unwritable(path, reason) from error
                 raise ExportError(f"{path} can't be written: this Blender's {format} exporter says: {said}") from error
             if not file.is_file():
                 raise ExportError(f"{path} can't be written: this Blender's {format} exporter wrote nothing.")
+            if format == "usd" and not _is_whole_usd(file):
+                raise ExportError(f"{path} can't be written whole: make room on its disk.")
             _put(file, path)
+
+
+def told_by_operator(error: Exception) -> str:
+    """What an operator of Blender's says has gone wrong, on one line; those in Python tell it with a traceback.
+
+    Raises:
+        KeyboardInterrupt: that is what it says.
+    """
+    lines = [line for line in str(error).splitlines() if line.strip() and not line.startswith("Location: ")]
+    said = lines[-1:] if any("Traceback" in line for line in lines) else lines
+    if said == ["KeyboardInterrupt"]:
+        raise KeyboardInterrupt from error
+    return " ".join(" ".join(said).split()).removeprefix("Error: ") or type(error).__name__
+
+
+def _is_whole_usd(file: Path) -> bool:
+    """Whether a binary USD file holds all its sections: on a full disk USD writes what fits, without a word."""
+    raw = file.read_bytes()
+    if len(raw) < _USD_START.size:
+        return False
+    magic, contents = _USD_START.unpack_from(raw)
+    if magic != b"PXR-USDC" or not 0 < contents < len(raw) - _USD_COUNT.size:
+        return False
+    (count,) = _USD_COUNT.unpack_from(raw, contents)
+    rows = raw[contents + _USD_COUNT.size :][: count * _USD_SECTION.size]
+    if not 0 < count * _USD_SECTION.size == len(rows):
+        return False
+    return all(begin + length <= len(raw) for begin, length in _USD_SECTION.iter_unpack(rows))
 
 
 @dataclass(frozen=True)
@@ -327,8 +372,11 @@ def _space(format: str, engine: str) -> _Space:
 
 def _stage(
     sample: _Samples, space: _Space, staging: bpy.types.Scene, names: dict[bpy.types.ID, str], options: Options
-) -> None:
-    """Put copies of a character into a scene, in the coordinates of a file, keyed on every frame from 0."""
+) -> bpy.types.Object:
+    """Put copies of a character into a scene, in the coordinates of a file, keyed on every frame from 0.
+
+    The copy of the armature is returned.
+    """
     original = sample.armature
     to_file = space.axes @ Matrix.Scale(space.scale, 4)
     at_first = to_file @ Matrix(sample.world[0])
@@ -363,6 +411,42 @@ def _stage(
         copy.parent, copy.parent_type = armature, "OBJECT"
         copy.matrix_parent_inverse = copy.matrix_basis = Matrix.Identity(4)
         staging.collection.objects.link(copy)
+    return armature
+
+
+def _rename_bones(armature: bpy.types.Object, clean: Callable[[str], str]) -> None:
+    """Give bones, with their curves and vertex groups, names that a format can hold."""
+    bones = list(armature.data.bones)
+    for bone, name in zip(bones, _distinct([bone.name for bone in bones], clean), strict=True):
+        if bone.name != name:
+            bone.name = name
+
+
+def _distinct(names: Sequence[str], clean: Callable[[str], str]) -> list[str]:
+    """Cleaned names, no two alike; those that are clean stay."""
+    taken = {name for name in names if clean(name) == name}
+    found = []
+    for name in names:
+        unique, number = clean(name), 2
+        while unique != name and unique in taken:
+            unique, number = f"{clean(name)}_{number}", number + 1
+        taken.add(unique)
+        found.append(unique)
+    return found
+
+
+def _identifier(name: str) -> str:
+    """A name in USD: letters of any script, digits and underscores."""
+    allowed = "".join(letter if f"a{letter}".isidentifier() else "_" for letter in name)
+    return allowed if allowed.isidentifier() else f"_{allowed}"
+
+
+def _word(name: str) -> str:
+    """A name in BVH, which ends at a space."""
+    return "_".join(name.split()) or "_"
+
+
+_CLEAN: dict[str, Callable[[str], str]] = {"usd": _identifier, "bvh": _word}
 
 
 def _key(armature: bpy.types.Object, pose: np.ndarray, unit: float) -> None:
@@ -410,6 +494,10 @@ def _copy_skin(
         return copy
     keys.animation_data_clear()
     if not options.shape_keys:
+        for block in keys.key_blocks:
+            # The present pose's correctives would stay for every other pose.
+            if block.name in CORRECTIVE_NAMES:
+                block.value = 0.0
         mixed = copy.shape_key_add(name="mixed", from_mix=True)
         places = np.empty(3 * len(copy.data.vertices), dtype=np.float32)
         mixed.data.foreach_get("co", places)
@@ -496,6 +584,8 @@ def _export_usd(file: Path, options: Options, staging: bpy.types.Scene) -> None:
         export_lights=False,
         export_cameras=False,
         convert_world_material=False,
+        # Without, bones called in Japanese are all underscores, several of which alike are no skeleton.
+        allow_unicode=True,
     )
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import bpy
 
-from . import assets, export, import_video, jobs, motion_file, panel, preferences, settings
+from . import assets, export, import_video, jobs, motion_file, panel, preferences, settings, vrm
 from .retarget import operators as retargeting
 
-MODULES = (preferences, settings, jobs, import_video, motion_file, export, assets, panel, retargeting)
+MODULES = (preferences, settings, jobs, import_video, motion_file, export, assets, panel, retargeting, vrm)
 """Each has its `classes`, and `register` and `unregister` if there is more to it."""
 
 

@@ -65,8 +65,8 @@ class Environment:
 
 
 CONVERT = Environment(".venv", "convert", "Blender's module, OpenCV, LiteRT", "450 MB")
-TEST = Environment(".venv", "test", "pytest, PyTorch and checkers", "350 MB")
-TEST_BPY = Environment(".venv-bpy-5.0.1", "bpy-5.0.1", "Blender 5.0.1's module for the tests", "420 MB")
+TEST = Environment(".venv", "test", "pytest, PyTorch and checkers", "380 MB")
+TEST_BPY = Environment(".venv-bpy-5.0.1", "bpy-5.0.1", "Blender 5.0.1's module for the tests", "450 MB")
 
 PACKAGES = {
     "libGL.so.1": "libgl1",

@@ -265,10 +265,88 @@ def test_retargets_onto_a_character(tmp_path, clips, make_motion, body):
         assert words in failed.stderr
 
 
+def test_a_useless_character_is_told_before_any_work(tmp_path, make_motion, body):
+    """With a hundred videos it would fail for each, after its estimation."""
+    bpy.ops.object.armature_add()
+    bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "one bone.blend"), copy=True)
+    for one in list(bpy.data.objects):
+        bpy.data.objects.remove(one)
+    bpy.ops.mesh.primitive_cube_add()
+    bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "box.blend"), copy=True)
+    scenes.build_scene([make_motion(count=2)], body)
+    bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "good.blend"), copy=True)
+    bpy.ops.wm.read_factory_settings(use_empty=True)
+    with bpy.data.libraries.load(str(tmp_path / "good.blend"), link=True) as (there, wanted):
+        wanted.objects = list(there.objects)
+    for one in wanted.objects:
+        bpy.context.scene.collection.objects.link(one)
+    bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "linked.blend"), copy=True)
+    for name in ("text.blend", "text.fbx", "text.glb", "text.vrm"):
+        (tmp_path / name).write_text("no character")
+    for name, words in (
+        ("one bone.blend", "No bone is chosen as hips"),
+        ("box.blend", "no armature of its own"),
+        ("linked.blend", "no armature of its own"),
+        *((f"text.{kind}", "can't be read") for kind in ("blend", "fbx", "glb")),
+        ("text.vrm", "is no VRM"),
+    ):
+        with pytest.raises(batch.BatchError, match=words) as error:
+            batch._check_rig(tmp_path / name)
+        assert name in str(error.value)
+        assert "Traceback" not in str(error.value)
+    batch._check_rig(tmp_path / "good.blend")
+    # The motion is not even begun.
+    result = run("clip.mp4", "--out", tmp_path / "out", "--rig", tmp_path / "box.blend", "--python", sys.executable)
+    assert result.returncode == 1
+    assert "box.blend holds no armature of its own" in told(result)
+
+
+def test_two_armatures_are_told(tmp_path, make_motion, body):
+    motion = make_motion(count=4)
+    scenes.build_scene([motion, make_motion(count=4, person=2)], body)
+    rig = tmp_path / "two.blend"
+    bpy.ops.wm.save_as_mainfile(filepath=str(rig), copy=True)
+    bpy.ops.wm.read_factory_settings(use_empty=True)
+    take = scenes.build_scene([motion], body)
+    armatures, warnings = batch._retarget(take, rig, "walk", [motion])
+    assert len(armatures) == 1
+    assert any("holds 2 armatures" in warning for warning in warnings)
+
+
+def test_a_folder_that_cannot_be_written_is_told_before_any_work(tmp_path, capfd):
+    (tmp_path / "file").touch()
+    out = tmp_path / "file" / "out"
+    assert batch.main(["a.mp4", "b.mp4", "--out", str(out), "--python", sys.executable]) == 1
+    said = capfd.readouterr().err
+    assert said.splitlines() == [
+        f"video-motion: {out} can't be written (Not a directory): choose another folder for --out."
+    ]
+
+
 def test_a_folder_that_is_a_file(tmp_path, capfd):
     (tmp_path / "out").touch()
     assert batch.main(["a.mp4", "--out", str(tmp_path / "out"), "--python", sys.executable]) == 1
     assert "is a file" in capfd.readouterr().err
+
+
+@needs_packages
+def test_folders_beside_videos_that_cannot_be_written(tmp_path, capfd, monkeypatch):
+    """A missing video's folder is not made; where nothing can be written, no time is spent on the videos."""
+    locked = tmp_path / "locked"
+    locked.mkdir()
+    (locked / "a.mp4").touch()
+    (locked / "b.mp4").touch()
+    # The tests may run as root, to whom every folder is open.
+    plain = batch._unwritable
+    monkeypatch.setattr(batch, "_unwritable", lambda folder: "No entry" if folder == locked else plain(folder))
+    chosen = [str(locked / "a.mp4"), str(locked / "b.mp4"), str(tmp_path / "nowhere" / "c.mp4")]
+    assert batch.main([*chosen, "--python", sys.executable]) == 1
+    said = capfd.readouterr().err
+    assert f"{locked / 'a.mp4'} gave no result: {locked} can't be written (No entry)." in said
+    assert "c.mp4 does not exist" in said
+    assert not (tmp_path / "nowhere").exists()
+    told = json.loads((tmp_path / "batch.json").read_text(encoding="utf-8"))
+    assert [row["state"] for row in told["videos"]] == ["failed"] * 3
 
 
 def test_file_of_4_2_plays():

@@ -240,6 +240,50 @@ def test_errors_are_a_sentence(take, tmp_path, monkeypatch):
     assert names() == before
 
 
+def test_full_disks_and_interruptions_leave_no_half_file(take, tmp_path, monkeypatch):
+    """Exporters in Python tell of it with a traceback, USD's writes what fits without a word."""
+    armature = armatures_of(take)[0]
+
+    def fail(file, options, staging):
+        file.write_text("half")
+        raise RuntimeError(
+            'Error: Python: Traceback (most recent call last):\n  File "x.py", line 5, in execute\n'
+            "OSError: [Errno 28] No space left on device\nLocation: /x/bpy/ops.py:109\n"
+        )
+
+    monkeypatch.setitem(export._EXPORTERS, "glb", fail)
+    with pytest.raises(export.ExportError, match="No space left on device") as told:
+        export.export_take([armature], tmp_path / "x.glb", "glb")
+    assert "Traceback" not in str(told.value)
+    assert not list(tmp_path.iterdir())
+
+    def interrupted(file, options, staging):
+        raise RuntimeError(
+            "Error: Python: Traceback (most recent call last):\nKeyboardInterrupt\nLocation: /x/bpy/ops.py:109\n"
+        )
+
+    # Whoever interrupts a batch does not want to read that the exporter failed.
+    monkeypatch.setitem(export._EXPORTERS, "glb", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        export.export_take([armature], tmp_path / "x.glb", "glb")
+    assert not list(tmp_path.iterdir())
+    if not bpy.app.build_options.usd:
+        return
+    whole = tmp_path / "x.usd"
+    export.export_take([armature], whole, "usd")
+    raw = whole.read_bytes()
+    for size in (0, 10, 1000, len(raw) // 2, len(raw) - 1):
+
+        def cut(file, options, staging, size=size):
+            file.write_bytes(raw[:size])
+
+        monkeypatch.setitem(export._EXPORTERS, "usd", cut)
+        with pytest.raises(export.ExportError, match="make room"):
+            export.export_take([armature], tmp_path / "y.usd", "usd")
+    assert [file.name for file in tmp_path.iterdir()] == ["x.usd"]
+    assert whole.read_bytes() == raw
+
+
 @pytest.fixture
 def operator():
     """The export operator, registered whether the extension already knows of it or not."""
