@@ -21,8 +21,13 @@ FIRST_FRAME = 1.0
 CORRECTIVE_NAMES = tuple(f"pose_{index:03d}" for index in range(9 * (len(JOINT_NAMES) - 1)))
 """The shape keys of the pose correctives, in the order of SMPL's pose features."""
 
+CONTACT = "contact"
+"""Custom property of the ankles: the probability that the foot stands on the floor, keyed where it is known."""
+
 OURS = "video_motion"
 """Custom property of armatures and actions that this add-on made."""
+
+_FEET = ("left_ankle", "right_ankle")
 
 # Values of Blender's enumerations, for bulk writes.
 CONSTANT, LINEAR = 0, 1
@@ -49,7 +54,11 @@ def write_curve(
     interpolation: int = LINEAR,
     breakdowns: np.ndarray | None = None,
 ) -> bpy.types.FCurve:
-    """Add one curve with keys at ``frames`` (N,), increasing, of ``values`` (N,); ``breakdowns`` (N,) marks some."""
+    """Add one curve with keys at ``frames`` (N,), increasing, of ``values`` (N,); ``breakdowns`` (N,) marks some.
+
+    Handles are left alone: linear and constant keys have no use for them, Blender computes them when that changes, and
+    to do so here would take as long as everything else.
+    """
     count = len(frames)
     curve = channels.fcurves.new(data_path, index=index)
     if group is not None:
@@ -62,7 +71,6 @@ def write_curve(
     points.foreach_set("interpolation", np.full(count, interpolation, dtype=np.int32))
     if breakdowns is not None and breakdowns.any():
         points.foreach_set("type", np.where(breakdowns, _BREAKDOWN, _KEYFRAME).astype(np.int32))
-    curve.update()
     return curve
 
 
@@ -91,7 +99,7 @@ def bone_rotations(poses: np.ndarray, axes: np.ndarray) -> np.ndarray:
 def create_action(armature: bpy.types.Object, motion: Motion, name: str, frame_rate: float) -> bpy.types.Action:
     """Animate an armature that `create_armature` made with ``motion``, at ``frame_rate`` scene frames per second.
 
-    The action has a fake user; keys of bridged frames are breakdowns.
+    The action has a fake user; keys of bridged frames are breakdowns. Contacts become the property `CONTACT`.
     """
     action, channels = new_channels(armature, name)
     action.use_fake_user = True
@@ -111,6 +119,13 @@ def create_action(armature: bpy.types.Object, motion: Motion, name: str, frame_r
         for part in range(4):
             values = quaternions[:, bone, part]
             write_curve(channels, f"{path}.rotation_quaternion", part, frames, values, group, LINEAR, bridged)
+    if motion.contacts.any():
+        for foot, bone in enumerate(_FEET):
+            pose = armature.pose.bones[bone]
+            pose[CONTACT] = 0.0
+            pose.id_properties_ui(CONTACT).update(min=0.0, max=1.0, description="How surely the foot stands still")
+            path, group = f'pose.bones["{bone}"]["{CONTACT}"]', channels.groups[bone]
+            write_curve(channels, path, 0, frames, motion.contacts[:, foot], group, LINEAR, bridged)
     return action
 
 

@@ -1,13 +1,17 @@
 """How well and how fast motions are retargeted, as a Markdown table.
 
     python -c "import video_motion.addon.retarget.benchmark as b; b.main()"
+    python -c "import video_motion.addon.retarget.benchmark as b; b.main('cmu_8_actions.npz')"
 
 needs `bpy`, the body and the sample's motion; the rigs of MakeHuman come from the package that the body is made of.
+With CMU's motions, see inference/training/README.md, it measures a walk, jumps and a turn of theirs as well.
 """
 
 from __future__ import annotations
 
 import json
+import shutil
+import tempfile
 import time
 import zipfile
 from collections.abc import Callable
@@ -22,15 +26,21 @@ from ...inference import registry
 from ...inference.body import rotations
 from ...inference.body.skeleton import JOINT_NAMES
 from ...inference.body.smpl import Body
+from ...inference.motion.formats import read_motions
+from ...inference.motion.legs import spans_of
 from ...inference.motion.motion import Motion
+from ...inference.training.mocap.cmu import read_cmu
+from ...inference.training.mocap.retarget import retarget as fit_to_body
+from ..compatibility import channels_of
+from ..keyframes import write_curve
 from ..scene import Options as SceneOptions
 from ..scene import build_scene
-from .bones import SIDES, read_rig
-from .contacts import find_standing, spans_of
+from .bones import FINGER_SLOTS, SIDES, read_rig
+from .contacts import find_standing
 from .mapping import Mapping
 from .recognise import recognise
 from .retarget import Options, retarget
-from .sampling import evaluate_frames, sample
+from .sampling import bone_of, evaluate_frames, key_frames, sample
 
 MAKEHUMAN_RIGS = {
     "mixamo": "standard/rig.mixamo",
@@ -43,6 +53,13 @@ MAKEHUMAN_RIGS = {
 
 SEGMENTS = (("upper_arm", "forearm"), ("forearm", "hand"), ("thigh", "shin"), ("shin", "foot"))
 """The limbs whose directions are compared, from joint to joint."""
+
+CMU_TAKES = {
+    "walking": "train_walking/walking_3",
+    "jumping": "train_jumping/jumping_5",
+    "turning": "train_walking_extra/walking_49",
+}
+"""Clips of CMU's eight actions: straight ahead, five jumps on the spot, and 250° around."""
 
 SAMPLE = Path(__file__).parents[2] / "tests" / "sample" / "sample.truth.npz"
 """The motion that is measured with."""
@@ -97,6 +114,32 @@ def rigify_controls() -> bpy.types.Object:
     before = set(bpy.data.objects)
     bpy.ops.pose.rigify_generate()
     return next(new for new in set(bpy.data.objects) - before if new.type == "ARMATURE" and new != metarig)
+
+
+def through_file(armature: bpy.types.Object, path: Path) -> bpy.types.Object:
+    """Write an armature to a .fbx, .glb or .bvh file with Blender's exporter and return what its importer makes."""
+    for other in bpy.context.view_layer.objects:
+        other.select_set(other == armature)
+    bpy.context.view_layer.objects.active = armature
+    before = set(bpy.data.objects)
+    name = str(path)
+    if path.suffix == ".fbx":
+        bpy.ops.preferences.addon_enable(module="io_scene_fbx")
+        bpy.ops.export_scene.fbx(filepath=name, use_selection=True, add_leaf_bones=False, bake_anim=True)
+        bpy.ops.import_scene.fbx(filepath=name, automatic_bone_orientation=False)
+    elif path.suffix == ".glb":
+        bpy.ops.preferences.addon_enable(module="io_scene_gltf2")
+        bpy.ops.export_scene.gltf(filepath=name, use_selection=True, export_animations=True)
+        bpy.ops.import_scene.gltf(filepath=name)
+    else:
+        if armature.animation_data is None:
+            armature.animation_data_create()
+        bpy.ops.preferences.addon_enable(module="io_anim_bvh")
+        bpy.ops.export_anim.bvh(
+            filepath=name, frame_start=1, frame_end=bpy.context.scene.frame_end, root_transform_only=True
+        )
+        bpy.ops.import_anim.bvh(filepath=name, use_fps_scale=False)
+    return next(new for new in set(bpy.data.objects) - before if new.type == "ARMATURE")
 
 
 @dataclass(frozen=True)
@@ -195,27 +238,62 @@ def round_trip(source: bpy.types.Object, target: bpy.types.Object, body: Body, m
 _BARE = SceneOptions(mesh=False, camera=False, floor=False, lights=False, resolution=False)
 
 
-def main() -> None:
-    """Print the tables."""
-    body, motion = Body.load(registry.body_path()), Motion.load(SAMPLE)
+def cmu_takes(path: Path, body: Body) -> dict[str, Motion]:
+    """`CMU_TAKES` on our body, 30 frames per second."""
+    up = rotations.axis_angle_to_matrix(np.array([np.pi / 2.0, 0.0, 0.0]))
+    pelvis = body.rest_joints(np.zeros(10))[0]
+    takes = {}
+    recordings = {recording.name: recording for recording in read_cmu(path)}
+    with tempfile.TemporaryDirectory() as folder:
+        for name, clip in CMU_TAKES.items():
+            moved = fit_to_body(recordings[clip], body).at(30.0)
+            poses = moved.poses.copy()
+            poses[:, 0] = rotations.matrix_to_axis_angle(up @ rotations.axis_angle_to_matrix(poses[:, 0]))
+            file = Path(folder) / f"{name}.npz"
+            trans = (moved.trans + pelvis) @ up.T - pelvis
+            np.savez(
+                file,
+                poses=poses.reshape(-1, 72),
+                trans=trans,
+                betas=np.zeros(10),
+                gender="neutral",
+                mocap_framerate=30.0,
+            )
+            takes[name] = read_motions(file, body)[0]
+    return takes
+
+
+def main(cmu: str = "") -> None:
+    """Print the tables; ``cmu`` is the file of CMU's eight actions."""
+    body, sample = Body.load(registry.body_path()), Motion.load(SAMPLE)
+    takes = {"sample": sample}
+    if cmu:
+        takes |= cmu_takes(Path(cmu), body)
+    folder = Path(tempfile.mkdtemp())
     makers: dict[str, Callable[[], bpy.types.Object]] = {
         "Mixamo": lambda: makehuman_rig("mixamo"),
         "Unreal (game_engine)": lambda: makehuman_rig("game_engine"),
         "CMU (cmu_mb)": lambda: makehuman_rig("cmu_mb"),
         "MakeHuman default": lambda: makehuman_rig("default"),
         "Rigify, MPFB": lambda: makehuman_rig("rigify"),
+        "Mixamo through FBX": lambda: through_file(makehuman_rig("mixamo"), folder / "rig.fbx"),
+        "Unreal through glTF": lambda: through_file(makehuman_rig("game_engine"), folder / "rig.glb"),
+        "CMU through BVH": lambda: through_file(makehuman_rig("cmu_mb"), folder / "rig.bvh"),
         "Rigify human metarig": rigify_metarig,
         "Rigify control rig": rigify_controls,
     }
-    print(
-        "| target | bones | limbs, ° mean / max | hands, mm | feet, mm | sliding, mm/frame: source / before / held"
-        " | limbs with held feet, ° mean / max | round trip, ° mean / max | s |"
-    )
-    print("|---|---:|---:|---:|---:|---:|---:|---:|---:|")
-    for name, make in makers.items():
-        print(_row(name, make, body, motion), flush=True)
-    print()
-    print(_speed(body, motion))
+    for name, motion in takes.items():
+        print(f"{name}, {len(motion)} frames\n")
+        print(
+            "| target | bones | limbs, ° mean / max | hands, mm | feet, mm | sliding, mm/frame: source / before / held"
+            " | limbs with held feet, ° mean / max | hips moved, mm at most | round trip, ° mean / max | s |"
+        )
+        print("|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|")
+        for rig, make in makers.items():
+            print(_row(rig, make, body, motion), flush=True)
+        print()
+    shutil.rmtree(folder)
+    print(_speed(body, sample))
 
 
 def _row(name: str, make: Callable[[], bpy.types.Object], body: Body, motion: Motion) -> str:
@@ -236,23 +314,57 @@ def _row(name: str, make: Callable[[], bpy.types.Object], body: Body, motion: Mo
     seconds = time.perf_counter() - start
     held = evaluate(target, mapping, frames)
     held_angles = limb_angles(before, held)
+    hips = (
+        held.joints["left_thigh"]
+        + held.joints["right_thigh"]
+        - after.joints["left_thigh"]
+        - after.joints["right_thigh"]
+    )
+    moved = 500.0 * np.linalg.norm(hips, axis=-1).max()
     slides = " / ".join(f"{sliding(pose, spans):.2f}" for pose in (before, after, held))
     return (
         f"| {name} | {len(target.data.bones)} | {angles.mean():.2f} / {angles.max():.2f} | {ends['hand'].mean():.0f}"
         f" | {ends['foot'].mean():.0f} | {slides} | {held_angles.mean():.2f} / {held_angles.max():.2f}"
-        f" | {back.mean():.2f} / {back.max():.2f} | {seconds:.2f} |"
+        f" | {moved:.0f} | {back.mean():.2f} / {back.max():.2f} | {seconds:.2f} |"
     )
 
 
 def _speed(body: Body, motion: Motion, count: int = 10_000) -> str:
-    """The time of ``count`` frames on Mixamo's 52 bones."""
+    """The time of ``count`` frames of a take on Mixamo's rig, and from that with fingers on Unreal's."""
     bpy.ops.wm.read_factory_settings(use_empty=True)
     rows = np.arange(count) % len(motion)
     long = motion.trimmed(rows)
     long.timestamps = np.arange(count) / 25.0
-    source = build_scene([long], body, None, _BARE).characters[0].armature
-    target = makehuman_rig("mixamo")
-    start = time.perf_counter()
-    made = retarget(source, target)
-    seconds = time.perf_counter() - start
-    return f"{count} frames on {len(target.data.bones)} bones of Mixamo: {seconds:.1f} s, {made.keys} keys."
+    take = build_scene([long], body, None, _BARE).characters[0].armature
+    mixamo, unreal = makehuman_rig("mixamo"), makehuman_rig("game_engine")
+    return "\n".join(
+        (
+            _time(take, mixamo, "a take on Mixamo"),
+            _time(_with_fingers(mixamo), unreal, "Mixamo with fingers on Unreal (game_engine)"),
+        )
+    )
+
+
+def _time(source: bpy.types.Object, target: bpy.types.Object, what: str) -> str:
+    seconds = []
+    for _ in range(3):
+        target.animation_data_clear()
+        start = time.perf_counter()
+        made = retarget(source, target)
+        seconds.append(time.perf_counter() - start)
+    channels = channels_of(target)
+    driven = {bone_of(curve.data_path) for curve in channels.fcurves if len(curve.keyframe_points) > 1}
+    return (
+        f"{what}: {len(made.frames)} frames, {len(driven)} of {len(target.data.bones)} bones driven, {made.keys} keys,"
+        f" {min(seconds):.2f} s, the fastest of {len(seconds)} runs"
+    )
+
+
+def _with_fingers(armature: bpy.types.Object) -> bpy.types.Object:
+    """Curl the fingers of an armature with an action."""
+    mapping, channels, frames = recognise(read_rig(armature)), channels_of(armature), key_frames(armature)
+    for number, name in enumerate(name for slot in FINGER_SLOTS for name in mapping.bones.get(slot, ())):
+        angle = 0.4 + 0.4 * np.sin(0.05 * frames + number)
+        for part, values in enumerate((np.cos(angle / 2), np.sin(angle / 2), 0.0 * angle, 0.0 * angle)):
+            write_curve(channels, f'pose.bones["{name}"].rotation_quaternion', part, frames, values)
+    return armature

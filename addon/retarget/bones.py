@@ -22,14 +22,27 @@ SIDES = ("left", "right")
 CENTRAL = ("hips", "spine", "neck", "head")
 """Slots in the middle of the body. The last bone of the spine is the chest."""
 
-PAIRED = ("clavicle", "upper_arm", "forearm", "hand", "thigh", "shin", "foot", "toe")
+LIMBS = ("clavicle", "upper_arm", "forearm", "hand", "thigh", "shin", "foot", "toe")
 """Slots of each side, named ``left_thigh`` and so on."""
 
-CHAINS = ("spine", "neck")
-"""Slots that hold any number of bones, from the hips upwards; every other holds one."""
+FINGERS = ("thumb", "index", "middle", "ring", "pinky")
+"""Slots of each hand, named ``left_thumb`` and so on, from the palm outwards. A thumb begins with its metacarpal; the
+metacarpals of the others are part of the hand."""
 
-SLOTS = (*CENTRAL, *(f"{side}_{part}" for side in SIDES for part in PAIRED))
+PAIRED = (*LIMBS, *FINGERS)
+"""Every part that a body has on both sides."""
+
+BODY_SLOTS = (*CENTRAL, *(f"{side}_{part}" for side in SIDES for part in LIMBS))
+"""The slots that make a body."""
+
+FINGER_SLOTS = tuple(f"{side}_{finger}" for side in SIDES for finger in FINGERS)
+"""The slots that a body may lack and still be one."""
+
+SLOTS = (*BODY_SLOTS, *FINGER_SLOTS)
 """Every slot of the canonical human."""
+
+CHAINS = ("spine", "neck", *FINGER_SLOTS)
+"""Slots that hold any number of bones, from the hips or the palm outwards; every other holds one."""
 
 NEEDED = ("hips", "left_thigh", "left_shin", "left_foot", "right_thigh", "right_shin", "right_foot")
 """Slots without which nothing can be retargeted."""

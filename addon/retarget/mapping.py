@@ -22,7 +22,7 @@ class Mapping:
     """The bones of a rig that play the parts of the canonical human.
 
     Attributes:
-        bones: for each slot that is filled its bones' names, upwards; more than one only in `CHAINS`.
+        bones: for each slot that is filled its bones' names, upwards or outwards; more than one only in `CHAINS`.
         confidence: for each filled slot how sure the recognition is, 0 to 1; 1 for what a person chose.
         family: the name of the rig family, empty where the structure alone told.
         switches: custom properties of bones that must have a value for ``bones`` to move the rig, such as the switch
@@ -72,9 +72,10 @@ class Mapping:
         partners = mirror_partners(rig)
         found = []
         for part in PAIRED:
-            left, right = (self.bones.get(f"{side}_{part}", ()) for side in SIDES)
-            pair = [rig.number.get(names[0], -1) if names else -1 for names in (left, right)]
-            if (pair[0] < 0) != (pair[1] < 0) or (pair[0] >= 0 and partners[pair[0]] != pair[1]):
+            left, right = (
+                [rig.number.get(name, -1) for name in self.bones.get(f"{side}_{part}", ())] for side in SIDES
+            )
+            if [partners[bone] if bone >= 0 else -1 for bone in left] != right:
                 found.append(part)
         return found
 
@@ -84,11 +85,9 @@ class Mapping:
         other = SIDES[1 - SIDES.index(side)]
         for part in PAIRED:
             names = self.bones.get(f"{side}_{part}", ())
-            partner = partners[rig.number[names[0]]] if names and names[0] in rig.number else -1
-            if partner >= 0 and rig.names[partner] != names[0]:
-                self.put(f"{other}_{part}", rig.names[partner])
-            elif not names:
-                self.put(f"{other}_{part}")
+            images = [int(partners[rig.number[name]]) if name in rig.number else -1 for name in names]
+            if all(image >= 0 and rig.names[image] != name for image, name in zip(images, names, strict=True)):
+                self.put(f"{other}_{part}", *(rig.names[image] for image in images))
 
     def save(self, path: Path) -> None:
         """Write the mapping as JSON."""
@@ -149,18 +148,21 @@ def mirror_partners(rig: Rig) -> np.ndarray:
 
     The plane is the one across an axis of armature space in which the rig is most symmetrical.
     """
-    heads, tails = rig.rest[:, :3, 3], rig.tails
+    heads = rig.rest[:, :3, 3]
     if not len(heads):
         return np.empty(0, dtype=np.int64)
     size = float(np.ptp(heads, axis=0).max(initial=1e-6))
     depth = np.array([len(rig.ancestors(bone)) for bone in range(len(rig.names))])
+    below = [rig.descendants(bone) for bone in range(len(rig.names))]
+    # Bones may share a joint: what hangs on them tells them apart. Importers invent tails, which tell less.
+    centres = np.array([heads[own].mean(axis=0) if own else rig.tails[bone] for bone, own in enumerate(below)])
+    weights = np.where([bool(own) for own in below], 0.2, 0.02)
     best, most = np.full(len(heads), -1), -1
     for axis in range(3):
         flip = np.where(np.arange(3) == axis, -1.0, 1.0)
         middle = np.where(np.arange(3) == axis, 2.0 * np.median(heads[:, axis]), 0.0)
-        # A bone and what it hangs on may share a joint: the tails and the depth tell them apart.
         distance = np.linalg.norm(heads[:, None] - (heads * flip + middle), axis=-1)
-        distance += 0.2 * np.linalg.norm(tails[:, None] - (tails * flip + middle), axis=-1)
+        distance += weights[:, None] * np.linalg.norm(centres[:, None] - (centres * flip + middle), axis=-1)
         distance += size * (depth[:, None] != depth)
         partner = np.argmin(distance, axis=1)
         partner = np.where(distance.min(axis=1, initial=np.inf) < _LOPSIDED * size, partner, -1)

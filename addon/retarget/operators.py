@@ -20,7 +20,7 @@ from bpy_extras.io_utils import ExportHelper, ImportHelper
 from ..compatibility import SLOTTED_ACTIONS
 from ..import_video import TAB
 from ..preferences import write
-from .bones import CHAINS, SIDES, SLOTS, RetargetError, read_rig
+from .bones import BODY_SLOTS, CHAINS, FINGER_SLOTS, SIDES, SLOTS, RetargetError, read_rig
 from .mapping import Mapping
 from .recognise import recognise
 from .retarget import Options, Retargeted, retarget
@@ -30,6 +30,8 @@ PREVIEW = "Preview"
 
 _SURE = 0.95
 _FILTER = "*.json"
+_PHALANGES = 3
+_FINGER_LIST = "fingers"
 
 _told: list[str] = []
 """What the last retargeting said, until the next."""
@@ -90,6 +92,7 @@ class RetargetSettings(bpy.types.PropertyGroup):
     )
     rows: CollectionProperty(type=BoneRow)
     active_row: IntProperty(options=set())
+    active_finger: IntProperty(options=set())
     family: StringProperty(options=set())
     mapping: StringProperty(options=set())
     hold_feet: BoolProperty(
@@ -134,13 +137,14 @@ class RetargetSettings(bpy.types.PropertyGroup):
 
 
 def fill_rows(settings: RetargetSettings, mapping: Mapping) -> None:
-    """Show a mapping in the panel's list; chains end in an empty row to add to them."""
+    """Show a mapping in the panel's lists; chains that may go on end in an empty row."""
     settings.rows.clear()
     settings.family = mapping.family
     settings.mapping = mapping.dumps()
     for slot in SLOTS:
         names = list(mapping.bones.get(slot, ()))
-        for name in [*names, ""] if slot in CHAINS or not names else names:
+        goes_on = slot in CHAINS and (slot not in FINGER_SLOTS or len(names) < _PHALANGES)
+        for name in [*names, ""] if goes_on or not names else names:
             row = settings.rows.add()
             row.slot = slot
             row["bone"] = name
@@ -348,7 +352,7 @@ def _report(operator: bpy.types.Operator, work: Any) -> set[str]:
 
 
 class BoneList(bpy.types.UIList):
-    """The parts of the body and their bones."""
+    """The parts of the body, or the fingers, and their bones."""
 
     bl_idname = "VIDEO_MOTION_UL_bones"
 
@@ -370,6 +374,18 @@ class BoneList(bpy.types.UIList):
         bone.prop_search(item, "bone", data.target.data, "bones", text="")
         if item.bone and item.confidence < _SURE:
             bone.label(text=f"{item.confidence:.0%}")
+
+    def filter_items(
+        self, context: bpy.types.Context, data: RetargetSettings, property_name: str
+    ) -> tuple[list[int], list[int]]:
+        """Show the rows of the body or those of the fingers, and of them those with the name looked for."""
+        words = self.filter_name.lower()
+        fingers = self.list_id == _FINGER_LIST
+        shown = [
+            (row.slot in FINGER_SLOTS) == fingers and words in f"{row.slot.replace('_', ' ')} {row.bone}".lower()
+            for row in data.rows
+        ]
+        return [self.bitflag_filter_item if show else 0 for show in shown], []
 
 
 class RetargetPanel(bpy.types.Panel):
@@ -409,18 +425,27 @@ class RetargetPanel(bpy.types.Panel):
 
     def _draw_bones(self, layout: bpy.types.UILayout, settings: RetargetSettings) -> None:
         header, body = layout.panel("video_motion_bones", default_closed=True)
-        mapped = sum(bool(row.bone) for row in settings.rows)
-        unsure = sum(bool(row.bone) and row.confidence < _SURE for row in settings.rows)
-        doubt = f", {unsure} unsure" if unsure else ""
-        header.label(text=f"{settings.family or 'Unknown rig'}: {mapped} bones{doubt}")
-        if body is None:
-            return
-        body.template_list("VIDEO_MOTION_UL_bones", "", settings, "rows", settings, "active_row", rows=10)
-        row = body.row(align=True)
-        row.operator("video_motion.recognise_bones", text="Recognise")
-        row.operator_menu_enum("video_motion.mirror_bones", "side", text="Mirror")
-        row.operator("video_motion.load_bone_mapping", text="", icon="FILE_FOLDER")
-        row.operator("video_motion.save_bone_mapping", text="", icon="FILE_TICK")
+        header.label(text=f"{settings.family or 'Unknown rig'}: {summary(settings, BODY_SLOTS)}")
+        if body is not None:
+            body.template_list("VIDEO_MOTION_UL_bones", "", settings, "rows", settings, "active_row", rows=10)
+            row = body.row(align=True)
+            row.operator("video_motion.recognise_bones", text="Recognise")
+            row.operator_menu_enum("video_motion.mirror_bones", "side", text="Mirror")
+            row.operator("video_motion.load_bone_mapping", text="", icon="FILE_FOLDER")
+            row.operator("video_motion.save_bone_mapping", text="", icon="FILE_TICK")
+        header, body = layout.panel("video_motion_fingers", default_closed=True)
+        header.label(text=f"Fingers: {summary(settings, FINGER_SLOTS)}")
+        if body is not None:
+            body.template_list(
+                "VIDEO_MOTION_UL_bones", _FINGER_LIST, settings, "rows", settings, "active_finger", rows=10
+            )
+
+
+def summary(settings: RetargetSettings, slots: tuple[str, ...]) -> str:
+    """How many bones play these parts, and of how many that is not sure."""
+    rows = [row for row in settings.rows if row.bone and row.slot in slots]
+    unsure = sum(row.confidence < _SURE for row in rows)
+    return f"{len(rows)} bones" + (f", {unsure} unsure" if unsure else "")
 
 
 classes = (

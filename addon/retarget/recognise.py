@@ -9,9 +9,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from .bones import CENTRAL, CHAINS, NEEDED, PAIRED, SIDES, SLOTS, Rig
+from .bones import BODY_SLOTS, CENTRAL, CHAINS, FINGER_SLOTS, FINGERS, LIMBS, NEEDED, SIDES, Rig
 from .mapping import Mapping
-from .structure import guess_bones
+from .structure import guess_bones, guess_fingers
 
 _FOLDER = Path(__file__).with_name("families")
 
@@ -21,8 +21,11 @@ _EXACT, _LOOSE = 1.0, 0.9
 # A bone that does not hang where its part does is likely another's namesake.
 _MISPLACED = 0.5
 
-# A family is believed from this share of the slots on.
+# A family is believed from this share of the body's slots on.
 _ENOUGH = 0.6
+
+# Of the way from the hips to the collar bones: a bone that begins further below them is the chest, whatever its name.
+_BELOW_COLLAR = 0.1
 
 # Of a part that hangs on another, which one; spine and neck may be missing.
 _HANGS_ON = {
@@ -50,7 +53,8 @@ class Family:
     Attributes:
         name: of the family.
         prefixes: regular expressions of what may stand before every name.
-        names: for each slot the possible names, the likelier first.
+        names: for each slot of the body the possible names, the likelier first.
+        fingers: for each finger the possible chains of names, from the palm outwards.
         needs: bones without which a rig is not of this family.
         forbids: bones with which it is not.
         bonus: bones that tell it from families with the same names.
@@ -61,6 +65,7 @@ class Family:
     name: str
     prefixes: tuple[str, ...]
     names: dict[str, tuple[str, ...]]
+    fingers: dict[str, tuple[tuple[str, ...], ...]]
     needs: tuple[str, ...]
     forbids: tuple[str, ...]
     bonus: tuple[str, ...]
@@ -75,57 +80,149 @@ def recognise(rig: Rig) -> Mapping:
         The mapping by the family that explains most, or by structure. It is incomplete where neither tells.
     """
     found = [match(rig, family) for family in families()]
-    score, mapping = max(found, key=lambda scored: scored[0], default=(0.0, Mapping()))
+    # Bodies may have the names of several families: the fingers tell then.
+    score, mapping = max(found, key=lambda scored: (round(scored[0], 6), _fingers(scored[1])), default=(0.0, Mapping()))
     if score >= _ENOUGH and all(slot in mapping.bones for slot in NEEDED):
         return mapping
     guessed = guess_bones(rig)
-    return guessed if len(guessed.bones) >= len(mapping.bones) else mapping
+    return guessed if len(_body(guessed)) >= len(_body(mapping)) else mapping
 
 
 def match(rig: Rig, family: Family) -> tuple[float, Mapping]:
-    """How well a family explains a rig (0 to a little over 1), and the mapping by its names."""
+    """How well a family explains a rig's body (0 to a little over 1), and the mapping by its names.
+
+    Fingers with other names are found by how the hands are built.
+    """
     if any(name not in rig.number for name in family.needs) or any(name in rig.number for name in family.forbids):
         return 0.0, Mapping()
-    strip = re.compile("|".join((*family.prefixes, _common_prefix(rig.names))) or "(?!)", re.IGNORECASE)
-    exact: dict[str, int] = {}
-    loose: dict[str, int] = {}
-    for index, name in enumerate(rig.names):
-        # Namespaces of FBX files and duplicated armatures.
-        plain = strip.sub("", re.split(r"[|:]", name)[-1] if not strip.match(name) else name, count=1)
-        for candidate in (name, plain):
-            exact.setdefault(candidate.lower(), index)
-            loose.setdefault(_simple(candidate), index)
-    bones: dict[str, tuple[str, ...]] = {}
+    find = _Names(rig, family)
+    chosen: dict[str, list[int]] = {}
     confidence: dict[str, float] = {}
-    taken: set[int] = set()
-    for slot in SLOTS:
-        hits: dict[int, float] = {}
-        for name in family.names.get(slot, ()):
-            index, sure = exact.get(name.lower()), _EXACT
-            if index is None:
-                index, sure = loose.get(_simple(name)), _LOOSE
-            if index is not None and index not in taken:
-                hits.setdefault(index, sure)
-            if hits and slot not in CHAINS:
-                break
+    for slot in BODY_SLOTS:
+        hits = find.all_of(family.names.get(slot, ()), only_first=slot not in CHAINS)
         if hits:
-            taken.update(hits)
-            upwards = sorted(hits, key=lambda bone: len(rig.ancestors(bone)))
-            bones[slot] = tuple(rig.names[bone] for bone in upwards)
+            chosen[slot] = sorted(hits, key=lambda bone: len(rig.ancestors(bone)))
             confidence[slot] = min(hits.values())
-    for slot, below in _HANGS_ON.items():
-        if slot in bones and below in bones and not family.switches:
-            above = rig.ancestors(rig.number[bones[slot][0]])
-            if rig.number[bones[below][0]] not in above:
+    if not family.switches:
+        _settle_trunk(rig, find, family, chosen, confidence)
+        for slot, below in _HANGS_ON.items():
+            if slot in chosen and below in chosen and chosen[below][0] not in rig.ancestors(chosen[slot][0]):
                 confidence[slot] = min(confidence[slot], _MISPLACED)
-    score = sum(confidence.values()) / len(SLOTS)
-    score += 0.02 * sum(len(names) for slot, names in bones.items() if slot in CHAINS)
+    score = sum(confidence.values()) / len(BODY_SLOTS)
+    score += 0.02 * sum(len(bones) for slot, bones in chosen.items() if slot in CHAINS)
     score += 0.05 * sum(name in rig.number for name in family.bonus)
     if family.prefixes and sum(bool(re.match(family.prefixes[0], name, re.IGNORECASE)) for name in rig.names) > 5:
         score += 0.05
+    for slot in FINGER_SLOTS:
+        hits = find.longest(family.fingers.get(slot, ()))
+        hand = chosen.get(f"{slot.partition('_')[0]}_hand")
+        if hits and (family.switches or (hand and all(hand[0] in rig.ancestors(bone) for bone in hits))):
+            chosen[slot] = sorted(hits, key=lambda bone: len(rig.ancestors(bone)))
+            confidence[slot] = min(hits.values())
+    bones = {slot: tuple(rig.names[bone] for bone in own) for slot, own in chosen.items()}
+    if not family.switches and not any(slot in bones for slot in FINGER_SLOTS):
+        for side in SIDES:
+            if f"{side}_hand" in chosen:
+                for finger, (own, sure) in guess_fingers(rig, chosen[f"{side}_hand"][0]).items():
+                    bones[f"{side}_{finger}"] = tuple(rig.names[bone] for bone in own)
+                    confidence[f"{side}_{finger}"] = sure
     switches = {bone: dict(values) for bone, values in family.switches.items() if bone in rig.number}
     neutral = tuple(name for name in family.neutral if name in rig.number)
     return score, Mapping(bones, confidence, family.name, switches, neutral)
+
+
+class _Names:
+    """Finds a rig's bones by name; each only once."""
+
+    def __init__(self, rig: Rig, family: Family) -> None:
+        strip = re.compile("|".join((*family.prefixes, _common_prefix(rig.names))) or "(?!)", re.IGNORECASE)
+        self._own = rig.number
+        self._exact: dict[str, int] = {}
+        self._loose: dict[str, int] = {}
+        self._taken: set[int] = set()
+        for index, name in enumerate(rig.names):
+            # Namespaces of FBX files and duplicated armatures.
+            plain = strip.sub("", re.split(r"[|:]", name)[-1] if not strip.match(name) else name, count=1)
+            for candidate in (name, plain):
+                self._exact.setdefault(candidate.lower(), index)
+                self._loose.setdefault(_simple(candidate), index)
+
+    def look_up(self, name: str) -> tuple[int, float]:
+        """The bone that a name means, and how sure that is; -1 for none that is free."""
+        index, sure = self._own.get(name, self._exact.get(name.lower())), _EXACT
+        if index is None:
+            index, sure = self._loose.get(_simple(name)), _LOOSE
+        return (index, sure) if index is not None and index not in self._taken else (-1, 0.0)
+
+    def all_of(self, names: tuple[str, ...], only_first: bool) -> dict[int, float]:
+        """The bones that names mean, or the first of them, and how sure that is; they are taken then."""
+        hits: dict[int, float] = {}
+        for name in names:
+            index, sure = self.look_up(name)
+            if index >= 0:
+                hits.setdefault(index, sure)
+            if hits and only_first:
+                break
+        self._taken.update(hits)
+        return hits
+
+    def longest(self, chains: tuple[tuple[str, ...], ...]) -> dict[int, float]:
+        """The bones of that chain of names of which most are there; they are taken then."""
+        found = [{index: sure for index, sure in map(self.look_up, names) if index >= 0} for names in chains]
+        hits = max(found, key=len, default={})
+        self._taken.update(hits)
+        return hits
+
+
+def _settle_trunk(
+    rig: Rig, find: _Names, family: Family, chosen: dict[str, list[int]], confidence: dict[str, float]
+) -> None:
+    """Correct names by what they carry.
+
+    The hips carry both legs and the spine: Daz and Character Creator split them, so that a bone called pelvis has only
+    the legs. What carries legs is no spine: Biped's thighs hang on its lowest. A neck that carries the arms and begins
+    far below the collar bones is the chest.
+    """
+    legs = [chosen[slot][0] for slot in ("left_thigh", "right_thigh") if slot in chosen]
+    arms = [
+        chosen[slot][0]
+        for side in SIDES
+        for slot in (f"{side}_clavicle", f"{side}_upper_arm")
+        if slot in chosen and not (slot.endswith("arm") and f"{side}_clavicle" in chosen)
+    ]
+    top = next((chosen[slot][-1:] for slot in ("spine", "neck", "head") if slot in chosen), [])
+    carried = [set(rig.ancestors(bone)) for bone in (*legs, *top)]
+    if "hips" in chosen and len(legs) == 2 and any(chosen["hips"][0] not in above for above in carried):
+        names = (find.look_up(name) for name in family.names["hips"])
+        better = [(bone, sure) for bone, sure in names if bone >= 0 and all(bone in above for above in carried)]
+        shared = sorted(set.intersection(*carried), key=lambda bone: -len(rig.ancestors(bone)))
+        better += [(bone, _MISPLACED) for bone in shared[:1]]
+        if better:
+            chosen["hips"], confidence["hips"] = [better[0][0]], better[0][1]
+    if legs and "spine" in chosen:
+        above_legs = {above for leg in legs for above in rig.ancestors(leg)}
+        chosen["spine"] = [bone for bone in chosen["spine"] if bone not in above_legs]
+    if arms and "neck" in chosen and "hips" in chosen:
+        upwards = rig.heads[arms].mean(axis=0) - rig.heads[chosen["hips"][0]]
+        height = (rig.heads - rig.heads[chosen["hips"][0]]) @ upwards / max(float(upwards @ upwards), 1e-12)
+        carrying = set(rig.ancestors(arms[0])) & set(rig.ancestors(arms[-1]))
+        low = [bone for bone in chosen["neck"] if bone in carrying and height[bone] < 1.0 - _BELOW_COLLAR]
+        chosen["neck"] = [bone for bone in chosen["neck"] if bone not in low]
+        chosen["spine"] = [*chosen.get("spine", ()), *low]
+        confidence.setdefault("spine", _LOOSE)
+    for slot in ("spine", "neck"):
+        if slot in chosen and not chosen[slot]:
+            del chosen[slot]
+            confidence.pop(slot, None)
+
+
+def _fingers(mapping: Mapping) -> int:
+    """How many bones of fingers names tell."""
+    return sum(len(mapping.bones[slot]) for slot in FINGER_SLOTS if mapping.confidence.get(slot, 0.0) >= _LOOSE)
+
+
+def _body(mapping: Mapping) -> list[str]:
+    return [slot for slot in mapping.bones if slot in BODY_SLOTS]
 
 
 @cache
@@ -137,23 +234,41 @@ def families() -> tuple[Family, ...]:
 def _read(path: Path) -> Family:
     data: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     names: dict[str, tuple[str, ...]] = {slot: tuple(data["central"].get(slot, ())) for slot in CENTRAL}
-    for part in PAIRED:
+    for part in LIMBS:
         for number, side in enumerate(SIDES):
-            names[f"{side}_{part}"] = tuple(
-                pattern.replace("{side}", pair[number])
-                for pattern in data["paired"].get(part, ())
-                for pair in data["sides"]
-            )
+            names[f"{side}_{part}"] = tuple(_sided(data["paired"].get(part, ()), data["sides"], number))
+    fingers = {
+        f"{side}_{finger}": tuple(
+            tuple(_in_braces(name)) for name in _sided(data.get("fingers", {}).get(finger, ()), data["sides"], number)
+        )
+        for number, side in enumerate(SIDES)
+        for finger in FINGERS
+    }
     return Family(
         data["name"],
         tuple(data.get("prefixes", ())),
         names,
+        fingers,
         tuple(data.get("needs", ())),
         tuple(data.get("forbids", ())),
         tuple(data.get("bonus", ())),
         data.get("switches", {}),
         tuple(data.get("neutral", ())),
     )
+
+
+def _sided(patterns: list[str], sides: list[list[str]], number: int) -> list[str]:
+    """Patterns with what stands for the left (0) or the right side in every way of writing it."""
+    return [
+        pattern.replace("{side}", pair[number]).replace("{l}", "lr"[number]) for pattern in patterns for pair in sides
+    ]
+
+
+def _in_braces(pattern: str) -> list[str]:
+    """A pattern once for each of the alternatives in its braces, such as ``Index{1,2,3}``."""
+    before, opened, rest = pattern.partition("{")
+    inside, _, after = rest.partition("}")
+    return [before + alternative + after for alternative in inside.split(",")] if opened else [pattern]
 
 
 def _simple(name: str) -> str:

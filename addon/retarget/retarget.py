@@ -9,15 +9,15 @@ import bpy
 import numpy as np
 
 from ...inference.body import rotations
-from ...inference.motion.motion import Motion
+from ...inference.motion.legs import spans_of
 from ..compatibility import Channels, new_channels
-from ..keyframes import CONSTANT, LINEAR, OURS, frames_of, scene_frame_rate, write_curve
+from ..keyframes import CONSTANT, LINEAR, OURS, scene_frame_rate, write_curve
 from .bones import SIDES, RetargetError, Rig, read_rig
-from .contacts import find_standing, hold_feet, spans_of
+from .contacts import find_standing, hold_feet
 from .controls import find_parents, needs_probe
 from .mapping import Mapping
 from .recognise import recognise
-from .sampling import channels_to_matrix, sample, stepped_frames
+from .sampling import channels_to_matrix, read_contacts, sample, stepped_frames
 from .simplify import distance, keep_keys, rotation_error
 from .transfer import (
     Plan,
@@ -41,9 +41,8 @@ class Options:
         step: frames between keys, whole or not; 0 keys where the source has keys.
         in_place: leave the path over the floor out; heights stay.
         root_bone: the bone above the hips that gets the path over the floor; empty for none.
-        hold_feet: keep feet still that stood still.
-        standing: when the source's feet stood: scene frames (M,) and (M, 2) probabilities for the left and the right
-            foot, such as a `Motion`'s contacts. Without it speed and height of the feet tell.
+        hold_feet: keep feet still that stood still, as the source's keys of `CONTACT` say; without them speed and
+            height of its feet tell.
         match_world: move where and in the direction in which the source does in the world; else the motion is seen
             from the armature objects, and what is to the source's front is to the target's.
         simplify: leave keys out as long as no rotation is off by more than this, in degrees, and the path by more
@@ -56,7 +55,6 @@ class Options:
     in_place: bool = False
     root_bone: str = ""
     hold_feet: bool = True
-    standing: tuple[np.ndarray, np.ndarray] | None = None
     match_world: bool = False
     simplify: float = 0.0
     simplify_path: float = 0.002
@@ -141,8 +139,10 @@ def retarget(
     hips = hips_heads(plan, turned, centres)
     times = frames / scene_frame_rate(bpy.context.scene)
     if options.hold_feet and len(frames) > 2:
-        standing = _standing(options, frames, times, balls, bodies[0].leg)
-        turned, hips = hold_feet(plan, turned, hips, spans_of(standing, times), times)
+        feet = tuple(source_mapping.bones[f"{side}_foot"][0] for side in SIDES)
+        standing = find_standing(balls, times, bodies[0].leg, read_contacts(source, feet, frames))
+        turned, held = hold_feet(plan, turned, hips, spans_of(standing, times), times)
+        centres, hips = centres + (held - hips), held
 
     over_floor = (centres - bodies[1].centre) * (1.0, 1.0, 0.0)
     if options.in_place or root >= 0:
@@ -159,11 +159,6 @@ def retarget(
     _write(made, channels, target, rigs[1], plan, basis_quaternions(plan, turned), locations, options)
     _write_rest(channels, target, rigs[1], plan, mapping, set(locations), frames[0])
     return made
-
-
-def standing_of(motion: Motion, frame_rate: float) -> tuple[np.ndarray, np.ndarray]:
-    """What `Options.standing` wants, from a motion whose take was made at ``frame_rate`` scene frames per second."""
-    return frames_of(motion.timestamps, frame_rate), motion.contacts
 
 
 def matrices_to_euler(matrices: np.ndarray, order: str) -> np.ndarray:
@@ -220,13 +215,6 @@ def _constraint_warnings(target: bpy.types.Object, plan: Plan) -> list[str]:
         if any(not constraint.mute and constraint.influence > 0.0 for constraint in target.pose.bones[name].constraints)
     ]
     return [f"Constraints of {target.name} may change the motion of {', '.join(names)}."] if names else []
-
-
-def _standing(options: Options, frames: np.ndarray, times: np.ndarray, balls: np.ndarray, leg: float) -> np.ndarray:
-    if options.standing is None:
-        return find_standing(balls, times, leg)
-    known, standing = options.standing
-    return np.stack([np.interp(frames, known, np.asarray(foot, dtype=np.float64)) for foot in standing.T], axis=-1)
 
 
 def _action_name(source: bpy.types.Object) -> str:

@@ -14,6 +14,7 @@ import numpy as np
 
 from ...inference.body import rotations
 from ..compatibility import channels_of
+from ..keyframes import CONTACT
 from .bones import RetargetError, Rig
 
 _EULER_AXES = {"X": 0, "Y": 1, "Z": 2}
@@ -45,9 +46,10 @@ def key_frames(armature: bpy.types.Object) -> np.ndarray:
     curves = [curve for curve in channels.fcurves if len(curve.keyframe_points)] if channels else []
     if not curves:
         raise RetargetError(f"{armature.name} has no action with keys: choose a source with a motion.")
-    frames = [_keys(curve)[:, 0] for curve in curves]
+    # Most takes have the same keys on all curves.
+    different = {frames.tobytes(): frames for frames in (_keys(curve)[:, 0] for curve in curves)}
     # Keys are single precision: those of one moment may differ in the last digits.
-    together = np.unique(np.concatenate(frames))
+    together = np.unique(np.concatenate(list(different.values())))
     return together[np.concatenate([[True], np.diff(together) > 1e-3])]
 
 
@@ -88,6 +90,18 @@ def is_plain(armature: bpy.types.Object, rig: Rig, bones: np.ndarray) -> bool:
     )
 
 
+def read_contacts(armature: bpy.types.Object, feet: tuple[str, ...], frames: np.ndarray) -> np.ndarray | None:
+    """The keyed probabilities (N, F) that feet stand at ``frames`` (N,); None unless all these bones have them."""
+    channels = channels_of(armature)
+    found: dict[str, bpy.types.FCurve] = {}
+    for curve in channels.fcurves if channels else ():
+        if curve.data_path.endswith(f'["{CONTACT}"]') and not curve.mute:
+            found[bone_of(curve.data_path)] = curve
+    if not set(feet) <= found.keys():
+        return None
+    return np.stack([curve_values(found[foot], frames) for foot in feet], axis=-1)
+
+
 def bone_of(data_path: str) -> str:
     """The bone's name in the data path of a curve, empty where it has none."""
     parts = data_path.split('"')
@@ -121,35 +135,37 @@ def read_curves(armature: bpy.types.Object, rig: Rig, bones: np.ndarray, frames:
         if not curve.mute:
             name, kind = bone_of(curve.data_path), curve.data_path.rsplit(".", 1)[-1]
             curves[name, kind, curve.array_index] = curve
-    needed = rig.closed_upwards(map(int, bones))
+    # Quaternions by component, a bone at a time: faster than matrices, and each bone fits the processor's cache.
     turned: dict[int, np.ndarray] = {}
     heads: dict[int, np.ndarray] = {}
-    rest = rotations.project(rig.rest[:, :3, :3])
+    axes = rotations.project(rig.rest[:, :3, :3])
+    rest = rotations.matrix_to_quaternion(axes)
     joints = rig.rest[:, :3, 3]
-    for bone in needed:
+    for bone in rig.closed_upwards(map(int, bones)):
         pose = armature.pose.bones[rig.names[bone]]
         basis = _basis(pose, curves, frames)
         location = None if rig.connected[bone] else _values(pose, "location", curves, frames)
         parent = int(rig.parents[bone])
         if parent < 0:
-            turned[bone] = rest[bone] @ basis
-            heads[bone] = np.broadcast_to(joints[bone], (len(frames), 3))
-            carrier = np.broadcast_to(np.eye(3), (len(frames), 3, 3))
+            turned[bone] = _multiply(rest[bone], basis)
+            heads[bone] = np.repeat(joints[bone][:, None], len(frames), axis=1)
         else:
-            offset = rest[parent].T @ rest[bone]
-            carrier = turned[parent] @ rest[parent].T
-            inherited = turned[parent] @ offset if rig.inherits_rotation[bone] else rest[bone]
-            turned[bone] = inherited @ basis
-            heads[bone] = heads[parent] + carrier @ (joints[bone] - joints[parent])
+            to_parent = rotations.quaternion_multiply(rotations.quaternion_conjugate(rest[parent]), rest[bone])
+            inherited = _multiply(turned[parent], to_parent) if rig.inherits_rotation[bone] else rest[bone]
+            turned[bone] = _multiply(inherited, basis)
+            heads[bone] = heads[parent] + _turn(turned[parent], axes[parent].T @ (joints[bone] - joints[parent]))
         if location is not None and location.any():
             # Along its own axes, else along its parent's.
-            others = turned[parent] if parent >= 0 else np.eye(3)
-            frame = carrier @ rest[bone] if rig.local_location[bone] else others
-            heads[bone] = heads[bone] + (frame @ location[..., None])[..., 0]
+            own = axes[bone] @ location if parent < 0 else axes[parent].T @ axes[bone] @ location
+            along = own if rig.local_location[bone] else location
+            heads[bone] = heads[bone] + (along if parent < 0 else _turn(turned[parent], along))
+    found = np.empty((len(bones), 3, 3, len(frames)))
+    for place, bone in enumerate(bones):
+        _write_matrices(_multiply(rotations.matrix_to_quaternion(rig.turn), turned[int(bone)]), found[place])
     return Samples(
         frames,
-        rig.turn @ np.stack([turned[int(bone)] for bone in bones], axis=1),
-        rig.to_world(np.stack([heads[int(bone)] for bone in bones], axis=1)),
+        found.transpose(3, 0, 1, 2),
+        rig.to_world(np.stack([heads[int(bone)] for bone in bones]).transpose(2, 0, 1)),
     )
 
 
@@ -178,20 +194,54 @@ def evaluate_frames(armature: bpy.types.Object, rig: Rig, bones: np.ndarray, fra
 
 
 def _basis(pose: bpy.types.PoseBone, curves: dict, frames: np.ndarray) -> np.ndarray:
-    """The rotation (N, 3, 3) that the curves of a bone give it, in whatever mode it has."""
+    """The rotation, a unit quaternion (4, N), that the curves of a bone give it, in whatever mode it has."""
     mode = pose.rotation_mode
     kind = {"QUATERNION": "rotation_quaternion", "AXIS_ANGLE": "rotation_axis_angle"}.get(mode, "rotation_euler")
-    return channels_to_matrix(_values(pose, kind, curves, frames), mode)
+    values = _values(pose, kind, curves, frames)
+    if mode == "QUATERNION":
+        length = np.sqrt(np.einsum("in,in->n", values, values))
+        return np.where(length > 1e-12, values / np.maximum(length, 1e-12), np.eye(4)[:, :1])
+    return rotations.matrix_to_quaternion(channels_to_matrix(values.T, mode)).T
 
 
 def _values(pose: bpy.types.PoseBone, kind: str, curves: dict, frames: np.ndarray) -> np.ndarray:
-    """What a channel of a bone is (N, size) at ``frames``; without a curve what it is now."""
+    """What a channel of a bone is (size, N) at ``frames``; without a curve what it is now."""
     now = getattr(pose, kind)
-    values = np.empty((len(frames), _SIZES[kind]))
+    values = np.empty((_SIZES[kind], len(frames)))
     for part in range(_SIZES[kind]):
         curve = curves.get((pose.name, kind, part))
-        values[:, part] = now[part] if curve is None else curve_values(curve, frames)
+        values[part] = now[part] if curve is None else curve_values(curve, frames)
     return values
+
+
+def _multiply(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Hamilton product (4, N) of quaternions (4, N), one of which may be a single one (4,)."""
+    (aw, ax, ay, az), (bw, bx, by, bz) = first, second
+    return np.stack(
+        [
+            aw * bw - ax * bx - ay * by - az * bz,
+            aw * bx + ax * bw + ay * bz - az * by,
+            aw * by - ax * bz + ay * bw + az * bx,
+            aw * bz + ax * by - ay * bx + az * bw,
+        ]
+    )
+
+
+def _turn(quaternions: np.ndarray, vector: np.ndarray) -> np.ndarray:
+    """Vectors (3, N), or one for all (3,), turned (3, N) by unit quaternions (4, N)."""
+    w, x, y, z = quaternions
+    a, b, c = vector
+    # v + 2w (u × v) + 2u × (u × v)
+    p, q, r = 2.0 * (y * c - z * b), 2.0 * (z * a - x * c), 2.0 * (x * b - y * a)
+    return np.stack([a + w * p + y * r - z * q, b + w * q + z * p - x * r, c + w * r + x * q - y * p])
+
+
+def _write_matrices(quaternions: np.ndarray, matrices: np.ndarray) -> None:
+    """Unit quaternions (4, N) as matrices (3, 3, N), in place."""
+    w, x, y, z = quaternions
+    for row, unit in enumerate(np.eye(3)):
+        # The row of a matrix is what its inverse makes of the unit vector.
+        matrices[row] = _turn(np.stack([w, -x, -y, -z]), unit)
 
 
 def curve_values(curve: bpy.types.FCurve, frames: np.ndarray) -> np.ndarray:
@@ -199,6 +249,8 @@ def curve_values(curve: bpy.types.FCurve, frames: np.ndarray) -> np.ndarray:
     keys = _keys(curve)
     if not len(keys):
         return np.full(len(frames), curve.evaluate(float(frames[0])))
+    if len(keys) == len(frames) and not len(curve.modifiers) and np.all(np.abs(keys[:, 0] - frames) < 1e-3):
+        return keys[:, 1]
     nearest = np.clip(np.searchsorted(keys[:, 0], frames - 1e-3), 0, len(keys) - 1)
     if not len(curve.modifiers):
         if np.all(np.abs(keys[nearest, 0] - frames) < 1e-3):

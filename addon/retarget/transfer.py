@@ -6,9 +6,11 @@ rest pose turned limb by limb onto the source's:
     A(t) = G · S(t) · S_rest⁻¹ · G⁻¹ · X · T_rest
 
 G turns what the source calls the front into what the target calls the front. X is the alignment: for torso and head
-from body to body, for arms and legs also the smallest rotation that lays the limb along the source's, starting from
-that of the bone above, so that an A-pose becomes a T-pose as if the arm was raised at the shoulder. No bone's own axes
-enter, whatever its roll.
+from body to body, for arms, legs and fingers also the smallest rotation that lays the bone along the source's, starting
+from that of the bone above, so that an A-pose becomes a T-pose as if the arm was raised at the shoulder. Palms are
+turned onto palms where the knuckles of both tell. No bone's own axes enter, whatever its roll.
+
+Rotations of all frames are multiplied as rows of nine numbers: NumPy is slow on stacks of 3x3 matrices.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ...inference.body import rotations
-from .bones import SIDES, RetargetError, Rig
+from .bones import FINGER_SLOTS, FINGERS, SIDES, RetargetError, Rig
 
 Indices = dict[str, tuple[int, ...]]
 """Bones of a rig by slot."""
@@ -32,9 +34,19 @@ _SQUARE = np.cos(np.radians(10.0))
 # Feet whose rest poses differ by more in pitch are not both flat on the floor.
 _FLAT = np.radians(35.0)
 
+# A phalanx that lies further than this from the source's when both hands are at rest is posed or mistaken, not another
+# rest pose; so is a palm that is turned further about the hand.
+_RELAXED, _ROLLED = np.radians(75.0), np.radians(120.0)
+
 # Of the leg's length: how far from the sole an armature's origin may be to be the floor, how far from the hips to be
 # in the hips, and how high the ankle is where nothing tells.
 _AT_SOLE, _IN_HIPS, _ANKLE = 0.12, 0.2, 0.08
+
+# Of four times w²: from here on quaternions are exact enough without looking for their largest component.
+_FAR = 0.2
+
+# Frames whose rotations are multiplied at a time, so that they stay in the processor's cache.
+_BLOCK = 256
 
 # Limbs in the order in which they are aligned: each starts from the alignment of the one above.
 _LIMBS = (("upper_arm", "forearm"), ("forearm", "hand"), ("thigh", "shin"), ("shin", "foot"))
@@ -175,7 +187,7 @@ def make_plan(source: Body, target: Body, keep_directions: bool = False, turning
     slots, below, above, fraction = zip(*(follows[bone] for bone in bones), strict=True)
     turn = np.eye(3) if keep_directions else _facing(source, target)
     alignment = _align(source, target, turn)
-    aligned = np.stack([alignment[slot] @ target.rig.axes[bone] for slot, bone in zip(slots, bones, strict=True)])
+    aligned = np.stack([alignment[int(bone)] @ target.rig.axes[bone] for bone in bones])
     order = {int(bone): index for index, bone in enumerate(bones)}
     inherited = [_inherits_from(target.rig, int(bone), order) for bone in bones]
     for bone, other in (turning or {}).items():
@@ -204,15 +216,25 @@ def make_plan(source: Body, target: Body, keep_directions: bool = False, turning
 
 def turn_bones(plan: Plan, source: np.ndarray) -> np.ndarray:
     """World rotations (N, K, 3, 3) of the driven bones from those (N, J, 3, 3) of the source's joints."""
-    rest = plan.source.rig.axes[plan.joints]
-    # S(t)·S_rest⁻¹ for each joint, as seen from the target's front.
-    moved = plan.turn @ (source @ np.swapaxes(rest, -1, -2)) @ plan.turn.T
-    turned = moved[:, plan.below]
-    between = np.flatnonzero(plan.fraction > 0.0)
+    rest = np.swapaxes(plan.source.rig.axes[plan.joints], -1, -2)
+    rows = np.ascontiguousarray(source).reshape(*source.shape[:2], 9)
+    turned = np.empty((len(source), len(plan.bones), 9))
+    # G·S(t) times what does not change: S_rest⁻¹·G⁻¹·X·T_rest.
+    behind = rest[plan.below] @ plan.turn.T @ plan.aligned
+    for place in np.flatnonzero(plan.fraction == 0.0):
+        np.matmul(rows[:, plan.below[place]], _both_sides(plan.turn, behind[place]), out=turned[:, place])
+    between = np.flatnonzero(plan.fraction != 0.0)
     if between.size:
-        start, end = (rotations.matrix_to_quaternion(moved[:, ends[between]]) for ends in (plan.below, plan.above))
-        turned[:, between] = rotations.quaternion_to_matrix(rotations.slerp(start, end, plan.fraction[between]))
-    return turned @ plan.aligned
+        needed = sorted({*plan.below[between].tolist(), *plan.above[between].tolist()})
+        moved = {
+            joint: _quaternions((rows[:, joint] @ _both_sides(plan.turn, rest[joint] @ plan.turn.T)).T)
+            for joint in needed
+        }
+        for place in between:
+            ends = moved[int(plan.below[place])], moved[int(plan.above[place])]
+            middle = rotations.quaternion_to_matrix(rotations.slerp(*ends, plan.fraction[place])).reshape(-1, 9)
+            np.matmul(middle, _both_sides(np.eye(3), plan.aligned[place]), out=turned[:, place])
+    return turned.reshape(*turned.shape[:2], 3, 3)
 
 
 def find_place(plan: Plan, centres: np.ndarray, ankles: np.ndarray, keep_place: bool = False) -> Place:
@@ -238,10 +260,20 @@ def find_place(plan: Plan, centres: np.ndarray, ankles: np.ndarray, keep_place: 
 
 def hips_heads(plan: Plan, turned: np.ndarray, centres: np.ndarray) -> np.ndarray:
     """World positions (N, 3) of the hips bone's head that put the middle of the thighs at ``centres`` (N, 3)."""
-    hips = plan.driven("hips")
-    bone = plan.bones[hips]
-    arm = plan.target.rig.axes[bone].T @ (plan.target.rig.heads[bone] - plan.target.centre)
-    return centres + turned[:, hips] @ arm
+    hips, rig = plan.driven("hips"), plan.target.rig
+    thighs = [plan.driven(f"{side}_thigh") for side in SIDES]
+    carried = [thigh for thigh in thighs if thigh >= 0 and hips in _carriers(plan, thigh)]
+    if len(carried) < len(thighs):
+        arm = rig.axes[plan.bones[hips]].T @ (rig.heads[plan.bones[hips]] - plan.target.centre)
+        return centres + turned[:, hips] @ arm
+    found = centres.copy()
+    for thigh in carried:
+        # Bones of a spine may lie between: Biped's thighs hang on one.
+        for place, carrier in zip([thigh, *_carriers(plan, thigh)], _carriers(plan, thigh), strict=False):
+            if place == hips:
+                break
+            found -= _arm(plan, turned, place, carrier) / len(thighs)
+    return found
 
 
 def positions(plan: Plan, turned: np.ndarray, hips: np.ndarray) -> np.ndarray:
@@ -253,28 +285,33 @@ def positions(plan: Plan, turned: np.ndarray, hips: np.ndarray) -> np.ndarray:
         hips: (N, 3) the hips bone's head.
     """
     rig = plan.target.rig
-    heads = np.broadcast_to(rig.heads[plan.bones], (len(turned), len(plan.bones), 3)).copy()
+    # One bone after the other in memory: that is how they are computed.
+    heads = np.repeat(rig.heads[plan.bones][:, None], len(turned), axis=1)
     root = plan.driven("hips")
-    heads[:, root] = hips
+    heads[root] = hips
     for place in _from_the_hips(plan, root):
-        carrier = plan.carrying[place]
-        arm = rig.axes[plan.bones[carrier]].T @ (rig.heads[plan.bones[place]] - rig.heads[plan.bones[carrier]])
-        heads[:, place] = heads[:, carrier] + turned[:, carrier] @ arm
-    return heads
+        carrier = int(plan.carrying[place])
+        np.add(heads[carrier], _arm(plan, turned, place, carrier), out=heads[place])
+    return heads.transpose(1, 0, 2)
 
 
 def basis_quaternions(plan: Plan, turned: np.ndarray) -> np.ndarray:
     """Quaternions (N, K, 4) of the driven pose bones, without sign flips, from world rotations (N, K, 3, 3)."""
-    rig = plan.target.rig
-    axes = rig.axes[plan.bones]
-    basis = np.empty_like(turned)
-    for place, parent in enumerate(plan.turning):
-        if parent < 0:
-            basis[:, place] = axes[place].T @ turned[:, place]
-        else:
-            inherited = turned[:, parent] @ (axes[parent].T @ axes[place])
-            basis[:, place] = np.swapaxes(inherited, -1, -2) @ turned[:, place]
-    return rotations.make_continuous(rotations.matrix_to_quaternion(basis))
+    axes = plan.target.rig.axes[plan.bones]
+    parents = np.maximum(plan.turning, 0)
+    free = np.flatnonzero(plan.turning < 0)
+    # What a bone inherits is its parent's rotation times what does not change.
+    behind = np.stack([_both_sides(np.eye(3), axes[one].T @ own).T for one, own in zip(parents, axes, strict=True)])
+    rows = np.ascontiguousarray(turned).reshape(*turned.shape[:2], 9)
+    found = np.empty((*turned.shape[:2], 4))
+    for start in range(0, len(rows), _BLOCK):
+        block = slice(start, start + _BLOCK)
+        own = rows[block].transpose(1, 2, 0).copy()
+        inherited = behind @ own[parents]
+        inherited[free] = axes[free].reshape(-1, 9, 1)
+        basis = _transposed_times(inherited.transpose(1, 0, 2), own.transpose(1, 0, 2))
+        found[block] = _quaternions(basis).transpose(1, 0, 2)
+    return rotations.make_continuous(found)
 
 
 def bone_location(rig: Rig, bone: int, heads: np.ndarray) -> np.ndarray:
@@ -320,27 +357,36 @@ def _facing(source: Body, target: Body) -> np.ndarray:
 
 
 def _counterparts(slot: str, count: int, source: Indices) -> list[tuple[int, int, float]]:
-    """For ``count`` bones of a slot the source's bones below and above, and how far between them; none if unmapped."""
-    if slot not in ("spine", "neck"):
-        return [(source[slot][0], source[slot][0], 0.0)] if slot in source else []
-    hips, spine = source["hips"], source.get("spine", ())
-    if slot == "spine":
-        points = (*hips, *spine)
-        steps = np.arange(1, count + 1) / count
-    else:
-        points = (*(*hips, *spine)[-1:], *source.get("neck", ()), *source.get("head", ()))
+    """For ``count`` bones of a slot the source's bones below and above, and how far between them; none if unmapped.
+
+    Spines and necks bend alike from end to end. A phalanx does what the source's finger does at the same share of its
+    length; the palm bends it where the source has fewer.
+    """
+    if slot in FINGER_SLOTS:
+        if slot not in source:
+            return []
+        points = (*source.get(f"{slot.partition('_')[0]}_hand", source[slot][:1]), *source[slot])
+        bones = len(source[slot])
+        steps = np.clip((np.arange(count) + 0.5) * bones / count + 0.5, 0.0, bones)
+    elif slot == "spine":
+        points = (*source["hips"], *source.get("spine", ()))
+        steps = np.arange(1, count + 1) / count * (len(points) - 1)
+    elif slot == "neck":
+        points = (*(*source["hips"], *source.get("spine", ()))[-1:], *source.get("neck", ()), *source.get("head", ()))
         # Without a head above them the last bones of both necks correspond.
-        steps = np.arange(1, count + 1) / (count + (1 if "head" in source else 0))
+        steps = np.arange(1, count + 1) / (count + (1 if "head" in source else 0)) * (len(points) - 1)
+    else:
+        return [(source[slot][0], source[slot][0], 0.0)] if slot in source else []
     found = []
-    for step in steps * (len(points) - 1):
+    for step in steps:
         below = min(int(step + 1e-9), len(points) - 1)
         fraction = step - below if step - below > 1e-6 else 0.0
         found.append((points[below], points[min(below + 1, len(points) - 1)] if fraction else points[below], fraction))
     return found
 
 
-def _align(source: Body, target: Body, turn: np.ndarray) -> dict[str, np.ndarray]:
-    """The alignment X (3, 3) of every slot of the target, in the world."""
+def _align(source: Body, target: Body, turn: np.ndarray) -> dict[int, np.ndarray]:
+    """The alignment X (3, 3) of every mapped bone of the target (index), in the world."""
     body = turn @ source.frame @ target.frame.T
     alignment = dict.fromkeys(target.bones, body)
     for side in SIDES:
@@ -355,17 +401,72 @@ def _align(source: Body, target: Body, turn: np.ndarray) -> dict[str, np.ndarray
                 ends = [_direction(one, slot, next_slot) for one in (source, target)]
                 alignment[slot] = _lay(start, ends[1], turn @ ends[0])
         hand, foot, toe = f"{side}_hand", f"{side}_foot", f"{side}_toe"
-        if hand in target.bones:
-            alignment[hand] = alignment.get(f"{side}_forearm", body)
-            ends = [_palm(one, hand) for one in (source, target)]
-            if ends[0] is not None and ends[1] is not None:
-                alignment[hand] = _lay(alignment[hand], ends[1], turn @ ends[0])
+        alignment[hand] = _align_hand(source, target, turn, side, alignment.get(f"{side}_forearm", body))
         if {foot, toe} <= source.bones.keys() & target.bones.keys():
             ends = [_direction(one, foot, toe) for one in (source, target)]
             alignment[foot] = _align_foot(body, turn @ source.frame[:, 2], turn @ ends[0], ends[1])
         if toe in target.bones:
             alignment[toe] = alignment.get(foot, body)
-    return alignment
+    found = {bone: alignment[slot] for slot, chain in target.bones.items() for bone in chain}
+    for side in SIDES:
+        for slot in (f"{side}_{finger}" for finger in FINGERS):
+            if slot in target.bones:
+                found.update(_align_finger(source, target, turn, slot, alignment[f"{side}_hand"]))
+    return found
+
+
+def _align_hand(source: Body, target: Body, turn: np.ndarray, side: str, start: np.ndarray) -> np.ndarray:
+    """Lay a hand along the source's, starting from the forearm's alignment, and its palm on the source's palm."""
+    hand = f"{side}_hand"
+    if not {hand} <= source.bones.keys() & target.bones.keys():
+        return start
+    knuckles = [
+        finger
+        for finger in (f"{side}_{name}" for name in FINGERS[1:])
+        if finger in source.bones and finger in target.bones
+    ]
+    ends = [_palm(one, hand, knuckles) for one in (source, target)]
+    if ends[0] is None or ends[1] is None:
+        return start
+    along = turn @ ends[0]
+    laid = _lay(start, ends[1], along)
+    if len(knuckles) < 2:
+        return laid
+    across = [_direction(one, knuckles[0], knuckles[-1]) for one in (source, target)]
+    now, wanted = (vector - (vector @ along) * along for vector in (laid @ across[1], turn @ across[0]))
+    if min(np.linalg.norm(now), np.linalg.norm(wanted)) < 0.3:
+        return laid
+    angle = np.arctan2(np.cross(now, wanted) @ along, now @ wanted)
+    return laid if abs(angle) > _ROLLED else rotations.axis_angle_to_matrix(angle * along) @ laid
+
+
+def _align_finger(source: Body, target: Body, turn: np.ndarray, slot: str, start: np.ndarray) -> dict[int, np.ndarray]:
+    """The alignment of each bone of a finger, starting from the hand's.
+
+    Fingers of as many bones are laid bone by bone; others as a whole.
+    """
+    chain = target.bones[slot]
+    found = dict.fromkeys(chain, start)
+    if slot not in source.bones:
+        return found
+    ends = [_phalanges(one, slot) for one in (source, target)]
+    if len(source.bones[slot]) != len(chain):
+        ends = [vectors.sum(axis=0, keepdims=True).repeat(len(chain), axis=0) for vectors in ends]
+    for bone, onto, own in zip(chain, *ends, strict=True):
+        onto, now = turn @ onto, start @ own
+        lengths = np.linalg.norm(onto) * np.linalg.norm(now)
+        if lengths > 1e-12 and onto @ now > np.cos(_RELAXED) * lengths:
+            start = _lay(start, own, onto)
+        found[bone] = start
+    return found
+
+
+def _phalanges(body: Body, slot: str) -> np.ndarray:
+    """The vectors (C, 3) along a finger's bones at rest, zero for a last one that no bone beyond tells."""
+    chain = body.bones[slot]
+    beyond = body.rig.children[chain[-1]]
+    joints = body.rig.heads[[*chain, beyond[0] if beyond else chain[-1]]]
+    return np.diff(joints, axis=0)
 
 
 def _align_foot(body: np.ndarray, up: np.ndarray, source: np.ndarray, target: np.ndarray) -> np.ndarray:
@@ -390,10 +491,10 @@ def _direction(body: Body, slot: str, towards: str) -> np.ndarray:
     return vector / max(float(np.linalg.norm(vector)), 1e-9)
 
 
-def _palm(body: Body, hand: str) -> np.ndarray | None:
-    """The unit vector (3,) along a hand at rest, None where no bone beyond it tells."""
+def _palm(body: Body, hand: str, knuckles: list[str]) -> np.ndarray | None:
+    """The unit vector (3,) along a hand at rest, to the knuckles of fingers; None where no bone beyond it tells."""
     bone = body.bones[hand][0]
-    beyond = body.rig.descendants(bone)
+    beyond = [body.bones[finger][0] for finger in knuckles] or body.rig.descendants(bone)
     if not beyond:
         return None
     vector = body.rig.heads[beyond].mean(axis=0) - body.rig.heads[bone]
@@ -439,3 +540,51 @@ def _from_the_hips(plan: Plan, root: int) -> list[int]:
         found.extend(ready)
         reached.update(ready)
         waiting = [place for place in waiting if place not in reached]
+
+
+def _carriers(plan: Plan, place: int) -> list[int]:
+    """The driven bones that carry one, nearest first."""
+    found = []
+    while plan.carrying[place] >= 0:
+        place = int(plan.carrying[place])
+        found.append(place)
+    return found
+
+
+def _arm(plan: Plan, turned: np.ndarray, place: int, carrier: int) -> np.ndarray:
+    """The vectors (N, 3) from a carrier's head to that of the driven bone it carries."""
+    rig = plan.target.rig
+    arm = rig.axes[plan.bones[carrier]].T @ (rig.heads[plan.bones[place]] - rig.heads[plan.bones[carrier]])
+    return turned[:, carrier].reshape(-1, 9) @ np.kron(np.eye(3), arm[:, None])
+
+
+def _both_sides(before: np.ndarray, behind: np.ndarray) -> np.ndarray:
+    """What (9, 9) takes the rows of M to those of ``before · M · behind``: for rows (N, 9) one product for all."""
+    return np.kron(before.T, behind)
+
+
+def _transposed_times(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """firstᵀ · second (9, ...) of rotations given by their nine numbers (9, ...), row by row."""
+    product = np.empty(second.shape)
+    for row in range(3):
+        for column in range(3):
+            total = product[3 * row + column]
+            np.multiply(first[row], second[column], out=total)
+            total += first[3 + row] * second[3 + column]
+            total += first[6 + row] * second[6 + column]
+    return product
+
+
+def _quaternions(numbers: np.ndarray) -> np.ndarray:
+    """Unit quaternions (..., 4), w ≥ 0, of rotations given by their nine numbers (9, ...), row by row."""
+    xx, xy, xz, yx, yy, yz, zx, zy, zz = numbers
+    square = 1.0 + xx + yy + zz
+    found = np.empty((*square.shape, 4))
+    scale = 0.5 / np.sqrt(np.maximum(square, 1e-12))
+    for part, value in enumerate((square, zy - yz, xz - zx, yx - xy)):
+        np.multiply(scale, value, out=found[..., part])
+    # Near half turns other components are the ones to divide by.
+    far = square < _FAR
+    if far.any():
+        found[far] = rotations.matrix_to_quaternion(numbers[:, far].T.reshape(-1, 3, 3))
+    return found

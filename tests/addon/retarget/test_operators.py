@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from types import SimpleNamespace
 
 import bpy
 import pytest
 import video_motion.addon
 from video_motion.addon import scene as scenes
 from video_motion.addon.retarget import operators
-from video_motion.addon.retarget.bones import SLOTS
+from video_motion.addon.retarget.bones import BODY_SLOTS, FINGER_SLOTS, FINGERS, SLOTS
 
 NAMES = {
     "pelvis": "Hips",
@@ -59,6 +60,93 @@ def test_target_is_recognised_when_chosen(settings):
     assert bone_of(settings, "left_forearm") == ["mixamorig:LeftForeArm"]
     assert bone_of(settings, "spine") == ["mixamorig:Spine", "mixamorig:Spine1", "mixamorig:Spine2"]
     assert {row.slot for row in settings.rows} == set(SLOTS)
+
+
+@pytest.fixture
+def with_fingers(settings, make_rig):
+    settings.target = make_rig("mixamo")
+    return settings
+
+
+class Layout:
+    """Notes what is drawn; all its sections are open."""
+
+    def __init__(self) -> None:
+        self.labels, self.lists = [], []
+
+    def panel(self, name, default_closed=False):
+        assert default_closed
+        return self, self
+
+    def label(self, text=""):
+        self.labels.append(text)
+
+    def row(self, align=False):
+        return self
+
+    def template_list(self, kind, name, data, collection, active_data, active, rows):
+        self.lists.append((kind, name, active))
+
+    def operator(self, *_, **__):
+        pass
+
+    operator_menu_enum = operator
+
+
+def shown(settings, list_id: str, words: str = "") -> list[str]:
+    """The slots of the rows that a list shows."""
+
+    bit = 1 << 30
+    own = SimpleNamespace(bitflag_filter_item=bit, filter_name=words, list_id=list_id)
+    flags, order = operators.BoneList.filter_items(own, bpy.context, settings, "rows")
+    assert len(flags) == len(settings.rows)
+    assert order == []
+    return [row.slot for row, flag in zip(settings.rows, flags, strict=True) if flag & bit]
+
+
+def test_fingers_are_in_a_list_of_their_own(with_fingers):
+    layout = Layout()
+    operators.RetargetPanel._draw_bones(None, layout, with_fingers)
+    assert layout.labels == ["Mixamo, HumanIK: 22 bones", "Fingers: 30 bones"]
+    (_, body, active), (_, fingers, active_finger) = layout.lists
+    assert active != active_finger
+    assert set(shown(with_fingers, body)) == set(BODY_SLOTS)
+    # A row a bone: whole fingers have no empty one.
+    assert shown(with_fingers, fingers) == [slot for slot in FINGER_SLOTS for _ in range(3)]
+    assert shown(with_fingers, fingers, "left TH") == ["left_thumb"] * 3
+    assert shown(with_fingers, body, "forearm") == ["left_forearm", "right_forearm"]
+
+
+def test_rigs_without_fingers_have_a_row_for_each(settings):
+    layout = Layout()
+    operators.RetargetPanel._draw_bones(None, layout, settings)
+    assert layout.labels[1] == "Fingers: 0 bones"
+    assert shown(settings, layout.lists[1][1]) == list(FINGER_SLOTS)
+
+
+def test_fingers_are_edited_mirrored_saved_and_loaded(with_fingers, tmp_path):
+    for row in with_fingers.rows:
+        if row.slot == "right_index":
+            row.bone = ""
+    bpy.ops.video_motion.mirror_bones(side="left")
+    whole = [f"mixamorig:RightHandIndex{number}" for number in (1, 2, 3)]
+    assert bone_of(with_fingers, "right_index") == whole
+    next(row for row in with_fingers.rows if row.slot == "right_index" and row.bone == whole[2]).bone = ""
+    file = tmp_path / "mixamo.json"
+    bpy.ops.video_motion.save_bone_mapping(filepath=str(file))
+    bpy.ops.video_motion.recognise_bones()
+    assert bone_of(with_fingers, "right_index") == whole
+    bpy.ops.video_motion.load_bone_mapping(filepath=str(file))
+    assert bone_of(with_fingers, "right_index") == whole[:2]
+    assert [row.bone for row in with_fingers.rows if row.slot == "right_index"] == [*whole[:2], ""]
+
+    # Files from before there were fingers.
+    old = json.loads(file.read_text())
+    old["bones"] = {slot: names for slot, names in old["bones"].items() if slot.split("_")[-1] not in FINGERS}
+    file.write_text(json.dumps(old))
+    bpy.ops.video_motion.load_bone_mapping(filepath=str(file))
+    assert bone_of(with_fingers, "hips") == ["mixamorig:Hips"]
+    assert not any(row.bone for row in with_fingers.rows if row.slot in FINGER_SLOTS)
 
 
 def test_bake_makes_a_new_action_and_keeps_the_old_one(settings):
