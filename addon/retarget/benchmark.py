@@ -346,23 +346,30 @@ def _speed(body: Body, motion: Motion, count: int = 10_000) -> str:
 
 
 def _time(source: bpy.types.Object, target: bpy.types.Object, what: str) -> str:
-    seconds = []
+    runs = []
     for _ in range(3):
         target.animation_data_clear()
         start = time.perf_counter()
         made = retarget(source, target)
-        seconds.append(time.perf_counter() - start)
-    channels = channels_of(target)
-    driven = {bone_of(curve.data_path) for curve in channels.fcurves if len(curve.keyframe_points) > 1}
+        runs.append((time.perf_counter() - start, len(made.frames), made.keys))
+    driven = {bone_of(curve.data_path) for curve in _curves(target) if len(curve.keyframe_points) > 1}
+    seconds, frames, keys = min(runs)
     return (
-        f"{what}: {len(made.frames)} frames, {len(driven)} of {len(target.data.bones)} bones driven, {made.keys} keys,"
-        f" {min(seconds):.2f} s, the fastest of {len(seconds)} runs"
+        f"{what}: {frames} frames, {len(driven)} of {len(target.data.bones)} bones driven, {keys} keys,"
+        f" {seconds:.2f} s, the fastest of {len(runs)} runs"
     )
+
+
+def _curves(armature: bpy.types.Object) -> Any:
+    channels = channels_of(armature)
+    return channels.fcurves if channels else ()
 
 
 def _with_fingers(armature: bpy.types.Object) -> bpy.types.Object:
     """Curl the fingers of an armature with an action."""
     mapping, channels, frames = recognise(read_rig(armature)), channels_of(armature), key_frames(armature)
+    if channels is None:
+        raise ValueError(f"{armature.name} has no action")
     for number, name in enumerate(name for slot in FINGER_SLOTS for name in mapping.bones.get(slot, ())):
         angle = 0.4 + 0.4 * np.sin(0.05 * frames + number)
         for part, values in enumerate((np.cos(angle / 2), np.sin(angle / 2), 0.0 * angle, 0.0 * angle)):

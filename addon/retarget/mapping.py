@@ -88,6 +88,9 @@ class Mapping:
             images = [int(partners[rig.number[name]]) if name in rig.number else -1 for name in names]
             if all(image >= 0 and rig.names[image] != name for image, name in zip(images, names, strict=True)):
                 self.put(f"{other}_{part}", *(rig.names[image] for image in images))
+                if names:
+                    # The image of a guess is one, too.
+                    self.confidence[f"{other}_{part}"] = self.confidence.get(f"{side}_{part}", 1.0)
 
     def save(self, path: Path) -> None:
         """Write the mapping as JSON."""

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any, ClassVar
 
 import bpy
+from bpy.app.handlers import persistent
 from bpy.props import (
     BoolProperty,
     CollectionProperty,
@@ -30,11 +32,16 @@ PREVIEW = "Preview"
 
 _SURE = 0.95
 _FILTER = "*.json"
+_PREVIEWED = ("preview", "previewed", "before", "kept")
+_POSE = ("location", "rotation_quaternion", "rotation_euler", "rotation_axis_angle", "scale")
 _PHALANGES = 3
 _FINGER_LIST = "fingers"
 
-_told: list[str] = []
-"""What the last retargeting said, until the next."""
+_told: list[tuple[str, str]] = []
+"""What the last retargeting said, until the next: sentences and their icons."""
+
+_saving: list[tuple[RetargetSettings, dict[str, Any]]] = []
+"""The previews that are away while the file is being written, and what their settings were."""
 
 
 def _is_armature(settings: RetargetSettings, candidate: bpy.types.Object) -> bool:
@@ -44,22 +51,27 @@ def _is_armature(settings: RetargetSettings, candidate: bpy.types.Object) -> boo
 def _choose_target(settings: RetargetSettings, context: bpy.types.Context) -> None:
     if settings.target is not None:
         fill_rows(settings, recognise(read_rig(settings.target)))
+    _changed(settings, context)
 
 
 def _changed(settings: RetargetSettings, context: bpy.types.Context) -> None:
-    """Let a preview that is on follow."""
+    """Let a preview that is on follow, at once: undo has to take back both in one step."""
     if settings.preview is not None:
-        bpy.app.timers.register(_renew_preview, first_interval=0.0)
+        _renew_preview()
 
 
 def _renew_preview() -> None:
     settings = bpy.context.scene.video_motion_retarget
-    if settings.preview is None or settings.source is None or settings.target is None:
+    if settings.preview is None:
+        return
+    if settings.previewed != settings.target or settings.source is None:
+        end_preview(settings)
+    if settings.source is None or settings.target is None:
         return
     try:
         show_preview(settings)
     except RetargetError as error:
-        _told[:] = [str(error)]
+        _told[:] = [(str(error), "ERROR")]
 
 
 def _choose_bone(row: BoneRow, context: bpy.types.Context) -> None:
@@ -81,7 +93,11 @@ class RetargetSettings(bpy.types.PropertyGroup):
     """The choices of the panel."""
 
     source: PointerProperty(
-        name="From", description="The armature whose motion is taken", type=bpy.types.Object, poll=_is_armature
+        name="From",
+        description="The armature whose motion is taken",
+        type=bpy.types.Object,
+        poll=_is_armature,
+        update=_changed,
     )
     target: PointerProperty(
         name="To",
@@ -118,14 +134,14 @@ class RetargetSettings(bpy.types.PropertyGroup):
         options=set(),
     )
     step: FloatProperty(
-        name="Key Step",
+        name="Frame Step",
         description="Frames between keys; 0 sets keys where the source has them",
         min=0.0,
         soft_max=10.0,
         options=set(),
     )
     simplify: FloatProperty(
-        name="Simplify",
+        name="Simplify, °",
         description="Leave keys out as long as no bone turns by more than these degrees from what it should; 0 keeps"
         " all",
         min=0.0,
@@ -133,7 +149,9 @@ class RetargetSettings(bpy.types.PropertyGroup):
         options=set(),
     )
     preview: PointerProperty(type=bpy.types.Action)
+    previewed: PointerProperty(type=bpy.types.Object)
     before: PointerProperty(type=bpy.types.Action)
+    kept: StringProperty(options=set())
 
 
 def fill_rows(settings: RetargetSettings, mapping: Mapping) -> None:
@@ -173,6 +191,10 @@ def run(settings: RetargetSettings, name: str = "") -> Retargeted:
     """
     if settings.source is None or settings.target is None:
         raise RetargetError("Choose the armature to take the motion from, and the one to give it to.")
+    for chosen in (settings.source, settings.target):
+        # What was deleted lives on as long as it is chosen here.
+        if chosen.name not in settings.id_data.objects:
+            raise RetargetError(f"{chosen.name} is not in this scene any more: choose another armature.")
     options = Options(
         step=settings.step,
         in_place=settings.in_place,
@@ -183,7 +205,7 @@ def run(settings: RetargetSettings, name: str = "") -> Retargeted:
         name=name,
     )
     made = retarget(settings.source, settings.target, chosen_mapping(settings), options)
-    _told[:] = made.warnings
+    _told[:] = [(warning, "INFO") for warning in made.warnings]
     return made
 
 
@@ -194,31 +216,101 @@ def show_preview(settings: RetargetSettings) -> None:
         RetargetError: it can't be done.
     """
     target = settings.target
-    if settings.preview is None and target.animation_data is not None:
-        settings.before = target.animation_data.action
     old = settings.preview
+    kept = _read_state(settings) if old is None else ""
+    before = target.animation_data.action if target.animation_data is not None else None
     made = run(settings, f"{target.name} {PREVIEW}")
+    made.action.use_fake_user = False
     settings.preview = made.action
-    if old is not None:
+    if old is None:
+        settings.previewed, settings.before, settings.kept = target, before, kept
+    else:
         bpy.data.actions.remove(old)
         made.action.name = f"{target.name} {PREVIEW}"
 
 
 def end_preview(settings: RetargetSettings) -> None:
-    """Give the target back the action that it had before the preview."""
-    preview, settings.preview = settings.preview, None
-    target = settings.target
-    if target is not None and target.animation_data is not None and target.animation_data.action == preview:
-        target.animation_data.action = settings.before
-        if SLOTTED_ACTIONS and settings.before is not None and target.animation_data.action_slot is None:
-            suitable = target.animation_data.action_suitable_slots
-            target.animation_data.action_slot = suitable[0] if len(suitable) else None
-        if settings.before is None:
-            for bone in target.pose.bones:
-                bone.matrix_basis.identity()
-    settings.before = None
+    """Take the preview away; the previewed armature is as it was before."""
+    preview = _put_back(settings)
     if preview is not None:
         bpy.data.actions.remove(preview)
+
+
+def _put_back(settings: RetargetSettings) -> bpy.types.Action | None:
+    """Give the previewed armature its pose, its switches, and its action or none; return the preview's action."""
+    preview, target, before = settings.preview, settings.previewed, settings.before
+    kept = json.loads(settings.kept) if settings.kept else {}
+    settings.preview = settings.previewed = settings.before = None
+    settings.kept = ""
+    animation = target.animation_data if target is not None else None
+    if kept and animation is not None and animation.action == preview:
+        animation.action = before
+        if SLOTTED_ACTIONS and before is not None:
+            animation.action_slot = next((slot for slot in before.slots if slot.identifier == kept["slot"]), None)
+        if not kept["animated"] and not animation.drivers and not animation.nla_tracks:
+            target.animation_data_clear()
+        _write_state(target, kept)
+    return preview
+
+
+def _read_state(settings: RetargetSettings) -> str:
+    """What a preview will change of the target, as JSON: undo and files keep it along with the preview."""
+    target = settings.target
+    animation = target.animation_data
+    slot = animation.action_slot if SLOTTED_ACTIONS and animation is not None else None
+    bones = target.pose.bones
+    state = {
+        "animated": animation is not None,
+        "slot": slot.identifier if slot is not None else "",
+        "pose": {bone.name: [list(getattr(bone, path)) for path in _POSE] for bone in bones},
+        "switches": {
+            bone: {name: bones[bone][name] for name in values if name in bones[bone]}
+            for bone, values in chosen_mapping(settings).switches.items()
+            if bone in bones
+        },
+    }
+    return json.dumps(state)
+
+
+def _write_state(target: bpy.types.Object, state: dict[str, Any]) -> None:
+    bones = target.pose.bones
+    for name, values in state["pose"].items():
+        if name in bones:
+            for path, value in zip(_POSE, values, strict=True):
+                setattr(bones[name], path, value)
+    for name, switches in state["switches"].items():
+        if name in bones:
+            for switch, value in switches.items():
+                bones[name][switch] = value
+    target.update_tag()
+
+
+@persistent
+def _before_saving(*_: object) -> None:
+    """Keep previews out of files: actions that nobody uses are not written."""
+    _saving.clear()
+    for scene in bpy.data.scenes:
+        settings = scene.video_motion_retarget
+        if settings.preview is not None:
+            was = {name: getattr(settings, name) for name in _PREVIEWED}
+            _put_back(settings)
+            _saving.append((settings, was))
+
+
+@persistent
+def _after_saving(*_: object) -> None:
+    """Show them again."""
+    for settings, was in _saving:
+        for name, value in was.items():
+            setattr(settings, name, value)
+        animation = settings.previewed.animation_data_create()
+        animation.action = settings.preview
+        if SLOTTED_ACTIONS:
+            animation.action_slot = settings.preview.slots[0]
+    _saving.clear()
+
+
+_HANDLERS = (("save_pre", _before_saving), ("save_post", _after_saving), ("save_post_fail", _after_saving))
 
 
 class _WithTarget:
@@ -241,6 +333,7 @@ class Recognise(_WithTarget, bpy.types.Operator):
         """Fill the list."""
         settings = context.scene.video_motion_retarget
         fill_rows(settings, recognise(read_rig(settings.target)))
+        _changed(settings, context)
         return {"FINISHED"}
 
 
@@ -253,7 +346,10 @@ class MirrorBones(_WithTarget, bpy.types.Operator):
 
     side: EnumProperty(
         name="From",
-        items=[(side, side.capitalize(), f"Take the {side} side's bones") for side in SIDES],
+        items=[
+            (side, f"{side} to {other}".capitalize(), f"Take the {side} side's bones for the {other} side")
+            for side, other in (SIDES, SIDES[::-1])
+        ],
     )
 
     def execute(self, context: bpy.types.Context) -> set[str]:
@@ -262,6 +358,7 @@ class MirrorBones(_WithTarget, bpy.types.Operator):
         mapping = chosen_mapping(settings)
         mapping.mirror(read_rig(settings.target), self.side)
         fill_rows(settings, mapping)
+        _changed(settings, context)
         return {"FINISHED"}
 
 
@@ -296,11 +393,13 @@ class LoadMapping(_WithTarget, bpy.types.Operator, ImportHelper):
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         """Read the file."""
+        settings = context.scene.video_motion_retarget
         try:
-            fill_rows(context.scene.video_motion_retarget, Mapping.load(Path(self.filepath)))
+            fill_rows(settings, Mapping.load(Path(self.filepath)))
         except RetargetError as error:
             self.report({"ERROR"}, str(error))
             return {"CANCELLED"}
+        _changed(settings, context)
         return {"FINISHED"}
 
 
@@ -345,7 +444,7 @@ def _report(operator: bpy.types.Operator, work: Any) -> set[str]:
     try:
         work()
     except RetargetError as error:
-        _told[:] = [str(error)]
+        _told[:] = [(str(error), "ERROR")]
         operator.report({"ERROR"}, str(error))
         return {"CANCELLED"}
     return {"FINISHED"}
@@ -365,15 +464,16 @@ class BoneList(bpy.types.UIList):
         icon: int,
         active_data: RetargetSettings,
         active_property: str,
+        index: int,
     ) -> None:
-        """Draw a part, its bone, and how sure that is."""
-        row = layout.split(factor=0.34)
-        row.label(text=item.slot.replace("_", " ").title())
+        """Draw a part, its bone, and a mark where that is not sure."""
+        row = layout.split(factor=0.38)
+        row.label(text=part_name(data, index))
         bone = row.row(align=True)
         bone.alert = bool(item.bone) and item.bone not in data.target.data.bones
         bone.prop_search(item, "bone", data.target.data, "bones", text="")
         if item.bone and item.confidence < _SURE:
-            bone.label(text=f"{item.confidence:.0%}")
+            bone.label(text="", icon="QUESTION")
 
     def filter_items(
         self, context: bpy.types.Context, data: RetargetSettings, property_name: str
@@ -408,6 +508,14 @@ class RetargetPanel(bpy.types.Panel):
         layout.prop(settings, "target")
         if settings.target is None:
             return
+        # Above the lists, which may fill the window.
+        row = layout.row(align=True)
+        row.scale_y = 1.5
+        shown = settings.preview is not None
+        row.operator("video_motion.preview_retarget", depress=shown, icon="HIDE_OFF" if shown else "HIDE_ON")
+        row.operator("video_motion.retarget", icon="ACTION")
+        for told, icon in _told:
+            write(layout, told, int((context.region.width / context.preferences.system.ui_scale - 50) / 7.2), icon)
         self._draw_bones(layout, settings)
         column = layout.column()
         for name in ("hold_feet", "in_place", "match_world"):
@@ -415,19 +523,12 @@ class RetargetPanel(bpy.types.Panel):
         column.prop_search(settings, "root_bone", settings.target.data, "bones", icon="BONE_DATA")
         column.prop(settings, "step")
         column.prop(settings, "simplify")
-        for told in _told:
-            write(layout, told, int((context.region.width / context.preferences.system.ui_scale - 50) / 7.2), "INFO")
-        row = layout.row(align=True)
-        row.scale_y = 1.5
-        shown = settings.preview is not None
-        row.operator("video_motion.preview_retarget", depress=shown, icon="HIDE_OFF" if shown else "HIDE_ON")
-        row.operator("video_motion.retarget", icon="ACTION")
 
     def _draw_bones(self, layout: bpy.types.UILayout, settings: RetargetSettings) -> None:
         header, body = layout.panel("video_motion_bones", default_closed=True)
         header.label(text=f"{settings.family or 'Unknown rig'}: {summary(settings, BODY_SLOTS)}")
         if body is not None:
-            body.template_list("VIDEO_MOTION_UL_bones", "", settings, "rows", settings, "active_row", rows=10)
+            draw_list(body, settings, "", "active_row")
             row = body.row(align=True)
             row.operator("video_motion.recognise_bones", text="Recognise")
             row.operator_menu_enum("video_motion.mirror_bones", "side", text="Mirror")
@@ -436,9 +537,27 @@ class RetargetPanel(bpy.types.Panel):
         header, body = layout.panel("video_motion_fingers", default_closed=True)
         header.label(text=f"Fingers: {summary(settings, FINGER_SLOTS)}")
         if body is not None:
-            body.template_list(
-                "VIDEO_MOTION_UL_bones", _FINGER_LIST, settings, "rows", settings, "active_finger", rows=10
-            )
+            draw_list(body, settings, _FINGER_LIST, "active_finger")
+
+
+def draw_list(layout: bpy.types.UILayout, settings: RetargetSettings, name: str, active: str) -> None:
+    """Draw the list of that name, and what is chosen in it: rows are too narrow for long names and numbers."""
+    layout.template_list("VIDEO_MOTION_UL_bones", name, settings, "rows", settings, active, rows=10)
+    index = getattr(settings, active)
+    row = settings.rows[index] if index < len(settings.rows) else None
+    if row is not None and row.bone and (row.slot in FINGER_SLOTS) == (name == _FINGER_LIST):
+        doubt = f", {row.confidence:.0%} sure" if row.confidence < _SURE else ""
+        layout.label(text=f"{part_name(settings, index)}: {row.bone}{doubt}")
+
+
+def part_name(settings: RetargetSettings, index: int) -> str:
+    """What a row of the list plays: the parts of a chain are counted from the body outwards."""
+    slot = settings.rows[index].slot
+    name = slot.replace("_", " ").title().replace("Left ", "L ").replace("Right ", "R ")
+    if slot not in CHAINS:
+        return name
+    before = sum(row.slot == slot for row in list(settings.rows)[:index])
+    return f"{name} {before + 1}" if settings.rows[index].bone or not before else f"{name} +"
 
 
 def summary(settings: RetargetSettings, slots: tuple[str, ...]) -> str:
@@ -465,9 +584,15 @@ classes = (
 def register() -> None:
     """Give every scene its choices."""
     bpy.types.Scene.video_motion_retarget = PointerProperty(type=RetargetSettings)
+    for name, handler in _HANDLERS:
+        getattr(bpy.app.handlers, name).append(handler)
 
 
 def unregister() -> None:
-    """Take them away."""
+    """Take them away, and the previews."""
+    for name, handler in _HANDLERS:
+        getattr(bpy.app.handlers, name).remove(handler)
+    for scene in bpy.data.scenes:
+        end_preview(scene.video_motion_retarget)
     del bpy.types.Scene.video_motion_retarget
     _told.clear()

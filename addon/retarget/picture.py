@@ -2,12 +2,13 @@
 
     python -c "import video_motion.addon.retarget.picture as p; p.main('docs/retarget.jpg')"
 
-needs `bpy`, the body, and the package that the body is made of, whose rigs two of the characters have.
+needs `bpy`, the body, and the package that the body is made of, from which the three characters come.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import bpy
@@ -19,129 +20,114 @@ from ...inference.body.smpl import Body
 from ...inference.motion.motion import Motion
 from ..scene import Options as SceneOptions
 from ..scene import build_scene
-from .benchmark import SAMPLE, makehuman_rig, rigify_metarig
+from .benchmark import SAMPLE
+from .characters import BUILDS, make_character, make_material
 from .retarget import retarget
 
-FRAMES = (12, 76, 104)
-_SIDE, _APART = 320, 1.7
-_COLOURS = ((0.55, 0.3, 0.22), (0.16, 0.35, 0.55), (0.6, 0.5, 0.12), (0.2, 0.5, 0.3))
+
+@dataclass(frozen=True)
+class Strip:
+    """A frame of the take and the height of its row in pixels."""
+
+    frame: int
+    height: int
+
+
+STRIPS = (Strip(14, 480), Strip(76, 480), Strip(104, 400))
+_WIDTH = 1280
+_APART, _VIEW = 1.25, 5.0
+"""Metres from character to character, and across the whole picture."""
 
 
 def main(path: str) -> None:
-    """Write the picture: the source, then a tall Mixamo rig, a small Unreal mannequin, Rigify's metarig."""
+    """Write the picture: the take's own character, then the three of `BUILDS`, each moved beside the one before."""
     bpy.ops.wm.read_factory_settings(use_empty=True)
     body, motion = Body.load(registry.body_path()), Motion.load(SAMPLE)
-    bare = SceneOptions(frame_rate=25.0, camera=False, floor=False, resolution=False)
-    source = build_scene([motion], body, None, bare).characters[0].armature
-    tall = makehuman_rig("mixamo")
-    tall.scale = (1.2,) * 3
-    _dress_in_boxes(tall, 0.1)
-    small = makehuman_rig("game_engine")
-    small.scale = (0.62,) * 3
-    _dress_in_boxes(small, 0.16)
-    robot = rigify_metarig()
-    _dress_in_boxes(robot, 0.22)
-    characters = (source, tall, small, robot)
-    for place, (character, colour) in enumerate(zip(characters, _COLOURS, strict=True)):
-        if character is not source:
-            lowest = min(vertex.co.z for mesh in character.children for vertex in mesh.data.vertices)
-            character.location.z = -lowest * character.scale.z
-            retarget(source, character)
-        character.location.x = _APART * (place - 1.5)
-        _paint(character, colour)
+    bare = SceneOptions(frame_rate=25.0, camera=False, floor=False, lights=False, resolution=False)
+    source = build_scene([motion], body, None, bare).characters[0]
+    source.mesh.data.materials.clear()
+    source.mesh.data.materials.append(make_material("Take", (0.5, 0.22, 0.14)))
+    characters = [source.armature]
+    for name, build in BUILDS.items():
+        character = make_character(name, build)
+        retarget(source.armature, character)
+        characters.append(character)
     _set_up(bpy.context.scene)
-    _render(FRAMES, Path(path))
-
-
-def _dress_in_boxes(armature: bpy.types.Object, width: float) -> None:
-    """Give each bone a box that is so wide for its length."""
-    corners = np.array([(x, y, z) for y in (0.05, 0.95) for x, z in ((-1, -1), (1, -1), (1, 1), (-1, 1))], dtype=float)
-    sides = [(0, 1, 2, 3), (7, 6, 5, 4), (0, 4, 5, 1), (1, 5, 6, 2), (2, 6, 7, 3), (3, 7, 4, 0)]
-    points, faces, owners = [], [], []
-    for bone in armature.data.bones:
-        if not bone.use_deform or bone.length < 0.06 or bone.name.lower().startswith("root"):
-            continue
-        box = corners * (bone.length * width, bone.length, bone.length * width)
-        matrix = np.array(bone.matrix_local)
-        faces += [[corner + len(points) for corner in side] for side in sides]
-        points += list(box @ matrix[:3, :3].T + matrix[:3, 3])
-        owners += [bone.name] * len(corners)
-    mesh = _make_mesh(armature, np.array(points), faces)
-    for vertex, name in enumerate(owners):
-        group = mesh.vertex_groups.get(name) or mesh.vertex_groups.new(name=name)
-        group.add((vertex,), 1.0, "REPLACE")
-
-
-def _make_mesh(armature: bpy.types.Object, points: np.ndarray, faces: Sequence[Sequence[int]]) -> bpy.types.Object:
-    data = bpy.data.meshes.new(armature.name)
-    data.from_pydata(points.tolist(), [], faces)
-    mesh = bpy.data.objects.new(armature.name, data)
-    bpy.context.scene.collection.objects.link(mesh)
-    mesh.parent = armature
-    mesh.modifiers.new("Armature", "ARMATURE").object = armature
-    return mesh
-
-
-def _paint(armature: bpy.types.Object, colour: tuple[float, float, float]) -> None:
-    material = bpy.data.materials.new(armature.name)
-    if material.node_tree is None:
-        material.use_nodes = True
-    shader = next(node for node in material.node_tree.nodes if node.type == "BSDF_PRINCIPLED")
-    shader.inputs["Base Color"].default_value = (*colour, 1.0)
-    shader.inputs["Roughness"].default_value = 0.6
-    for mesh in armature.children:
-        if mesh.type == "MESH":
-            mesh.data.materials.clear()
-            mesh.data.materials.append(material)
+    _render(characters, Path(path))
 
 
 def _set_up(scene: bpy.types.Scene) -> None:
-    """A camera that follows the first character, a floor, a sky."""
+    """A floor, a sky, two lights and a camera."""
     scene.render.engine = "CYCLES"
-    scene.cycles.samples = 24
-    scene.cycles.use_denoising = False
+    scene.cycles.samples = 48
+    scene.cycles.use_denoising = True
+    scene.cycles.max_bounces = 4
     scene.view_settings.view_transform = "Standard"
-    scene.render.resolution_x, scene.render.resolution_y = 3 * _SIDE, _SIDE
-    scene.render.image_settings.file_format = "JPEG"
-    bpy.ops.mesh.primitive_plane_add(size=60)
-    _paint_floor(bpy.context.object)
+    scene.render.resolution_x = _WIDTH
+    scene.render.image_settings.file_format = "PNG"
+    scene.world = bpy.data.worlds.new("World")
+    if scene.world.node_tree is None:
+        scene.world.use_nodes = True
+    background = next(node for node in scene.world.node_tree.nodes if node.type == "BACKGROUND")
+    background.inputs["Color"].default_value = (0.75, 0.85, 1.0, 1.0)
+    background.inputs["Strength"].default_value = 0.55
+    bpy.ops.mesh.primitive_plane_add(size=200)
+    bpy.context.object.data.materials.append(make_material("Floor", (0.5, 0.5, 0.5)))
+    light = bpy.data.lights.new("Sun", "SUN")
+    light.energy, light.angle = 3.0, np.radians(8.0)
+    sun = bpy.data.objects.new("Sun", light)
+    sun.matrix_world = Matrix.Rotation(np.radians(-35.0), 4, "Z") @ Matrix.Rotation(np.radians(48.0), 4, "X")
+    scene.collection.objects.link(sun)
     data = bpy.data.cameras.new("Camera")
-    data.lens = 45.0
     scene.camera = bpy.data.objects.new("Camera", data)
     scene.collection.objects.link(scene.camera)
 
 
-def _paint_floor(floor: bpy.types.Object) -> None:
-    material = bpy.data.materials.new("Floor")
-    if material.node_tree is None:
-        material.use_nodes = True
-    floor.data.materials.append(material)
-
-
-def _render(frames: Sequence[int], path: Path) -> None:
+def _render(characters: Sequence[bpy.types.Object], path: Path) -> None:
     """One strip for each frame, under each other."""
     scene = bpy.context.scene
-    armatures = [one for one in scene.objects if one.type == "ARMATURE"]
-    strips = []
-    for frame in frames:
-        scene.frame_set(frame)
-        middle = Vector((0.0, 0.0, 0.0))
-        for armature in armatures:
-            hips = armature.pose.bones[0] if len(armature.pose.bones) < 30 else armature.pose.bones[1]
-            middle += (armature.matrix_world @ hips.head) / len(armatures)
-        middle.z = 0.6
-        scene.camera.matrix_world = Matrix.Translation(middle + Vector((0.0, -11.5, 1.6))) @ Matrix.Rotation(
-            np.radians(83.0), 4, "X"
-        )
-        file = path.with_name(f".{path.stem}.{frame}.jpg")
+    files = []
+    for strip in STRIPS:
+        scene.frame_set(strip.frame)
+        _line_up(characters)
+        _aim(strip)
+        scene.render.resolution_y = strip.height
+        file = path.with_name(f".{path.stem}.{strip.frame}.png")
         scene.render.filepath = str(file.resolve())
         bpy.ops.render.render(write_still=True)
-        strips.append(file)
-    _join(strips, path)
+        files.append(file)
+    _join(files, path)
+
+
+def _line_up(characters: Sequence[bpy.types.Object]) -> None:
+    """Move characters over the floor so that they stand in a row, the middles of their meshes evenly apart."""
+    scene = bpy.context.scene
+    for place, character in enumerate(characters):
+        mesh = next(child for child in character.children if child.type == "MESH")
+        evaluated = mesh.evaluated_get(bpy.context.evaluated_depsgraph_get())
+        points = np.array([evaluated.matrix_world @ vertex.co for vertex in evaluated.data.vertices])
+        middle = (points.min(axis=0) + points.max(axis=0)) / 2.0
+        character.location.x += _APART * (place - (len(characters) - 1) / 2.0) - middle[0]
+        character.location.y -= middle[1]
+        print(scene.frame_current, character.name, "z", points[:, 2].min().round(3), points[:, 2].max().round(3))
+    bpy.context.view_layer.update()
+
+
+def _aim(strip: Strip) -> None:
+    """Look at the row from the front and a little above, its feet near the strip's lower edge."""
+    camera = bpy.context.scene.camera
+    distance = 14.0
+    camera.data.sensor_fit = "HORIZONTAL"
+    camera.data.angle = 2.0 * np.arctan(_VIEW / 2.0 / distance)
+    tall = _VIEW * strip.height / _WIDTH
+    target = Vector((0.0, 0.0, tall / 2.0 - 0.17))
+    camera.matrix_world = Matrix.Translation(target + Vector((0.0, -distance, 1.4))) @ Matrix.Rotation(
+        np.pi / 2.0 - np.arctan2(1.4, distance), 4, "X"
+    )
 
 
 def _join(files: Sequence[Path], path: Path) -> None:
-    """Put pictures of one size under each other, two in a row."""
+    """Put pictures of one width under each other."""
     pictures = []
     for file in files:
         image = bpy.data.images.load(str(file.resolve()))

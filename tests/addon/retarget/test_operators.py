@@ -107,7 +107,7 @@ def shown(settings, list_id: str, words: str = "") -> list[str]:
 def test_fingers_are_in_a_list_of_their_own(with_fingers):
     layout = Layout()
     operators.RetargetPanel._draw_bones(None, layout, with_fingers)
-    assert layout.labels == ["Mixamo, HumanIK: 22 bones", "Fingers: 30 bones"]
+    assert layout.labels == ["Mixamo, HumanIK: 22 bones", "Hips: mixamorig:Hips", "Fingers: 30 bones"]
     (_, body, active), (_, fingers, active_finger) = layout.lists
     assert active != active_finger
     assert set(shown(with_fingers, body)) == set(BODY_SLOTS)
@@ -117,10 +117,23 @@ def test_fingers_are_in_a_list_of_their_own(with_fingers):
     assert shown(with_fingers, body, "forearm") == ["left_forearm", "right_forearm"]
 
 
+def test_rows_of_a_chain_are_counted_and_doubts_told(with_fingers):
+    spine = [index for index, row in enumerate(with_fingers.rows) if row.slot == "spine"]
+    assert [operators.part_name(with_fingers, index) for index in spine] == ["Spine 1", "Spine 2", "Spine 3", "Spine +"]
+    thumb = [index for index, row in enumerate(with_fingers.rows) if row.slot == "right_thumb"]
+    assert [operators.part_name(with_fingers, index) for index in thumb] == ["R Thumb 1", "R Thumb 2", "R Thumb 3"]
+    with_fingers.rows[spine[1]].confidence = 0.6
+    with_fingers.active_row, with_fingers.active_finger = spine[1], thumb[2]
+    layout = Layout()
+    operators.RetargetPanel._draw_bones(None, layout, with_fingers)
+    assert "Spine 2: mixamorig:Spine1, 60% sure" in layout.labels
+    assert "R Thumb 3: mixamorig:RightHandThumb3" in layout.labels
+
+
 def test_rigs_without_fingers_have_a_row_for_each(settings):
     layout = Layout()
     operators.RetargetPanel._draw_bones(None, layout, settings)
-    assert layout.labels[1] == "Fingers: 0 bones"
+    assert layout.labels[-1] == "Fingers: 0 bones"
     assert shown(settings, layout.lists[1][1]) == list(FINGER_SLOTS)
 
 

@@ -11,6 +11,8 @@ TAB = "Video Motion"
 IMPORT = "bpy.ops.video_motion.import_video("
 CANCEL = "bpy.ops.video_motion.cancel("
 FILEPATH = ".video_motion.filepath"
+SOURCE = ".video_motion_retarget.source"
+TARGET = ".video_motion_retarget.target"
 SAMPLE = Path("/repo/tests/sample/sample.mp4")
 IMPORT_SECONDS = 120.0
 
@@ -77,6 +79,67 @@ class Panel:
         return {self.worker} | descendants(self.worker)
 
 
+class RetargetPanel:
+    """The panel "Retarget", open alone in a Blender's sidebar, as it is where no take is active."""
+
+    def __init__(self, blender: Blender):
+        self.blender = blender
+        blender.open_sidebar(TAB)
+        left, top, _, _ = blender.region("UI")
+        # The panel for videos closes, the one below it opens.
+        for header in (_HEADER, _HEADER + _NEXT_HEADER):
+            blender.click(left + _HEADER_LEFT, top + header)
+        self.top = blender.find_button(SOURCE, top + _HEADER + 2 * _NEXT_HEADER)[1]
+
+    def find(self, what: str, below: int, across: float | None = None) -> tuple[int, int]:
+        """Where a button is, which should be that many pixels below the panel's first."""
+        left, _, right, _ = self.blender.region("UI")
+        where = round(left + (across or _MIDDLE) * (right - left)), self.top + below
+        self.blender.point(*where)
+        # Feeling its way takes the mouse seconds, and Blender a drawing.
+        return where if what in self.blender.ask("under_mouse()") else self.blender.find_button(what, where[1], across)
+
+    def choose(self, what: str, below: int, name: str, across: float | None = None) -> None:
+        """Choose an object or a bone from the menu of names that a field opens."""
+        self.blender.click(*self.find(what, below, across))
+        # What is looked for is the field's text at first, where it has one.
+        self.blender.key("ctrl+a")
+        self.blender.type(name)
+        self.blender.key("Return")
+        self.blender.redraw()
+
+    def choose_rigs(self, source: str, target: str) -> None:
+        """Choose both by hand."""
+        self.choose(SOURCE, 0, source)
+        self.choose(TARGET, _ROW, target)
+
+    def set_number(self, what: str, below: int, value: str) -> None:
+        """Type a number into its field."""
+        where = self.find(what, below)
+        self.blender.click(*where)
+        self.blender.click(*where)
+        self.blender.key("ctrl+a")
+        self.blender.type(value)
+        self.blender.key("Return")
+
+    def open_bones(self) -> None:
+        """Open the list of bones, whose header follows the target."""
+        self.open_section(2 * _ROW + _BUTTONS)
+        self.find("rows[0].bone", _FIRST_BONE)
+
+    def open_section(self, below: int) -> None:
+        """Open the section whose header is that many pixels below the panel's first button."""
+        left, top, _, _ = self.blender.region("UI")
+        self.blender.click(left + _HEADER_LEFT, self.top + below)
+        # Blender itself crashes where another file is opened while the mouse still rests on the header it clicked.
+        self.blender.point(left - _HEADER_LEFT, top + _HEADER_LEFT)
+
+
+_HEADER, _NEXT_HEADER, _HEADER_LEFT, _ROW, _BUTTONS, _FIRST_BONE = 16, 28, 60, 26, 37, 125
+"""Pixels at Blender's usual size of the interface."""
+
+_MIDDLE = 0.5
+
 _WAITING = "sys.modules['bl_ext.user_default.video_motion.addon.import_video']._waiting"
 
 
@@ -90,6 +153,9 @@ def curves(action):
 def characters():
     found = [one for one in bpy.data.objects if one.type == "ARMATURE" and one.animation_data is not None]
     return {one.name: len(curves(one.animation_data.action)[0].keyframe_points) for one in found}
+
+def key_frames(name):
+    return [[key.co.x for key in curve.keyframe_points] for curve in curves(bpy.data.actions[name])]
 
 def contents():
     kinds = ("objects", "collections", "armatures", "meshes", "cameras", "lights", "actions", "materials", "movieclips")
@@ -107,6 +173,12 @@ def contents(blender: Blender) -> dict[str, list[str]]:
     """The names of what the file would keep."""
     blender.do(_LOOK)
     return blender.ask("contents()")
+
+
+def key_frames(blender: Blender, action: str) -> list[list[float]]:
+    """The frames of the keys of each of an action's curves."""
+    blender.do(_LOOK)
+    return blender.ask(f"key_frames({action!r})")
 
 
 def living(pids: set[int]) -> set[int]:

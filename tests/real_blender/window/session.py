@@ -237,20 +237,24 @@ class Blender:
         )
         return x, HEIGHT - y - height, x + width, HEIGHT - y
 
-    def find_button(self, what: str, near: int | None = None) -> tuple[int, int]:
+    def find_button(self, what: str, near: int | None = None, across: float | None = None) -> tuple[int, int]:
         """Where in the sidebar a button is, in pixels from the screen's left top.
 
         ``what`` is part of the Python that it would run (``bpy.ops.…``) or change (``bpy.data.…``). The mouse feels its
-        way down, or away from the height ``near``, in the middle and where small buttons are at the end of a row.
+        way down, or away from the height ``near``, in the middle and where small buttons are at the end of a row, or
+        where ``across`` says, as a share of the sidebar's width.
         """
         left, top, right, bottom = self.region("UI")
         self.redraw()
         heights = list(range(top + _STEP_PIXELS, bottom, _STEP_PIXELS))
         if near is not None:
             heights.sort(key=lambda y: abs(y - near))
+        columns = [(left + right) // 2, right - _RIGHT_BUTTONS_PIXELS]
+        if across is not None:
+            columns = [round(left + across * (right - left))]
         seen = set()
         for y in heights:
-            for x in ((left + right) // 2, right - _RIGHT_BUTTONS_PIXELS):
+            for x in columns:
                 self.point(x, y)
                 under = self.ask("under_mouse()")
                 if what in under:
