@@ -27,16 +27,17 @@ from .retarget import retarget
 
 @dataclass(frozen=True)
 class Strip:
-    """A frame of the take and the height of its row in pixels."""
+    """A frame of the take, the height of its row in pixels, and from where it is seen, degrees from the front."""
 
     frame: int
     height: int
+    turn: float
 
 
-STRIPS = (Strip(14, 480), Strip(76, 480), Strip(104, 400))
+STRIPS = (Strip(18, 560, 0.0), Strip(104, 425, 25.0), Strip(153, 565, 40.0))
 _WIDTH = 1280
-_APART, _VIEW = 1.25, 5.0
-"""Metres from character to character, and across the whole picture."""
+_VIEW, _MARGIN, _DOWN = 4.6, 0.1, 7.0
+"""Metres across the whole picture, metres of floor before the row, and how steeply it is seen, degrees."""
 
 
 def main(path: str) -> None:
@@ -46,7 +47,7 @@ def main(path: str) -> None:
     bare = SceneOptions(frame_rate=25.0, camera=False, floor=False, lights=False, resolution=False)
     source = build_scene([motion], body, None, bare).characters[0]
     source.mesh.data.materials.clear()
-    source.mesh.data.materials.append(make_material("Take", (0.5, 0.22, 0.14)))
+    source.mesh.data.materials.append(make_material("Take", (0.55, 0.19, 0.08)))
     characters = [source.armature]
     for name, build in BUILDS.items():
         character = make_character(name, build)
@@ -59,7 +60,7 @@ def main(path: str) -> None:
 def _set_up(scene: bpy.types.Scene) -> None:
     """A floor, a sky, two lights and a camera."""
     scene.render.engine = "CYCLES"
-    scene.cycles.samples = 48
+    scene.cycles.samples = 12
     scene.cycles.use_denoising = True
     scene.cycles.max_bounces = 4
     scene.view_settings.view_transform = "Standard"
@@ -76,11 +77,14 @@ def _set_up(scene: bpy.types.Scene) -> None:
     light = bpy.data.lights.new("Sun", "SUN")
     light.energy, light.angle = 3.0, np.radians(8.0)
     sun = bpy.data.objects.new("Sun", light)
-    sun.matrix_world = Matrix.Rotation(np.radians(-35.0), 4, "Z") @ Matrix.Rotation(np.radians(48.0), 4, "X")
-    scene.collection.objects.link(sun)
+    sun.rotation_euler = (np.radians(48.0), 0.0, np.radians(-35.0))
     data = bpy.data.cameras.new("Camera")
+    data.type, data.ortho_scale, data.sensor_fit = "ORTHO", _VIEW, "HORIZONTAL"
     scene.camera = bpy.data.objects.new("Camera", data)
-    scene.collection.objects.link(scene.camera)
+    stand = bpy.data.objects.new("Stand", None)
+    sun.parent = scene.camera.parent = stand
+    for new in (sun, scene.camera, stand):
+        scene.collection.objects.link(new)
 
 
 def _render(characters: Sequence[bpy.types.Object], path: Path) -> None:
@@ -89,8 +93,9 @@ def _render(characters: Sequence[bpy.types.Object], path: Path) -> None:
     files = []
     for strip in STRIPS:
         scene.frame_set(strip.frame)
-        _line_up(characters)
-        _aim(strip)
+        turn = Matrix.Rotation(np.radians(strip.turn), 3, "Z")
+        _line_up(characters, np.array(turn))
+        _aim(scene.camera, strip)
         scene.render.resolution_y = strip.height
         file = path.with_name(f".{path.stem}.{strip.frame}.png")
         scene.render.filepath = str(file.resolve())
@@ -99,31 +104,28 @@ def _render(characters: Sequence[bpy.types.Object], path: Path) -> None:
     _join(files, path)
 
 
-def _line_up(characters: Sequence[bpy.types.Object]) -> None:
-    """Move characters over the floor so that they stand in a row, the middles of their meshes evenly apart."""
-    scene = bpy.context.scene
-    for place, character in enumerate(characters):
+def _line_up(characters: Sequence[bpy.types.Object], turn: np.ndarray) -> None:
+    """Move characters over the floor into a row across a turned (3, 3) view, with equal gaps between them."""
+    bounds = []
+    for character in characters:
         mesh = next(child for child in character.children if child.type == "MESH")
         evaluated = mesh.evaluated_get(bpy.context.evaluated_depsgraph_get())
-        points = np.array([evaluated.matrix_world @ vertex.co for vertex in evaluated.data.vertices])
-        middle = (points.min(axis=0) + points.max(axis=0)) / 2.0
-        character.location.x += _APART * (place - (len(characters) - 1) / 2.0) - middle[0]
-        character.location.y -= middle[1]
-        print(scene.frame_current, character.name, "z", points[:, 2].min().round(3), points[:, 2].max().round(3))
+        points = np.array([evaluated.matrix_world @ vertex.co for vertex in evaluated.data.vertices]) @ turn
+        bounds.append((points.min(axis=0), points.max(axis=0)))
+    gap = (_VIEW - sum(most[0] - least[0] for least, most in bounds)) / (len(characters) + 1)
+    edge = -_VIEW / 2.0
+    for character, (least, most) in zip(characters, bounds, strict=True):
+        character.location += Vector(turn @ (edge + gap - least[0], -(least[1] + most[1]) / 2.0, 0.0))
+        edge += gap + most[0] - least[0]
     bpy.context.view_layer.update()
 
 
-def _aim(strip: Strip) -> None:
-    """Look at the row from the front and a little above, its feet near the strip's lower edge."""
-    camera = bpy.context.scene.camera
-    distance = 14.0
-    camera.data.sensor_fit = "HORIZONTAL"
-    camera.data.angle = 2.0 * np.arctan(_VIEW / 2.0 / distance)
-    tall = _VIEW * strip.height / _WIDTH
-    target = Vector((0.0, 0.0, tall / 2.0 - 0.17))
-    camera.matrix_world = Matrix.Translation(target + Vector((0.0, -distance, 1.4))) @ Matrix.Rotation(
-        np.pi / 2.0 - np.arctan2(1.4, distance), 4, "X"
-    )
+def _aim(camera: bpy.types.Object, strip: Strip) -> None:
+    """Look at the row from a little above, the middle of the floor near the strip's lower edge."""
+    camera.parent.rotation_euler.z = np.radians(strip.turn)
+    down = Matrix.Rotation(np.radians(90.0 - _DOWN), 4, "X")
+    above = _VIEW * strip.height / _WIDTH / 2.0 - _MARGIN
+    camera.matrix_local = down @ Matrix.Translation((0.0, above, 20.0))
 
 
 def _join(files: Sequence[Path], path: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,6 +14,8 @@ from video_motion.addon.retarget import benchmark
 from video_motion.addon.scene import Options, build_scene
 from video_motion.inference import registry
 from video_motion.inference.motion.motion import Motion
+
+from . import make_control_rig
 
 BARE = Options(mesh=False, camera=False, floor=False, lights=False, resolution=False)
 SAMPLE = Path(__file__).parents[2] / "sample" / "sample.truth.npz"
@@ -45,14 +49,18 @@ def make_rig() -> Callable[[str], bpy.types.Object]:
 
 @pytest.fixture(scope="session")
 def control_rig_file(tmp_path_factory) -> Path:
-    """Rigify's generated control rig, which takes half a minute, in a file."""
+    """Rigify's generated control rig, which takes half a minute, in a file.
+
+    It is made in another process: after Rigify has run in Blender 4.2's module, the exporter of glTF may crash.
+    """
     path = tmp_path_factory.mktemp("rigify") / "rig.blend"
-    bpy.ops.wm.read_factory_settings(use_empty=True)
-    try:
-        rig = benchmark.rigify_controls()
-    except (RuntimeError, AttributeError, ImportError) as error:
-        pytest.skip(f"no Rigify: {error}")
-    bpy.data.libraries.write(str(path), {rig}, fake_user=True)
+    program = bpy.app.binary_path
+    command = [program, "-b", "--factory-startup", "--python"] if program else [sys.executable]
+    command += [make_control_rig.__file__, "--", str(path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode == make_control_rig.NO_RIGIFY:
+        pytest.skip("no Rigify")
+    assert path.exists(), (done.stdout + done.stderr)[-2000:]
     return path
 
 
