@@ -49,22 +49,36 @@ def told(result: subprocess.CompletedProcess[str]) -> str:
     return result.stderr.strip().splitlines()[-1]
 
 
+CLIPS = int(os.environ.get("VIDEO_MOTION_CLIPS", "18"))
+"""How many clips a large batch has, beside the broken ones."""
+
+BROKEN = ("cut.mp4", "empty.mp4", "nobody.mp4", "picture.mp4", "text.mp4")
+
+
 @pytest.fixture(scope="session")
 def clips(tmp_path_factory) -> Path:
-    """A folder of 18 short clips of the sample, and two files that are none."""
+    """A folder of short clips of the sample, and five files that can't give a motion."""
     import cv2
 
     folder = tmp_path_factory.mktemp("videos") / "clips"
     folder.mkdir()
     source = cv2.VideoCapture(str(SAMPLE))
     frames = [cv2.resize(source.read()[1], (320, 240)) for _ in range(180)]
-    for number in range(18):
-        writer = cv2.VideoWriter(str(folder / f"clip {number}.mp4"), cv2.VideoWriter.fourcc(*"mp4v"), 25, (320, 240))
-        for frame in frames[9 * number : 9 * number + 15]:
+
+    def write(name: str, shown: list) -> None:
+        writer = cv2.VideoWriter(str(folder / name), cv2.VideoWriter.fourcc(*"mp4v"), 25, (320, 240))
+        for frame in shown:
             writer.write(frame)
         writer.release()
+
+    for number in range(CLIPS):
+        first = 9 * number % 160
+        write(f"clip {number}.mp4", frames[first : first + 15])
     (folder / "empty.mp4").touch()
     (folder / "text.mp4").write_text("no video at all\n" * 100)
+    (folder / "cut.mp4").write_bytes((folder / "clip 0.mp4").read_bytes()[:3000])
+    (folder / "picture.mp4").write_bytes(cv2.imencode(".png", frames[0])[1].tobytes())
+    write("nobody.mp4", [np.full_like(frames[0], 90)] * 15)
     return folder
 
 
@@ -181,19 +195,19 @@ def test_many_videos_some_broken(tmp_path, clips):
     out = tmp_path / "out"
     result = run(clips.parent / "clips" / "*.mp4", "--out", out, "--jobs", "2", "--format", "blend,bvh,amass")
     assert result.returncode == 1, result.stderr
-    names = [f"clip {number}" for number in range(18)]
+    names = [f"clip {number}" for number in range(CLIPS)]
     files = {f"{name}{end}" for name in names for end in (".json", ".motion.npz", ".blend", ".bvh", ".amass.npz")}
     assert set(os.listdir(out)) == files | {"batch.json"}
     told = json.loads((out / "batch.json").read_text(encoding="utf-8"))
-    assert (told["done"], told["skipped"], told["failed"]) == (18, 0, 2)
+    assert (told["done"], told["skipped"], told["failed"]) == (CLIPS, 0, len(BROKEN))
     failed = {Path(row["video"]).name: row["message"] for row in told["videos"] if row["state"] == "failed"}
-    assert set(failed) == {"empty.mp4", "text.mp4"}
+    assert set(failed) == set(BROKEN)
     for name, message in failed.items():
         assert name in message
         assert f"video-motion: {message}" in result.stderr.splitlines()
-    assert "18 done, 0 skipped, 2 failed" in result.stderr
-    lines = [line for line in result.stdout.splitlines() if " of 20: " in line]
-    assert len(lines) == 18
+    assert f"{CLIPS} done, 0 skipped, {len(BROKEN)} failed" in result.stderr
+    lines = [line for line in result.stdout.splitlines() if f" of {CLIPS + len(BROKEN)}: " in line]
+    assert len(lines) == CLIPS
     one = json.loads((out / "clip 3.json").read_text(encoding="utf-8"))
     assert (one["motions"], one["blend"]) == (["clip 3.motion.npz"], "clip 3.blend")
     assert one["exports"] == ["clip 3.bvh", "clip 3.amass.npz"]
