@@ -218,18 +218,18 @@ class _Batch:
         waiting: collections.deque[_Input] = collections.deque()
         unwritable = functools.cache(_unwritable)
         for one in self._inputs:
+            _clear(one)
+            if self._chosen.resume and self._is_done(one):
+                one.state = "skipped"
+                self._tell(one, "is done already")
+                continue
             # Who is not there is told of by the process that would read it.
             if one.video.exists() and (why := unwritable(one.target.parent)):
                 one.state = "failed"
                 one.message = f"{one.video} gave no result: {one.target.parent} can't be written ({why})."
                 _complain(one.message)
                 continue
-            _clear(one)
-            if self._chosen.resume and self._is_done(one):
-                one.state = "skipped"
-                self._tell(one, "is done already")
-            else:
-                waiting.append(one)
+            waiting.append(one)
         self._summarise()
         seats = [_Seat() for _ in range(min(self._chosen.jobs, len(waiting)))]
         status = 0
@@ -560,7 +560,9 @@ def _clear(one: _Input) -> None:
         if left.is_dir():
             shutil.rmtree(left, ignore_errors=True)
         else:
-            left.unlink(missing_ok=True)
+            # What can't be removed is told of where something is to be written.
+            with contextlib.suppress(OSError):
+                left.unlink()
 
 
 def _weights() -> Path:

@@ -56,8 +56,8 @@ def write_curve(
 ) -> bpy.types.FCurve:
     """Add one curve with keys at ``frames`` (N,), increasing, of ``values`` (N,); ``breakdowns`` (N,) marks some.
 
-    Handles are left alone: linear and constant keys have no use for them, Blender computes them when that changes, and
-    to do so here would take as long as everything else.
+    Handles are left alone: linear and constant keys have no use for them, Blender's editors compute them when that
+    changes, and to do so here would take as long as everything else. Scripts that make keys Bézier call ``update()``.
     """
     count = len(frames)
     curve = channels.fcurves.new(data_path, index=index)

@@ -85,6 +85,7 @@ def import_vrm(path: Path) -> Imported:
     """
     content, binary = _read(path)
     nodes = _check_nodes(content, path)
+    _check_alone(content, path)
     human, why = human_bones(content)
     warnings = [f"{path.name} does not say which bone is which ({why}): their names tell."] if why else []
     # Of nodes with the same name or none the importer's bones have others: these have names of their own meanwhile.
@@ -96,15 +97,21 @@ def import_vrm(path: Path) -> Imported:
     before = set(bpy.data.objects)
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder) / f"{path.stem}.glb"
-        copy.write_bytes(_packed(content, binary))
         try:
+            copy.write_bytes(_packed(content, binary))
             bpy.ops.import_scene.gltf(filepath=str(copy), disable_bone_shape=True)
+        except OSError as error:
+            raise VrmError(f"{path} can't be read ({error.strerror or error}): check the temporary folder.") from error
+        except AttributeError as error:
+            raise VrmError(f"{path} can't be read: enable the add-on glTF 2.0 format in the preferences.") from error
         except RuntimeError as error:
+            _remove(before)
             said = told_by_operator(error)
             raise VrmError(f"{path} can't be read: Blender's glTF importer says: {said}") from error
     new = [one for one in bpy.data.objects if one not in before]
     armatures = [one for one in new if one.type == "ARMATURE"]
     if not armatures:
+        _remove(before)
         raise VrmError(f"{path} holds no armature: give the file of a character with bones.")
     marked = {f"{mark} {node}": node for node in names}
     armature = max(armatures, key=lambda one: (sum(b.name in marked for b in one.data.bones), len(one.data.bones)))
@@ -126,6 +133,12 @@ def import_vrm(path: Path) -> Imported:
         warnings.append(f"{path.name} has no bones where it says that the human's are: their names tell.")
         return Imported(armature, None, warnings)
     return Imported(armature, mapping, warnings)
+
+
+def _remove(before: set[bpy.types.Object]) -> None:
+    """Remove all objects but those that were there before."""
+    for one in [one for one in bpy.data.objects if one not in before]:
+        bpy.data.objects.remove(one)
 
 
 def human_bones(content: dict[str, Any]) -> tuple[dict[str, int], str]:
@@ -215,7 +228,8 @@ def _check_nodes(content: dict[str, Any], path: Path) -> list[dict[str, Any]]:
     parents: dict[int, int] = {}
     for index, node in enumerate(nodes):
         children = node.get("children", [])
-        if not isinstance(children, list) or not isinstance(node.get("name", ""), str):
+        name = node.get("name", "")
+        if not isinstance(children, list) or not isinstance(name, str) or not _is_text(name):
             raise damaged
         for child in children:
             if not isinstance(child, int) or isinstance(child, bool) or not 0 <= child < len(nodes) or child in parents:
@@ -228,6 +242,23 @@ def _check_nodes(content: dict[str, Any], path: Path) -> list[dict[str, Any]]:
     if len(reached) != len(nodes):
         raise damaged
     return nodes
+
+
+def _is_text(name: str) -> bool:
+    try:
+        return bool(name.encode()) or not name
+    except UnicodeEncodeError:
+        return False
+
+
+def _check_alone(content: dict[str, Any], path: Path) -> None:
+    """Refuse a file that names other files, which the importer would read wherever they are."""
+    for kind in ("buffers", "images"):
+        entries = content.get(kind, [])
+        if not isinstance(entries, list) or not all(isinstance(one, dict) for one in entries):
+            raise VrmError(f"{path} is damaged: export or download it again.")
+        if any(not str(one["uri"]).startswith("data:") for one in entries if one.get("uri") is not None):
+            raise VrmError(f"{path} refers to other files, which a VRM may not: export it again as one file.")
 
 
 def _packed(content: dict[str, Any], binary: bytes) -> bytes:
@@ -250,7 +281,7 @@ class ImportVrm(bpy.types.Operator, ImportHelper):
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         """Import, and fill in the panel for retargeting."""
-        from .retarget.operators import fill_rows
+        from .retarget.operators import choose_mapping
 
         try:
             imported = import_vrm(Path(self.filepath))
@@ -260,7 +291,7 @@ class ImportVrm(bpy.types.Operator, ImportHelper):
         settings = context.scene.video_motion_retarget
         settings.target = imported.armature
         if imported.mapping is not None:
-            fill_rows(settings, imported.mapping)
+            choose_mapping(settings, context, imported.mapping)
         for warning in imported.warnings:
             self.report({"WARNING"}, warning)
         return {"FINISHED"}

@@ -121,7 +121,7 @@ class Mapping:
             return cls.loads(path.read_text(encoding="utf-8"))
         except OSError as error:
             raise RetargetError(f"{path.name} can't be read: {error.strerror}.") from error
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise RetargetError(f"{path.name} is no bone mapping of Video Motion.") from error
 
     @classmethod
@@ -132,6 +132,8 @@ class Mapping:
             ValueError, KeyError, TypeError, AttributeError: it is something else.
         """
         content = json.loads(text)
+        if not all(isinstance(names, list) for names in content["bones"].values()):
+            raise ValueError
         if content["format"] != _FORMAT or content["version"] > _VERSION:
             raise ValueError
         bones = {str(slot): tuple(map(str, names)) for slot, names in content["bones"].items()}

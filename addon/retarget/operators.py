@@ -19,13 +19,14 @@ from bpy.props import (
 )
 from bpy_extras.io_utils import ExportHelper, ImportHelper
 
-from ..compatibility import SLOTTED_ACTIONS
+from ..compatibility import SLOTTED_ACTIONS, channels_of
 from ..import_video import TAB
 from ..preferences import write
 from .bones import BODY_SLOTS, CHAINS, FINGER_SLOTS, SIDES, SLOTS, RetargetError, read_rig
 from .mapping import Mapping
 from .recognise import recognise
 from .retarget import Options, Retargeted, retarget
+from .sampling import bone_of
 
 PREVIEW = "Preview"
 """Ends the name of an action that is only looked at."""
@@ -169,6 +170,12 @@ def fill_rows(settings: RetargetSettings, mapping: Mapping) -> None:
             row.confidence = mapping.confidence.get(slot, 0.0) if name else 0.0
 
 
+def choose_mapping(settings: RetargetSettings, context: bpy.types.Context, mapping: Mapping) -> None:
+    """Show a mapping, and let a preview that is on follow."""
+    fill_rows(settings, mapping)
+    _changed(settings, context)
+
+
 def chosen_mapping(settings: RetargetSettings) -> Mapping:
     """The mapping as it stands in the list, with the switches of the recognised rig."""
     mapping = Mapping.loads(settings.mapping)
@@ -216,6 +223,13 @@ def show_preview(settings: RetargetSettings) -> None:
         RetargetError: it can't be done.
     """
     target = settings.target
+    if settings.preview is not None and not _is_shown(settings):
+        # Another action was chosen meanwhile, which is the target's own from now on.
+        end_preview(settings)
+    for scene in bpy.data.scenes:
+        other = scene.video_motion_retarget
+        if other != settings and other.preview is not None and other.previewed == target:
+            end_preview(other)
     old = settings.preview
     kept = _read_state(settings) if old is None else ""
     before = target.animation_data.action if target.animation_data is not None else None
@@ -236,20 +250,28 @@ def end_preview(settings: RetargetSettings) -> None:
         bpy.data.actions.remove(preview)
 
 
+def _is_shown(settings: RetargetSettings) -> bool:
+    """Whether the previewed armature still plays the preview."""
+    animation = settings.previewed.animation_data if settings.previewed is not None else None
+    return animation is not None and animation.action == settings.preview
+
+
 def _put_back(settings: RetargetSettings) -> bpy.types.Action | None:
     """Give the previewed armature its pose, its switches, and its action or none; return the preview's action."""
     preview, target, before = settings.preview, settings.previewed, settings.before
-    kept = json.loads(settings.kept) if settings.kept else {}
+    kept = json.loads(settings.kept) if settings.kept and _is_shown(settings) else {}
     settings.preview = settings.previewed = settings.before = None
     settings.kept = ""
-    animation = target.animation_data if target is not None else None
-    if kept and animation is not None and animation.action == preview:
+    if kept:
+        animation, channels = target.animation_data, channels_of(target)
+        # What somebody has posed beside the preview stays.
+        moved = {bone_of(curve.data_path) for curve in channels.fcurves} if channels else set()
         animation.action = before
         if SLOTTED_ACTIONS and before is not None:
             animation.action_slot = next((slot for slot in before.slots if slot.identifier == kept["slot"]), None)
         if not kept["animated"] and not animation.drivers and not animation.nla_tracks:
             target.animation_data_clear()
-        _write_state(target, kept)
+        _write_state(target, kept, moved)
     return preview
 
 
@@ -272,10 +294,10 @@ def _read_state(settings: RetargetSettings) -> str:
     return json.dumps(state)
 
 
-def _write_state(target: bpy.types.Object, state: dict[str, Any]) -> None:
+def _write_state(target: bpy.types.Object, state: dict[str, Any], moved: set[str]) -> None:
     bones = target.pose.bones
     for name, values in state["pose"].items():
-        if name in bones:
+        if name in moved and name in bones:
             for path, value in zip(_POSE, values, strict=True):
                 setattr(bones[name], path, value)
     for name, switches in state["switches"].items():
@@ -291,7 +313,9 @@ def _before_saving(*_: object) -> None:
     _saving.clear()
     for scene in bpy.data.scenes:
         settings = scene.video_motion_retarget
-        if settings.preview is not None:
+        if settings.preview is not None and not _is_shown(settings):
+            end_preview(settings)
+        elif settings.preview is not None:
             was = {name: getattr(settings, name) for name in _PREVIEWED}
             _put_back(settings)
             _saving.append((settings, was))

@@ -494,7 +494,10 @@ def _direction(body: Body, slot: str, towards: str) -> np.ndarray:
 def _palm(body: Body, hand: str, knuckles: list[str]) -> np.ndarray | None:
     """The unit vector (3,) along a hand at rest, to the knuckles of fingers; None where no bone beyond it tells."""
     bone = body.bones[hand][0]
-    beyond = [body.bones[finger][0] for finger in knuckles] or body.rig.descendants(bone)
+    side = hand.partition("_")[0]
+    own = [f"{side}_{name}" for name in FINGERS[1:] if f"{side}_{name}" in body.bones]
+    # Whatever else hangs on a hand, such as a sword, tells nothing where there are fingers.
+    beyond = [body.bones[finger][0] for finger in knuckles or own] or body.rig.descendants(bone)
     if not beyond:
         return None
     vector = body.rig.heads[beyond].mean(axis=0) - body.rig.heads[bone]

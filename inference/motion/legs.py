@@ -27,10 +27,9 @@ _STRETCHED = 0.98
 # Of the leg's length: how far the hips come down at most so that the feet can stay.
 _LOWEST = 0.08
 
-# How the hips follow the feet: in a least-squares sum what it costs that they move, that a foot moves across the leg,
-# and what a free foot counts beside a standing one. Legs straighter than `_STRAIGHT`, in 1 - (reach / length)², count
-# no more.
-_STAY, _ACROSS, _FREE_FOOT, _STRAIGHT = 0.05, 0.05, 0.1, 0.05
+# How the hips follow the feet: in a least-squares sum what it costs that a foot moves across the leg, and what a free
+# foot counts beside a standing one. Legs straighter than `_STRAIGHT`, in 1 - (reach / length)², count no more.
+_ACROSS, _FREE_FOOT, _STRAIGHT = 0.05, 0.1, 0.05
 
 # A straight knee bends to the front: how much the front counts, as a fraction of the leg's length.
 _FRONT = 0.01
@@ -74,6 +73,8 @@ def hold_still(
     times: np.ndarray,
     front: np.ndarray,
     follow: float = 0.2,
+    stay: np.ndarray | float = 0.05,
+    share: float = 1.0,
     blend: float = BLEND,
 ) -> Held:
     """Find how legs bend so that standing feet stay where they are.
@@ -88,14 +89,17 @@ def hold_still(
         times: (N,) seconds, increasing.
         front: (N, 2, 3) unit vectors to the side to which straight knees bend.
         follow: seconds over which the way is smoothed that the hips go with the feet.
+        stay: what it costs that the hips move, beside 1 for a bent leg that gets longer or shorter by as much;
+            (N, 3, 3) where that depends on the direction.
+        share: how much of the way to where it is held a foot goes, 0 to 1.
         blend: seconds over which a correction comes and goes.
     """
-    moved = corrections(points, spans, times, blend)
+    moved = share * corrections(points, spans, times, blend)
     if not moved.any():
         still = np.broadcast_to(np.eye(3), (*moved.shape, 3))
         return Held(np.zeros((len(times), 3)), still, still)
     goals = legs[:, :, 2] + moved
-    hips = _smooth(_follow(legs, moved, spans), times, follow)
+    hips = _smooth(_follow(legs, moved, spans, np.asarray(stay)), times, follow)
     carried = legs + hips[:, None, None]
     drop = np.max([_shortfall(carried[:, foot], goals[:, foot]) for foot in range(2)], axis=0)
     hips[:, 2] -= _spread(drop, times, blend)
@@ -179,7 +183,7 @@ def _shortfall(joints: np.ndarray, goals: np.ndarray) -> np.ndarray:
     return np.where(away < easy**2, np.clip(drop, 0.0, _LOWEST * length), 0.0)
 
 
-def _follow(legs: np.ndarray, moved: np.ndarray, spans: Spans) -> np.ndarray:
+def _follow(legs: np.ndarray, moved: np.ndarray, spans: Spans, stay: np.ndarray) -> np.ndarray:
     """How the hips (N, 3) go with the feet so that legs (N, 2, 3, 3), of hip, knee and ankle, keep their shape.
 
     Least squares over both feet's displacements (N, 2, 3). What changes the distance from hip to ankle counts
@@ -196,7 +200,8 @@ def _follow(legs: np.ndarray, moved: np.ndarray, spans: Spans) -> np.ndarray:
             standing[start : end + 1, foot] = 1.0
     stiff = standing / np.maximum(bent, _STRAIGHT)
     left = np.einsum("nf,nfi,nfj->nij", stiff, along, along)
-    left += (_STAY + _ACROSS * standing.sum(axis=1))[:, None, None] * np.eye(3)
+    left += (_ACROSS * standing.sum(axis=1))[:, None, None] * np.eye(3)
+    left += stay if stay.ndim else stay * np.eye(3)
     right = np.einsum("nf,nfi,nfj,nfj->ni", stiff, along, along, moved)
     right += _ACROSS * np.einsum("nf,nfi->ni", standing, moved)
     return np.linalg.solve(left, right[..., None])[..., 0]

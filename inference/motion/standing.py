@@ -14,7 +14,7 @@ _SKIN = 0.01
 _BALANCE_SIGMA = 0.15
 _PLANTED_SIGMA = 0.012
 # Planted feet would slide again under the whole smoothing.
-_LAST_SMOOTHING = 0.5
+_LAST_SMOOTHING = 0.35
 _ENOUGH_STANDING = 5.0
 _LOWEST_EYE = 0.5
 _LARGEST_RESIZING = 1.15
@@ -25,6 +25,8 @@ _LEGS = np.array(
 _BALLS = [JOINT_NAMES.index(f"{side}_foot") for side in ("left", "right")]
 # Seconds over which the hips' way is smoothed with which they follow the feet: seen by one camera, feet waver.
 _FOLLOW = 0.8
+# What it costs that the hips move along the line of sight, which one camera hardly tells, and across it.
+_STAY_ALONG, _STAY_ACROSS = 0.05, 50.0
 
 
 def _soles(subject: Subject) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -143,11 +145,11 @@ def plant_feet(subject: Subject, transform: np.ndarray, smoothing: float, streng
         pull.anchor_sigma[:, soles] = _PLANTED_SIGMA / (strength * hold)
     subject.refit(pull, steps=5)
     subject.settle(smoothing * _LAST_SMOOTHING)
-    _hold_still(subject, transform, probability[:, 2:] > 0.5)
+    _hold_still(subject, transform, probability[:, 2:] > 0.5, min(strength, 1.0))
     return stands
 
 
-def _hold_still(subject: Subject, transform: np.ndarray, standing: np.ndarray) -> None:
+def _hold_still(subject: Subject, transform: np.ndarray, standing: np.ndarray, share: float) -> None:
     """Bend the legs so that the balls of the feet keep still while they stand (n, 2): the fit only comes near that."""
     if len(standing) < 3:
         return
@@ -158,7 +160,11 @@ def _hold_still(subject: Subject, transform: np.ndarray, standing: np.ndarray) -
     spans = legs.spans_of(standing, subject.timestamps)
     thighs, shins, feet = _LEGS.T
     front = turned[:, thighs][..., 2]
-    held = legs.hold_still(joints[:, _LEGS], joints[:, _BALLS], spans, subject.timestamps, front, _FOLLOW)
+    sight = joints[:, 0] - transform[:3, 3]
+    sight /= np.linalg.norm(sight, axis=1, keepdims=True)
+    along = sight[:, :, None] * sight[:, None]
+    stay = _STAY_ALONG * along + _STAY_ACROSS * (np.eye(3) - along)
+    held = legs.hold_still(joints[:, _LEGS], joints[:, _BALLS], spans, subject.timestamps, front, _FOLLOW, stay, share)
     feet_turned = turned[:, feet]
     turned[:, thighs] = held.thighs @ turned[:, thighs]
     turned[:, shins] = held.shins @ turned[:, shins]
