@@ -214,6 +214,7 @@ def test_files_that_lie_are_refused_with_a_sentence(write_vrm, tmp_path):
 
     root = content["scenes"][0]["nodes"][0]
     bad = tmp_path / "bad.vrm"
+    objects = len(bpy.data.objects)
     for data in (
         b"",
         b"glTF",
@@ -231,6 +232,10 @@ def test_files_that_lie_are_refused_with_a_sentence(write_vrm, tmp_path):
         with_nodes(lambda nodes: nodes[root].update(children="all")),
         with_nodes(lambda nodes: nodes.extend(({"children": [len(nodes) + 1]}, {"children": [len(nodes)]}))),
         with_nodes(lambda nodes: nodes[root].update(name=["x"])),
+        with_nodes(lambda nodes: nodes[root].update(name="\ud800")),
+        packed(content | {"buffers": [{"uri": str(good), "byteLength": 10}]}, rest),
+        packed(content | {"images": [{"uri": "//server/share/picture.png"}]}, rest),
+        packed(content | {"skins": [], "nodes": [one | {"skin": None} for one in content["nodes"]]}, rest),
         packed({"asset": {"version": "2.0"}, "nodes": []}),
         packed({"asset": {"version": "9"}, "nodes": []}),
     ):
@@ -241,6 +246,7 @@ def test_files_that_lie_are_refused_with_a_sentence(write_vrm, tmp_path):
         assert "\n" not in str(told.value)
         assert "Traceback" not in str(told.value)
         assert "Location" not in str(told.value)
+        assert len(bpy.data.objects) == objects, "nothing is left of it"
     with pytest.raises(vrm.VrmError, match="can't be read"):
         vrm.import_vrm(tmp_path / "none.vrm")
 

@@ -225,3 +225,35 @@ def test_what_cannot_be_done_is_a_sentence(settings):
     settings.source = None
     with pytest.raises(RuntimeError, match="Choose the armature to take the motion from"):
         bpy.ops.video_motion.preview_retarget()
+
+
+def test_an_action_chosen_during_the_preview_stays(settings):
+    bpy.ops.video_motion.preview_retarget()
+    mine = bpy.data.actions.new("mine")
+    settings.target.animation_data.action = mine
+    settings.in_place = True
+    assert settings.target.animation_data.action == settings.preview
+    bpy.ops.video_motion.preview_retarget()
+    assert settings.target.animation_data.action == mine
+
+    bpy.ops.video_motion.preview_retarget()
+    settings.target.animation_data.action = mine
+    operators._before_saving()
+    operators._after_saving()
+    assert settings.preview is None
+    assert settings.target.animation_data.action == mine
+
+
+def test_what_is_posed_beside_the_preview_stays(settings):
+    bpy.context.view_layer.objects.active = settings.target
+    bpy.ops.object.mode_set(mode="EDIT")
+    weapon = settings.target.data.edit_bones.new("weapon")
+    weapon.head, weapon.tail = (0.0, 0.0, 1.0), (0.0, 0.0, 1.3)
+    bpy.ops.object.mode_set(mode="OBJECT")
+    bpy.ops.video_motion.preview_retarget()
+    settings.target.pose.bones["weapon"].location.x = 0.5
+    operators._before_saving()
+    operators._after_saving()
+    assert settings.target.animation_data.action == settings.preview
+    bpy.ops.video_motion.preview_retarget()
+    assert settings.target.pose.bones["weapon"].location.x == 0.5

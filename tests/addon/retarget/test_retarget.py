@@ -365,6 +365,28 @@ def test_a_longer_spine_bends_as_far_in_smaller_steps(take, make_rig):
     assert np.abs(whole[0] - whole[1]).max() < 6.0
 
 
+def test_a_sword_does_not_turn_the_hand(take, make_rig):
+    source, hands = take(0, 3), []
+    for armed in (False, True):
+        target = make_rig("mixamo")
+        if armed:
+            bpy.context.view_layer.objects.active = target
+            bpy.ops.object.mode_set(mode="EDIT")
+            bones = target.data.edit_bones
+            hand = next(bone for bone in bones if bone.name.endswith("RightHand"))
+            for number in range(6):
+                sword = bones.new(f"sword {number}")
+                sword.head, sword.tail = (
+                    hand.head + hand.z_axis * 0.2 * number,
+                    hand.head + hand.z_axis * 0.2 * (number + 1),
+                )
+                sword.parent = bones[f"sword {number - 1}"] if number else hand
+            bpy.ops.object.mode_set(mode="OBJECT")
+        made = retarget(source, target, options=FREE)
+        hands.append(poses(source, target, made, 1)[1].turned["right_hand"])
+    assert np.degrees(rotations.relative_angle(*hands)).max() < 0.1
+
+
 def test_an_a_pose_is_raised_at_the_shoulder(take, make_rig):
     """An arm that hangs at rest is raised at the shoulder; the elbow stretches but does not twist."""
     source, target = take(0, 3), make_rig("default")

@@ -81,6 +81,15 @@ def test_hips_follow_so_that_legs_bend_little(walk):
     assert turned.max() < 0.5 * fixed.max()
 
 
+def test_a_share_of_the_way(walk):
+    joints, balls, front = walk
+    ways = []
+    for share in (0.5, 1.0):
+        held = legs.hold_still(joints, balls, STANDS, TIMES, front, share=share)
+        ways.append(bent(joints, held)[:, :, 2] - joints[:, :, 2])
+    np.testing.assert_allclose(2.0 * ways[0], ways[1], atol=1e-9)
+
+
 def test_nobody_stands(walk):
     joints, balls, front = walk
     held = legs.hold_still(joints, balls, ([], []), TIMES, front)
