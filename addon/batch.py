@@ -29,12 +29,12 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ..inference.body.smpl import Body
+    from ..inference.console import Progress
     from ..inference.motion.motion import Motion
-    from ..inference.report import Progress
-    from . import scene as scenes
+    from .capture.worker_process import WorkerProcess
+    from .interchange.vrm import Imported
     from .retarget.mapping import Mapping
-    from .vrm import Imported
-    from .worker_process import WorkerProcess
+    from .scene import take as scenes
 
 ROOT = Path(__file__).resolve().parent.parent
 LAUNCHER = ROOT / "video-motion"
@@ -47,10 +47,9 @@ POLL_SECONDS = 0.02
 
 # Changes of these make results anew where --resume would take those that are there.
 _CODE = (
-    *("camera_motion.py", "estimators.py", "footage.py", "found.py", "pipeline.py"),
-    *("body/*.py", "engine/*.py", "motion/*.py", "people/*.py"),
-    *(f"../addon/{name}.py" for name in ("armature", "camera", "compatibility", "export", "floor", "footage")),
-    *(f"../addon/{name}.py" for name in ("keyframes", "lights", "mesh", "scene", "vrm")),
+    *("estimators.py", "conversion.py"),
+    *("body/*.py", "camera/*.py", "footage/*.py", "motion/*.py", "people/*.py", "pose/*.py"),
+    *("../addon/batch.py", "../addon/compatibility.py", "../addon/interchange/*.py", "../addon/scene/*.py"),
     *("../addon/retarget/*.py", "../addon/retarget/families/*.json"),
 )
 
@@ -99,7 +98,7 @@ def _warn(warning: str) -> None:
 
 
 def _parse(argv: Sequence[str]) -> argparse.Namespace:
-    from video_motion.inference import arguments
+    from video_motion.inference.cli import arguments
 
     parser = argparse.ArgumentParser(
         prog="blender -b --python batch.py --",
@@ -196,7 +195,7 @@ class _Batch:
     """
 
     def __init__(self, chosen: argparse.Namespace):
-        from video_motion.inference import arguments
+        from video_motion.inference.cli import arguments
 
         self._chosen = chosen
         if chosen.out is not None and chosen.out.exists() and not chosen.out.is_dir():
@@ -273,8 +272,8 @@ class _Batch:
 
     def _begin(self, seat: _Seat, one: _Input) -> None:
         """Hand a video to a process, a new one where the last has ended."""
-        from video_motion.addon.worker_process import WorkerProcess
-        from video_motion.inference.report import Progress
+        from video_motion.addon.capture.worker_process import WorkerProcess
+        from video_motion.inference.console import Progress
 
         # The lines of several at once would only mix.
         seat.progress = Progress(one.video.name) if self._chosen.jobs == 1 else None
@@ -345,7 +344,7 @@ class _Batch:
 
     def _write(self, one: _Input, value: dict[str, Any]) -> dict[str, Any]:
         """Write a video's files, NAME.json last of all; return what that holds."""
-        from video_motion.inference import report
+        from video_motion.inference.atomic import atomic_write, write_json
         from video_motion.inference.body.smpl import Body
         from video_motion.inference.motion.motion import Motion
 
@@ -356,7 +355,7 @@ class _Batch:
             motions.append(Motion.load(Path(given)))
             number = f".person-{motions[-1].person}" if files else ""
             files.append(one.file(f"{number}.motion.npz"))
-            with report.whole(files[-1]) as temporary:
+            with atomic_write(files[-1]) as temporary:
                 shutil.copyfile(given, temporary)
         content = {**value["report"], "motions": [file.name for file in files]}
         began = time.perf_counter()
@@ -380,7 +379,7 @@ class _Batch:
             content["timings"]["export"] = round(time.perf_counter() - began, 3)
         files += exported
         content["made"] = {**self._made(one), "files": {file.name: file.stat().st_size for file in files}}
-        report.write_json(one.file(".json"), content)
+        write_json(one.file(".json"), content)
         one.files = [*(file.name for file in files), one.file(".json").name]
         return content
 
@@ -388,7 +387,7 @@ class _Batch:
         formats = [format for format in self._chosen.format if format != "blend"]
         if not formats:
             return []
-        from video_motion.addon import export
+        from video_motion.addon.interchange import export
 
         files = []
         for format in formats:
@@ -453,7 +452,7 @@ class _Batch:
 
     def _summarise(self) -> None:
         """Write what became of every input so far, where there are several."""
-        from video_motion.inference import report
+        from video_motion.inference.atomic import write_json
 
         if len(self._inputs) < 2:
             return
@@ -479,7 +478,7 @@ class _Batch:
         file = self._summary_file()
         try:
             file.parent.mkdir(parents=True, exist_ok=True)
-            report.write_json(file, content)
+            write_json(file, content)
         except OSError as error:
             raise BatchError(f"{file} can't be written ({error.strerror}): choose another folder for --out.") from error
 
@@ -609,8 +608,8 @@ def _build(
 ) -> tuple[scenes.Take, list[str]]:
     """Build the scene of one video in an empty file; return it and what could not be had, in sentences."""
     import bpy
-    from video_motion.addon import footage as footages
-    from video_motion.addon import scene as scenes
+    from video_motion.addon.scene import backdrop as footages
+    from video_motion.addon.scene import take as scenes
 
     bpy.ops.wm.read_factory_settings(use_empty=True)
     rate = scenes.footage_frame_rate(motions) if fps == "video" else None if fps == "keep" else float(fps)
@@ -703,8 +702,8 @@ def _append_rig(rig: Path, collection: Any) -> tuple[Any, Mapping | None, list[s
         The armature of the character, which bones are the human's where the file tells, and sentences for the user.
     """
     import bpy
-    from video_motion.addon.export import told_by_operator
-    from video_motion.addon.vrm import VrmError
+    from video_motion.addon.interchange.export import told_by_operator
+    from video_motion.addon.interchange.vrm import VrmError
 
     before = set(bpy.data.objects)
     rate = (bpy.context.scene.render.fps, bpy.context.scene.render.fps_base)
@@ -758,7 +757,7 @@ def _read_gltf(rig: Path) -> None:
 
 
 def _read_vrm(rig: Path) -> Imported:
-    from video_motion.addon.vrm import import_vrm
+    from video_motion.addon.interchange.vrm import import_vrm
 
     return import_vrm(rig)
 

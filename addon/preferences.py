@@ -11,7 +11,7 @@ import bpy
 from bpy.props import EnumProperty, StringProperty
 from bpy_extras.io_utils import ImportHelper
 
-from ..inference import registry, report
+from ..inference import console, registry
 from ..inference.body.smpl import Body, BodyError
 from ..inference.cache import Cache
 
@@ -175,10 +175,10 @@ class VideoMotionPreferences(bpy.types.AddonPreferences):
         note = layout.row()
         note.active = False
         note.alignment = "RIGHT"
-        note.label(text=report.megabytes(_sizes[name]))
+        note.label(text=console.megabytes(_sizes[name]))
 
     def _draw_weights(self, layout: bpy.types.UILayout) -> None:
-        from . import jobs
+        from .capture import jobs
 
         header, panel = layout.panel("video_motion_weights", default_closed=True)
         header.label(text="Weight Files")
@@ -193,7 +193,7 @@ class VideoMotionPreferences(bpy.types.AddonPreferences):
             state = file_state(item)
             row.label(text=item.what[0].upper() + item.what[1:], icon=_STATES[state][0])
             side = row.row()
-            side.label(text=f"{_STATES[state][1]}{report.megabytes(item.size)}, {item.licence}")
+            side.label(text=f"{_STATES[state][1]}{console.megabytes(item.size)}, {item.licence}")
             if state != "present" and not item.shipped:
                 button = side.row()
                 button.enabled = bpy.app.online_access and not jobs.is_busy()
@@ -251,7 +251,7 @@ class ClearCache(bpy.types.Operator):
         """Remove the results, not the folder, which may hold other things."""
         freed = Cache(cache_folder()).clear()
         _sizes.clear()
-        self.report({"INFO"}, f"{report.megabytes(freed)} are free again.")
+        self.report({"INFO"}, f"{console.megabytes(freed)} are free again.")
         return {"FINISHED"}
 
 
@@ -267,7 +267,7 @@ class FetchWeights(bpy.types.Operator):
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
         """Only where Blender may go online, and one job at a time."""
-        from . import jobs
+        from .capture import jobs
 
         if not bpy.app.online_access:
             cls.poll_message_set("Blender may not go online: allow it in Preferences > System > Network")
@@ -275,7 +275,7 @@ class FetchWeights(bpy.types.Operator):
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         """Start the download; the preferences show how it goes."""
-        from . import jobs
+        from .capture import jobs
 
         try:
             jobs.start("fetch", _forget_after_fetch, items=[self.item])

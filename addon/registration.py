@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import bpy
 
-from . import assets, export, import_video, jobs, motion_file, panel, preferences, settings, vrm
+from . import preferences
+from .capture import jobs, panel, settings
+from .capture import operators as import_video
+from .interchange import assets, export, vrm
+from .interchange import import_motion as motion_file
 from .retarget import operators as retargeting
 
 MODULES = (preferences, settings, jobs, import_video, motion_file, export, assets, panel, retargeting, vrm)

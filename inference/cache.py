@@ -11,7 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
-from . import report
+from .atomic import atomic_write
+from .paths import ROOT
 
 LIMIT_BYTES = 2_000_000_000
 _SUFFIX = ".npz"
@@ -56,7 +57,7 @@ class Cache:
         """
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            with report.whole(self._file(key)) as temporary, temporary.open("wb") as stream:
+            with atomic_write(self._file(key)) as temporary, temporary.open("wb") as stream:
                 np.savez(stream, **arrays)  # pyright: ignore[reportArgumentType]
             self._make_room()
         except OSError as error:
@@ -120,6 +121,6 @@ def hash_of_content(path: Path) -> str:
 @cache
 def hash_of_code(*modules: str) -> str:
     """A hash of modules or folders of this package, so that results are made anew when their code changes."""
-    root = Path(__file__).parent
+    root = ROOT / "inference"
     files = [file for module in modules for file in sorted(root.glob(module))]
     return hash_of(*(file.read_bytes().hex() for file in files))

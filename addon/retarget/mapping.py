@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ...inference import report
+from ...inference.atomic import atomic_write
 from .bones import CENTRAL, CHAINS, NEEDED, PAIRED, SIDES, SLOTS, RetargetError, Rig
 
 _FORMAT, _VERSION = "video-motion bone mapping", 1
@@ -94,7 +94,7 @@ class Mapping:
 
     def save(self, path: Path) -> None:
         """Write the mapping as JSON."""
-        with report.whole(path) as temporary:
+        with atomic_write(path) as temporary:
             temporary.write_text(self.dumps() + "\n", encoding="utf-8")
 
     def dumps(self) -> str:

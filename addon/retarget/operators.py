@@ -19,8 +19,8 @@ from bpy.props import (
 )
 from bpy_extras.io_utils import ExportHelper, ImportHelper
 
+from ..capture.operators import TAB
 from ..compatibility import SLOTTED_ACTIONS, channels_of
-from ..import_video import TAB
 from ..preferences import write
 from .bones import BODY_SLOTS, CHAINS, FINGER_SLOTS, SIDES, SLOTS, RetargetError, read_rig
 from .mapping import Mapping
@@ -504,9 +504,8 @@ class BoneList(bpy.types.UIList):
     ) -> tuple[list[int], list[int]]:
         """Show the rows of the body or those of the fingers, and of them those with the name looked for."""
         words = self.filter_name.lower()
-        fingers = self.list_id == _FINGER_LIST
         shown = [
-            (row.slot in FINGER_SLOTS) == fingers and words in f"{row.slot.replace('_', ' ')} {row.bone}".lower()
+            _is_in(row, self.list_id) and words in f"{row.slot.replace('_', ' ')} {row.bone}".lower()
             for row in data.rows
         ]
         return [self.bitflag_filter_item if show else 0 for show in shown], []
@@ -569,9 +568,14 @@ def draw_list(layout: bpy.types.UILayout, settings: RetargetSettings, name: str,
     layout.template_list("VIDEO_MOTION_UL_bones", name, settings, "rows", settings, active, rows=10)
     index = getattr(settings, active)
     row = settings.rows[index] if index < len(settings.rows) else None
-    if row is not None and row.bone and (row.slot in FINGER_SLOTS) == (name == _FINGER_LIST):
+    if row is not None and row.bone and _is_in(row, name):
         doubt = f", {row.confidence:.0%} sure" if row.confidence < _SURE else ""
         layout.label(text=f"{part_name(settings, index)}: {row.bone}{doubt}")
+
+
+def _is_in(row: BoneRow, name: str) -> bool:
+    """Whether the list of that name shows a row."""
+    return (row.slot in FINGER_SLOTS) == (name == _FINGER_LIST)
 
 
 def part_name(settings: RetargetSettings, index: int) -> str:

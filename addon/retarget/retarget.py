@@ -11,7 +11,7 @@ import numpy as np
 from ...inference.body import rotations
 from ...inference.motion.legs import spans_of
 from ..compatibility import Channels, new_channels
-from ..keyframes import CONSTANT, LINEAR, OURS, scene_frame_rate, write_curve
+from ..scene.keyframes import CONSTANT, LINEAR, OURS, scene_frame_rate, write_curve
 from .bones import SIDES, RetargetError, Rig, read_rig
 from .contacts import find_standing, hold_feet
 from .controls import find_parents, needs_probe
@@ -19,16 +19,7 @@ from .mapping import Mapping
 from .recognise import recognise
 from .sampling import channels_to_matrix, read_contacts, sample, stepped_frames
 from .simplify import distance, keep_keys, rotation_error
-from .transfer import (
-    Plan,
-    basis_quaternions,
-    bone_location,
-    find_place,
-    hips_heads,
-    make_plan,
-    read_body,
-    turn_bones,
-)
+from .transfer import Plan, basis_quaternions, bone_location, find_place, hips_heads, make_plan, read_body, turn_bones
 
 _PATHS = {"QUATERNION": ("rotation_quaternion", 4), "AXIS_ANGLE": ("rotation_axis_angle", 4)}
 

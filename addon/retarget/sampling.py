@@ -14,7 +14,7 @@ import numpy as np
 
 from ...inference.body import rotations
 from ..compatibility import channels_of
-from ..keyframes import CONTACT
+from ..scene.keyframes import CONTACT
 from .bones import RetargetError, Rig
 
 _EULER_AXES = {"X": 0, "Y": 1, "Z": 2}

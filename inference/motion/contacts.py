@@ -42,6 +42,12 @@ def standing(speed: np.ndarray, height: np.ndarray | None, scores: np.ndarray) -
     return probability
 
 
+def runs(mask: np.ndarray) -> list[tuple[int, int]]:
+    """First row and the row after the last of each stretch in which ``mask`` (n,) holds."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], mask, [False]]).astype(int)))
+    return [(int(first), int(last)) for first, last in edges.reshape(-1, 2)]
+
+
 def plant(
     positions: np.ndarray, probability: np.ndarray, timestamps: np.ndarray, heights: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -59,9 +65,7 @@ def plant(
     """
     places, hold = positions.copy(), np.zeros(probability.shape)
     for point in range(positions.shape[1]):
-        on = probability[:, point] > 0.5
-        edges = np.flatnonzero(np.diff(np.concatenate([[False], on, [False]]).astype(int)))
-        for start, stop in edges.reshape(-1, 2):
+        for start, stop in runs(probability[:, point] > 0.5):
             if timestamps[stop - 1] - timestamps[start] < _SHORTEST:
                 continue
             weight = probability[start:stop, point]

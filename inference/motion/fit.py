@@ -51,7 +51,7 @@ _ACTIVE = np.array(
 
 
 @dataclass
-class Figure:
+class ShapedBody:
     """A body of one shape.
 
     Attributes:
@@ -107,7 +107,7 @@ class Evidence:
 
 
 @dataclass
-class Pull:
+class Prior:
     """Where a fit is drawn to beside the evidence: smooth motion and planted feet.
 
     Attributes:
@@ -130,9 +130,9 @@ class Pull:
     level: np.ndarray
     balance_sigma: np.ndarray
 
-    def rows(self, window: slice | np.ndarray) -> Pull:
+    def rows(self, window: slice | np.ndarray) -> Prior:
         """The frames of `window`, a slice or a mask."""
-        return Pull(*(getattr(self, name)[window] for name in self.__dataclass_fields__))
+        return Prior(*(getattr(self, name)[window] for name in self.__dataclass_fields__))
 
 
 @dataclass
@@ -198,7 +198,7 @@ class _Problem:
     these axes a landmark x below joint a moves by ω × (x − p_a).
     """
 
-    def __init__(self, figure: Figure, evidence: Evidence, pull: Pull | None, robust: float):
+    def __init__(self, figure: ShapedBody, evidence: Evidence, pull: Prior | None, robust: float):
         self.figure, self.evidence, self.pull, self.robust = figure, evidence, pull, robust
         self.sight = sight_frames(evidence)
         self.focal = evidence.camera_K[[0, 1], [0, 1]]
@@ -331,11 +331,11 @@ def _add_turns(normal: np.ndarray, right: np.ndarray, block: np.ndarray, slope: 
 
 
 def fit(
-    figure: Figure,
+    figure: ShapedBody,
     evidence: Evidence,
     local: np.ndarray,
     trans: np.ndarray,
-    pull: Pull | None = None,
+    pull: Prior | None = None,
     steps: int = 10,
     robust: float = 3.0,
     chunk: int = 64,

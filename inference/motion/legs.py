@@ -11,12 +11,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..body import rotations
+from .contacts import runs
 
 Spans = tuple[list[tuple[int, int]], list[tuple[int, int]]]
 """For the left and the right foot the first and last frame of every contact."""
 
-BLEND = 0.2
-"""Seconds over which a correction comes and goes."""
+# Seconds over which a correction comes and goes.
+_BLEND = 0.2
 
 # Shorter contacts are chance; shorter gaps between contacts at one spot are noise. Seconds.
 _SHORTEST, _GAP = 0.1, 0.07
@@ -54,10 +55,9 @@ def spans_of(standing: np.ndarray, times: np.ndarray) -> Spans:
     """Turn (N, 2) booleans into contact spans; ``times`` (N,) in seconds."""
     found: Spans = ([], [])
     for foot in range(2):
-        edges = np.flatnonzero(np.diff(np.concatenate([[False], standing[:, foot], [False]]).astype(np.int8)))
-        spans = [(int(start), int(end) - 1) for start, end in edges.reshape(-1, 2)]
         joined: list[tuple[int, int]] = []
-        for start, end in spans:
+        for start, stop in runs(standing[:, foot]):
+            end = stop - 1
             if joined and times[start] - times[joined[-1][1]] <= _GAP:
                 joined[-1] = (joined[-1][0], end)
             else:
@@ -75,7 +75,6 @@ def hold_still(
     follow: float = 0.2,
     stay: np.ndarray | float = 0.05,
     share: float = 1.0,
-    blend: float = BLEND,
 ) -> Held:
     """Find how legs bend so that standing feet stay where they are.
 
@@ -92,9 +91,8 @@ def hold_still(
         stay: what it costs that the hips move, beside 1 for a bent leg that gets longer or shorter by as much;
             (N, 3, 3) where that depends on the direction.
         share: how much of the way to where it is held a foot goes, 0 to 1.
-        blend: seconds over which a correction comes and goes.
     """
-    moved = share * corrections(points, spans, times, blend)
+    moved = share * corrections(points, spans, times)
     if not moved.any():
         still = np.broadcast_to(np.eye(3), (*moved.shape, 3))
         return Held(np.zeros((len(times), 3)), still, still)
@@ -102,13 +100,13 @@ def hold_still(
     hips = _smooth(_follow(legs, moved, spans, np.asarray(stay)), times, follow)
     carried = legs + hips[:, None, None]
     drop = np.max([_shortfall(carried[:, foot], goals[:, foot]) for foot in range(2)], axis=0)
-    hips[:, 2] -= _spread(drop, times, blend)
+    hips[:, 2] -= _spread(drop, times)
     carried = legs + hips[:, None, None]
     bent = [bend_leg(carried[:, foot], goals[:, foot], front[:, foot]) for foot in range(2)]
     return Held(hips, *(np.stack(bones, axis=1) for bones in zip(*bent, strict=True)))
 
 
-def corrections(points: np.ndarray, spans: Spans, times: np.ndarray, blend: float = BLEND) -> np.ndarray:
+def corrections(points: np.ndarray, spans: Spans, times: np.ndarray) -> np.ndarray:
     """Displacements (N, 2, 3) that hold points (N, 2, 3) still during their spans and fade away around them.
 
     Points come to rest and leave it without a jump of their velocity.
@@ -123,9 +121,9 @@ def corrections(points: np.ndarray, spans: Spans, times: np.ndarray, blend: floa
         for start, end in own:
             span = slice(start, end + 1)
             moved[span, foot] = np.median(here[span], axis=0) - here[span]
-            _bridge(moved[:, foot], times, before, _Edge(start, moved[start, foot].copy(), -speed[start]), blend)
+            _bridge(moved[:, foot], times, before, _Edge(start, moved[start, foot].copy(), -speed[start]))
             before = _Edge(end, moved[end, foot].copy(), -speed[end])
-        _bridge(moved[:, foot], times, before, None, blend)
+        _bridge(moved[:, foot], times, before, None)
     return moved
 
 
@@ -207,13 +205,13 @@ def _follow(legs: np.ndarray, moved: np.ndarray, spans: Spans, stay: np.ndarray)
     return np.linalg.solve(left, right[..., None])[..., 0]
 
 
-def _spread(drop: np.ndarray, times: np.ndarray, blend: float) -> np.ndarray:
+def _spread(drop: np.ndarray, times: np.ndarray) -> np.ndarray:
     """A smooth curve (N,) nowhere below ``drop`` (N,)."""
     if not drop.any():
         return drop
-    half = _half_window(times, blend)
+    half = _half_window(times, _BLEND)
     highest = np.lib.stride_tricks.sliding_window_view(np.pad(drop, half, mode="edge"), 2 * half + 1).max(axis=-1)
-    return _smooth(highest[:, None], times, blend)[:, 0]
+    return _smooth(highest[:, None], times, _BLEND)[:, 0]
 
 
 def _smooth(values: np.ndarray, times: np.ndarray, width: float) -> np.ndarray:
@@ -243,7 +241,7 @@ class _Edge:
     speed: np.ndarray
 
 
-def _bridge(moved: np.ndarray, times: np.ndarray, before: _Edge | None, after: _Edge | None, blend: float) -> None:
+def _bridge(moved: np.ndarray, times: np.ndarray, before: _Edge | None, after: _Edge | None) -> None:
     """Fill displacements (N, 3) between the end of one span and the start of the next, in place."""
     first = before.frame + 1 if before else 0
     last = after.frame if after else len(times)
@@ -251,17 +249,17 @@ def _bridge(moved: np.ndarray, times: np.ndarray, before: _Edge | None, after: _
         return
     now = times[first:last]
     nothing = np.zeros(3), np.zeros(3)
-    if before and after and times[after.frame] - times[before.frame] < 2.0 * blend:
+    if before and after and times[after.frame] - times[before.frame] < 2.0 * _BLEND:
         start, end = times[before.frame], times[after.frame]
         moved[first:last] = _hermite(now, start, end, (before.moved, before.speed), (after.moved, after.speed))
         return
     filled = np.zeros((last - first, 3))
     if before:
         start = times[before.frame]
-        filled += _hermite(now, start, start + blend, (before.moved, before.speed), nothing)
+        filled += _hermite(now, start, start + _BLEND, (before.moved, before.speed), nothing)
     if after:
         end = times[after.frame]
-        filled += _hermite(now, end - blend, end, nothing, (after.moved, after.speed))
+        filled += _hermite(now, end - _BLEND, end, nothing, (after.moved, after.speed))
     moved[first:last] = filled
 
 

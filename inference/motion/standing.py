@@ -6,7 +6,7 @@ import numpy as np
 
 from ..body.skeleton import JOINT_NAMES
 from . import contacts, floor, legs
-from .fit import Figure, Fit
+from .fit import Fit, ShapedBody
 from .subject import LIMBS, Subject, shape_from_limbs, steady
 
 # Metres between the lowest landmark of a flat foot and the floor.
@@ -83,7 +83,7 @@ def bring_to_floor(subject: Subject, transform: np.ndarray) -> None:
         return
     track, old = subject.track, subject.figure
     scale = np.clip(eye / (eye - above), 1 / _LARGEST_RESIZING, _LARGEST_RESIZING)
-    figure = Figure(old.body, shape_from_limbs(old.body, subject.solid, track.visibility, float(scale)))
+    figure = ShapedBody(old.body, shape_from_limbs(old.body, subject.solid, track.visibility, float(scale)))
     grown = np.linalg.norm(figure.landmarks[LIMBS[:, 0]] - figure.landmarks[LIMBS[:, 1]], axis=1).sum()
     grown /= np.linalg.norm(old.landmarks[LIMBS[:, 0]] - old.landmarks[LIMBS[:, 1]], axis=1).sum()
     trans = (subject.fit.trans + old.joints[0]) * grown - figure.joints[0]
@@ -119,7 +119,7 @@ def _standing(subject: Subject, transform: np.ndarray) -> tuple[np.ndarray, np.n
     return clearance, contacts.standing(speed, clearance - lift, scores), world
 
 
-def _sole_heights(figure: Figure) -> np.ndarray:
+def _sole_heights(figure: ShapedBody) -> np.ndarray:
     """(4,) heights of the sole points above the floor when the feet stand flat, metres."""
     rest = figure.landmarks[list(contacts.SOLE_LANDMARKS), 1]
     return rest - rest.min() + _SKIN

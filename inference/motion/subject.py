@@ -9,7 +9,7 @@ import numpy as np
 from ..body.skeleton import JOINT_NAMES, LANDMARK_NAMES
 from ..body.smpl import Body
 from ..people.track import Track
-from .fit import Evidence, Figure, Fit, Pull, fit
+from .fit import Evidence, Fit, Prior, ShapedBody, fit
 from .smoothing import smooth, smooth_rotations
 
 # Usual accelerations of each joint's rotation, radians per second².
@@ -73,10 +73,10 @@ class Subject:
     timestamps: np.ndarray
     turns: np.ndarray
     evidence: Evidence
-    figure: Figure
+    figure: ShapedBody
     fit: Fit
 
-    def refit(self, pull: Pull, steps: int) -> None:
+    def refit(self, pull: Prior, steps: int) -> None:
         """Fit again from the motion so far, near `pull`."""
         self.fit = fit(self.figure, self.evidence, self.fit.rotations, self.fit.trans, pull, steps)
 
@@ -115,7 +115,7 @@ def shape_from_limbs(body: Body, world: np.ndarray, visibility: np.ndarray, scal
     return np.clip(betas, -3, 3)
 
 
-def steady(subject: Subject, smoothing: float, strength: float) -> Pull:
+def steady(subject: Subject, smoothing: float, strength: float) -> Prior:
     """The motion so far, smoothed, as something the next fit stays near.
 
     The camera's own shaking is taken out before smoothing and put back after it.
@@ -141,7 +141,7 @@ def steady(subject: Subject, smoothing: float, strength: float) -> Pull:
         path = np.einsum("nij,nj->ni", turns, result.trans + pelvis)
         path = _smooth_path(path, subject.evidence, clock, smoothing)
         trans = np.einsum("nji,nj->ni", turns, path) - pelvis
-    return Pull(
+    return Prior(
         rotations=turned,
         rotation_sigma=np.full((n, 24), np.radians(4.0) / strength),
         trans=trans,

@@ -8,7 +8,7 @@ import numpy as np
 
 
 @dataclass
-class Looks:
+class RoiViews:
     """What the detector said of a person's other regions of interest, those of `crops.looks`, in n frames.
 
     Attributes:
@@ -59,7 +59,7 @@ class Track:
     boxes: np.ndarray
     scores: np.ndarray
     maps: np.ndarray
-    looks: Looks | None = None
+    looks: RoiViews | None = None
 
     def __len__(self) -> int:
         return len(self.frames)

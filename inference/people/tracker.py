@@ -7,14 +7,14 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
-from ..footage import Frame
+from ..footage.reader import Frame
 from . import clothing, crops, trust
 from .blazepose import PoseModel
 from .detector import HIP_CENTER, SHOULDER_CENTER
 from .landmarker import Pose
 from .maps import MapStore
 from .target import JOINTS, Row, Target, agreement
-from .track import Looks, Track
+from .track import RoiViews, Track
 
 MAX_PEOPLE = 6
 MIN_SCORE = 0.5
@@ -143,7 +143,7 @@ class Tracker:
         of_poses = {"scores": "score", "crops": "crop"}
         row.looks = {
             item.name: np.array([getattr(pose, of_poses.get(item.name, item.name)) for pose in poses], np.float32)
-            for item in fields(Looks)
+            for item in fields(RoiViews)
         }
 
     def tracks(self, min_duration: float = 0.5) -> list[Track]:
@@ -432,5 +432,5 @@ def _track(number: int, target: Target) -> Track:
     )
 
 
-def _looks(rows: list[Row]) -> Looks:
-    return Looks(**{item.name: np.array([row.looks[item.name] for row in rows]) for item in fields(Looks)})
+def _looks(rows: list[Row]) -> RoiViews:
+    return RoiViews(**{item.name: np.array([row.looks[item.name] for row in rows]) for item in fields(RoiViews)})

@@ -17,7 +17,7 @@ import bpy
 import numpy as np
 import pytest
 from video_motion.addon import batch
-from video_motion.addon import scene as scenes
+from video_motion.addon.scene import take as scenes
 from video_motion.inference.motion.motion import Motion
 
 from .blender import bone_heads, go_to

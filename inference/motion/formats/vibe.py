@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from ...body.smpl import Body
-from ..camera import intrinsics
+from ...camera.intrinsics import intrinsics
 from .people import UPRIGHT_CAMERA, Content, Person, View, numbers, smpl_roots, turns_of
 
 _NAMES = {"pose", "betas", "frame_ids"}

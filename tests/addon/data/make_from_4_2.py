@@ -10,7 +10,7 @@ HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parents[2]), str(HERE.parent)]
 
 from motions import make_motion  # noqa: E402
-from video_motion.addon import scene as scenes  # noqa: E402
+from video_motion.addon.scene import take as scenes  # noqa: E402
 from video_motion.inference.body.smpl import Body  # noqa: E402
 
 body = Body.load(sys.argv[-1])

@@ -10,8 +10,8 @@ from pathlib import Path
 import bpy
 import numpy as np
 import pytest
-from video_motion.addon.retarget import benchmark
-from video_motion.addon.scene import Options, build_scene
+from video_motion.addon.research import retargeting as benchmark
+from video_motion.addon.scene.take import Options, build_scene
 from video_motion.inference import registry
 from video_motion.inference.motion.motion import Motion
 

@@ -15,7 +15,7 @@ if __name__ == "__main__":
     if "rigify" not in {module.__name__ for module in addon_utils.modules()}:
         sys.exit(NO_RIGIFY)
     sys.path.insert(0, str(Path(__file__).parents[3]))
-    from video_motion.addon.retarget.benchmark import rigify_controls
+    from video_motion.addon.research.retargeting import rigify_controls
 
     bpy.ops.wm.read_factory_settings(use_empty=True)
     bpy.data.libraries.write(sys.argv[-1], {rigify_controls()}, fake_user=True)

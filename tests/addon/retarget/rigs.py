@@ -11,7 +11,7 @@ import re
 
 import bpy
 import numpy as np
-from video_motion.addon.retarget import benchmark
+from video_motion.addon.research import retargeting as benchmark
 from video_motion.addon.retarget.bones import FINGERS
 
 # Metres; z up, to -y the front, +x the left.

@@ -6,7 +6,7 @@ import bpy
 import numpy as np
 import pytest
 from video_motion.addon.compatibility import channels_of
-from video_motion.addon.retarget import benchmark
+from video_motion.addon.research import retargeting as benchmark
 from video_motion.addon.retarget.bones import FINGER_SLOTS, FINGERS, SIDES, read_rig
 from video_motion.addon.retarget.recognise import recognise
 from video_motion.addon.retarget.retarget import Options, retarget

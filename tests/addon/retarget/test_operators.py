@@ -8,9 +8,9 @@ from types import SimpleNamespace
 import bpy
 import pytest
 import video_motion.addon
-from video_motion.addon import scene as scenes
 from video_motion.addon.retarget import operators
 from video_motion.addon.retarget.bones import BODY_SLOTS, FINGER_SLOTS, FINGERS, SLOTS
+from video_motion.addon.scene import take as scenes
 
 NAMES = {
     "pelvis": "Hips",

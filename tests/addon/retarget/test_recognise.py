@@ -8,7 +8,7 @@ from dataclasses import replace
 import bpy
 import numpy as np
 import pytest
-from video_motion.addon.retarget import benchmark
+from video_motion.addon.research import retargeting as benchmark
 from video_motion.addon.retarget.bones import (
     BODY_SLOTS,
     FINGER_SLOTS,

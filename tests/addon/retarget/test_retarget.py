@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 from mathutils import Euler, Matrix
 from video_motion.addon.compatibility import channels_of
-from video_motion.addon.keyframes import CONTACT, write_curve
-from video_motion.addon.retarget import benchmark
+from video_motion.addon.research import retargeting as benchmark
 from video_motion.addon.retarget.bones import PAIRED, SIDES, RetargetError, read_rig
 from video_motion.addon.retarget.recognise import recognise
 from video_motion.addon.retarget.retarget import Options, matrices_to_euler, retarget
 from video_motion.addon.retarget.sampling import euler_to_matrix
+from video_motion.addon.scene.keyframes import CONTACT, write_curve
 from video_motion.inference.body import rotations
 
 FREE = Options(hold_feet=False)

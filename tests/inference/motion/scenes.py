@@ -8,7 +8,7 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 from video_motion.inference.body.skeleton import JOINT_NAMES, LANDMARK_NAMES
 from video_motion.inference.body.smpl import Body
-from video_motion.inference.motion.camera import Camera, intrinsics
+from video_motion.inference.camera.intrinsics import Camera, intrinsics
 from video_motion.inference.people.track import Track
 
 SIZE = (1280, 720)

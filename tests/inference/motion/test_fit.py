@@ -9,9 +9,9 @@ import pytest
 from scipy.spatial.transform import Rotation
 from video_motion.inference.body.skeleton import JOINT_NAMES, LANDMARK_NAMES, PARENTS
 from video_motion.inference.body.smpl import Body
+from video_motion.inference.camera.intrinsics import intrinsics
 from video_motion.inference.motion import fit as fit_module
-from video_motion.inference.motion.camera import intrinsics
-from video_motion.inference.motion.fit import ANCESTRY, Evidence, Figure, Pull, _Problem, fit, place, sight_frames
+from video_motion.inference.motion.fit import ANCESTRY, Evidence, Prior, ShapedBody, _Problem, fit, place, sight_frames
 from video_motion.inference.motion.limits import LIMITS, SPREAD
 from video_motion.inference.people.track import Track
 
@@ -23,12 +23,12 @@ IGNORED = [k for k, name in enumerate(LANDMARK_NAMES) if name.endswith(("inner",
 
 
 @pytest.fixture(scope="module")
-def figure(body: Body) -> Figure:
-    return Figure(body, np.array([1.0, -0.7, 0.5, 0, 0, 0.3, 0, 0, 0, -0.5]))
+def figure(body: Body) -> ShapedBody:
+    return ShapedBody(body, np.array([1.0, -0.7, 0.5, 0, 0, 0.3, 0, 0, 0, -0.5]))
 
 
 @pytest.fixture(scope="module")
-def scene(body: Body, figure: Figure) -> scenes.Scene:
+def scene(body: Body, figure: ShapedBody) -> scenes.Scene:
     """Ten moments of a walk, all round."""
     return scenes.walk(body, np.linspace(0, 5.4, 10), figure.betas)
 
@@ -47,13 +47,13 @@ def matrices(vectors: np.ndarray) -> np.ndarray:
     return Rotation.from_rotvec(vectors.reshape(-1, 3)).as_matrix().reshape(*vectors.shape, 3)
 
 
-def random_pull(random: np.random.Generator, local: np.ndarray, trans: np.ndarray, points: np.ndarray) -> Pull:
+def random_pull(random: np.random.Generator, local: np.ndarray, trans: np.ndarray, points: np.ndarray) -> Prior:
     n = len(local)
     anchor_sigma = np.full((n, 33), np.inf)
     anchor_sigma[:, scenes.SOLES] = random.uniform(0.01, 0.05, (n, 4))
     anchor_sigma[0, scenes.SOLES[0]] = np.inf
     level, _ = np.linalg.qr(random.normal(size=(n, 3, 2)))
-    return Pull(
+    return Prior(
         rotations=local @ matrices(random.normal(0, 0.3, (n, 24, 3))),
         rotation_sigma=random.uniform(0.05, 0.3, (n, 24)),
         trans=trans + random.normal(0, 0.1, (n, 3)),
@@ -67,7 +67,7 @@ def random_pull(random: np.random.Generator, local: np.ndarray, trans: np.ndarra
 
 @pytest.mark.parametrize("pulled", [False, True], ids=["evidence", "evidence and pull"])
 @pytest.mark.parametrize("robust", [3.0, 1e6], ids=["robust", "plain"])
-def test_right_side_is_the_slope_of_the_cost(figure: Figure, pulled: bool, robust: float):
+def test_right_side_is_the_slope_of_the_cost(figure: ShapedBody, pulled: bool, robust: float):
     random = np.random.default_rng(11)
     n = 3
     # Wild enough that every limit is passed by some joint and some landmarks are far outliers.
@@ -108,7 +108,7 @@ def test_right_side_is_the_slope_of_the_cost(figure: Figure, pulled: bool, robus
     assert np.linalg.eigvalsh(normal).min() > -1e-6 * np.abs(normal).max()
 
 
-def test_known_pose_is_found_again(figure: Figure, scene: scenes.Scene):
+def test_known_pose_is_found_again(figure: ShapedBody, scene: scenes.Scene):
     random = np.random.default_rng(2)
     start = matrices(scene.poses) @ matrices(random.normal(0, 0.15, scene.poses.shape))
     evidence = exact(scene, pixel_sigma=0.5, world_sigma=0.005)
@@ -126,7 +126,7 @@ def test_known_pose_is_found_again(figure: Figure, scene: scenes.Scene):
     np.testing.assert_allclose(result.trans, scene.trans, atol=0.05)
 
 
-def test_wrong_landmarks_lose_their_say(figure: Figure, scene: scenes.Scene):
+def test_wrong_landmarks_lose_their_say(figure: ShapedBody, scene: scenes.Scene):
     evidence = exact(scene, pixel_sigma=6.0, world_sigma=0.04)
     wrist, toe = LANDMARK_NAMES.index("left_wrist"), LANDMARK_NAMES.index("right_foot_index")
     evidence.pixels[:, [wrist, toe]] += 250
@@ -138,7 +138,7 @@ def test_wrong_landmarks_lose_their_say(figure: Figure, scene: scenes.Scene):
 
 
 @pytest.mark.parametrize("side", ["left", "right"])
-def test_knees_and_elbows_never_bend_backwards(body: Body, scene: scenes.Scene, figure: Figure, side: str):
+def test_knees_and_elbows_never_bend_backwards(body: Body, scene: scenes.Scene, figure: ShapedBody, side: str):
     knee, elbow = JOINT_NAMES.index(f"{side}_knee"), JOINT_NAMES.index(f"{side}_elbow")
     flexion = 1 if side == "left" else -1
     broken = scene.poses.copy()
@@ -154,7 +154,7 @@ def test_knees_and_elbows_never_bend_backwards(body: Body, scene: scenes.Scene, 
     assert (-flexion * angles[:, 1, 1]).min() > -10, "an elbow that bends backwards"
 
 
-def test_frames_do_not_depend_on_each_other(figure: Figure, scene: scenes.Scene):
+def test_frames_do_not_depend_on_each_other(figure: ShapedBody, scene: scenes.Scene):
     random = np.random.default_rng(3)
     evidence = evidence_of(scenes.film(scene, random), 6.0, 0.05)
     start = matrices(scene.poses + random.normal(0, 0.1, scene.poses.shape))
@@ -168,7 +168,9 @@ def test_frames_do_not_depend_on_each_other(figure: Figure, scene: scenes.Scene)
         np.testing.assert_allclose(getattr(alone, name), getattr(whole, name)[one], rtol=1e-6, atol=1e-8)
 
 
-def test_settled_frames_are_where_all_steps_lead(figure: Figure, scene: scenes.Scene, monkeypatch: pytest.MonkeyPatch):
+def test_settled_frames_are_where_all_steps_lead(
+    figure: ShapedBody, scene: scenes.Scene, monkeypatch: pytest.MonkeyPatch
+):
     random = np.random.default_rng(5)
     evidence = evidence_of(scenes.film(scene, random), 6.0, 0.05)
     start = matrices(scene.poses + random.normal(0, 0.1, scene.poses.shape))
@@ -186,7 +188,7 @@ def test_settled_frames_are_where_all_steps_lead(figure: Figure, scene: scenes.S
     assert np.linalg.norm(moved[0] - moved[1], axis=-1).max() < 0.02
 
 
-def test_start_is_left_alone(figure: Figure, scene: scenes.Scene):
+def test_start_is_left_alone(figure: ShapedBody, scene: scenes.Scene):
     start, trans = matrices(scene.poses) @ matrices(np.full(scene.poses.shape, 0.05)), scene.trans + 0.1
     before = start.copy(), trans.copy()
     fit(figure, exact(scene), start, trans, steps=2)
@@ -194,11 +196,11 @@ def test_start_is_left_alone(figure: Figure, scene: scenes.Scene):
     np.testing.assert_array_equal(trans, before[1])
 
 
-def test_unseen_frames_follow_the_pull(figure: Figure, scene: scenes.Scene):
+def test_unseen_frames_follow_the_pull(figure: ShapedBody, scene: scenes.Scene):
     evidence = exact(scene)
     evidence.pixel_sigma[4] = evidence.world_sigma[4] = np.inf
     n = len(scene.poses)
-    pull = Pull(
+    pull = Prior(
         rotations=matrices(scene.poses),
         rotation_sigma=np.full((n, 24), 0.02),
         trans=scene.trans,
@@ -218,7 +220,7 @@ def test_unseen_frames_follow_the_pull(figure: Figure, scene: scenes.Scene):
     assert (result.information[5, :16] > 0).all()
 
 
-def test_translation_in_closed_form(figure: Figure, scene: scenes.Scene):
+def test_translation_in_closed_form(figure: ShapedBody, scene: scenes.Scene):
     evidence = exact(scene)
     true = np.tile([0.4, -0.3, 5.0], (10, 1))
     np.testing.assert_allclose(place(evidence, scene.landmarks - true[:, None]), true, atol=1e-5)

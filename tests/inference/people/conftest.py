@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 from video_motion.inference import registry
-from video_motion.inference.footage import Footage, Frame
+from video_motion.inference.footage.reader import Footage, Frame
 from video_motion.inference.people.blazepose import BlazePose
 
 FOOTAGE = Path(__file__).resolve().parents[4] / "shared" / "footage"

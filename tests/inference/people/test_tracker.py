@@ -3,7 +3,7 @@ from collections.abc import Iterator
 import cv2
 import numpy as np
 import pytest
-from video_motion.inference.footage import Frame
+from video_motion.inference.footage.reader import Frame
 from video_motion.inference.people.target import CropSmoother, agreement
 from video_motion.inference.people.tracker import Tracker, track_people
 

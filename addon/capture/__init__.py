@@ -1,0 +1,1 @@
+"""From a video to a take: panel, settings, operators, jobs."""

@@ -1,0 +1,217 @@
+"""The job that runs at present, what the last ones found, and the timer that listens to them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import bpy
+import bpy.utils.previews
+
+from .. import preferences
+from .worker_process import WorkerProcess
+
+TICK_SECONDS = 0.1
+
+current: WorkerProcess | None = None
+"""What the user has asked for; stays, ended, until the next."""
+
+looking: WorkerProcess | None = None
+"""A first look at a video, which gives way to the next one."""
+
+seen: dict[str, Any] = {}
+"""What the last look found: the video's measures, or why it can't be read (`message`)."""
+
+seen_video: Path | None = None
+people: list[dict[str, Any]] = []
+"""Whom the last search found in `people_video`."""
+
+people_video: Path | None = None
+problem: str | None = None
+"""Why the last job failed, until the next."""
+
+_devices: list[dict[str, Any]] = []
+_pictures: bpy.utils.previews.ImagePreviewCollection | None = None
+_when_ended: Callable[[WorkerProcess], None] | None = None
+
+classes = ()
+
+
+def is_busy() -> bool:
+    """Whether a job of the user's runs."""
+    return current is not None and not current.ended
+
+
+def start(task: str, when_ended: Callable[[WorkerProcess], None] | None = None, **content: Any) -> WorkerProcess:
+    """Start a job; ``when_ended`` is called on the main thread.
+
+    Raises:
+        OSError: it can't be started.
+    """
+    global current, problem, _when_ended
+    if current is not None:
+        current.forget()
+    problem = None
+    _when_ended = when_ended
+    current = WorkerProcess(task, preferences.weights_folder(), preferences.cache_folder(), **content)
+    _listen()
+    return current
+
+
+def cancel() -> None:
+    """End the user's job."""
+    if current is not None:
+        current.cancel()
+    redraw()
+
+
+def fail(message: str) -> None:
+    """Keep a message for the panel."""
+    global problem
+    problem = message
+    redraw()
+
+
+def look(video: Path | None) -> None:
+    """Begin to find out what a video is like, and which devices there are."""
+    global looking, seen_video
+    if looking is not None:
+        looking.forget()
+        looking = None
+    seen.clear()
+    seen_video = video
+    if bpy.app.background or video is None:
+        return
+    try:
+        looking = WorkerProcess("look", preferences.weights_folder(), preferences.cache_folder(), video=str(video))
+    except OSError as error:
+        seen["message"] = preferences.unwritable(error)
+        return
+    _listen()
+
+
+def look_soon(video: Path | None) -> None:
+    """The same, from where Blender only draws."""
+    global seen_video
+    seen_video = video
+    bpy.app.timers.register(lambda: look(video), first_interval=0.0)
+
+
+def find(video: Path, options: dict[str, Any]) -> WorkerProcess:
+    """Begin to look for the people of a video.
+
+    Raises:
+        OSError: the job can't be started.
+    """
+
+    def take(job: WorkerProcess) -> None:
+        global people_video
+        if job.value is not None:
+            people[:] = job.value["people"]
+            people_video = video
+            for person in people:
+                _load_picture(f"person {person['person']}", person["picture"])
+
+    people.clear()
+    return start("find", take, video=str(video), options=options)
+
+
+def gpus() -> list[dict[str, Any]]:
+    """The graphics cards, each with its id, name, whether it is available and why not."""
+    return [device for device in _devices if device["id"] != "cpu"]
+
+
+def picture(name: str) -> int:
+    """The icon number of a picture, 0 if there is none."""
+    return _pictures[name].icon_id if _pictures is not None and name in _pictures else 0
+
+
+def redraw() -> None:
+    """Draw every sidebar and preferences window again."""
+    for window in bpy.context.window_manager.windows:
+        for area in window.screen.areas:
+            if area.type in ("VIEW_3D", "PREFERENCES"):
+                area.tag_redraw()
+
+
+def poll() -> bool:
+    """Take in what the processes have said; return whether one still runs."""
+    global looking, _when_ended
+    changed = False
+    if looking is not None and looking.poll():
+        changed = True
+        if looking.ended:
+            _take_look(looking)
+            looking.forget()
+            looking = None
+    if current is not None and current.poll():
+        changed = True
+    if current is not None and current.ended and _when_ended is not None:
+        when_ended, _when_ended = _when_ended, None
+        if current.message is not None:
+            fail(current.message)
+        when_ended(current)
+        changed = True
+    if changed:
+        redraw()
+    return is_busy() or looking is not None
+
+
+def register() -> None:
+    """Get ready to show pictures."""
+    global _pictures
+    if not bpy.app.background:
+        _pictures = bpy.utils.previews.new()
+    bpy.app.handlers.load_pre.append(_end_all)
+
+
+def unregister() -> None:
+    """End every job and forget what they found."""
+    global _pictures
+    _end_all()
+    bpy.app.handlers.load_pre.remove(_end_all)
+    if bpy.app.timers.is_registered(_tick):
+        bpy.app.timers.unregister(_tick)
+    if _pictures is not None:
+        bpy.utils.previews.remove(_pictures)
+        _pictures = None
+
+
+@bpy.app.handlers.persistent
+def _end_all(*_: object) -> None:
+    global current, looking, seen_video, people_video, problem, _when_ended
+    for process in (current, looking):
+        if process is not None:
+            process.forget()
+    current = looking = seen_video = people_video = problem = _when_ended = None
+    seen.clear()
+    people.clear()
+
+
+def _listen() -> None:
+    if not bpy.app.background and not bpy.app.timers.is_registered(_tick):
+        bpy.app.timers.register(_tick, first_interval=TICK_SECONDS, persistent=True)
+
+
+def _tick() -> float | None:
+    return TICK_SECONDS if poll() else None
+
+
+def _take_look(job: WorkerProcess) -> None:
+    if job.value is None:
+        seen["message"] = job.message or ""
+        return
+    seen.update(job.value)
+    _devices[:] = job.value["devices"]
+    _load_picture("first", job.value["picture"])
+
+
+def _load_picture(name: str, file: str) -> None:
+    if _pictures is None or not file:
+        return
+    if name in _pictures:
+        del _pictures[name]
+    shown = _pictures.load(name, file, "IMAGE")
+    # It is read when first asked for, and the file goes with the job.
+    assert shown.image_size[0]

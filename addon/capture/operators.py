@@ -1,0 +1,420 @@
+"""From a video to characters in the scene: the operators behind the panel."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import bpy
+from bpy.props import StringProperty
+from bpy_extras.io_utils import ImportHelper
+
+from ...inference.body.smpl import Body, BodyError
+from ...inference.cli.arguments import VIDEO_SUFFIXES
+from ...inference.motion.motion import Motion, MotionFileError
+from ...inference.registry import RegistryError
+from .. import preferences
+from ..scene import backdrop as footages
+from ..scene import take as scenes
+from . import jobs
+from .settings import IMAGE_SUFFIXES, VideoMotionSettings
+from .worker_process import WorkerProcess
+
+TICK_SECONDS = 0.1
+TAKE = "video_motion"
+"""Name of the property of a take's collection that tells how it was made, as JSON."""
+
+TAB = "Video Motion"
+
+
+class ImportVideoError(Exception):
+    """The motion can't be made or put into the scene; the message is one sentence for the user."""
+
+
+class _Work:
+    """What the operators that wait for the worker have in common."""
+
+    bl_options: ClassVar[set[str]] = {"UNDO"}
+
+    if TYPE_CHECKING:
+        report: Any
+        poll_message_set: Any
+
+    _timer: bpy.types.Timer | None = None
+    _severity = "ERROR"
+    _job: WorkerProcess | None = None
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        """One job at a time."""
+        if jobs.is_busy():
+            cls.poll_message_set("Something else is running: wait for it, or cancel it")
+        return not jobs.is_busy()
+
+    def begin(self, context: bpy.types.Context) -> WorkerProcess:
+        """Start the job. Raises `ImportVideoError` or OSError if that can't be."""
+        raise NotImplementedError
+
+    def finish(self, context: bpy.types.Context, value: dict[str, Any]) -> str:
+        """Use its result and return what to tell the user. Raises `ImportVideoError` if that can't be."""
+        raise NotImplementedError
+
+    def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
+        """Start, and wait without holding Blender up."""
+        # An error would open a window over the panel, which says the same.
+        self._severity = "WARNING"
+        if not self._start(context):
+            return {"CANCELLED"}
+        self._timer = context.window_manager.event_timer_add(TICK_SECONDS, window=context.window)
+        context.window_manager.modal_handler_add(self)
+        _waiting.append(self._timer)
+        return {"RUNNING_MODAL"}
+
+    def modal(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
+        """Look whether the job has ended."""
+        if event.type != "TIMER" or self._job is None:
+            return {"PASS_THROUGH"}
+        if not self._job.ended:
+            return {"PASS_THROUGH"}
+        self._stop_timer(context)
+        return self._end(context)
+
+    def cancel(self, context: bpy.types.Context) -> None:
+        """Blender is about to forget this operator: another file is opened, or it closes."""
+        self._stop_timer(context)
+        if self._job is not None:
+            self._job.cancel()
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        """Do it all at once, for scripts."""
+        if not self._start(context):
+            return {"CANCELLED"}
+        while jobs.poll():
+            time.sleep(TICK_SECONDS / 4)
+        return self._end(context)
+
+    def _start(self, context: bpy.types.Context) -> bool:
+        try:
+            self._job = self.begin(context)
+        except ImportVideoError as error:
+            return self._complain(str(error))
+        except OSError as error:
+            return self._complain(preferences.unwritable(error))
+        return True
+
+    def _end(self, context: bpy.types.Context) -> set[str]:
+        job = self._job
+        assert job is not None
+        if job.cancelled:
+            self.report({"INFO"}, "Cancelled; what was found so far is kept for the next run.")
+            return {"CANCELLED"}
+        if job.value is None:
+            self._complain(job.message or "")
+            return {"CANCELLED"}
+        try:
+            self.report({"INFO"}, self.finish(context, job.value))
+        except ImportVideoError as error:
+            self._complain(str(error))
+            return {"CANCELLED"}
+        finally:
+            job.forget()
+            jobs.redraw()
+        return {"FINISHED"}
+
+    def _complain(self, message: str) -> bool:
+        jobs.fail(message)
+        self.report({self._severity}, message)
+        return False
+
+    def _stop_timer(self, context: bpy.types.Context) -> None:
+        if self._timer is not None and self._timer in _waiting:
+            _waiting.remove(self._timer)
+            context.window_manager.event_timer_remove(self._timer)
+        self._timer = None
+
+
+_waiting: list[bpy.types.Timer] = []
+
+
+class ImportVideo(_Work, bpy.types.Operator):
+    """Find the people in the video and animate a character for each"""
+
+    bl_idname = "video_motion.import_video"
+    bl_label = "Import Motion"
+
+    def begin(self, context: bpy.types.Context) -> WorkerProcess:
+        """Hand the video to the worker."""
+        settings = context.scene.video_motion
+        self._video = _checked_video(settings)
+        self._options = _estimation(settings, context.scene)
+        self._wanted = _wanted(settings)
+        self._scene = context.scene.name
+        return jobs.start("convert", video=str(self._video), options=self._options)
+
+    def finish(self, context: bpy.types.Context, value: dict[str, Any]) -> str:
+        """Make the take."""
+        # The user may have removed the scene, or gone to another.
+        scene = bpy.data.scenes.get(self._scene) or context.scene
+        motions, body = _load(value)
+        report = value["report"]
+        if self._wanted["rate"] == "VIDEO":
+            self._wanted["frame_rate"] = scenes.footage_frame_rate(motions)
+        footage = self._video if self._wanted["camera"] and self._video.is_file() else None
+        if footage is not None:
+            try:
+                footages.movie_rate(footage)
+            except footages.FootageError as error:
+                report["warnings"].append(f"{error} The camera has no footage behind it.")
+                footage = None
+        kept = {name: self._wanted[name] for name in ("mesh", "correctives", "camera", "floor", "frame_range")}
+        options = scenes.Options(
+            frame_rate=self._wanted.get("frame_rate"), lights=False, resolution=kept["camera"], **kept
+        )
+        take = scenes.build_scene(motions, body, footage, options, scene)
+        _remember(take.collection, self._video, self._options, report)
+        _select(context, scene, [character.armature for character in take.characters])
+        return _summary(report, len(motions))
+
+
+class FindPeople(_Work, bpy.types.Operator):
+    """Look for the people in the video, to choose from; the import goes on from what is found"""
+
+    bl_idname = "video_motion.find_people"
+    bl_label = "Find People"
+    bl_options: ClassVar[set[str]] = {"INTERNAL"}
+
+    def begin(self, context: bpy.types.Context) -> WorkerProcess:
+        """Hand the video to the worker."""
+        settings = context.scene.video_motion
+        options = _estimation(settings, context.scene)
+        options.pop("person", None)
+        return jobs.find(_checked_video(settings), options)
+
+    def finish(self, context: bpy.types.Context, value: dict[str, Any]) -> str:
+        """Tell how many there are; the panel shows them."""
+        count = len(value["people"])
+        return "1 person found." if count == 1 else f"{count} people found."
+
+
+class UpdateMotion(_Work, bpy.types.Operator):
+    """Make the motion of this take anew with the smoothing and the feet chosen here, without running the networks"""
+
+    bl_idname = "video_motion.update_motion"
+    bl_label = "Update Motion"
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        """Needs a take that came from a video."""
+        if take_of(context) is None:
+            cls.poll_message_set("Select a character that was imported from a video")
+            return False
+        return super().poll(context)
+
+    def begin(self, context: bpy.types.Context) -> WorkerProcess:
+        """Hand the video to the worker, with the shapes that the characters have."""
+        collection = take_of(context)
+        assert collection is not None
+        told = told_of(collection)
+        self._take = collection.name
+        video = Path(bpy.path.abspath(told["video"]))
+        if not video.exists():
+            raise ImportVideoError(
+                f"{video} is not there any more: put the video back, or import it from its new place."
+            )
+        settings = context.scene.video_motion
+        changed = {"smoothing": settings.smoothing, "feet": settings.feet}
+        self._options = {**told["options"], **changed, "device": preferences.device(settings.device)}
+        shapes = {person: armature[TAKE]["betas"][:] for person, armature in _characters(collection).items()}
+        self._video = video
+        return jobs.start("convert", video=str(video), options={**self._options, "shapes": shapes})
+
+    def finish(self, context: bpy.types.Context, value: dict[str, Any]) -> str:
+        """Give every character of the take its new action."""
+        collection = bpy.data.collections.get(self._take)
+        if collection is None:
+            raise ImportVideoError(f"The take {self._take} was removed while its motion was being made.")
+        motions, _ = _load(value)
+        characters = _characters(collection)
+        scene = next((one for one in bpy.data.scenes if collection in one.collection.children_recursive), context.scene)
+        for motion in motions:
+            if motion.person in characters:
+                scenes.replace_action(characters[motion.person], motion, scenes.scene_frame_rate(scene))
+        _remember(collection, self._video, self._options, value["report"])
+        return "The motion is updated."
+
+
+class Cancel(bpy.types.Operator):
+    """Stop at once; what was found so far is kept for the next run"""
+
+    bl_idname = "video_motion.cancel"
+    bl_label = "Cancel"
+    bl_options: ClassVar[set[str]] = {"INTERNAL"}
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        """Needs something to cancel."""
+        return jobs.is_busy()
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        """End the worker."""
+        jobs.cancel()
+        return {"FINISHED"}
+
+
+class OpenVideo(bpy.types.Operator, ImportHelper):
+    """Choose a video for the panel "Import Video Motion" in the sidebar"""
+
+    bl_idname = "video_motion.open_video"
+    bl_label = "Import Video Motion…"
+    bl_options: ClassVar[set[str]] = {"UNDO", "INTERNAL"}
+
+    filter_glob: StringProperty(
+        default=";".join(f"*{suffix}" for suffix in sorted(VIDEO_SUFFIXES | IMAGE_SUFFIXES)), options={"HIDDEN"}
+    )
+
+    def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
+        """A file that was dropped is known already."""
+        if self.filepath:
+            return self.execute(context)
+        return super().invoke(context, event)
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        """Put the video into the panel and show that."""
+        context.scene.video_motion.filepath = self.filepath
+        area = context.area if context.area is not None and context.area.type == "VIEW_3D" else None
+        if area is not None:
+            area.spaces.active.show_region_ui = True
+            for region in area.regions:
+                if region.type == "UI":
+                    _open_tab(region)
+        return {"FINISHED"}
+
+
+class VideoHandler(bpy.types.FileHandler):
+    """Lets a video be dropped into the 3D view."""
+
+    bl_idname = "VIDEO_MOTION_FH_video"
+    bl_label = "Import Video Motion"
+    bl_import_operator = "video_motion.open_video"
+    bl_file_extensions = ";".join(sorted(VIDEO_SUFFIXES))
+
+    @classmethod
+    def poll_drop(cls, context: bpy.types.Context) -> bool:
+        """In 3D views."""
+        return context.area is not None and context.area.type == "VIEW_3D"
+
+
+def take_of(context: bpy.types.Context) -> bpy.types.Collection | None:
+    """The take of the active object; without one the scene's latest."""
+    takes = [one for one in context.scene.collection.children_recursive if TAKE in one]
+    active = context.active_object
+    if active is not None:
+        for collection in active.users_collection:
+            if collection in takes:
+                return collection
+    return takes[-1] if takes else None
+
+
+def told_of(take: bpy.types.Collection) -> dict[str, Any]:
+    """How a take was made: `video`, `options` and `report`."""
+    return json.loads(take[TAKE])
+
+
+def _remember(take: bpy.types.Collection, video: Path, options: dict[str, Any], report: dict[str, Any]) -> None:
+    take[TAKE] = json.dumps({"video": str(video), "options": options, "report": report})
+
+
+def _characters(take: bpy.types.Collection) -> dict[int, bpy.types.Object]:
+    """The armatures of a take by their person's number."""
+    return {one[TAKE]["person"]: one for one in take.all_objects if one.type == "ARMATURE" and TAKE in one}
+
+
+def _checked_video(settings: VideoMotionSettings) -> Path:
+    video = settings.video
+    if video is None:
+        raise ImportVideoError("Choose a video first.")
+    if not video.exists():
+        raise ImportVideoError(f"{video} does not exist: choose another video.")
+    if settings.trim and 0 < settings.end <= settings.start:
+        raise ImportVideoError(f"The part from {settings.start:g} s to {settings.end:g} s is empty: let it end later.")
+    return video
+
+
+def _estimation(settings: VideoMotionSettings, scene: bpy.types.Scene) -> dict[str, Any]:
+    options = settings.estimation(scenes.scene_frame_rate(scene))
+    options["device"] = preferences.device(settings.device)
+    body = preferences.licensed_body()
+    return {**options, "body": str(body)} if body is not None else options
+
+
+def _wanted(settings: VideoMotionSettings) -> dict[str, Any]:
+    names = ("mesh", "correctives", "camera", "floor", "frame_range", "rate")
+    return {name: getattr(settings, name) for name in names}
+
+
+def _load(value: dict[str, Any]) -> tuple[list[Motion], Body]:
+    try:
+        return [Motion.load(Path(file)) for file in value["motions"]], Body.load(value["body"])
+    except (MotionFileError, BodyError, RegistryError) as error:
+        raise ImportVideoError(str(error)) from error
+
+
+def _select(context: bpy.types.Context, scene: bpy.types.Scene, armatures: list[bpy.types.Object]) -> None:
+    """Leave the new characters selected, as other importers do."""
+    if context.scene != scene or context.mode != "OBJECT":
+        return
+    for chosen in context.selected_objects:
+        chosen.select_set(False)
+    for armature in armatures:
+        armature.select_set(True)
+    context.view_layer.objects.active = armatures[0]
+
+
+def _summary(report: dict[str, Any], count: int) -> str:
+    who = "1 person" if count == 1 else f"{count} people"
+    seconds = sum(report["timings"].values())
+    warnings = len(report["warnings"])
+    more = (
+        ""
+        if not warnings
+        else " One warning is in the panel."
+        if warnings == 1
+        else f" {warnings} warnings are in the panel."
+    )
+    return f"{who} imported in {seconds:.0f} s.{more}"
+
+
+def _open_tab(region: bpy.types.Region) -> None:
+    # Early versions do not let scripts choose the tab.
+    with contextlib.suppress(AttributeError, TypeError):
+        region.active_panel_category = TAB
+
+
+def _draw_menu(menu: bpy.types.Menu, context: bpy.types.Context) -> None:
+    menu.layout.operator(OpenVideo.bl_idname, text="Video Motion (video)")
+
+
+classes = (
+    ImportVideo,
+    FindPeople,
+    UpdateMotion,
+    Cancel,
+    OpenVideo,
+    VideoHandler,
+)
+
+
+def register() -> None:
+    """Add the menu entry."""
+    bpy.types.TOPBAR_MT_file_import.append(_draw_menu)
+
+
+def unregister() -> None:
+    """Remove it, and the timers of operators that still wait."""
+    bpy.types.TOPBAR_MT_file_import.remove(_draw_menu)
+    for timer in _waiting:
+        bpy.context.window_manager.event_timer_remove(timer)
+    _waiting.clear()

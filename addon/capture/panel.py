@@ -1,0 +1,294 @@
+"""The sidebar panel "Import Video Motion"."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import bpy
+
+from ..preferences import write
+from ..scene import take as scenes
+from . import jobs
+from .operators import TAB, take_of, told_of
+from .settings import ALL_PEOPLE, VideoMotionSettings
+
+_STAGES = {
+    "": "Starting",
+    "people": "Finding people",
+    "network": "Running the network",
+    "motion": "Making the motion",
+}
+_PIXELS_A_CHARACTER = 7.2
+_PEOPLE_A_ROW = 3
+_SAME_RATE = 3e-4
+
+
+class ImportPanel(bpy.types.Panel):
+    """Choose a video and what to make of it."""
+
+    bl_idname = "VIDEO_MOTION_PT_import"
+    bl_label = "Import Video Motion"
+    bl_space_type = "VIEW_3D"
+    bl_region_type = "UI"
+    bl_category = TAB
+
+    def draw(self, context: bpy.types.Context) -> None:
+        """Draw the choices, or how the work goes."""
+        layout = self.layout
+        settings = context.scene.video_motion
+        busy = jobs.is_busy() and jobs.current is not None and jobs.current.task != "fetch"
+        choices = layout.column()
+        choices.enabled = not busy
+        choices.prop(settings, "filepath", text="", placeholder="Choose a video, or drop one here")
+        if settings.video is not None:
+            _draw_video(choices, context, settings)
+        if jobs.problem and jobs.problem != jobs.seen.get("message"):
+            _draw_problem(layout, context, jobs.problem)
+        if busy:
+            _draw_progress(layout)
+        else:
+            row = layout.row()
+            row.scale_y = 1.5
+            row.enabled = settings.video is not None
+            row.operator("video_motion.import_video", icon="ARMATURE_DATA")
+
+
+class _SubPanel:
+    """What the sections have in common."""
+
+    bl_space_type = "VIEW_3D"
+    bl_region_type = "UI"
+    bl_category = TAB
+    bl_parent_id = "VIDEO_MOTION_PT_import"
+
+    if TYPE_CHECKING:
+        layout: Any
+
+    def prepare(self) -> bpy.types.UILayout:
+        """The layout in Blender's usual two columns."""
+        layout = self.layout
+        layout.use_property_split = True
+        layout.use_property_decorate = False
+        layout.enabled = not jobs.is_busy()
+        return layout
+
+
+class PeoplePanel(_SubPanel, bpy.types.Panel):
+    """Whose motion to take."""
+
+    bl_idname = "VIDEO_MOTION_PT_people"
+    bl_label = "People"
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        """Needs a video."""
+        return context.scene.video_motion.video is not None
+
+    def draw(self, context: bpy.types.Context) -> None:
+        """Draw the people who were found, to choose from."""
+        layout = self.prepare()
+        settings = context.scene.video_motion
+        layout.operator("video_motion.find_people", icon="VIEWZOOM")
+        found = jobs.people if jobs.people_video == settings.video else []
+        if not found:
+            layout.prop(settings, "person")
+            return
+        layout.use_property_split = False
+        layout.prop_enum(settings, "person", ALL_PEOPLE)
+        grid = layout.grid_flow(row_major=True, columns=_PEOPLE_A_ROW, even_columns=True, align=False)
+        for person in found:
+            cell = grid.column(align=True)
+            icon = jobs.picture(f"person {person['person']}")
+            if icon:
+                cell.template_icon(icon, scale=4.0)
+            cell.prop_enum(settings, "person", str(person["person"]), text=str(person["person"]))
+            time = cell.row()
+            time.alignment = "CENTER"
+            time.active = False
+            time.label(text=f"{person['first']:.1f}–{person['last']:.1f} s")
+
+
+class MotionPanel(_SubPanel, bpy.types.Panel):
+    """How the motion is estimated."""
+
+    bl_idname = "VIDEO_MOTION_PT_estimation"
+    bl_label = "Motion"
+    bl_options: ClassVar[set[str]] = {"DEFAULT_CLOSED"}
+
+    def draw(self, context: bpy.types.Context) -> None:
+        """Draw network, device, smoothing."""
+        layout = self.prepare()
+        settings = context.scene.video_motion
+        layout.prop(settings, "network")
+        layout.prop(settings, "device")
+        for gpu in jobs.gpus():
+            if gpu["id"] == settings.device and not gpu["available"]:
+                write(layout, gpu["why_not"], _characters(context), "ERROR")
+        column = layout.column(align=True)
+        column.prop(settings, "smoothing", slider=True)
+        column.prop(settings, "feet", slider=True)
+
+
+class MakePanel(_SubPanel, bpy.types.Panel):
+    """What is made in the scene."""
+
+    bl_idname = "VIDEO_MOTION_PT_make"
+    bl_label = "Make"
+    bl_options: ClassVar[set[str]] = {"DEFAULT_CLOSED"}
+
+    def draw(self, context: bpy.types.Context) -> None:
+        """Draw the switches."""
+        layout = self.prepare()
+        settings = context.scene.video_motion
+        column = layout.column(heading="Armature and")
+        column.prop(settings, "mesh")
+        row = column.row()
+        row.enabled = settings.mesh
+        row.prop(settings, "correctives")
+        column.prop(settings, "camera")
+        column.prop(settings, "floor")
+        layout.column(heading="Scene").prop(settings, "frame_range")
+
+
+class TakePanel(bpy.types.Panel):
+    """What the take of the active character is like."""
+
+    bl_idname = "VIDEO_MOTION_PT_take"
+    bl_label = "Take"
+    bl_space_type = "VIEW_3D"
+    bl_region_type = "UI"
+    bl_category = TAB
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        """Needs a take."""
+        return take_of(context) is not None
+
+    def draw(self, context: bpy.types.Context) -> None:
+        """Draw the report, and what can be changed afterwards."""
+        layout = self.layout
+        layout.use_property_split = True
+        layout.use_property_decorate = False
+        layout.enabled = not jobs.is_busy()
+        settings = context.scene.video_motion
+        take = take_of(context)
+        if take is None:
+            return
+        title = layout.row()
+        title.label(text=take.name, icon="OUTLINER_COLLECTION")
+        if context.scene.camera is not None and context.scene.camera.name in take.all_objects:
+            title.operator("view3d.view_camera", text="", icon="VIEW_CAMERA")
+        column = layout.column(align=True)
+        column.prop(settings, "smoothing", slider=True)
+        column.prop(settings, "feet", slider=True)
+        layout.operator("video_motion.update_motion", icon="FILE_REFRESH")
+        _draw_report(layout, context, told_of(take)["report"])
+        assets = layout.column(align=True)
+        assets.operator("video_motion.mark_action_asset", icon="ASSET_MANAGER")
+        assets.operator("video_motion.make_pose_asset", icon="POSE_HLT")
+
+
+def _characters(context: bpy.types.Context) -> int:
+    """How many characters fit into a line of the sidebar."""
+    width = context.region.width / context.preferences.system.ui_scale
+    return int((width - 50) / _PIXELS_A_CHARACTER)
+
+
+def _draw_video(layout: bpy.types.UILayout, context: bpy.types.Context, settings: VideoMotionSettings) -> None:
+    if jobs.seen_video != settings.video:
+        # A file was opened, or a scene entered, with a video chosen.
+        jobs.look_soon(settings.video)
+        layout.label(text="Reading the video …")
+    elif jobs.looking is not None:
+        layout.label(text="Reading the video …")
+    elif "message" in jobs.seen:
+        _draw_problem(layout, context, jobs.seen["message"])
+        return
+    elif "width" in jobs.seen:
+        _draw_facts(layout, context, settings, jobs.seen)
+    layout.prop(settings, "trim")
+    if settings.trim:
+        times = layout.column(align=True)
+        times.prop(settings, "start")
+        times.prop(settings, "end")
+
+
+def _draw_facts(
+    layout: bpy.types.UILayout, context: bpy.types.Context, settings: VideoMotionSettings, seen: dict[str, Any]
+) -> None:
+    box = layout.box()
+    icon = jobs.picture("first")
+    if icon:
+        box.template_icon(icon, scale=5.0)
+    length = f", {seen['seconds']:.1f} s" if seen["seconds"] else ""
+    rate = seen["frame_rate"]
+    facts = box.row()
+    facts.alignment = "CENTER"
+    facts.label(text=f"{seen['width']} × {seen['height']}{length}, {rate:.4g} fps")
+    for warning in seen["warnings"]:
+        write(box, warning, _characters(context) - 4, "INFO")
+    scene_rate = scenes.scene_frame_rate(context.scene)
+    if abs(scene_rate / rate - 1) > _SAME_RATE:
+        layout.label(text=f"The scene plays {scene_rate:.4g} frames per second:")
+        row = layout.row()
+        row.prop_enum(settings, "rate", "KEEP", text=f"Keep {scene_rate:.4g}")
+        row.prop_enum(settings, "rate", "VIDEO", text=f"Use {rate:.4g}")
+
+
+def _draw_progress(layout: bpy.types.UILayout) -> None:
+    job = jobs.current
+    assert job is not None
+    column = layout.column(align=True)
+    stage = _STAGES.get(job.stage, job.stage)
+    count = ""
+    if job.stage == "people":
+        count = f" {job.done}" if job.total is None else f" {job.done} of {job.total}"
+    column.label(text=f"{stage}{count}")
+    row = column.row(align=True)
+    left = job.seconds_left
+    row.progress(factor=job.share, text="" if left is None else f"{_clock(left)} left")
+    row.operator("video_motion.cancel", text="", icon="X")
+
+
+def _clock(seconds: float) -> str:
+    minutes, seconds = divmod(max(round(seconds), 1), 60)
+    return f"{minutes} min {seconds} s" if minutes else f"{seconds} s"
+
+
+def _draw_problem(layout: bpy.types.UILayout, context: bpy.types.Context, message: str) -> None:
+    box = layout.box()
+    box.alert = True
+    write(box, message, _characters(context) - 4, "ERROR")
+
+
+def _draw_report(layout: bpy.types.UILayout, context: bpy.types.Context, report: dict[str, Any]) -> None:
+    header, body = layout.panel("video_motion_report", default_closed=True)
+    header.label(text="Report")
+    for warning in report["warnings"]:
+        write(layout, warning, _characters(context), "INFO")
+    if body is None:
+        return
+    grid = body.column(align=True)
+    rows = [
+        ("Video", Path(report["video"]).name),
+        ("Network", report["estimator"]),
+        ("Device", "CUDA" if report["device"].startswith("cuda") else "CPU"),
+        ("Frames", str(report["frames"])),
+        *((f"Person {person['person']}", f"{person['frames']} frames") for person in report["people"]),
+        *((f"Skipped {person['person']}", f"{person['frames']} frames") for person in report["skipped"]),
+        *((f"{stage.capitalize()}", f"{seconds:.1f} s") for stage, seconds in report["timings"].items()),
+    ]
+    for name, value in rows:
+        row = grid.split(factor=0.4)
+        row.label(text=name)
+        row.label(text=value)
+
+
+classes = (
+    ImportPanel,
+    PeoplePanel,
+    MotionPanel,
+    MakePanel,
+    TakePanel,
+)

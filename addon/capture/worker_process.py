@@ -1,0 +1,261 @@
+"""A job in a process of its own: started, listened to, ended. Knows no `bpy`."""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import json
+import os
+import queue
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import IO, Any
+
+from ...inference.paths import ROOT
+
+WORKER = ROOT / "inference" / "worker" / "serve.py"
+STALE_SECONDS = 24 * 3600
+LOG_BYTES = 20_000
+_PREFIX = "video-motion-job-"
+
+# How much of a task's time each of its stages takes, roughly, in order.
+_SHARES: Mapping[str, Mapping[str, float]] = {
+    "find": {"people": 1.0},
+    "convert": {"people": 0.6, "network": 0.05, "motion": 0.35},
+}
+_EARLIEST_GUESS = 0.04
+"""Share of a job from which on the time left can be told."""
+
+
+class WorkerProcess:
+    """One job, or several in turn. `poll` takes in what the process has said; until then nothing here changes.
+
+    Args:
+        task: what to do, one of the worker's tasks.
+        weights: folder of weight files.
+        cache: folder of intermediate results; the job's own folder is made in it.
+        python: the Python to run, this one by default.
+        more: whether `begin` will hand over further jobs; then the process ends by `forget` only.
+        content: the rest of what the worker's `Job` holds.
+
+    Attributes:
+        folder: where the result's files are, until `forget`.
+        stage: what it does at present, empty at first.
+        done: how much of the stage is done.
+        total: of so much, None if nobody knows.
+        value: the result, None until there is one.
+        message: why there is none, in a sentence for the user.
+        cancelled: whether `cancel` ended it.
+
+    Raises:
+        OSError: the folder or the process can't be made.
+    """
+
+    def __init__(
+        self,
+        task: str,
+        weights: Path,
+        cache: Path,
+        *,
+        python: Path | None = None,
+        more: bool = False,
+        **content: Any,
+    ):
+        self.cancelled = False
+        self._weights, self._cache, self._more = weights, cache, more
+        cache.mkdir(parents=True, exist_ok=True)
+        _sweep(cache)
+        self.folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=cache))
+        self._log = self.folder / "worker.log"
+        self._lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+        self._ended = False
+        try:
+            with self._log.open("wb") as log:
+                self.process = subprocess.Popen(
+                    [str(python or sys.executable), "-I", str(WORKER)],
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    stderr=log,
+                    env=_variables(),
+                    **_OWN_GROUP,
+                )
+        except OSError:
+            shutil.rmtree(self.folder, ignore_errors=True)
+            raise
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        _running.add(self)
+        self._packages = (
+            [] if python is not None else [folder for folder in sys.path if folder.rstrip("/\\").endswith("-packages")]
+        )
+        self.begin(task, **content)
+        threading.Thread(target=_read, args=(self.process.stdout, self._lines), daemon=True).start()
+
+    def begin(self, task: str, **content: Any) -> None:
+        """Hand over another job, once the one before is answered; arguments as for the first."""
+        self.task = task
+        self.stage, self.done, self.total = "", 0, None
+        self.value: dict[str, Any] | None = None
+        self.message: str | None = None
+        self._began: float | None = None
+        self._subject = str(content.get("video") or task)
+        job = {"task": task, "weights": str(self._weights), "cache": str(self._cache), "out": str(self.folder)}
+        job |= {"packages": self._packages, "more": self._more, **content}
+        assert self.process.stdin is not None
+        # If it died already, `poll` tells why.
+        with contextlib.suppress(BrokenPipeError):
+            self.process.stdin.write(json.dumps(job).encode() + b"\n")
+            self.process.stdin.flush()
+
+    @property
+    def answered(self) -> bool:
+        """Whether the job has its result, an error or a cancellation; the process may wait for another."""
+        return self._ended or self.value is not None or self.message is not None
+
+    @property
+    def ended(self) -> bool:
+        """Whether the process has ended, after a result, an error or a cancellation."""
+        return self._ended
+
+    @property
+    def share(self) -> float:
+        """How much of the whole job is done, 0 to 1."""
+        shares = _SHARES.get(self.task, {self.stage: 1.0})
+        if self.stage not in shares:
+            return 0.0
+        names = list(shares)
+        before = sum(shares[name] for name in names[: names.index(self.stage)])
+        part = min(self.done / self.total, 1.0) if self.total else 0.0
+        return before + shares[self.stage] * part
+
+    @property
+    def seconds_left(self) -> float | None:
+        """A guess, None while it would be wild."""
+        share = self.share
+        if share < _EARLIEST_GUESS or self._began is None:
+            return None
+        return (time.monotonic() - self._began) * (1 - share) / share
+
+    def poll(self) -> bool:
+        """Take in what the process has said; return whether anything changed."""
+        changed = False
+        while not self._ended:
+            try:
+                line = self._lines.get_nowait()
+            except queue.Empty:
+                break
+            changed = True
+            if line is None:
+                self._end()
+            else:
+                self._take(line)
+        return changed
+
+    def cancel(self) -> None:
+        """End the process and its children at once; what it kept in the cache stays."""
+        if self._ended:
+            return
+        self.cancelled = True
+        self._kill()
+        self._end()
+
+    def forget(self) -> None:
+        """End the process if it still runs, and remove its files."""
+        self.cancel()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _take(self, line: str) -> None:
+        try:
+            event = json.loads(line)
+            kind = event.pop("event")
+        except (ValueError, KeyError, AttributeError):
+            return
+        if kind == "progress":
+            # Starting up tells nothing of the speed.
+            self._began = self._began or time.monotonic()
+            self.stage, self.done, self.total = event["stage"], event["done"], event["total"]
+        elif kind == "result":
+            self.value = event["value"]
+        elif kind == "error":
+            self.message = event["message"]
+
+    def _end(self) -> None:
+        self._ended = True
+        _running.discard(self)
+        status = self.process.wait()
+        for stream in (self.process.stdin, self.process.stdout):
+            # What it was told last may never have been read.
+            with contextlib.suppress(OSError):
+                stream.close()
+        for left in self.folder.parent.glob(f".*.{self.process.pid}.part"):
+            left.unlink(missing_ok=True)
+        if self.value is None and self.message is None and not self.cancelled:
+            self.message = self._obituary(status)
+
+    def _obituary(self, status: int) -> str:
+        if status == -getattr(signal, "SIGKILL", 9):
+            return (
+                f"The system ended the work on {self._subject}, most likely because memory ran out:"
+                " close other programs, or choose a shorter part."
+            )
+        try:
+            said = self._log.read_bytes()[-LOG_BYTES:].decode(errors="replace").strip().splitlines()
+        except OSError:
+            said = []
+        last = f" Its last words: {said[-1].strip()}" if said else ""
+        return f"The work on {self._subject} ended unexpectedly (status {status}): run it once more.{last}"
+
+    def _kill(self) -> None:
+        if os.name == "nt":
+            command = ["taskkill", "/F", "/T", "/PID", str(self.process.pid)]
+            subprocess.run(command, capture_output=True, check=False, creationflags=subprocess.CREATE_NO_WINDOW)
+            self.process.kill()
+            return
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+
+
+_running: set[WorkerProcess] = set()
+
+_OWN_GROUP: dict[str, Any] = (
+    {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.CREATE_NO_WINDOW}
+    if os.name == "nt"
+    else {"start_new_session": True}
+)
+
+
+def _read(stream: IO[bytes], lines: queue.SimpleQueue[str | None]) -> None:
+    """Hand over each line, at last None; the only thing that runs off the main thread."""
+    # A cancellation closes the pipe.
+    with contextlib.suppress(OSError, ValueError):
+        for line in stream:
+            lines.put(line.decode(errors="replace"))
+    lines.put(None)
+
+
+def _variables() -> dict[str, str]:
+    # Blender points Python's variables at itself.
+    return {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+
+
+def _sweep(cache: Path) -> None:
+    """Remove what jobs of crashed Blenders left behind."""
+    for folder in cache.glob(f"{_PREFIX}*"):
+        try:
+            if time.time() - folder.stat().st_mtime > STALE_SECONDS:
+                shutil.rmtree(folder, ignore_errors=True)
+        except OSError:
+            continue
+
+
+@atexit.register
+def _end_all() -> None:
+    for process in list(_running):
+        process.forget()

@@ -1,0 +1,136 @@
+"""Assets: actions and poses for the asset browser and the pose library."""
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+import bpy
+import numpy as np
+from bpy.props import StringProperty
+
+from ..compatibility import channels_of, unassigned_channels
+from ..scene.keyframes import FIRST_FRAME, OURS, write_curve
+
+AUTHOR = "Video Motion"
+"""Who the asset browser says made an asset."""
+
+
+class AssetError(Exception):
+    """An asset that can't be made; the message is one sentence for the user."""
+
+
+def mark_action(action: bpy.types.Action, description: str = "", tags: Sequence[str] = ()) -> None:
+    """Put an action into the asset browser, by Video Motion, or change what it says there.
+
+    A preview is drawn where Blender has a window.
+    """
+    action.asset_mark()
+    action.asset_data.author = AUTHOR
+    action.asset_data.description = description
+    for tag in tags:
+        action.asset_data.tags.new(tag, skip_if_exists=True)
+    if not bpy.app.background:
+        action.asset_generate_preview()
+
+
+def make_pose_asset(armature: bpy.types.Object, frame: float, name: str) -> bpy.types.Action:
+    """Make a pose asset from the action of an armature, which keeps its own.
+
+    Args:
+        armature: a character with an action.
+        frame: the moment of the action, in frames of the scene, whole or not.
+        name: of the asset.
+
+    Returns:
+        An action with one key for each channel of a bone, marked as an asset.
+
+    Raises:
+        AssetError: no bone of the armature is animated by an action.
+    """
+    channels = channels_of(armature)
+    curves = [curve for curve in channels.fcurves if curve.data_path.startswith("pose.bones[")] if channels else []
+    if not curves:
+        raise AssetError(f"{armature.name} has no action that moves its bones: choose a character with a motion.")
+    values: dict[str, dict[int, float]] = {}
+    for curve in curves:
+        values.setdefault(curve.data_path, {})[curve.array_index] = curve.evaluate(frame)
+    action, pose = unassigned_channels(armature, name)
+    groups = {}
+    for path, parts in values.items():
+        numbers = np.array(list(parts.values()))
+        if path.endswith(".rotation_quaternion"):
+            # Between keys it is shorter than one, and pose libraries blend it with others.
+            numbers = numbers / max(float(np.linalg.norm(numbers)), 1e-9)
+        bone = path.split('"')[1]
+        if bone not in groups:
+            groups[bone] = pose.groups.new(bone)
+        for index, number in zip(parts, numbers, strict=True):
+            write_curve(pose, path, index, np.array([FIRST_FRAME]), np.array([number]), groups[bone])
+    mark_action(action, tags=("pose",))
+    return action
+
+
+def has_motion(armature: bpy.types.Object | None) -> bool:
+    """Whether an object is a character of this add-on with an action."""
+    return (
+        armature is not None
+        and armature.type == "ARMATURE"
+        and OURS in armature
+        and armature.animation_data is not None
+        and armature.animation_data.action is not None
+    )
+
+
+class _OfCharacter:
+    """What the operators on the active character have in common."""
+
+    bl_options: ClassVar[set[str]] = {"REGISTER", "UNDO"}
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        """Only on a character with an action."""
+        if not has_motion(context.active_object):
+            cls.poll_message_set("Select a character of Video Motion that has an action")  # pyright: ignore
+            return False
+        return True
+
+
+class MarkActionAsset(_OfCharacter, bpy.types.Operator):
+    """Put the character's whole action into the asset browser"""
+
+    bl_idname = "video_motion.mark_action_asset"
+    bl_label = "Mark Action as Asset"
+
+    text: StringProperty(name="Description", description="What the asset browser says about the action")
+    tags: StringProperty(name="Tags", description="Words to find the action by, with commas between them")
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        """Mark the action."""
+        action = context.active_object.animation_data.action
+        tags = [tag.strip() for tag in self.tags.split(",") if tag.strip()]
+        mark_action(action, self.text, tags)
+        self.report({"INFO"}, f"{action.name} is in the asset browser under Current File.")
+        return {"FINISHED"}
+
+
+class MakePoseAsset(_OfCharacter, bpy.types.Operator):
+    """Put the character's pose at the current frame into the asset browser"""
+
+    bl_idname = "video_motion.make_pose_asset"
+    bl_label = "Make Pose Asset"
+
+    pose: StringProperty(name="Name", description="Of the pose; without one it is named after the action and frame")
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        """Make the asset."""
+        armature, scene = context.active_object, context.scene
+        name = self.pose or f"{armature.animation_data.action.name} pose {scene.frame_current}"
+        try:
+            action = make_pose_asset(armature, scene.frame_current_final, name)
+        except AssetError as error:
+            self.report({"ERROR"}, str(error))
+            return {"CANCELLED"}
+        self.report({"INFO"}, f"{action.name} is in the asset browser under Current File.")
+        return {"FINISHED"}
+
+
+classes: tuple[type, ...] = (MarkActionAsset, MakePoseAsset)

@@ -1,0 +1,203 @@
+"""Import Motion File: characters from motion files of Video Motion and of other tools."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import ClassVar
+
+import bpy
+from bpy.props import BoolProperty, CollectionProperty, EnumProperty, FloatProperty, StringProperty
+from bpy_extras.io_utils import ImportHelper
+
+from ...inference.body.smpl import Body, BodyError
+from ...inference.motion.formats import ENDINGS, read_motions
+from ...inference.motion.motion import Motion, MotionFileError
+from ...inference.registry import RegistryError
+from .. import preferences
+from ..scene import take as scenes
+
+
+@dataclass
+class Imported:
+    """What came of motion files.
+
+    Attributes:
+        takes: one for each file that could be read.
+        errors: one sentence for each file that could not.
+        warnings: sentences on what had to be assumed.
+    """
+
+    takes: list[scenes.Take]
+    errors: list[str]
+    warnings: list[str]
+
+
+def import_motions(
+    paths: Sequence[Path],
+    body: Body,
+    options: scenes.Options | None = None,
+    use_file_rate: bool = False,
+    scene: bpy.types.Scene | None = None,
+    frame_rate: float | None = None,
+) -> Imported:
+    """Make a take of each motion file; a file that can't be read does not keep the others from it.
+
+    Args:
+        paths: of the files; `read_motions` tells which there may be.
+        body: the body that gets the motions.
+        frame_rate: hertz, of files that do not tell theirs; None for the usual one.
+        options: what to make. The frame range becomes that of all files together.
+        use_file_rate: give the scene the frame rate of the first file that can be read, in place of
+            ``options.frame_rate``.
+        scene: where to make it, the current scene by default.
+    """
+    options = options or scenes.Options()
+    scene = scene or bpy.context.scene
+    files: list[list[Motion]] = []
+    errors = []
+    for path in paths:
+        try:
+            files.append(read_motions(path, body, frame_rate))
+        except MotionFileError as error:
+            errors.append(str(error))
+    if files and use_file_rate:
+        options = replace(options, frame_rate=scenes.footage_frame_rate(files[0]))
+    each = replace(options, frame_range=False)
+    takes = [scenes.build_scene(people, body, None, each, scene) for people in files]
+    motions = [motion for people in files for motion in people]
+    if motions and options.frame_range:
+        scenes.set_frame_range(scene, motions)
+    warnings = [str(warning) for motion in motions for warning in motion.provenance.get("warnings") or ()]
+    return Imported(takes, errors, list(dict.fromkeys(warnings)))
+
+
+class ImportMotion(bpy.types.Operator, ImportHelper):
+    """Make animated characters from motion files of Video Motion, AMASS, VIBE, WHAM, GVHMR and others"""
+
+    bl_idname = "video_motion.import_motion"
+    bl_label = "Import Motion File"
+    bl_options: ClassVar[set[str]] = {"REGISTER", "UNDO"}
+
+    filter_glob: StringProperty(default=";".join(f"*{ending}" for ending in ENDINGS), options={"HIDDEN"})
+    files: CollectionProperty(type=bpy.types.OperatorFileListElement, options={"HIDDEN", "SKIP_SAVE"})
+    directory: StringProperty(subtype="DIR_PATH", options={"HIDDEN", "SKIP_SAVE"})
+
+    mesh: BoolProperty(name="Body", description="Make the skinned body", default=True)
+    correctives: BoolProperty(
+        name="Pose Correctives",
+        description="Shape keys that mend the skin at bent joints; only bodies that have them, such as SMPL",
+    )
+    camera: BoolProperty(name="Camera", description="Make the camera that filmed the motion, where the file knows it")
+    floor: BoolProperty(name="Floor", description="Make the floor that people stand on", default=True)
+    rate: EnumProperty(
+        name="Frame Rate",
+        description="The motion keeps its true speed either way",
+        items=(
+            ("KEEP", "Keep", "Leave the scene's frame rate as it is; keys may lie between frames"),
+            ("FILE", "Use the File's", "Set the scene to the file's frame rate; other animation will change speed"),
+        ),
+    )
+    frame_rate: FloatProperty(
+        name="Assumed Rate",
+        description="Frames per second of files that do not tell theirs",
+        default=30.0,
+        min=1.0,
+        soft_max=120.0,
+    )
+    frame_range: BoolProperty(name="Set Frame Range", description="Let the scene play exactly the motion", default=True)
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        """In object mode only, as other modes undo only what belongs to them."""
+        if context.mode != "OBJECT":
+            cls.poll_message_set("Switch to Object Mode first")
+        return context.mode == "OBJECT"
+
+    def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
+        """Ask for files, or for the options alone where files were dropped."""
+        if self.directory and self.files:
+            return context.window_manager.invoke_props_dialog(self)
+        context.window_manager.fileselect_add(self)
+        return {"RUNNING_MODAL"}
+
+    def draw(self, context: bpy.types.Context) -> None:
+        """Show the options."""
+        layout = self.layout
+        layout.use_property_split = True
+        layout.use_property_decorate = False
+        layout.prop(self, "mesh")
+        correctives = layout.column()
+        correctives.enabled = self.mesh
+        correctives.prop(self, "correctives")
+        for name in ("camera", "floor", "rate", "frame_rate", "frame_range"):
+            layout.prop(self, name)
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        """Import what was chosen and select it."""
+        try:
+            body = Body.load(preferences.body_path())
+        except (RegistryError, BodyError) as error:
+            self.report({"ERROR"}, str(error))
+            return {"CANCELLED"}
+        options = scenes.Options(
+            mesh=self.mesh,
+            correctives=self.correctives,
+            camera=self.camera,
+            floor=self.floor,
+            lights=False,
+            resolution=self.camera,
+            frame_range=self.frame_range,
+        )
+        names = [file.name for file in self.files if file.name]
+        paths = [Path(self.directory) / name for name in names] or [Path(self.filepath)]
+        imported = import_motions(paths, body, options, self.rate == "FILE", context.scene, self.frame_rate)
+        for warning in imported.warnings:
+            self.report({"WARNING"}, warning)
+        for error in imported.errors:
+            self.report({"ERROR"}, error)
+        if not imported.takes:
+            return {"CANCELLED"}
+        _select(context, [character.armature for take in imported.takes for character in take.characters])
+        return {"FINISHED"}
+
+
+class MotionFileHandler(bpy.types.FileHandler):
+    """Imports motion files that are dropped into a 3D view"""
+
+    bl_idname = "VIDEO_MOTION_FH_motion"
+    bl_label = "Motion File"
+    bl_import_operator = ImportMotion.bl_idname
+    bl_file_extensions = ";".join(ENDINGS)
+
+    @classmethod
+    def poll_drop(cls, context: bpy.types.Context) -> bool:
+        """In 3D views."""
+        return context.area is not None and context.area.type == "VIEW_3D"
+
+
+def _select(context: bpy.types.Context, armatures: Sequence[bpy.types.Object]) -> None:
+    """Select the new characters alone."""
+    layer = context.view_layer
+    for other in list(layer.objects.selected):
+        other.select_set(False)
+    for armature in armatures:
+        if armature.name in layer.objects:
+            armature.select_set(True)
+            layer.objects.active = armature
+
+
+def _draw_menu(menu: bpy.types.Menu, context: bpy.types.Context) -> None:
+    menu.layout.operator(ImportMotion.bl_idname, text="Motion of Video Motion, AMASS, … (.npz, .pkl, .pt)")
+
+
+classes: tuple[type, ...] = (ImportMotion, MotionFileHandler)
+
+
+def register() -> None:
+    """Add the entry to File > Import."""
+    bpy.types.TOPBAR_MT_file_import.append(_draw_menu)
+
+
+def unregister() -> None:
+    """Take it away."""
+    bpy.types.TOPBAR_MT_file_import.remove(_draw_menu)

@@ -1,0 +1,1 @@
+"""Benchmarks and pictures that need Blender. Nothing here ships."""

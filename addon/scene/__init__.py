@@ -1,0 +1,1 @@
+"""What a take consists of."""

@@ -1,0 +1,178 @@
+"""The armature: SMPL's joints as bones, in T-pose, upright, facing −Y.
+
+Armature space is the body's frame turned to Blender's axes (x to the body's left, y to the back, z up) and raised so
+that the body stands on z = 0.
+
+Positive rotation about a bone's X axis bends spine, neck, elbows, wrists, knees and toes the way they bend. Left and
+right are mirror images, and Blender's own naming rules know `left_` and `right_`, so X-mirror and flipped paste work.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import bpy
+import numpy as np
+from mathutils import Vector
+
+from ...inference.body.skeleton import JOINT_NAMES
+from ...inference.body.smpl import Body
+
+BODY_TO_ARMATURE = np.array([[1.0, 0.0, 0.0], [0.0, 0.0, -1.0], [0.0, 1.0, 0.0]])
+"""Rotation from the body's axes to the armature's."""
+
+_FRONT, _BACK, _DOWN = (0.0, -1.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, -1.0)
+
+# The bone whose head is a bone's tail.
+_TOWARDS = {
+    "pelvis": "spine1",
+    "spine1": "spine2",
+    "spine2": "spine3",
+    "spine3": "neck",
+    "neck": "head",
+    **{
+        f"{side}_{bone}": f"{side}_{child}"
+        for side in ("left", "right")
+        for bone, child in (
+            ("hip", "knee"),
+            ("knee", "ankle"),
+            ("ankle", "foot"),
+            ("collar", "shoulder"),
+            ("shoulder", "elbow"),
+            ("elbow", "wrist"),
+            ("wrist", "hand"),
+        )
+    },
+}
+
+# Where the Z axis of a bone points, by the last word of its name.
+_Z_AXES = {
+    "pelvis": _FRONT,
+    "spine1": _FRONT,
+    "spine2": _FRONT,
+    "spine3": _FRONT,
+    "neck": _FRONT,
+    "head": _FRONT,
+    "collar": _FRONT,
+    "shoulder": _FRONT,
+    "elbow": _FRONT,
+    "wrist": _DOWN,
+    "hand": _DOWN,
+    "hip": _BACK,
+    "knee": _BACK,
+    "ankle": _DOWN,
+    "foot": _DOWN,
+}
+
+_COLLECTIONS = {
+    "Torso": ("pelvis", "spine1", "spine2", "spine3", "neck", "head"),
+    **{
+        f"{side.capitalize()} {limb}": tuple(f"{side}_{bone}" for bone in bones)
+        for limb, bones in (
+            ("arm", ("collar", "shoulder", "elbow", "wrist", "hand")),
+            ("leg", ("hip", "knee", "ankle", "foot")),
+        )
+        for side in ("left", "right")
+    },
+}
+
+_PALETTES = {"Torso": "THEME09", "Left": "THEME04", "Right": "THEME01"}
+
+
+@dataclass(frozen=True)
+class Rest:
+    """A person's bones in T-pose, in armature space.
+
+    Attributes:
+        heads: (24, 3) metres, in the order of `JOINT_NAMES`.
+        tails: (24, 3) metres.
+        height: metres by which the body's frame is raised to stand on z = 0.
+    """
+
+    heads: np.ndarray
+    tails: np.ndarray
+    height: float
+
+
+def to_armature(points: np.ndarray, height: float) -> np.ndarray:
+    """Turn points (..., 3) of the body's frame into armature space."""
+    return points @ BODY_TO_ARMATURE.T + (0.0, 0.0, height)
+
+
+def rest_bones(body: Body, betas: np.ndarray) -> Rest:
+    """Lay out the bones of a body of shape ``betas`` (10,)."""
+    vertices, joints = body.shape(betas)
+    height = -float(vertices[:, 1].min())
+    heads = to_armature(joints, height)
+    skin = to_armature(vertices, height)
+    owner = body.weights.argmax(axis=1)
+    number = {name: index for index, name in enumerate(JOINT_NAMES)}
+    tails = np.empty_like(heads)
+    for name, index in number.items():
+        if name in _TOWARDS:
+            tails[index] = heads[number[_TOWARDS[name]]]
+            continue
+        if name.endswith("hand"):
+            direction = heads[index] - heads[body.parents[index]]
+        else:
+            direction = np.array((0.0, 0.0, 1.0) if name == "head" else _FRONT)
+        direction = direction / np.linalg.norm(direction)
+        reach = (skin[owner == index] - heads[index]) @ direction
+        # Bodies without skin beyond a joint still need a bone that can be seen and grasped.
+        tails[index] = heads[index] + direction * max(float(reach.max(initial=0.0)), 0.04)
+    return Rest(heads, tails, height)
+
+
+def create_armature(name: str, body: Body, rest: Rest) -> bpy.types.Object:
+    """Make an armature object, in no collection yet, whose pose bones are ready for quaternion keys."""
+    data = bpy.data.armatures.new(name)
+    armature = bpy.data.objects.new(name, data)
+    # Bones can only be made in edit mode. In a scene of its own the user's selection and mode are not touched.
+    scene = bpy.data.scenes.new(name)
+    try:
+        scene.collection.objects.link(armature)
+        layer = scene.view_layers[0]
+        layer.objects.active = armature
+        with bpy.context.temp_override(scene=scene, view_layer=layer, active_object=armature, object=armature):
+            bpy.ops.object.mode_set(mode="EDIT")
+            _add_bones(data, body.parents, rest)
+            bpy.ops.object.mode_set(mode="OBJECT")
+    finally:
+        bpy.data.scenes.remove(scene)
+    _sort_bones(armature)
+    data.display_type = "OCTAHEDRAL"
+    armature.show_in_front = True
+    return armature
+
+
+def rest_axes(armature: bpy.types.Object) -> np.ndarray:
+    """Return the rest orientation (24, 3, 3) of the bones in armature space; columns are the bones' axes."""
+    axes = np.array([armature.data.bones[name].matrix_local.to_3x3() for name in JOINT_NAMES], dtype=np.float64)
+    # Blender keeps them in single precision; orthonormal in double, conjugation does not add to the error.
+    u, _, vt = np.linalg.svd(axes)
+    return u @ vt
+
+
+def _add_bones(data: bpy.types.Armature, parents: tuple[int, ...], rest: Rest) -> None:
+    for index, name in enumerate(JOINT_NAMES):
+        bone = data.edit_bones.new(name)
+        bone.head = rest.heads[index]
+        bone.tail = rest.tails[index]
+        bone.align_roll(Vector(_Z_AXES[name.rsplit("_", 1)[-1]]))
+        if parents[index] >= 0:
+            parent = JOINT_NAMES[parents[index]]
+            bone.parent = data.edit_bones[parent]
+            bone.use_connect = _TOWARDS.get(parent) == name
+
+
+def _sort_bones(armature: bpy.types.Object) -> None:
+    for title, names in _COLLECTIONS.items():
+        collection = armature.data.collections.new(title)
+        for name in names:
+            bone = armature.data.bones[name]
+            collection.assign(bone)
+            bone.color.palette = _PALETTES[title.split(" ")[0]]
+    for bone in armature.pose.bones:
+        bone.rotation_mode = "QUATERNION"
+        bone.lock_location = (bone.parent is not None,) * 3
+        bone.lock_scale = (True, True, True)

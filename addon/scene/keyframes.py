@@ -1,0 +1,160 @@
+"""Keyframes: a motion becomes one action, every curve written in one go.
+
+A key lies at frame 1 + time × fps / fps_base, whole or not, so that the motion keeps its true times at any frame rate
+of the scene, also where the footage's own rate varies.
+"""
+
+from __future__ import annotations
+
+import bpy
+import numpy as np
+
+from ...inference.body import rotations
+from ...inference.body.skeleton import JOINT_NAMES
+from ...inference.motion.motion import Motion
+from ..compatibility import Channels, new_channels
+from .armature import BODY_TO_ARMATURE, rest_axes
+
+FIRST_FRAME = 1.0
+"""The scene frame of time 0."""
+
+CORRECTIVE_NAMES = tuple(f"pose_{index:03d}" for index in range(9 * (len(JOINT_NAMES) - 1)))
+"""The shape keys of the pose correctives, in the order of SMPL's pose features."""
+
+CONTACT = "contact"
+"""Custom property of the ankles: the probability that the foot stands on the floor, keyed where it is known."""
+
+OURS = "video_motion"
+"""Custom property of armatures and actions that this add-on made."""
+
+_FEET = ("left_ankle", "right_ankle")
+
+# Values of Blender's enumerations, for bulk writes.
+CONSTANT, LINEAR = 0, 1
+_KEYFRAME, _BREAKDOWN = 0, 2
+
+
+def scene_frame_rate(scene: bpy.types.Scene) -> float:
+    """Return the scene's frames per second."""
+    return scene.render.fps / scene.render.fps_base
+
+
+def frames_of(timestamps: np.ndarray, frame_rate: float) -> np.ndarray:
+    """Return the scene frames (N,), not whole in general, of timestamps (N,) in seconds."""
+    return FIRST_FRAME + np.asarray(timestamps, dtype=np.float64) * frame_rate
+
+
+def write_curve(
+    channels: Channels,
+    data_path: str,
+    index: int,
+    frames: np.ndarray,
+    values: np.ndarray,
+    group: object = None,
+    interpolation: int = LINEAR,
+    breakdowns: np.ndarray | None = None,
+) -> bpy.types.FCurve:
+    """Add one curve with keys at ``frames`` (N,), increasing, of ``values`` (N,); ``breakdowns`` (N,) marks some.
+
+    Handles are left alone: linear and constant keys have no use for them, Blender's editors compute them when that
+    changes, and to do so here would take as long as everything else. Scripts that make keys Bézier call ``update()``.
+    """
+    count = len(frames)
+    curve = channels.fcurves.new(data_path, index=index)
+    if group is not None:
+        curve.group = group
+    points = curve.keyframe_points
+    points.add(count)
+    coordinates = np.empty((count, 2), dtype=np.float32)
+    coordinates[:, 0], coordinates[:, 1] = frames, values
+    points.foreach_set("co", coordinates.ravel())
+    points.foreach_set("interpolation", np.full(count, interpolation, dtype=np.int32))
+    if breakdowns is not None and breakdowns.any():
+        points.foreach_set("type", np.where(breakdowns, _BREAKDOWN, _KEYFRAME).astype(np.int32))
+    return curve
+
+
+def bone_rotations(poses: np.ndarray, axes: np.ndarray) -> np.ndarray:
+    """Turn SMPL's rotations into those of pose bones.
+
+    Args:
+        poses: (N, 24, 3) axis-angle, the root's in the world.
+        axes: (24, 3, 3) rest orientations of the bones in armature space, which here is the world's.
+
+    Returns:
+        (N, 24, 4) unit quaternions, w first, without sign flips over time.
+    """
+    poses = np.asarray(poses, dtype=np.float64)
+    # Seen from a bone's axes a joint turns by the same angle about the same axis.
+    turned = np.swapaxes(poses, 0, 1) @ (BODY_TO_ARMATURE.T @ axes)
+    quaternions = rotations.axis_angle_to_quaternion(np.swapaxes(turned, 0, 1))
+    # The root's rotation leads from the body's axes to the world's, not from the armature's.
+    root = rotations.axis_angle_to_quaternion(poses[:, 0])
+    before = rotations.matrix_to_quaternion(BODY_TO_ARMATURE.T @ axes[0])
+    after = rotations.matrix_to_quaternion(axes[0].T)
+    quaternions[:, 0] = rotations.quaternion_multiply(after, rotations.quaternion_multiply(root, before))
+    return rotations.make_continuous(quaternions)
+
+
+def create_action(armature: bpy.types.Object, motion: Motion, name: str, frame_rate: float) -> bpy.types.Action:
+    """Animate an armature that `create_armature` made with ``motion``, at ``frame_rate`` scene frames per second.
+
+    The action has a fake user; keys of bridged frames are breakdowns. Contacts become the property `CONTACT`.
+    """
+    action, channels = new_channels(armature, name)
+    action.use_fake_user = True
+    action[OURS] = True
+    frames = frames_of(motion.timestamps, frame_rate)
+    bridged = motion.bridged.astype(bool)
+    axes = rest_axes(armature)
+    quaternions = bone_rotations(motion.poses, axes)
+    pelvis = np.array(armature.data.bones[JOINT_NAMES[0]].head_local, dtype=np.float64)
+    locations = (motion.pelvis + motion.trans - pelvis) @ axes[0]
+    for bone, name_of_bone in enumerate(JOINT_NAMES):
+        group = channels.groups.new(name_of_bone)
+        path = f'pose.bones["{name_of_bone}"]'
+        if bone == 0:
+            for axis in range(3):
+                write_curve(channels, f"{path}.location", axis, frames, locations[:, axis], group, LINEAR, bridged)
+        for part in range(4):
+            values = quaternions[:, bone, part]
+            write_curve(channels, f"{path}.rotation_quaternion", part, frames, values, group, LINEAR, bridged)
+    if motion.contacts.any():
+        for foot, bone in enumerate(_FEET):
+            pose = armature.pose.bones[bone]
+            pose[CONTACT] = 0.0
+            pose.id_properties_ui(CONTACT).update(min=0.0, max=1.0, description="How surely the foot stands still")
+            path, group = f'pose.bones["{bone}"]["{CONTACT}"]', channels.groups[bone]
+            write_curve(channels, path, 0, frames, motion.contacts[:, foot], group, LINEAR, bridged)
+    return action
+
+
+def pose_features(poses: np.ndarray) -> np.ndarray:
+    """Return the weights (N, 207) of SMPL's pose correctives for poses (N, 24, 3) in axis-angle.
+
+    They are R − I of the joints 1 to 23, row by row, between −2 and 1.
+    """
+    local = rotations.axis_angle_to_matrix(np.asarray(poses, dtype=np.float64)[:, 1:])
+    return (local - np.eye(3)).reshape(len(local), -1)
+
+
+def key_correctives(
+    mesh: bpy.types.Object, motion: Motion, action: bpy.types.Action, frame_rate: float
+) -> bpy.types.Action:
+    """Animate the pose correctives of a mesh that `create_mesh` made with them.
+
+    Their curves lie in ``action``, the one of the character's bones, in a slot of their own; before Blender 4.4, where
+    an action animates one data-block, in a second action. The action that holds them is returned.
+    """
+    keys = mesh.data.shape_keys
+    holder, channels = new_channels(keys, f"{action.name} correctives", share=action)
+    holder.use_fake_user = True
+    holder[OURS] = True
+    frames = frames_of(motion.timestamps, frame_rate)
+    bridged = motion.bridged.astype(bool)
+    features = pose_features(motion.poses_cam)
+    group = channels.groups.new("Pose correctives")
+    for index, name in enumerate(CORRECTIVE_NAMES):
+        path = f'key_blocks["{name}"].value'
+        write_curve(channels, path, 0, frames, features[:, index], group, LINEAR, bridged)
+    return holder

@@ -1,0 +1,268 @@
+"""A take: everything that one video becomes in a scene."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import bpy
+import numpy as np
+
+from ...inference.body.smpl import Body
+from ...inference.motion.motion import Motion
+from .armature import create_armature, rest_bones
+from .backdrop import movie_rate, show_footage
+from .camera import create_camera, set_resolution
+from .floor import create_floor
+from .keyframes import OURS, create_action, frames_of, key_correctives, scene_frame_rate
+from .lights import create_sun, ensure_sky
+from .mesh import bind, create_mesh, has_correctives
+
+# Two rates nearer to each other than this (a fraction) are the same; 30 and 29.97 are not.
+_SAME_RATE = 3e-4
+
+# Blender before 5.0 cuts names after 63 bytes; the longest ending is like ".001 person 12 body right_eye".
+_MOST_BYTES_OF_NAME = 34
+
+# How much of a 3D view the camera's frame takes; headers lie over the rest.
+_FRAME_IN_VIEW = 0.85
+
+
+@dataclass(frozen=True)
+class Options:
+    """What to make of a take.
+
+    Attributes:
+        frame_rate: the scene's new frame rate; None keeps the one it has.
+        mesh: make the skin.
+        correctives: give the skin SMPL's pose correctives as keyed shape keys, where the body has them.
+        camera: make the camera, with the footage behind its view, and look through it, where one filmed the motion.
+        floor: make the floor.
+        lights: make a sun, and a sky where the scene has none.
+        resolution: render at the size of the footage, where there is some.
+        frame_range: play exactly the take.
+    """
+
+    frame_rate: float | None = None
+    mesh: bool = True
+    correctives: bool = False
+    camera: bool = True
+    floor: bool = True
+    lights: bool = True
+    resolution: bool = True
+    frame_range: bool = True
+
+
+@dataclass
+class Character:
+    """One person of a take; `mesh` is None where none was wanted."""
+
+    armature: bpy.types.Object
+    mesh: bpy.types.Object | None
+    action: bpy.types.Action
+
+
+@dataclass
+class Take:
+    """What `build_scene` has made; None where it was not wanted or could not be known."""
+
+    collection: bpy.types.Collection
+    characters: list[Character] = field(default_factory=list)
+    camera: bpy.types.Object | None = None
+    footage: bpy.types.Image | None = None
+    floor: bpy.types.Object | None = None
+    sun: bpy.types.Object | None = None
+
+
+def build_scene(
+    motions: Sequence[Motion],
+    body: Body,
+    footage: Path | None = None,
+    options: Options | None = None,
+    scene: bpy.types.Scene | None = None,
+) -> Take:
+    """Make the characters, camera and floor of one video in a collection of their own.
+
+    Args:
+        motions: the people of the video, at least one.
+        body: the body that their θ and β are for.
+        footage: the video; without it the camera has no backdrop.
+        options: what to make, everything by default.
+        scene: where to make it, the current scene by default.
+
+    Raises:
+        FootageError: Blender cannot read the footage.
+    """
+    options = options or Options()
+    scene = scene or bpy.context.scene
+    filmed = [motion for motion in motions if motion.has_camera]
+    if footage is not None and filmed and options.camera:
+        # An error comes before anything is made.
+        movie_rate(footage)
+    if options.frame_rate is not None:
+        set_frame_rate(scene, options.frame_rate)
+    frame_rate = scene_frame_rate(scene)
+    name = unused_name(take_name(motions, footage))
+    take = Take(bpy.data.collections.new(name))
+    scene.collection.children.link(take.collection)
+
+    for motion in motions:
+        take.characters.append(_add_character(take.collection, name, motion, body, frame_rate, options))
+    if options.camera and filmed:
+        take.camera = create_camera(f"{name} camera", filmed, frame_rate)
+        take.collection.objects.link(take.camera)
+        scene.camera = take.camera
+        if footage is not None:
+            take.footage = show_footage(take.camera, footage, filmed, frame_rate)
+    if options.floor:
+        positions = np.concatenate([motion.trans + motion.pelvis for motion in motions])
+        take.floor = create_floor(f"{name} floor", positions)
+        take.collection.objects.link(take.floor)
+    if options.lights:
+        take.sun = create_sun(f"{name} sun", (filmed or motions)[0].camera_to_world[0])
+        take.collection.objects.link(take.sun)
+        ensure_sky(scene)
+    if options.resolution and filmed:
+        set_resolution(scene, filmed[0].camera_K, filmed[0].image_size)
+    if options.frame_range:
+        set_frame_range(scene, motions)
+    return take
+
+
+def replace_action(armature: bpy.types.Object, motion: Motion, frame_rate: float) -> bpy.types.Action:
+    """Give a character a new action for ``motion``, at ``frame_rate`` scene frames per second; return the action.
+
+    The pose correctives of its meshes follow. The old actions vanish if this add-on made them, nothing else uses them
+    and they are no assets; the new one then has the old one's name.
+
+    Args:
+        armature: of a take, of the same body and shape as ``motion``.
+        motion: what it is to do now.
+        frame_rate: as for `build_scene`.
+    """
+    meshes = [child for child in armature.children if child.type == "MESH" and has_correctives(child)]
+    owners = [armature, *(mesh.data.shape_keys for mesh in meshes)]
+    old = [owner.animation_data.action if owner.animation_data is not None else None for owner in owners]
+    action = create_action(armature, motion, armature.name, frame_rate)
+    holders = [action, *(key_correctives(mesh, motion, action, frame_rate) for mesh in meshes)]
+    for before, now in {before: now for before, now in zip(old, holders, strict=True) if before is not None}.items():
+        users = before.users - int(before.use_fake_user)
+        if users or before.asset_data is not None or not before.get(OURS):
+            continue
+        name = before.name
+        bpy.data.actions.remove(before)
+        now.name = name
+    return action
+
+
+def take_name(motions: Sequence[Motion], footage: Path | None) -> str:
+    """Return the name of a take: its video's or its motion file's, without folder and ending."""
+    provenance = motions[0].provenance
+    source = footage.name if footage is not None else str(provenance.get("video") or provenance.get("file") or "")
+    return Path(source).stem or "Video motion"
+
+
+def unused_name(name: str) -> str:
+    """Return ``name``, or ``name.001`` and so on where the file has a take of that name, or something left of one.
+
+    So everything in a take has one beginning. Long names are cut, so that Blender does not cut the endings.
+    """
+    while len(name.encode()) > _MOST_BYTES_OF_NAME:
+        name = name[:-1].rstrip()
+    data = bpy.data
+    kinds = (data.collections, data.objects, data.armatures, data.meshes, data.materials, data.actions)
+    taken = {block.name for kind in (*kinds, data.cameras, data.lights) for block in kind}
+    number, candidate = 0, name
+    while any(_belongs(other, candidate) for other in taken):
+        number += 1
+        candidate = f"{name}.{number:03d}"
+    return candidate
+
+
+def _belongs(name: str, take: str) -> bool:
+    """Whether ``name`` is a take's own or that of something in it."""
+    return name == take or name.startswith(tuple(f"{take} {part}" for part in ("person ", "camera", "floor", "sun")))
+
+
+def footage_frame_rate(motions: Sequence[Motion]) -> float:
+    """Return the mean frame rate of the footage, the exact standard one where it is near it."""
+    longest = max(motions, key=len)
+    rate = longest.frame_rate
+    numbers = np.ptp(longest.frames)
+    if numbers:
+        rate = float(numbers / np.ptp(longest.timestamps))
+    whole = max(round(rate), 1)
+    # Television's rates are a thousandth slow: 23.976, 29.97, 59.94.
+    slow = max(round(rate * 1.001), 1) / 1.001
+    standard = min((whole, slow), key=lambda candidate: abs(candidate - rate))
+    return standard if abs(standard / rate - 1.0) < _SAME_RATE else rate
+
+
+def set_frame_rate(scene: bpy.types.Scene, frame_rate: float) -> None:
+    """Make the scene play at ``frame_rate`` frames per second, which Blender keeps as a whole number and a divisor."""
+    whole = max(math.ceil(frame_rate - 1e-6), 1)
+    scene.render.fps = whole
+    scene.render.fps_base = whole / frame_rate
+
+
+def set_frame_range(scene: bpy.types.Scene, motions: Sequence[Motion]) -> None:
+    """Let the scene begin and end with ``motions`` and go to their first frame."""
+    frame_rate = scene_frame_rate(scene)
+    first = min(frames_of(motion.timestamps[:1], frame_rate)[0] for motion in motions)
+    last = max(frames_of(motion.timestamps[-1:], frame_rate)[0] for motion in motions)
+    # A rounded frame rate leaves a last key a hair after its frame.
+    scene.frame_start = math.floor(first + 1e-3)
+    scene.frame_end = max(math.ceil(last - 1e-3), scene.frame_start)
+    scene.sync_mode = "FRAME_DROP"
+    scene.frame_set(scene.frame_start)
+
+
+def prepare_viewports(scene: bpy.types.Scene) -> None:
+    """Show the scene through its camera, whole and shaded, in the 3D views of every workspace."""
+    for screen in bpy.data.screens:
+        for area in screen.areas:
+            for space in area.spaces:
+                if space.type != "VIEW_3D":
+                    continue
+                space.shading.type = "SOLID"
+                space.shading.color_type = "MATERIAL"
+                space.shading.show_cavity = True
+                if scene.camera is not None and space.region_3d is not None:
+                    space.region_3d.view_perspective = "CAMERA"
+                    space.region_3d.view_camera_zoom = _camera_zoom(scene, area)
+
+
+def _camera_zoom(scene: bpy.types.Scene, area: bpy.types.Area) -> float:
+    """The zoom at which the camera's frame just fits into a 3D view."""
+    frame = scene.render.resolution_y * scene.render.pixel_aspect_y / scene.render.resolution_x
+    view = area.height / area.width if area.width > 0 and area.height > 0 else 0.6
+    # At zoom z the frame is (√2 + z / 50)² / 4 as wide as the view.
+    return 50.0 * (2.0 * math.sqrt(_FRAME_IN_VIEW * min(1.0, view / frame)) - math.sqrt(2.0))
+
+
+def _add_character(
+    collection: bpy.types.Collection, take: str, motion: Motion, body: Body, frame_rate: float, options: Options
+) -> Character:
+    name = f"{take} person {motion.person}"
+    betas = motion.betas[: body.shapedirs.shape[2]]
+    rest = rest_bones(body, betas)
+    armature = create_armature(name, body, rest)
+    armature[OURS] = {
+        "video": str(motion.provenance.get("video", "")),
+        "person": motion.person,
+        "estimator": motion.estimator,
+        "gender": motion.gender,
+        "betas": [float(beta) for beta in motion.betas],
+    }
+    collection.objects.link(armature)
+    mesh = None
+    if options.mesh:
+        mesh = create_mesh(f"{name} body", body, betas, rest, motion.person, options.correctives)
+        collection.objects.link(mesh)
+        bind(mesh, armature)
+    action = create_action(armature, motion, name, frame_rate)
+    if mesh is not None and has_correctives(mesh):
+        key_correctives(mesh, motion, action, frame_rate)
+    return Character(armature, mesh, action)

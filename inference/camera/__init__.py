@@ -1,0 +1,1 @@
+"""Cameras: their intrinsics, and how they move."""

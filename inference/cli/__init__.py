@@ -1,0 +1,1 @@
+"""The command line: argument parsing, environments, packaging. Nothing here ships."""

@@ -1,0 +1,371 @@
+"""The command line, as it runs inside the virtual environment."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import subprocess
+import sys
+import time
+import traceback
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from .. import console, estimators, registry
+from ..atomic import write_json
+from . import arguments, environment
+
+if TYPE_CHECKING:
+    from ..conversion import Options
+    from ..motion.motion import Motion
+
+WARNED = "warning: "
+BATCH = environment.ROOT / "addon" / "batch.py"
+NO_TESTS = 5
+"""pytest's exit status when it has collected nothing."""
+
+
+class CommandError(Exception):
+    """The command can't give its result; the message is one sentence for the user."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command and return its exit status."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    chosen = arguments.parse(words)
+    chosen.words = words
+    commands = {
+        "convert": _convert,
+        "estimate": _estimate,
+        "overlay": _overlay,
+        "evaluate": _evaluate,
+        "bench": _bench,
+        "weights": _weights,
+        "build-extension": _build_extension,
+        "train": _train,
+        "test": _test,
+    }
+    try:
+        return commands[chosen.command](chosen)
+    except (CommandError, registry.RegistryError) as error:
+        console.say(f"video-motion: {error}")
+        return 1
+    except KeyboardInterrupt:
+        console.say("video-motion: interrupted.")
+        return 128 + signal.SIGINT
+
+
+def _convert(chosen: argparse.Namespace) -> int:
+    """Fetch what is needed, then let `addon/batch.py` do the work in Blender, with this Python for the networks."""
+    _check_folder(chosen.out)
+    _prepare(chosen.smpl, chosen.network)
+    # What that does not know of is --blender.
+    mine = argparse.ArgumentParser(add_help=False)
+    mine.add_argument("--blender")
+    _, words = mine.parse_known_args(chosen.words[1:])
+    if chosen.blender is None:
+        command, variables = [sys.executable, BATCH], dict(os.environ)
+    else:
+        variables = environment.foreign_variables()
+        command = [chosen.blender, "--background", "--factory-startup", "--python-exit-code", "1", "--python", BATCH]
+    variables[registry.CACHE_VARIABLE] = str(registry.cache_folder())
+    command += ["--", "--python", sys.executable, *words]
+    try:
+        process = subprocess.Popen([str(part) for part in command], stdin=subprocess.DEVNULL, env=variables)
+    except OSError as error:
+        raise CommandError(f"{command[0]} can't be started ({error.strerror}): check --blender.") from error
+    try:
+        return process.wait()
+    except KeyboardInterrupt:
+        # A terminal tells both, `kill` only one. Either way it has something to tidy up.
+        process.send_signal(signal.SIGINT)
+        process.wait()
+        return 128 + signal.SIGINT
+
+
+def _estimate(chosen: argparse.Namespace) -> int:
+    _check_folder(chosen.out)
+    videos, failures = arguments.expand(chosen.videos)
+    for failure in failures:
+        console.say(f"video-motion: {failure}")
+    if videos:
+        _prepare(chosen.smpl, chosen.network)
+    for video, target in zip(videos, arguments.output_names(videos, chosen.out), strict=True):
+        try:
+            _estimate_one(video, target, chosen)
+        except CommandError as error:
+            console.say(f"video-motion: {error}")
+            failures.append(str(error))
+    if len(videos) + len(failures) > 1 and failures:
+        console.say(f"video-motion: {len(failures)} of the inputs gave no result.")
+    return 1 if failures else 0
+
+
+def _estimate_one(video: Path, target: Path, chosen: argparse.Namespace) -> None:
+    from ..body.bodyfile import BodyError
+    from ..conversion import NobodyFoundError, convert_footage
+    from ..footage.reader import FootageError
+    from ..pose.session import EngineError
+
+    began = time.perf_counter()
+    progress = console.Progress(video.name)
+    try:
+        result = convert_footage(video, _options(video, chosen), progress)
+        progress.close()
+        target.parent.mkdir(parents=True, exist_ok=True)
+        motions = _save(result.motions, target)
+        content = {**result.report, "motions": [file.name for file in motions]}
+        write_json(_add_suffix(target, ".json"), content)
+    except (FootageError, NobodyFoundError, BodyError, EngineError, registry.RegistryError) as error:
+        raise CommandError(str(error)) from error
+    except OSError as error:
+        raise CommandError(f"{video} gave no result: {error}.") from error
+    except Exception as error:
+        raise CommandError(_fault(video, target, error)) from error
+    finally:
+        progress.close()
+    warnings = result.report["warnings"]
+    assert isinstance(warnings, list)
+    for warning in warnings:
+        console.say(f"{WARNED}{warning}")
+    people = "1 person" if len(motions) == 1 else f"{len(motions)} people"
+    where = "CUDA" if result.report["device"] == "cuda" else "the CPU"
+    print(f"{motions[0]}: {people}, {time.perf_counter() - began:.1f} s, {chosen.network} on {where}", flush=True)
+
+
+def _options(video: Path, chosen: argparse.Namespace) -> Options:
+    from ..conversion import Options
+    from ..worker.tasks import focal_pixels
+
+    return Options(
+        start=chosen.start,
+        end=chosen.end,
+        person=chosen.person,
+        focal=chosen.focal if chosen.focal_mm is None else focal_pixels(video, chosen.focal_mm),
+        smoothing=chosen.smoothing,
+        feet=chosen.feet,
+        body=chosen.smpl,
+        network=chosen.network,
+        device=chosen.device,
+    )
+
+
+def _prepare(smpl: Path | None, network: str) -> None:
+    """Fetch everything first, so that a missing network is one sentence and not one for each video."""
+    for item in ("blazepose_detector", "blazepose_landmark_full", *estimators.NETWORKS[network]):
+        registry.path(item)
+    if smpl is None:
+        registry.body_path()
+
+
+def _save(motions: Sequence[Motion], target: Path) -> list[Path]:
+    """Write NAME.motion.npz for the first person, NAME.person-2.motion.npz and so on for the others."""
+    files = []
+    for motion in motions:
+        number = f".person-{motion.person}" if files else ""
+        file = _add_suffix(target, f"{number}.motion.npz")
+        motion.save(file)
+        files.append(file)
+    return files
+
+
+def _fault(video: Path, target: Path, error: Exception) -> str:
+    log = _add_suffix(target, ".error.log")
+    what = f"{video} gave no result because of a fault in Video Motion ({type(error).__name__}: {error})"
+    try:
+        log.parent.mkdir(parents=True, exist_ok=True)
+        log.write_text("".join(traceback.format_exception(error)), encoding="utf-8")
+    except OSError:
+        return f"{what}."
+    return f"{what}: please report it with {log}."
+
+
+def _add_suffix(target: Path, suffix: str) -> Path:
+    # Not `with_suffix`: in "walk.take2" the dot is part of the name.
+    return target.with_name(target.name + suffix)
+
+
+def _check_folder(out: Path | None) -> None:
+    if out is not None and out.exists() and not out.is_dir():
+        raise CommandError(f"{out} is a file: give a folder to --out.")
+
+
+def _overlay(chosen: argparse.Namespace) -> int:
+    from ..body.smpl import Body
+    from ..conversion import convert_footage
+    from ..footage.reader import Footage
+    from ..motion.motion import Motion
+    from . import overlay
+
+    _check_folder(chosen.out)
+    folder = chosen.out or (chosen.motion or [chosen.video])[0].parent
+    video, picture = (folder / f"{chosen.video.stem}{arguments.OVERLAY_MARK}{suffix}" for suffix in (".mp4", ".jpg"))
+    with _one_sentence():
+        footage = Footage(chosen.video, chosen.start, chosen.end)
+        if chosen.motion:
+            motions = [Motion.load(file) for file in chosen.motion]
+            body = Body.load(chosen.smpl or registry.body_path())
+        else:
+            _prepare(chosen.smpl, chosen.network)
+            progress = console.Progress(chosen.video.name)
+            try:
+                result = convert_footage(chosen.video, _options(chosen.video, chosen), progress)
+            finally:
+                progress.close()
+            motions, body = result.motions, result.body
+        folder.mkdir(parents=True, exist_ok=True)
+        with console.step(f"Drawing {picture}"):
+            overlay.write_contact_sheet(footage, motions, body, picture, chosen.columns, chosen.height)
+        with console.step(f"Drawing {video}"):
+            overlay.write_video(footage, motions, body, video)
+    print(video, picture, sep="\n")
+    return 0
+
+
+def _evaluate(chosen: argparse.Namespace) -> int:
+    from ..research.evaluation import evaluate
+
+    _check_folder(chosen.out)
+    _prepare(None, estimators.DEFAULT)
+    try:
+        with _one_sentence():
+            evaluate.run(chosen)
+    except evaluate.EvaluationError as error:
+        raise CommandError(str(error)) from error
+    return 0
+
+
+def _bench(chosen: argparse.Namespace) -> int:
+    from ..research.benchmarks import bench
+
+    _prepare(None, estimators.DEFAULT)
+    video = chosen.video or bench.SAMPLE
+    try:
+        with _one_sentence():
+            if chosen.what == "people":
+                lines = bench.people(video, chosen.max_people, chosen.limit, chosen.threads)
+            elif chosen.what == "speed":
+                lines = bench.speed(video, chosen.mediapipe)
+            elif chosen.what == "networks":
+                lines = bench.networks(video)
+            else:
+                lines = bench.memory(video)
+            for line in lines:
+                print(line, flush=True)
+    except (bench.BenchError, environment.SetupError) as error:
+        raise CommandError(str(error)) from error
+    return 0
+
+
+@contextmanager
+def _one_sentence() -> Iterator[None]:
+    """Turn the stations' errors into the command's."""
+    from ..body.bodyfile import BodyError
+    from ..conversion import NobodyFoundError
+    from ..footage.reader import FootageError
+    from ..motion.motion import MotionFileError
+    from ..pose.session import EngineError
+    from ..research.training.shards import ShardError
+
+    try:
+        yield
+    except (FootageError, NobodyFoundError, MotionFileError, BodyError, EngineError, ShardError, OSError) as error:
+        raise CommandError(str(error)) from error
+
+
+def _weights(chosen: argparse.Namespace) -> int:
+    for file in chosen.add:
+        for item in registry.add_local(file):
+            print(f"added {item.id}")
+    if chosen.fetch:
+        for item in registry.items():
+            registry.path(item)
+        registry.body_path()
+    for state in registry.status():
+        item = state.item
+        print(f"{item.id}: {item.what}; {item.licence}; {console.megabytes(item.size)}; ", end="")
+        print({"present": item.find(), "missing": "not here yet", "damaged": f"damaged: {item.path}"}[state.state])
+    return 0
+
+
+def _build_extension(chosen: argparse.Namespace) -> int:
+    from . import extension
+
+    _check_folder(chosen.out)
+    try:
+        for file in extension.build(chosen.out, chosen.platform, chosen.flavour, chosen.bundle_cuda):
+            print(f"{file}: {console.megabytes(file.stat().st_size)}", flush=True)
+    except (extension.ExtensionError, OSError) as error:
+        raise CommandError(str(error)) from error
+    return 0
+
+
+def _train(chosen: argparse.Namespace) -> int:
+    if chosen.what == "likeness":
+        from ..research.training.synthesis import realism
+
+        with _one_sentence():
+            columns = {"rendered": realism.measure(realism.of_data(chosen.data, chosen.shards))}
+            for video in chosen.videos:
+                columns[video.name] = realism.measure(realism.of_footage([video]))
+        print(realism.table(columns), end="")
+        return 0
+    if chosen.what in ("data", "imitate"):
+        from ..research.training.mocap.recording import MocapError
+        from ..research.training.shards import ShardError
+        from ..research.training.synthesis import error_transfer, generate
+
+        try:
+            return (generate if chosen.what == "data" else error_transfer).run(chosen)
+        except (MocapError, ShardError, OSError) as error:
+            raise CommandError(str(error)) from error
+    from ..body.bodyfile import BodyError
+    from ..research.training import ablations, embedding, train
+    from ..research.training.mocap.recording import MocapError
+
+    try:
+        if chosen.what == "embedding":
+            shares = ", ".join(f"{name} {share:.1%}" for name, share in embedding.run(chosen).items())
+            print(f"held-out poses found again from another view: {shares}", flush=True)
+            return 0
+        if chosen.what == "export":
+            print(train.export_weights(chosen), flush=True)
+            return 0
+        if chosen.what == "ablate":
+            print(ablations.run(chosen), end="", flush=True)
+            return 0
+        told = train.run(chosen)
+    except (train.TrainingError, train.ShardError, MocapError, BodyError, OSError) as error:
+        raise CommandError(str(error)) from error
+    print(f"{chosen.out / 'report.md'}: {told['steps']} steps, {told['minutes']} minutes", flush=True)
+    return 128 + signal.SIGINT if told["interrupted"] else 0
+
+
+def _test(chosen: argparse.Namespace) -> int:
+    _prepare(None, estimators.DEFAULT)
+    given = chosen.pytest_arguments
+    tests = [file for file in given if not file.startswith("-") and Path(file.split("::")[0]).exists()]
+    status = _pytest(environment.TEST, given)
+    addon_tests = environment.ROOT / "tests" / "addon"
+    if tests or status not in (0, 1, NO_TESTS):
+        return status
+    second = _pytest(environment.TEST_BPY, [*given, str(addon_tests)])
+    # A choice of tests (-k) may leave none for the add-on.
+    return status or (0 if second == NO_TESTS and given else second)
+
+
+def _pytest(place: environment.Environment, given: Sequence[str]) -> int:
+    console.say(f"Tests in {place.folder}")
+    return subprocess.run(
+        [place.python, "-P", "-m", "pytest", "--rootdir", environment.ROOT, *given],
+        cwd=environment.ROOT,
+        env=os.environ | {"PYTHONPATH": str(environment.ROOT)},
+        check=False,
+    ).returncode
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,47 @@
+"""What `video-motion` does before a command runs: virtual environments, Blender's system libraries, then exec.
+
+Standard library only; it runs under the Python that the user has.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NoReturn
+
+from .. import console
+from . import arguments, environment
+
+
+def main(argv: Sequence[str]) -> int:
+    """Set up what the command needs and become it; return the exit status if that fails."""
+    chosen = arguments.parse(argv)
+    try:
+        _become(chosen.command, argv)
+    except environment.SetupError as error:
+        console.say(f"video-motion: {error}")
+        return 1
+    except KeyboardInterrupt:
+        console.say("video-motion: interrupted; the next run goes on with the set-up.")
+        return 128 + signal.SIGINT
+
+
+def _become(command: str, argv: Sequence[str]) -> NoReturn:
+    python = environment.ensure(environment.CONVERT)
+    if command in ("test", "train"):
+        environment.ensure(environment.TEST)
+    if command == "test":
+        environment.ensure(environment.TEST_BPY)
+    libraries = environment.ensure_libraries()
+    os.execve(python, [str(python), "-P", "-m", "video_motion.inference.cli", *argv], _variables(libraries))
+
+
+def _variables(libraries: Sequence[Path]) -> dict[str, str]:
+    variables = environment.clean_variables()
+    variables["PYTHONPATH"] = str(environment.ROOT)
+    if libraries:
+        inherited = variables.get("LD_LIBRARY_PATH")
+        variables["LD_LIBRARY_PATH"] = os.pathsep.join([*map(str, libraries), *([inherited] if inherited else [])])
+    return variables

@@ -1,0 +1,161 @@
+"""Pictures to judge a motion by: the character over the footage, and the same character seen from the side."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from ..body.smpl import Body
+from ..footage.reader import Footage
+from ..motion.motion import Motion
+
+_COLOURS = ((120, 190, 255), (255, 190, 120), (150, 230, 140), (220, 150, 240), (120, 230, 240), (190, 190, 190))
+_LIGHT = np.array([0.35, -0.75, -0.55]) / np.linalg.norm([0.35, -0.75, -0.55])
+_OPACITY = 0.85
+_BONES = ((11, 13), (13, 15), (12, 14), (14, 16), (11, 12), (23, 24), (11, 23), (12, 24), (23, 25), (25, 27), (24, 26))
+_BONES += ((26, 28), (27, 29), (28, 30), (29, 31), (30, 32), (15, 19), (16, 20))
+
+
+def draw_mesh(
+    image: np.ndarray,
+    vertices: np.ndarray,
+    faces: np.ndarray,
+    camera_K: np.ndarray,
+    colour: Sequence[float],
+    opacity: float = _OPACITY,
+) -> None:
+    """Draw a shaded mesh into `image`, far faces first.
+
+    Args:
+        image: (H, W, 3) BGR, changed in place.
+        vertices: (V, 3) camera space, metres.
+        faces: (F, 3 or 4).
+        camera_K: (3, 3) intrinsics in pixels of `image`.
+        colour: BGR.
+        opacity: 1 hides what is behind.
+    """
+    if vertices[:, 2].min() < 0.05:
+        return
+    pixels = vertices[:, :2] / vertices[:, 2:] * camera_K[[0, 1], [0, 1]] + camera_K[:2, 2]
+    corners = vertices[faces]
+    normals = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    normals /= np.linalg.norm(normals, axis=1, keepdims=True) + 1e-12
+    facing = np.einsum("fa,fa->f", normals, corners[:, 0]) < 0
+    shade = 0.35 + 0.65 * np.clip(normals[facing] @ _LIGHT, 0, 1)
+    order = np.argsort(-corners[facing, :, 2].mean(1))
+    polygons = np.round(pixels[faces[facing]] * 16).astype(np.int32)[order]
+    colours = (shade[:, None] * np.asarray(colour)).clip(0, 255)[order].tolist()
+    layer = image.copy()
+    for polygon, tone in zip(polygons, colours, strict=True):
+        cv2.fillConvexPoly(layer, polygon, tone, cv2.LINE_8, 4)
+    cv2.addWeighted(layer, opacity, image, 1 - opacity, 0, dst=image)
+
+
+def draw_landmarks(image: np.ndarray, landmarks: np.ndarray) -> None:
+    """Draw BlazePose's landmarks (33, 3: x, y in pixels and visibility) as a stick figure into `image`."""
+    thickness = max(1, round(max(image.shape) / 400))
+    for start, end in _BONES:
+        if min(landmarks[start, 2], landmarks[end, 2]) > 0.3:
+            (x, y), (to_x, to_y) = np.round(landmarks[[start, end], :2]).astype(int).tolist()
+            cv2.line(image, (x, y), (to_x, to_y), (60, 255, 60), thickness, cv2.LINE_AA)
+
+
+def overlaid(footage: Footage, motions: Sequence[Motion], body: Body, height: int = 0) -> Iterator[np.ndarray]:
+    """Yield each frame with every person's character drawn over them, `height` pixels high (0 for the footage's)."""
+    for frame in footage:
+        scale = height / frame.image.shape[0] if height else 1.0
+        image = cv2.resize(frame.image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+        _draw_people(image, scale, frame.number, motions, body)
+        yield image
+
+
+def write_video(footage: Footage, motions: Sequence[Motion], body: Body, path: Path, height: int = 0) -> None:
+    """Write the overlay as an MP4 beside its final name first, so that `path` is whole or not there.
+
+    Raises:
+        OSError: the video cannot be written.
+    """
+    temporary = path.with_name(f".{path.stem}.part{path.suffix}")
+    writer: cv2.VideoWriter | None = None
+    try:
+        for image in overlaid(footage, motions, body, height):
+            if writer is None:
+                size = (image.shape[1], image.shape[0])
+                writer = cv2.VideoWriter(str(temporary), cv2.VideoWriter.fourcc(*"mp4v"), footage.frame_rate, size)
+                if not writer.isOpened():
+                    raise OSError(f"{path} cannot be written; check the folder and the free space.")
+            writer.write(image)
+        if writer is not None:
+            writer.release()
+            temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_contact_sheet(
+    footage: Footage, motions: Sequence[Motion], body: Body, path: Path, columns: int = 8, height: int = 360
+) -> None:
+    """Write a picture of several moments: footage with landmarks, character over it, and character from its left.
+
+    Args:
+        footage: the video the motions come from.
+        motions: the people in it.
+        body: the body model.
+        path: picture file to write.
+        columns: how many moments.
+        height: pixels of one row.
+    """
+    shown = np.unique(np.concatenate([motion.frames for motion in motions]))
+    chosen = set(shown[np.linspace(0, len(shown) - 1, min(columns, len(shown))).round().astype(int)].tolist())
+    strips = []
+    for frame in footage:
+        if frame.number not in chosen:
+            continue
+        scale = height / frame.image.shape[0]
+        plain = cv2.resize(frame.image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+        over = plain.copy()
+        for motion in motions:
+            for row in np.flatnonzero(motion.frames == frame.number):
+                draw_landmarks(plain, motion.landmarks[row] * [scale, scale, 1])
+        _draw_people(over, scale, frame.number, motions, body)
+        strips.append(np.concatenate([plain, over, _from_the_side(plain.shape, frame.number, motions, body)]))
+    if not cv2.imwrite(str(path), np.concatenate(strips, axis=1)):
+        raise OSError(f"{path} cannot be written; check the folder and the free space.")
+
+
+def _draw_people(image: np.ndarray, scale: float, number: int, motions: Sequence[Motion], body: Body) -> None:
+    faces = body.faces if body.quads is None else body.quads
+    rows = [(motion, int(row)) for motion in motions for row in np.flatnonzero(motion.frames == number)]
+    for motion, row in sorted(rows, key=lambda item: -item[0].joints_cam[item[1], 0, 2]):
+        vertices = body.vertices(motion.poses_cam[row : row + 1], motion.betas, motion.trans_cam[row : row + 1])[0]
+        camera_K = motion.camera_K * [[scale], [scale], [1.0]]
+        draw_mesh(image, vertices, faces, camera_K, _COLOURS[(motion.person - 1) % len(_COLOURS)])
+
+
+def _from_the_side(shape: tuple[int, ...], number: int, motions: Sequence[Motion], body: Body) -> np.ndarray:
+    """The people in the world, seen along their common x axis, the floor drawn as a line."""
+    image = np.full(shape, 245, np.uint8)
+    rows = [(motion, int(row)) for motion in motions for row in np.flatnonzero(motion.frames == number)]
+    if not rows:
+        return image
+    heads = np.concatenate([motion.joints_world.reshape(-1, 3) for motion in motions])
+    low, high = heads.min(0), heads.max(0)
+    middle = np.array([0, (low[1] + high[1]) / 2, 0.85])
+    reach = max(2.2, (high[1] - low[1] + 1.2) * shape[0] / shape[1])
+    camera_K = np.array([[shape[0], 0, shape[1] / 2], [0, shape[0], shape[0] / 2], [0, 0, 1.0]])
+    # Seen from the world's +x: the picture's right is y, its down is -z, its depth is -x.
+    view = np.array([[0, 1.0, 0], [0, 0, -1.0], [-1.0, 0, 0]])
+    faces = body.faces if body.quads is None else body.quads
+    floor = int(shape[0] / 2 + shape[0] * 0.85 / reach)
+    cv2.line(image, (0, floor), (shape[1], floor), (150, 150, 150), 1)
+    for motion, row in rows:
+        vertices = body.vertices(motion.poses[row : row + 1], motion.betas, motion.trans[row : row + 1])[0]
+        side = (vertices - middle) @ view.T
+        side[:, 2] = reach * 20 + side[:, 2]
+        far = camera_K * [[20.0], [20.0], [1.0]]
+        far[:2, 2] = camera_K[:2, 2]
+        draw_mesh(image, side, faces, far, _COLOURS[(motion.person - 1) % len(_COLOURS)], 1.0)
+    return image

@@ -1,0 +1,286 @@
+"""SMPL fitted to what was seen of people in a video.
+
+Each frame is fitted by damped least squares to the 2D landmarks and the 3D ones of one person, with bones of constant
+length and anatomical limits; fit and offline smoothing then take turns, so that the result is smooth where the evidence
+is weak and sharp where it is firm. At last feet that stand are held where they stand.
+
+The `landmarks` estimator takes BlazePose's own world landmarks for the 3D evidence and needs no training. Other
+estimators give the body that a network sees instead.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+
+from ..body import rotations
+from ..body.skeleton import JOINT_NAMES, LANDMARK_NAMES
+from ..body.smpl import Body
+from ..camera.intrinsics import Camera
+from ..people.track import Track
+from ..pose.pose_estimate import PoseEstimate
+from . import standing
+from .fit import Evidence, Fit, ShapedBody, fit, place, sight_frames
+from .motion import Motion
+from .subject import Subject, shape_from_limbs, steady
+
+Progress = Callable[[int, int], None]
+
+# What `estimate` does for each person, in steps of about the same length.
+_FIRST_FIT, _REFITS, _BALANCE, _FEET = 2, 2, 1, 1
+
+# Standard deviation of a well visible landmark, as a share of the person's size in the image.
+_PIXEL_NOISE = {"hip": 0.026, "shoulder": 0.017, "index": 0.023, "pinky": 0.023, "thumb": 0.023}
+_PIXEL_NOISE_ELSE = 0.014
+_WORLD_NOISE = 0.10
+# Of landmarks on a body that a network sees, metres, and how much less certain they are along the line of sight.
+_GUESS_NOISE, _GUESS_DEPTH = 0.07, 2.0
+
+_HIPS = [LANDMARK_NAMES.index("left_hip"), LANDMARK_NAMES.index("right_hip")]
+_TORSO = [LANDMARK_NAMES.index(f"{side}_{part}") for part in ("shoulder", "hip") for side in ("left", "right")]
+# joint, its rest direction's start and end landmark
+_SWINGS = tuple(
+    (
+        JOINT_NAMES.index(f"{side}_{joint}"),
+        LANDMARK_NAMES.index(f"{side}_{start}"),
+        LANDMARK_NAMES.index(f"{side}_{end}"),
+    )
+    for joint, start, end in (
+        ("shoulder", "shoulder", "elbow"),
+        ("elbow", "elbow", "wrist"),
+        ("hip", "hip", "knee"),
+        ("knee", "knee", "ankle"),
+    )
+    for side in ("left", "right")
+)
+# Joints of SMPL beside the landmarks that vouch for them.
+_VOUCHING = {
+    "pelvis": ("left_hip", "right_hip"),
+    "spine1": ("left_hip", "right_hip"),
+    "spine2": ("left_shoulder", "right_shoulder"),
+    "spine3": ("left_shoulder", "right_shoulder"),
+    "neck": ("left_shoulder", "right_shoulder"),
+    "head": ("nose", "left_ear", "right_ear"),
+    "collar": ("shoulder",),
+    "foot": ("foot_index",),
+    "hand": ("index", "pinky"),
+}
+
+
+def estimate(
+    tracks: list[Track],
+    frames: np.ndarray,
+    timestamps: np.ndarray,
+    camera: Camera,
+    body: Body,
+    smoothing: float = 1.0,
+    feet: float = 1.0,
+    shapes: Mapping[int, np.ndarray] | None = None,
+    progress: Progress = lambda done, total: None,
+    guesses: Sequence[PoseEstimate] | None = None,
+    estimator: str = "landmarks",
+) -> list[Motion]:
+    """Animate a body for each track.
+
+    Args:
+        tracks: the people of one video.
+        frames: (M,) numbers of all frames of the footage, also of those in which nobody was seen.
+        timestamps: (M,) their seconds.
+        camera: the camera that filmed them, its turns for every frame of the footage.
+        body: the body model.
+        smoothing: 1 as measured best, 0 for none, more for calmer motion.
+        feet: how firmly standing feet are held, 1 as measured best, 0 not at all.
+        shapes: β (10,) that people are known to have, by the number of their track; others' are estimated.
+        progress: told how many steps are done, of how many.
+        guesses: what a network says of each track; without them BlazePose's world landmarks are the 3D evidence.
+        estimator: name of what made the guesses.
+
+    Returns:
+        One `Motion` per track, from its first to its last frame, gaps bridged.
+    """
+    shapes = shapes or {}
+    done, total = 0, len(tracks) * (_FIRST_FIT + _REFITS + _BALANCE + _FEET)
+
+    def step(steps: int = 1) -> None:
+        nonlocal done
+        done += steps
+        progress(done, total)
+
+    subjects = []
+    for number, track in enumerate(tracks):
+        guess = None if guesses is None else guesses[number]
+        shape = shapes.get(track.number)
+        subjects.append(_fit_person(track, guess, shape, frames, timestamps, camera, body, smoothing, step))
+    transform = standing.stand_on_floor(subjects)
+    motions = []
+    for subject in subjects:
+        if subject.track.number not in shapes:
+            standing.bring_to_floor(subject, transform)
+        standing.keep_balance(subject, transform, smoothing)
+        step(_BALANCE)
+        standings = standing.plant_feet(subject, transform, smoothing, feet)
+        step(_FEET)
+        motions.append(_motion(subject, transform, camera, standings, estimator))
+    return motions
+
+
+def _fit_person(
+    track: Track,
+    guess: PoseEstimate | None,
+    shape: np.ndarray | None,
+    frames: np.ndarray,
+    timestamps: np.ndarray,
+    camera: Camera,
+    body: Body,
+    smoothing: float,
+    step: Callable[[int], None],
+) -> Subject:
+    rows = np.searchsorted(frames, track.frames)
+    span = slice(rows[0], rows[-1] + 1)
+    clock, turns, seen = timestamps[span], camera.turns[span], rows - rows[0]
+    evidence = _evidence(track, camera)
+    if guess is None:
+        solid = track.world_landmarks
+        figure = ShapedBody(body, _shape(body, solid, track, shape))
+        start, trans = _start(figure, evidence)
+        first = fit(figure, evidence, start, trans, steps=14)
+    else:
+        solid = _solid(body, guess)
+        figure = ShapedBody(body, _shape(body, solid, track, shape))
+        evidence.world[:], evidence.world_sigma[:] = solid, _GUESS_NOISE
+        evidence.depth_factor = _GUESS_DEPTH
+        _, _, points = figure.pose(guess.rotations, np.zeros((len(track), 3)))
+        first = fit(figure, evidence, guess.rotations, place(evidence, points), steps=5)
+    whole = _spread_evidence(evidence, seen, len(clock))
+    subject = Subject(track, solid, frames[span], seen, clock, turns, whole, figure, _bridge(first, seen, clock))
+    step(_FIRST_FIT)
+    for strength in (0.5, 0.25):
+        subject.refit(steady(subject, smoothing, strength), steps=4)
+        step(_REFITS // 2)
+    subject.settle(smoothing)
+    return subject
+
+
+def _shape(body: Body, solid: np.ndarray, track: Track, known: np.ndarray | None) -> np.ndarray:
+    return shape_from_limbs(body, solid, track.visibility) if known is None else known
+
+
+def _solid(body: Body, guess: PoseEstimate) -> np.ndarray:
+    """(n, 33, 3) landmarks of a guessed body, camera axes, from between the hips, metres."""
+    points = body.landmark_positions(guess.rotations, guess.betas)
+    return points - points[:, _HIPS].mean(1, keepdims=True)
+
+
+def _evidence(track: Track, camera: Camera) -> Evidence:
+    size = track.boxes[:, 2:].max(1)
+    noise = np.array(
+        [
+            next((value for part, value in _PIXEL_NOISE.items() if name.endswith(part)), _PIXEL_NOISE_ELSE)
+            for name in LANDMARK_NAMES
+        ]
+    )
+    trust = np.clip(track.visibility, 0.02, 1.0)
+    return Evidence(
+        pixels=track.landmarks.astype(float),
+        pixel_sigma=noise * size[:, None] / trust,
+        world=track.world_landmarks.astype(float),
+        world_sigma=_WORLD_NOISE / np.sqrt(trust),
+        camera_K=camera.K,
+    )
+
+
+def _spread_evidence(evidence: Evidence, seen: np.ndarray, n: int) -> Evidence:
+    """The evidence with empty rows for the frames in between."""
+
+    def spread(values: np.ndarray, empty: float) -> np.ndarray:
+        whole = np.full((n, *values.shape[1:]), empty)
+        whole[seen] = values
+        return whole
+
+    return Evidence(
+        pixels=spread(evidence.pixels, 0.0),
+        pixel_sigma=spread(evidence.pixel_sigma, np.inf),
+        world=spread(evidence.world, 0.0),
+        world_sigma=spread(evidence.world_sigma, np.inf),
+        camera_K=evidence.camera_K,
+        depth_factor=evidence.depth_factor,
+    )
+
+
+def _start(figure: ShapedBody, evidence: Evidence) -> tuple[np.ndarray, np.ndarray]:
+    """Pose and translation in closed form: the torso turned as a whole, limbs swung from their parents."""
+    seen = np.einsum("nab,nkb->nka", sight_frames(evidence), evidence.world)
+    n = len(seen)
+    local = np.broadcast_to(np.eye(3), (n, 24, 3, 3)).copy()
+    rest = figure.landmarks
+    torso_rest = rest[_TORSO] - rest[_TORSO].mean(0)
+    torso_seen = seen[:, _TORSO] - seen[:, _TORSO].mean(1, keepdims=True)
+    local[:, 0] = rotations.project(np.einsum("nka,kb->nab", torso_seen, torso_rest))
+    for joint, start, end in _SWINGS:
+        turned = figure.body.global_rotations(local)[:, joint]
+        before = turned @ (rest[end] - rest[start])
+        swing = rotations.between(before, seen[:, end] - seen[:, start])
+        local[:, joint] = np.swapaxes(turned, 1, 2) @ swing @ turned @ local[:, joint]
+    _, _, points = figure.pose(local, np.zeros((n, 3)))
+    return local, place(evidence, points)
+
+
+def _bridge(seen_fit: Fit, seen: np.ndarray, clock: np.ndarray) -> Fit:
+    """The fit on all frames, gaps filled by interpolation and marked by no information."""
+    n = len(clock)
+    after = np.clip(np.searchsorted(seen, np.arange(n)), 0, len(seen) - 1)
+    before = np.clip(np.searchsorted(seen, np.arange(n), side="right") - 1, 0, len(seen) - 1)
+    span = clock[seen[after]] - clock[seen[before]]
+    share = np.where(span > 0, (clock - clock[seen[before]]) / np.where(span > 0, span, 1), 0)
+    quaternions = rotations.matrix_to_quaternion(seen_fit.rotations)
+    filled = rotations.slerp(quaternions[before], quaternions[after], np.repeat(share[:, None], 24, axis=1))
+    trans = seen_fit.trans[before] + share[:, None] * (seen_fit.trans[after] - seen_fit.trans[before])
+    information = np.zeros((n, 24))
+    information[seen] = seen_fit.information
+    return Fit(rotations.quaternion_to_matrix(filled), trans, information)
+
+
+def _motion(subject: Subject, transform: np.ndarray, camera: Camera, standings: np.ndarray, estimator: str) -> Motion:
+    track, seen, n = subject.track, subject.seen, len(subject.frames)
+    bridged = np.ones(n, dtype=bool)
+    bridged[seen] = False
+    _, joints, _ = subject.figure.pose(subject.fit.rotations, subject.fit.trans)
+
+    def spread(values: np.ndarray) -> np.ndarray:
+        whole = np.zeros((n, *values.shape[1:]))
+        whole[seen] = values
+        return whole
+
+    to_world = np.broadcast_to(transform, (n, 4, 4)).copy()
+    to_world[:, :3, :3] = transform[:3, :3] @ subject.turns
+    boxes = np.stack([np.interp(np.arange(n), seen, column) for column in track.boxes.T], axis=1)
+    return Motion(
+        timestamps=subject.timestamps,
+        poses_cam=rotations.matrix_to_axis_angle(subject.fit.rotations),
+        trans_cam=subject.fit.trans,
+        betas=subject.figure.betas,
+        pelvis=subject.figure.joints[0],
+        joints_cam=joints,
+        camera_K=camera.K,
+        camera_to_world=to_world,
+        image_size=np.array(camera.size),
+        frames=subject.frames,
+        boxes=boxes,
+        scores=spread(_joint_scores(track)),
+        bridged=bridged,
+        contacts=standings,
+        landmarks=spread(np.concatenate([track.landmarks, track.visibility[..., None]], axis=-1)),
+        world_landmarks=spread(track.world_landmarks),
+        estimator=estimator,
+        person=track.number,
+    )
+
+
+def _joint_scores(track: Track) -> np.ndarray:
+    columns = []
+    for name in JOINT_NAMES:
+        side, _, part = name.partition("_")
+        names = _VOUCHING.get(name) or tuple(f"{side}_{near}" for near in _VOUCHING.get(part, (part,)))
+        columns.append(track.visibility[:, [LANDMARK_NAMES.index(near) for near in names]].mean(1))
+    return np.stack(columns, axis=1)

@@ -1,0 +1,22 @@
+"""What a network says of a person: what the engine hands to the motion station."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass
+class PoseEstimate:
+    """A network's estimate for each of a track's n frames.
+
+    Attributes:
+        rotations: (n, 24, 3, 3) local rotations, the root's in camera axes.
+        pelvis: (n, 3) in camera axes, metres.
+        betas: (n, 10).
+    """
+
+    rotations: np.ndarray
+    pelvis: np.ndarray
+    betas: np.ndarray

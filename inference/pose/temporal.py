@@ -1,0 +1,205 @@
+"""Runs a temporal network along a track: every frame's features once, windows in batches, memory for one batch."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from ..people.track import Track
+from . import features
+from .pose_estimate import PoseEstimate
+from .session import EngineError, Session
+
+
+class Maps(Protocol):
+    """Local maps by number, as `people.maps.MapStore` gives them."""
+
+    def read(self, numbers: Sequence[int] | np.ndarray) -> np.ndarray:
+        """(n, 40, 64, 64) uint8."""
+        ...
+
+
+_BATCH = 16
+# Networks learnt from windows at about this rate; of faster footage they see every second frame, and so on.
+_RATE = 30.0
+
+
+@dataclass
+class VideoContext:
+    """What a network may look at beside a track.
+
+    Attributes:
+        camera_K: (3, 3) intrinsics in pixels.
+        maps: the video's local maps.
+        frames: (M,) numbers of the video's frames.
+        homographies: (M, 3, 3) how the background moved from the frame before, see `features.flow_features`.
+    """
+
+    camera_K: np.ndarray
+    maps: Maps | None = None
+    frames: np.ndarray | None = None
+    homographies: np.ndarray | None = None
+
+
+class TemporalNetwork:
+    """A network that estimates one frame of a window.
+
+    Args:
+        window: ONNX file of what depends on a window.
+        local: ONNX file of what depends on one frame; None if the network looks at no local maps.
+        device: see `Session`.
+
+    Raises:
+        EngineError: a file is missing, damaged, or made for other features; or there is no such device.
+    """
+
+    def __init__(self, window: Path, local: Path | None = None, device: str = "auto"):
+        self._window = Session(window, device)
+        self._local = Session(local, device) if local is not None else None
+        properties = self._window.properties
+        if properties.get("features") != str(features.VERSION):
+            raise EngineError(f"{window} was made for another version of Video Motion: fetch its weights again.")
+        self._settings = json.loads(properties["settings"])
+        self.frames, self.target = int(self._settings["frames"]), int(self._settings["target"])
+        self.name = properties["configuration"]
+
+    @property
+    def device(self) -> str:
+        """Where it runs: `cuda` or `cpu`."""
+        return self._window.device
+
+    @property
+    def notice(self) -> str | None:
+        """Why it runs elsewhere than wished, in a sentence; None if it does not."""
+        return self._window.notice
+
+    @property
+    def needs_maps(self) -> bool:
+        """Whether it looks at local maps."""
+        return self._local is not None
+
+    @property
+    def needs_looks(self) -> bool:
+        """Whether it looks at people's other regions of interest."""
+        return "regions" in self._window.inputs
+
+    @property
+    def needs_flow(self) -> bool:
+        """Whether it looks at how the background moved."""
+        return "flow" in self._window.inputs
+
+    def follow(self, track: Track, scenery: VideoContext) -> PoseEstimate:
+        """The motion of a track."""
+        n = len(track)
+        rotations, pelvis = np.empty((n, 24, 3, 3)), np.empty((n, 3))
+        betas = np.empty((n, 10))
+        rows, known, offsets = windows(track.frames, track.timestamps, self.frames, self.target)
+        stride = stride_of(track.frames, track.timestamps)
+        encoded: dict[int, np.ndarray] = {}
+        for start in range(0, n, _BATCH):
+            part = slice(start, min(start + _BATCH, n))
+            crops = track.crops[part].astype(float)
+            K = np.broadcast_to(scenery.camera_K, (len(crops), 3, 3))
+            inputs = {"box": features.box_info(crops, K).astype(np.float32)}
+            if "frames" in self._window.inputs:
+                inputs["frames"] = self._frames(track, rows[part], known[part], offsets[part], K)
+            if self._local is not None and scenery.maps is not None:
+                inputs["local"], encoded = self._encode(rows[part], track, scenery.maps, encoded)
+            if self.needs_flow:
+                inputs["flow"] = features.flow_features(flows(scenery, track.frames[part], stride), crops)
+            if self.needs_looks:
+                inputs |= self._regions(track, part, K)
+            turned, shape, scale = self._window(**inputs)
+            placed = features.full_translation(scale, inputs["box"])
+            rotations[part], pelvis[part] = features.unroll(turned, placed, crops)
+            betas[part] = shape
+        return PoseEstimate(rotations, pelvis, betas)
+
+    def _frames(
+        self, track: Track, rows: np.ndarray, known: np.ndarray, offsets: np.ndarray, camera_K: np.ndarray
+    ) -> np.ndarray:
+        seen = {name: getattr(track, name)[rows].astype(float) for name in features.SEEN}
+        return features.window_features(**seen, offsets=offsets, known=known, camera_K=camera_K, target=self.target)
+
+    def _regions(self, track: Track, part: slice, camera_K: np.ndarray) -> dict[str, np.ndarray]:
+        if track.looks is None:
+            raise EngineError(f"{self.name} wants looks at people's other regions, which this track lacks.")
+        count = self._settings["regions"]
+        seen = {
+            name: np.concatenate([getattr(track, name)[part, None], getattr(track.looks, name)[part]], 1)[:, :count]
+            for name in features.SEEN
+        }
+        regions, boxes = features.region_features(
+            {name: values.astype(float) for name, values in seen.items()}, camera_K
+        )
+        places = features.encode_places(boxes, self._settings["octaves"])
+        return {"regions": regions, "region_boxes": boxes.astype(np.float32), "places": places}
+
+    def _encode(
+        self, rows: np.ndarray, track: Track, store: Maps, before: dict[int, np.ndarray]
+    ) -> tuple[np.ndarray, dict[int, np.ndarray]]:
+        """Local features (B, L, D, S, S) of windows (B, T), and those of each row, taken from the batch before."""
+        assert self._local is not None
+        length = self._settings["local_window"]
+        first = self.target - length // 2
+        wanted = rows[:, first : first + length]
+        needed = np.unique(wanted)
+        new = [row for row in needed if row not in before]
+        encoded = {row: before[row] for row in needed if row in before}
+        if new:
+            (made,) = self._local(maps=store.read(track.maps[new]))
+            encoded.update(zip(new, made, strict=True))
+        table = np.stack([encoded[row] for row in needed])
+        return table[np.searchsorted(needed, wanted)], encoded
+
+
+def stride_of(frames: np.ndarray, timestamps: np.ndarray) -> int:
+    """Frames from one of a window to the next, for a track's frames (n,)."""
+    return max(round(1 / (_RATE * _period(frames, timestamps))), 1)
+
+
+def _period(frames: np.ndarray, timestamps: np.ndarray) -> float:
+    return float(np.median(np.diff(timestamps) / np.diff(frames))) if len(frames) > 1 else 1 / _RATE
+
+
+def flows(scenery: VideoContext, frames: np.ndarray, stride: int) -> np.ndarray:
+    """(n, 15, 3, 3) how the background moved in the steps of so many frames that lead to frames (n,).
+
+    Before the video begins, it did not.
+
+    Raises:
+        EngineError: the scenery has no homographies.
+    """
+    if scenery.homographies is None or scenery.frames is None:
+        raise EngineError("The network wants to know how the background moved, which nobody measured.")
+    place = np.searchsorted(scenery.frames, frames)
+    ends = place[:, None] + stride * (np.arange(features.FLOWS) + 1 - features.FLOWS)
+    steps = np.broadcast_to(np.eye(3), (*ends.shape, 3, 3))
+    for back in range(stride - 1, -1, -1):
+        at = ends - back
+        steps = np.where((at > 0)[..., None, None], scenery.homographies[np.maximum(at, 0)], np.eye(3)) @ steps
+    return steps / steps[..., 2:, 2:]
+
+
+def windows(
+    frames: np.ndarray, timestamps: np.ndarray, length: int, target: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """A window of so many frames for each of a track's frames (n,), its target; no frame is cut off at the ends.
+
+    Returns:
+        (n, length) rows of the track, each frame in which the person was not seen replaced by the next one towards
+        the target; (n, length) whether it was not; (n, length) seconds from the target.
+    """
+    stride = stride_of(frames, timestamps)
+    steps = np.arange(length) - target
+    wanted = frames[:, None] + stride * steps
+    earlier = np.searchsorted(frames, wanted, side="left")
+    later = np.searchsorted(frames, wanted, side="right") - 1
+    rows = np.where(steps <= 0, earlier, later)
+    seconds = stride * _period(frames, timestamps) * steps
+    return rows, frames[rows] == wanted, np.broadcast_to(seconds, wanted.shape)

@@ -1,0 +1,1 @@
+"""Networks in torch, training, evaluation, benchmarks. Nothing here ships."""

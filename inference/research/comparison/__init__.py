@@ -1,0 +1,1 @@
+"""MediaPipe itself, to compare with."""

@@ -1,0 +1,105 @@
+"""MediaPipe itself, to compare with: in an environment of its own, because its pins clash with ours."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import cv2
+import numpy as np
+
+from ...cli import environment
+from ...footage.reader import Footage
+
+ENVIRONMENT = environment.Environment(".venv-mediapipe", "mediapipe", "MediaPipe to compare with", "990 MB")
+SERVER = Path(__file__).with_name("mediapipe_server.py")
+NEWEST_PYTHON = (3, 12)
+# MediaPipe's Python interface takes every video to have this frame rate.
+FRAME_RATE = 1e6 / 33333
+
+
+class ReferenceError(Exception):
+    """MediaPipe can't be run; the message is one sentence for the user."""
+
+
+def interpreter() -> Path:
+    """The interpreter that has MediaPipe; its environment is made on first use.
+
+    Raises:
+        ReferenceError: there is no MediaPipe for this Python.
+        SetupError: the environment can't be made.
+    """
+    if sys.version_info[:2] > NEWEST_PYTHON:
+        raise ReferenceError(f"MediaPipe 0.10.21 has no package for Python {environment.PYTHON_TAG}: use 3.11 or 3.12.")
+    return environment.ensure(ENVIRONMENT)
+
+
+class MediaPipe:
+    """MediaPipe's pose pipeline with model complexity 1, tracking, and without smoothing of landmarks.
+
+    Args:
+        python: the interpreter that has MediaPipe.
+        size: width and height of the frames in pixels.
+    """
+
+    def __init__(self, python: Path, size: tuple[int, int]):
+        self._process = subprocess.Popen(
+            [python, SERVER],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env=environment.clean_variables(),
+        )
+        self._write(np.array(size[::-1], np.int32).tobytes())
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._process.communicate()
+
+    def __call__(self, image: np.ndarray) -> tuple[np.ndarray, np.ndarray, float, float]:
+        """Process the next frame (H, W, 3), BGR uint8.
+
+        Returns:
+            Landmarks (33, 2) in pixels, world landmarks (33, 3) in metres, both NaN where nobody was found, and the
+            seconds that MediaPipe's own `process` took, by the clock and of all CPUs.
+
+        Raises:
+            ReferenceError: the process has ended.
+        """
+        self._write(cv2.cvtColor(image, cv2.COLOR_BGR2RGB).tobytes())
+        assert self._process.stdout is not None
+        answer = self._process.stdout.read(8 * (2 + 33 * 5))
+        if not answer:
+            raise ReferenceError("MediaPipe's process has ended before its time.")
+        values = np.frombuffer(answer)
+        points = values[2:].reshape(33, 5)
+        return points[:, :2], points[:, 2:], float(values[0]), float(values[1])
+
+    def _write(self, data: bytes) -> None:
+        assert self._process.stdin is not None
+        try:
+            self._process.stdin.write(data)
+            self._process.stdin.flush()
+        except BrokenPipeError as error:
+            raise ReferenceError("MediaPipe's process has ended before its time.") from error
+
+
+def seconds_alone(video: Path) -> float:
+    """Seconds that MediaPipe takes for all frames of a video, after one it starts with; reading them not included.
+
+    Raises:
+        ReferenceError: MediaPipe can't be run.
+        SetupError: its environment can't be made.
+        FootageError: the video can't be read.
+    """
+    footage = Footage(video)
+    with MediaPipe(interpreter(), (footage.width, footage.height)) as mediapipe:
+        taken = [mediapipe(frame.image)[2] for frame in footage]
+    return len(taken) * float(np.mean(taken[1:] or taken))

@@ -1,0 +1,210 @@
+"""Scores estimators on a clip or a data set beside BlazePose's own world landmarks: same frames, same joints."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+
+from ... import console, estimators, registry
+from ...atomic import atomic_write, write_json
+from ...body.smpl import Body
+from ...cli import arguments
+from ...motion.motion import Motion, MotionFileError
+from ...paths import ROOT
+from .scores import BLAZEPOSE, UNITS, Evaluation, Scores, evaluate, evaluate_without_truth, markdown, pool
+from .truth import Bodies, EvaluationError, Truth
+
+SAMPLE = ROOT / "tests" / "sample"
+
+
+def run(options: argparse.Namespace) -> dict[str, Scores]:
+    """Evaluate as the command line says, print the table, and write it with its pictures if asked to.
+
+    Raises:
+        EvaluationError: clip and truth don't go together, a data set can't be read, or nobody was found.
+        BodyError: a body file is damaged.
+    """
+    if not options.motion:
+        for file in dict.fromkeys(file for name in options.network for file in estimators.NETWORKS[name]):
+            registry.path(file)
+    if options.data is not None:
+        return _run_on_data(options)
+    if options.layout is not None:
+        return _run_on_layout(options)
+    return _run_on_clip(options)
+
+
+def _run_on_clip(options: argparse.Namespace) -> dict[str, Scores]:
+    clip: Path = options.clip or SAMPLE / "sample.mp4"
+    truth_file: Path | None = options.truth or (None if options.clip else SAMPLE / "sample.truth.npz")
+    if not options.no_truth and truth_file is None:
+        raise EvaluationError(f"The true motion of {clip} is missing: give its file, or --no-truth.")
+    true_motion = None if options.no_truth or truth_file is None else Motion.load(truth_file)
+    bodies = Bodies(options.smpl)
+    motions, body, timings = _motions(clip, options, bodies, None if true_motion is None else true_motion.camera_K)
+    if true_motion is None:
+        table = evaluate_without_truth(motions)
+        _tell(table, clip.stem, options.out, {"clip": clip.name, "timings": timings})
+        return table
+    result = evaluate(motions, Truth.of_motion(true_motion, body), body)
+    _tell(result.table, clip.stem, options.out, {"clip": clip.name, "timings": timings}, {clip.stem: result})
+    return result.table
+
+
+def _run_on_layout(options: argparse.Namespace) -> dict[str, Scores]:
+    from ...conversion import NobodyFoundError
+    from ...footage.reader import FootageError
+    from .layouts.clip import clips
+
+    if options.clip or options.motion or options.no_truth:
+        raise EvaluationError("--layout brings clips and their truth: leave CLIP, --motion and --no-truth out.")
+    if options.root is None:
+        raise EvaluationError(f"The folder of {options.layout} is missing: give it to --root.")
+    bodies = Bodies(options.smpl)
+    results: dict[str, Evaluation] = {}
+    for clip in islice(clips(options.layout, options.root, bodies), options.clips):
+        camera_K, frame_rate = clip.truths[0].camera_K, clip.truths[0].frame_rate
+        names = [clip.name]
+        if len(clip.truths) > 1:
+            names = [f"{clip.name}, person {number}" for number in range(1, len(clip.truths) + 1)]
+        people = dict(zip(names, clip.truths, strict=True))
+        results |= {name: Evaluation.of_nobody(options.network, truth) for name, truth in people.items()}
+        try:
+            motions, body, _ = _motions(clip.footage, options, bodies, camera_K, frame_rate)
+        except (NobodyFoundError, FootageError) as error:
+            console.say(f"video-motion: {error}")
+            continue
+        for name, truth in people.items():
+            try:
+                results[name] = evaluate(motions, truth, body)
+            except EvaluationError as error:
+                console.say(f"video-motion: {name}: {error}")
+    table = pool(list(results.values()))
+    if not table[BLAZEPOSE]["frames"]:
+        raise EvaluationError(f"Nobody was found where the true people of {options.root} are.")
+    content = {"layout": options.layout, "clips": {name: _json(result.table) for name, result in results.items()}}
+    _tell(table, options.layout, options.out, content, results)
+    return table
+
+
+def _run_on_data(options: argparse.Namespace) -> dict[str, Scores]:
+    from ...pose.temporal import TemporalNetwork
+    from .data_set import evaluate_data
+
+    networks = {}
+    for name in options.network:
+        files = [registry.path(file) for file in estimators.NETWORKS[name]]
+        networks[name] = TemporalNetwork(*files, device=options.device) if files else None
+    progress = console.Progress(options.data.name)
+    try:
+        table = evaluate_data(
+            options.data,
+            Body.load(registry.body_path()),
+            networks,
+            options.sequences,
+            lambda done, total: progress("sequences", done, total),
+        )
+    finally:
+        progress.close()
+    _tell(table, options.data.name, options.out, {"clip": options.data.name, "timings": {}})
+    return table
+
+
+def _tell(
+    table: dict[str, Scores],
+    name: str,
+    out: Path | None,
+    about: Mapping[str, object],
+    results: Mapping[str, Evaluation] | None = None,
+) -> None:
+    """Print the table; into `out` write it as Markdown and JSON, and pictures of the results by clip."""
+    text = markdown(table)
+    print(text, end="", flush=True)
+    if out is None:
+        return
+    out.mkdir(parents=True, exist_ok=True)
+    write_json(out / f"{name}.scores.json", {**about, "units": UNITS, "scores": _json(table)})
+    with atomic_write(out / f"{name}.scores.md") as temporary:
+        temporary.write_text(text, encoding="utf-8")
+    seen = {clip: result for clip, result in (results or {}).items() if len(result.frames)}
+    if not seen:
+        return
+    from . import plot
+
+    estimated = next(iter(seen.values())).errors
+    joined = {column: np.concatenate([result.errors[column] for result in seen.values()]) for column in estimated}
+    plot.per_joint(joined, _ascii(name), out / f"{name}.per_joint.png")
+    for clip, result in seen.items():
+        file = out / f"{clip.replace('/', '_')}.over_time.png"
+        plot.over_time(result.errors, result.frames, result.frame_rate, _ascii(clip), file)
+
+
+def _json(table: Mapping[str, Scores]) -> dict[str, dict[str, float | None]]:
+    return {
+        column: {measure: None if np.isnan(value) else value for measure, value in scores.items()}
+        for column, scores in table.items()
+    }
+
+
+def _ascii(name: str) -> str:
+    return name.encode("ascii", "replace").decode()
+
+
+def _motions(
+    clip: Path,
+    options: argparse.Namespace,
+    bodies: Bodies,
+    camera_K: np.ndarray | None,
+    frame_rate: float | None = None,
+) -> tuple[list[Motion], Body, dict[str, object]]:
+    """What every estimator makes of a clip, the body of it, and the seconds that each took."""
+    body_file = bodies.neutral
+    if options.motion:
+        return [Motion.load(file) for file in options.motion], Body.load(body_file or registry.body_path()), {}
+    from ...conversion import Options, convert_footage
+
+    focal = float(camera_K[0, 0]) if options.true_focal and camera_K is not None else None
+    common = Options(body=body_file, device=options.device, focal=focal, frame_rate=frame_rate)
+    motions: list[Motion] = []
+    timings: dict[str, object] = {}
+    body = None
+    for network in options.network:
+        progress = console.Progress(f"{clip.name}, {network}")
+        try:
+            result = convert_footage(clip, replace(common, network=network), progress)
+        finally:
+            progress.close()
+        motions += result.motions
+        timings[network] = result.report.get("timings", {})
+        body = result.body
+    assert body is not None
+    return motions, body, timings
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command; returns its exit status."""
+    from ...body.bodyfile import BodyError
+    from ...conversion import NobodyFoundError
+    from ...footage.reader import FootageError
+    from ...pose.session import EngineError
+    from ..training.shards import ShardError
+
+    faults = (EvaluationError, MotionFileError, FootageError, NobodyFoundError, EngineError, ShardError, BodyError)
+    parser = argparse.ArgumentParser(prog="video-motion evaluate", description=__doc__)
+    arguments.add_evaluation(parser)
+    try:
+        run(parser.parse_args(argv))
+    except (*faults, registry.RegistryError) as error:
+        console.say(f"video-motion: {error}")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

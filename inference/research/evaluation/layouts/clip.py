@@ -1,0 +1,124 @@
+"""What all layouts have in common: a clip, and reading without trust."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from ....body.bodyfile import BodyError
+from ....footage.reader import numbered_images
+from ..truth import Bodies, EvaluationError, Truth
+from . import LAYOUTS
+
+LIBRARIES = "requirements/layouts.txt"
+
+
+@dataclass(frozen=True)
+class Clip:
+    """Footage and the true motion of people in it.
+
+    Attributes:
+        name: of the clip, unlike all others of its data set.
+        footage: a video, or a folder of numbered images.
+        truths: one for each person whose motion is known; their frames count the images from 0.
+    """
+
+    name: str
+    footage: Path
+    truths: tuple[Truth, ...]
+
+
+def clips(layout: str, root: Path, bodies: Bodies) -> Iterator[Clip]:
+    """Yield the clips of a data set's test part, each read when it is its turn.
+
+    Args:
+        layout: one of `LAYOUTS`.
+        root: the data set's folder.
+        bodies: SMPL's bodies, as far as the user has them.
+
+    Raises:
+        EvaluationError: the folder is none of that data set, a file of it is damaged, or something needed is missing.
+        BodyError: a body file is damaged.
+    """
+    if not root.is_dir():
+        raise EvaluationError(f"{root} is not a folder: give --root the folder of the data set.")
+    found = False
+    for clip in importlib.import_module(f".{LAYOUTS[layout]}", __package__).clips(root, bodies):
+        found = True
+        yield clip
+    if not found:
+        raise EvaluationError(f"There is nothing of {layout}'s test set in {root}: give --root the folder it is in.")
+
+
+def library(name: str) -> ModuleType:
+    """A library that only some layouts need.
+
+    Raises:
+        EvaluationError: it is not installed.
+    """
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        raise EvaluationError(f"{name} is missing: install {LIBRARIES} with pip to read this data set.") from error
+
+
+@contextmanager
+def reading(file: Path) -> Iterator[None]:
+    """Turn what may go wrong in a file that is not what it should be into one sentence."""
+    try:
+        yield
+    except (EvaluationError, BodyError):
+        raise
+    except FileNotFoundError as error:
+        raise EvaluationError(f"{file} does not exist: unpack the whole data set.") from error
+    except Exception as error:  # a damaged or hostile file can raise anything in the libraries that read it
+        raise EvaluationError(
+            f"{file} is damaged or not of this data set ({type(error).__name__}: {error})."
+        ) from error
+
+
+def numbers(value: Any, *shape: int | None) -> np.ndarray:
+    """A float64 array of that shape, None for any length.
+
+    Raises:
+        ValueError: it is no such array.
+    """
+    array = np.asarray(value, dtype=np.float64)
+    if array.ndim != len(shape) or any(want not in (None, got) for want, got in zip(shape, array.shape, strict=True)):
+        raise ValueError(f"an array is {array.shape}, not {shape}")
+    return array
+
+
+def images(folder: Path, frames: int) -> Path:
+    """The folder, if it has an image for each of the frames.
+
+    Raises:
+        EvaluationError: it has not.
+    """
+    found = len(numbered_images(folder)) if folder.is_dir() else 0
+    if found < frames:
+        raise EvaluationError(f"{folder} has {found} images for {frames} frames: unpack all of them.")
+    return folder
+
+
+def fitted_intrinsics(points: np.ndarray, pixels: np.ndarray) -> np.ndarray:
+    """(3, 3) intrinsics without lens distortion that take points (N, K, 3) in the camera to pixels (N, K, 2) best."""
+    K = np.eye(3)
+    for axis in range(2):
+        slope = (points[..., axis] / points[..., 2]).ravel()
+        (K[axis, axis], K[axis, 2]), *_ = np.linalg.lstsq(
+            np.stack([slope, np.ones_like(slope)], axis=1), pixels[..., axis].ravel()
+        )
+    return K
+
+
+def moved(transforms: np.ndarray, points: np.ndarray) -> np.ndarray:
+    """Points (N, K, 3) moved by each frame's rigid transform (N, 4, 4)."""
+    return points @ np.swapaxes(transforms[:, :3, :3], 1, 2) + transforms[:, None, :3, 3]

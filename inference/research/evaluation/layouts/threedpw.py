@@ -1,0 +1,57 @@
+"""3DPW (von Marcard et al., ECCV 2018): sequenceFiles/test/NAME.pkl and imageFiles/NAME/image_00000.jpg.
+
+Of each person, as the data set's own readme names them: `poses` (N, 72) and `jointPositions` (N, 72) in the world,
+`betas`, `genders`, `poses2d` (N, 3, 18); of the camera `cam_poses` (N, 4, 4), from the world to the camera, and
+`cam_intrinsics`. Frames count in which the camera's pose is sure (`campose_valid`) and more than six 2D joints were
+detected, as in VIBE and after it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ....body import rotations
+from ..truth import Bodies, Truth
+from .clip import Clip, images, moved, numbers, reading
+from .pickles import load_table
+
+FRAME_RATE = 30.0
+_SURE, _ENOUGH = 0.3, 6
+_GENDERS = {"m": "male", "f": "female"}
+
+
+def clips(root: Path, bodies: Bodies) -> Iterator[Clip]:
+    """Yield the test sequences; see `clip.clips`. Surfaces are known if there are bodies."""
+    for file in sorted((root / "sequenceFiles" / "test").glob("*.pkl")):
+        with reading(file):
+            table = load_table(file)
+            truths = tuple(_truth(table, person, bodies) for person in range(len(table["poses"])))
+            if not truths:
+                raise ValueError("it has nobody's motion")
+            frames = len(table["cam_poses"])
+        yield Clip(file.stem, images(root / "imageFiles" / file.stem, frames), truths)
+
+
+def _truth(table: dict[str, Any], person: int, bodies: Bodies) -> Truth:
+    to_camera = numbers(table["cam_poses"], None, 4, 4)
+    n = len(to_camera)
+    poses = numbers(table["poses"][person], n, 72).reshape(n, 24, 3)
+    joints = moved(to_camera, numbers(table["jointPositions"][person], n, 72).reshape(n, 24, 3))
+    root = to_camera[:, :3, :3] @ rotations.axis_angle_to_matrix(poses[:, 0])
+    poses[:, 0] = rotations.matrix_to_axis_angle(root)
+    detected = numbers(table["poses2d"][person], n, 3, 18)[:, 2] > _SURE
+    valid = (numbers(table["campose_valid"][person], n) > 0) & (detected.sum(axis=1) > _ENOUGH)
+    gender = _GENDERS[str(table["genders"][person])]
+    return Truth.of_smpl(
+        np.flatnonzero(valid),
+        FRAME_RATE,
+        numbers(table["cam_intrinsics"], 3, 3),
+        joints[valid],
+        poses[valid],
+        np.asarray(table["betas"][person], dtype=float).ravel()[:10],
+        None if bodies.neutral is None else bodies.load(gender),
+    )

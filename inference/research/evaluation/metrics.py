@@ -1,0 +1,228 @@
+"""The field's measures of estimated human motion, for whole clips at once.
+
+Points are (N, K, 3) in metres: N frames, K joints or vertices, any one frame of reference for both sides. Millimetres
+come out where the field reports millimetres. Measures over time take the frame numbers (N,) of the clip and skip every
+stretch that a missing frame interrupts; without them all frames are consecutive. A measure of nothing is NaN.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from ...body import rotations
+from ...body.skeleton import JOINT_NAMES, LANDMARK_NAMES
+
+_SIDES = ("left", "right")
+
+LIMB_NAMES = tuple(
+    f"{side}_{part}" for part in ("shoulder", "elbow", "wrist", "hip", "knee", "ankle") for side in _SIDES
+)
+"""The 12 limb joints that SMPL, BlazePose and LSP have in common."""
+
+LIMB_JOINTS = [JOINT_NAMES.index(name) for name in LIMB_NAMES]
+"""The limb joints among SMPL's 24 joints."""
+
+LIMB_LANDMARKS = [LANDMARK_NAMES.index(name) for name in LIMB_NAMES]
+"""The limb joints among BlazePose's 33 landmarks."""
+
+HIPS = (LIMB_NAMES.index("left_hip"), LIMB_NAMES.index("right_hip"))
+"""Where the hips are among the limb joints; their midpoint is the root."""
+
+LSP_JOINTS = [*LIMB_JOINTS, JOINT_NAMES.index("neck"), JOINT_NAMES.index("head")]
+"""LSP's 14 joints as far as SMPL's 24 go: its head joint, at the skull's base, stands for LSP's top of the head."""
+
+SMPL_HIPS = (JOINT_NAMES.index("left_hip"), JOINT_NAMES.index("right_hip"))
+"""Where the hips are among SMPL's 24 joints."""
+
+EMDB_TURNING = [
+    JOINT_NAMES.index(name)
+    for name in ("pelvis", *(f"{side}_{part}" for part in ("hip", "knee", "shoulder", "elbow") for side in _SIDES))
+]
+"""The 9 joints whose rotations EMDB compares."""
+
+EMDB_MOVING = [
+    number
+    for number, name in enumerate(JOINT_NAMES)
+    if name != "pelvis" and name.split("_")[-1] not in ("ankle", "foot", "wrist", "hand")
+]
+"""The 15 joints whose jitter EMDB measures."""
+
+
+def _mean(values: np.ndarray) -> float:
+    return float(values.mean()) if values.size else float("nan")
+
+
+def align_root(points: np.ndarray, root: Sequence[int]) -> np.ndarray:
+    """Points (N, K, 3) moved so that the midpoint of the `root` points lies in the origin."""
+    return points - points[:, list(root)].mean(axis=1, keepdims=True)
+
+
+def joint_errors(predicted: np.ndarray, true: np.ndarray, root: Sequence[int] = HIPS) -> np.ndarray:
+    """Distance of each point (N, K) after root alignment, mm; arguments as in `mpjpe`."""
+    return 1000 * np.linalg.norm(align_root(predicted, root) - align_root(true, root), axis=-1)
+
+
+def mpjpe(predicted: np.ndarray, true: np.ndarray, root: Sequence[int] = HIPS) -> float:
+    """Mean per-joint position error after root alignment, mm.
+
+    Args:
+        predicted: (N, K, 3), by default the limb joints.
+        true: (N, K, 3).
+        root: the points whose midpoint is brought together.
+    """
+    return _mean(joint_errors(predicted, true, root))
+
+
+def _similarity(predicted: np.ndarray, true: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Scales (N,) and turns (N, 3, 3) that bring centred points (N, K, 3) nearest to centred true ones."""
+    u, spread, vt = np.linalg.svd(np.swapaxes(true, 1, 2) @ predicted)
+    sign = np.ones_like(spread)
+    sign[:, -1] = np.sign(np.linalg.det(u @ vt))
+    size = (predicted**2).sum(axis=(1, 2))
+    return (spread * sign).sum(axis=1) / np.maximum(size, np.finfo(float).tiny), (u * sign[:, None]) @ vt
+
+
+def procrustes(predicted: np.ndarray, true: np.ndarray) -> np.ndarray:
+    """Predicted points (N, K, 3), each frame moved, turned and scaled to lie nearest to the true ones (N, K, 3).
+
+    Umeyama (1991): the least-squares similarity; a reflection is never used.
+    """
+    everything = range(predicted.shape[1])
+    source, true_centre = align_root(predicted, everything), true.mean(axis=1, keepdims=True)
+    scale, turn = _similarity(source, true - true_centre)
+    return scale[:, None, None] * (source @ np.swapaxes(turn, 1, 2)) + true_centre
+
+
+def pa_mpjpe(predicted: np.ndarray, true: np.ndarray) -> float:
+    """Mean per-joint position error (N, K, 3) after each frame's Procrustes alignment, mm."""
+    return 1000 * _mean(np.linalg.norm(procrustes(predicted, true) - true, axis=-1))
+
+
+def pve(predicted: np.ndarray, true: np.ndarray, predicted_root: np.ndarray, true_root: np.ndarray) -> float:
+    """Mean per-vertex error of the body's surface after root alignment, mm.
+
+    Args:
+        predicted: (N, V, 3).
+        true: (N, V, 3).
+        predicted_root: (N, 3), of the predicted skeleton.
+        true_root: (N, 3).
+    """
+    return 1000 * _mean(np.linalg.norm(predicted - predicted_root[:, None] - true + true_root[:, None], axis=-1))
+
+
+def _difference(points: np.ndarray, order: int, frames: np.ndarray | None) -> np.ndarray:
+    """Differences of that order between consecutive frames, (M, K, 3), those across a gap left out."""
+    change = np.diff(points, n=order, axis=0)
+    if frames is None or not len(change):
+        return change
+    return change[frames[order:] - frames[:-order] == order]
+
+
+def accel_error(predicted: np.ndarray, true: np.ndarray, frames: np.ndarray | None = None) -> float:
+    """Accel: mean norm of the difference of second differences, mm / frame².
+
+    As in HMMR (Kanazawa et al., CVPR 2019) and after it: of root-aligned points (N, K, 3), so align them first.
+    """
+    change = _difference(predicted - true, 2, frames)
+    return 1000 * _mean(np.linalg.norm(change, axis=-1))
+
+
+def accel_error_si(
+    predicted: np.ndarray, true: np.ndarray, frame_rate: float, frames: np.ndarray | None = None
+) -> float:
+    """`accel_error` in m/s², comparable between frame rates (frames per second)."""
+    return accel_error(predicted, true, frames) * frame_rate**2 / 1000
+
+
+def scores(limbs: np.ndarray, true: np.ndarray, frames: np.ndarray) -> dict[str, float]:
+    """MPJPE, PA-MPJPE and Accel, from the middle of the hips, of limb joints (N, 12, 3) at frame numbers (N,)."""
+    return {
+        "MPJPE": mpjpe(limbs, true),
+        "PA-MPJPE": pa_mpjpe(limbs, true),
+        "Accel": accel_error(align_root(limbs, HIPS), align_root(true, HIPS), frames),
+    }
+
+
+def jitter(points: np.ndarray, frame_rate: float, frames: np.ndarray | None = None) -> float:
+    """Mean norm of the third derivative of points (N, K, 3) by time, in 10 m/s³ as EMDB reports it."""
+    change = _difference(points, 3, frames)
+    return _mean(np.linalg.norm(change, axis=-1)) * frame_rate**3 / 10
+
+
+def foot_sliding(feet: np.ndarray, contacts: np.ndarray, frames: np.ndarray | None = None) -> float:
+    """Mean horizontal way per frame of feet while they stand, cm.
+
+    Args:
+        feet: (N, F, 3) in a world with z up.
+        contacts: (N, F) whether each stands; a step counts if it does so before and after.
+        frames: (N,) frame numbers.
+    """
+    way = np.linalg.norm(np.diff(feet[..., :2], axis=0), axis=-1)
+    standing = contacts[1:].astype(bool) & contacts[:-1].astype(bool)
+    if frames is not None:
+        standing &= (np.diff(frames) == 1)[:, None]
+    return 100 * _mean(way[standing])
+
+
+def mpjae(predicted: np.ndarray, true: np.ndarray) -> float:
+    """Mean per-joint angle error: geodesic distance of rotation matrices (N, J, 3, 3), degrees.
+
+    EMDB (Kaufmann et al., ICCV 2023) takes rotations relative to the camera, not to the parent joint.
+    """
+    return float(np.degrees(_mean(rotations.relative_angle(predicted, true))))
+
+
+def pa_mpjae(predicted: np.ndarray, true: np.ndarray, predicted_points: np.ndarray, true_points: np.ndarray) -> float:
+    """`mpjae` after each frame's predicted rotations are turned as Procrustes' alignment turns its points.
+
+    Args:
+        predicted: (N, J, 3, 3) relative to the camera.
+        true: (N, J, 3, 3) relative to the camera.
+        predicted_points: (N, K, 3).
+        true_points: (N, K, 3).
+    """
+    everything = range(predicted_points.shape[1])
+    _, turn = _similarity(align_root(predicted_points, everything), align_root(true_points, everything))
+    return mpjae(turn[:, None] @ predicted, true)
+
+
+def emdb_jitter(joints: np.ndarray, frame_rate: float, frames: np.ndarray | None = None) -> float:
+    """Jitter as EMDB's own program reports it, 10 m/s³.
+
+    The pelvis is held in its place, the 15 joints of `EMDB_MOVING` are measured, and their sum is divided by all 24.
+
+    Args:
+        joints: (N, 24, 3) of SMPL.
+        frame_rate: frames per second.
+        frames: (N,) frame numbers.
+    """
+    moving = align_root(joints, [0])[:, EMDB_MOVING]
+    return jitter(moving, frame_rate, frames) * len(EMDB_MOVING) / len(JOINT_NAMES)
+
+
+def project(points: np.ndarray, camera_K: np.ndarray) -> np.ndarray:
+    """Pixels (N, K, 2) of points (N, K, 3) in camera space."""
+    pixels = points @ camera_K.T
+    return pixels[..., :2] / pixels[..., 2:]
+
+
+def reprojection_error(
+    predicted: np.ndarray, seen: np.ndarray, box_heights: np.ndarray, weights: np.ndarray | None = None
+) -> tuple[float, float]:
+    """Mean distance in the image, in pixels and in per cent of the person's box height.
+
+    Args:
+        predicted: (N, K, 2) pixels.
+        seen: (N, K, 2) pixels.
+        box_heights: (N,) pixels.
+        weights: (N, K) how much each counts, for landmarks that are hardly visible.
+    """
+    distance = np.linalg.norm(predicted - seen, axis=-1)
+    weight = np.ones_like(distance) if weights is None else weights
+    total = weight.sum()
+    if not total > 0:
+        return float("nan"), float("nan")
+    share = distance / box_heights[:, None]
+    return float((weight * distance).sum() / total), float(100 * (weight * share).sum() / total)

@@ -1,0 +1,277 @@
+"""Estimators beside the truth: the same person, the same frames, the same joints; BlazePose's own landmarks first."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ...body.skeleton import JOINT_NAMES
+from ...body.smpl import Body
+from ...motion.motion import Motion
+from . import metrics
+from .truth import EvaluationError, Truth
+
+BLAZEPOSE = "BlazePose"
+
+Scores = dict[str, float]
+
+UNITS = {
+    "frames": "",
+    "true frames": "",
+    "MPJPE": "mm",
+    "PA-MPJPE": "mm",
+    "PVE": "mm",
+    "Accel": "mm/frame²",
+    "Accel (SI)": "m/s²",
+    "jitter": "10 m/s³",
+    "true jitter": "10 m/s³",
+    "world jitter": "10 m/s³",
+    "foot sliding": "cm/frame",
+    "reprojection": "px",
+    "reprojection, box": "%",
+    "root depth": "mm",
+    "EMDB MPJPE": "mm",
+    "EMDB PA-MPJPE": "mm",
+    "EMDB MVE": "mm",
+    "EMDB MPJAE": "°",
+    "EMDB PA-MPJAE": "°",
+    "EMDB jitter": "10 m/s³",
+}
+"""Every measure and its unit, in the table's order. Those before EMDB's are over the 12 limb joints, but for PVE."""
+
+_SUMS = ("frames", "true frames")
+_MEANS_OF_SEQUENCES = ("EMDB jitter",)
+_FEET = [JOINT_NAMES.index("left_foot"), JOINT_NAMES.index("right_foot")]
+_CHUNK = 64
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Estimators on one person of one clip.
+
+    Attributes:
+        table: scores by estimator.
+        frames: (n,) numbers of the frames in which every estimator has the person.
+        frame_rate: frames per second.
+        errors: (n, 12) by estimator, distance of each limb joint after root alignment, mm.
+    """
+
+    table: dict[str, Scores]
+    frames: np.ndarray
+    frame_rate: float
+    errors: dict[str, np.ndarray]
+
+    @classmethod
+    def of_nobody(cls, names: Sequence[str], truth: Truth) -> Evaluation:
+        """What is to be said of estimators that have not found the person."""
+        missed = {name: {"frames": 0.0, "true frames": float(len(truth))} for name in (BLAZEPOSE, *names)}
+        return cls(missed, np.zeros(0, int), truth.frame_rate, {})
+
+
+def seen(motion: Motion) -> np.ndarray:
+    """Rows of the frames in which the person was seen."""
+    return np.flatnonzero(~motion.bridged.astype(bool))
+
+
+def find_person(motions: Sequence[Motion], truth: Truth) -> Motion | None:
+    """The motion whose boxes cover the true person's best (sum of IoU over the frames), None if none does."""
+
+    def overlap(motion: Motion) -> float:
+        rows = seen(motion)
+        _, at, true_rows = np.intersect1d(motion.frames[rows], truth.frames, return_indices=True)
+        first, second = motion.boxes[rows[at]], truth.boxes[true_rows]
+        low = np.maximum(first[:, :2], second[:, :2])
+        high = np.minimum(first[:, :2] + first[:, 2:], second[:, :2] + second[:, 2:])
+        common = np.clip(high - low, 0, None).prod(axis=1)
+        union = first[:, 2:].prod(axis=1) + second[:, 2:].prod(axis=1) - common
+        return float((common / np.maximum(union, 1e-9)).sum())
+
+    best = max(motions, key=overlap, default=None)
+    return best if best is not None and overlap(best) > 0 else None
+
+
+def evaluate(motions: Sequence[Motion], truth: Truth, body: Body) -> Evaluation:
+    """Score estimators, BlazePose's own landmarks first, in the frames in which all of them have the person.
+
+    Args:
+        motions: everything that the estimators made of the clip; of each estimator one person is the true one.
+        truth: the true motion.
+        body: the body of the motions.
+
+    Raises:
+        EvaluationError: an estimator has no motion where the true person is.
+    """
+    people: dict[str, Motion] = {}
+    for name in dict.fromkeys(motion.estimator for motion in motions):
+        person = find_person([motion for motion in motions if motion.estimator == name], truth)
+        if person is not None:
+            people[name] = person
+    frames = truth.frames
+    for person in people.values():
+        frames = np.intersect1d(frames, person.frames[seen(person)])
+    if not people or len(people) < len({motion.estimator for motion in motions}):
+        raise EvaluationError("Nobody was found where the true person is.")
+    true_rows = np.searchsorted(truth.frames, frames)
+    table: dict[str, Scores] = {}
+    errors: dict[str, np.ndarray] = {}
+    for name, person in people.items():
+        rows = np.searchsorted(person.frames, frames)
+        if not table:
+            table[BLAZEPOSE], errors[BLAZEPOSE] = _score_landmarks(person, rows, truth, true_rows)
+        table[name], errors[name] = _score_motion(person, rows, truth, true_rows, body)
+    return Evaluation(table, frames, truth.frame_rate, errors)
+
+
+def pool(evaluations: Sequence[Evaluation]) -> dict[str, Scores]:
+    """Scores by estimator over all clips.
+
+    Frames are added up, every other measure is the mean over clips weighted by their frames; but EMDB's jitter counts
+    each clip once, as EMDB does.
+    """
+    table: dict[str, Scores] = {}
+    for name in dict.fromkeys(name for one in evaluations for name in one.table):
+        clips = [one.table[name] for one in evaluations if name in one.table]
+        table[name] = scores = {}
+        for measure in UNITS:
+            values = np.array([clip.get(measure, np.nan) for clip in clips])
+            known = np.isfinite(values)
+            if not known.any():
+                continue
+            if measure in _SUMS:
+                scores[measure] = float(values[known].sum())
+                continue
+            weights = None if measure in _MEANS_OF_SEQUENCES else [clip["frames"] for clip in clips]
+            weights = None if weights is None else np.array(weights)[known]
+            scores[measure] = float(np.average(values[known], weights=weights))
+    return table
+
+
+def _over_time(limbs: np.ndarray, true: np.ndarray, frames: np.ndarray, frame_rate: float) -> Scores:
+    """Position and smoothness of limb joints (N, 12, 3)."""
+    centred, true_centred = metrics.align_root(limbs, metrics.HIPS), metrics.align_root(true, metrics.HIPS)
+    return {
+        **metrics.scores(limbs, true, frames),
+        "Accel (SI)": metrics.accel_error_si(centred, true_centred, frame_rate, frames),
+        "jitter": metrics.jitter(centred, frame_rate, frames),
+        "true jitter": metrics.jitter(true_centred, frame_rate, frames),
+    }
+
+
+def _shared(limbs: np.ndarray, pixels: np.ndarray, truth: Truth, true_rows: np.ndarray) -> tuple[Scores, np.ndarray]:
+    """What can be said of limb joints (n, 12, 3) and their pixels (n, 12, 2), and each joint's error (n, 12)."""
+    true = truth.limbs[true_rows]
+    distance, percent = metrics.reprojection_error(pixels, truth.pixels[true_rows], truth.boxes[true_rows, 3])
+    scores = {
+        "frames": float(len(true_rows)),
+        "true frames": float(len(truth)),
+        **_over_time(limbs, true, truth.frames[true_rows], truth.frame_rate),
+        "reprojection": distance,
+        "reprojection, box": percent,
+    }
+    return scores, metrics.joint_errors(limbs, true)
+
+
+def _score_landmarks(
+    motion: Motion, rows: np.ndarray, truth: Truth, true_rows: np.ndarray
+) -> tuple[Scores, np.ndarray]:
+    """The measures that make sense of the BlazePose landmarks that a motion was made from."""
+    world = motion.world_landmarks[rows][:, metrics.LIMB_LANDMARKS]
+    return _shared(world, motion.landmarks[rows][:, metrics.LIMB_LANDMARKS, :2], truth, true_rows)
+
+
+def _score_motion(
+    motion: Motion, rows: np.ndarray, truth: Truth, true_rows: np.ndarray, body: Body
+) -> tuple[Scores, np.ndarray]:
+    frames, rate = truth.frames[true_rows], truth.frame_rate
+    joints, world = motion.joints_cam[rows], motion.joints_world[rows]
+    limbs = joints[:, metrics.LIMB_JOINTS]
+    scores, errors = _shared(limbs, metrics.project(limbs, motion.camera_K), truth, true_rows)
+    scores["world jitter"] = metrics.jitter(world[:, metrics.LIMB_JOINTS], rate, frames)
+    if truth.contacts is not None:
+        scores["foot sliding"] = metrics.foot_sliding(world[:, _FEET], truth.contacts[true_rows], frames)
+    if truth.pelvis is not None and len(rows):
+        scores["root depth"] = 1000 * float(np.abs(joints[:, 0, 2] - truth.pelvis[true_rows, 2]).mean())
+    if truth.joints is not None:
+        true = truth.joints[true_rows]
+        scores |= {
+            "EMDB MPJPE": metrics.mpjpe(joints, true, metrics.SMPL_HIPS),
+            "EMDB PA-MPJPE": metrics.pa_mpjpe(joints, true),
+            "EMDB jitter": metrics.emdb_jitter(joints, rate, frames),
+        }
+        if truth.poses is not None:
+            turned = body.global_rotations(motion.poses_cam[rows])[:, metrics.EMDB_TURNING]
+            true_turned = body.global_rotations(truth.poses[true_rows])[:, metrics.EMDB_TURNING]
+            scores["EMDB MPJAE"] = metrics.mpjae(turned, true_turned)
+            scores["EMDB PA-MPJAE"] = metrics.pa_mpjae(turned, true_turned, joints, true)
+    return scores | _surface_errors(motion, rows, truth, true_rows, body), errors
+
+
+def _surface_errors(motion: Motion, rows: np.ndarray, truth: Truth, true_rows: np.ndarray, body: Body) -> Scores:
+    """PVE from the pelvis and EMDB's MVE from the hips, if truth and estimate have surfaces of the same vertices."""
+    if truth.body is None or truth.poses is None or truth.betas is None or not len(rows):
+        return {}
+    if not np.array_equal(truth.body.faces, body.faces):
+        return {}
+    totals = {"PVE": 0.0, "EMDB MVE": 0.0}
+    for start in range(0, len(rows), _CHUNK):
+        poses = motion.poses_cam[rows[start : start + _CHUNK]]
+        true_poses = truth.poses[true_rows[start : start + _CHUNK]]
+        joints, true_joints = body.joints(poses, motion.betas), truth.body.joints(true_poses, truth.betas)
+        surface, true_surface = body.vertices(poses, motion.betas), truth.body.vertices(true_poses, truth.betas)
+        for measure, root in (("PVE", [0]), ("EMDB MVE", list(metrics.SMPL_HIPS))):
+            origin, true_origin = joints[:, root].mean(axis=1), true_joints[:, root].mean(axis=1)
+            totals[measure] += len(poses) * metrics.pve(surface, true_surface, origin, true_origin)
+    return {measure: total / len(rows) for measure, total in totals.items()}
+
+
+def evaluate_without_truth(motions: Sequence[Motion]) -> dict[str, Scores]:
+    """Scores by estimator and person that need no truth: jitter, and distance from BlazePose's landmarks in the image.
+
+    Landmarks count by their visibility. BlazePose's own column is the jitter of its world landmarks.
+    """
+    table: dict[str, Scores] = {}
+    for motion in motions:
+        rows = seen(motion)
+        frames, rate = motion.frames[rows], motion.frame_rate
+        limbs = motion.joints_cam[rows][:, metrics.LIMB_JOINTS]
+        marks = motion.landmarks[rows][:, metrics.LIMB_LANDMARKS]
+        pixels, percent = metrics.reprojection_error(
+            metrics.project(limbs, motion.camera_K), marks[..., :2], motion.boxes[rows, 3], marks[..., 2]
+        )
+        world = motion.world_landmarks[rows][:, metrics.LIMB_LANDMARKS]
+        person = f", person {motion.person}"
+        table[BLAZEPOSE + person] = {
+            "frames": float(len(rows)),
+            "jitter": metrics.jitter(metrics.align_root(world, metrics.HIPS), rate, frames),
+        }
+        table[motion.estimator + person] = {
+            "frames": float(len(rows)),
+            "jitter": metrics.jitter(metrics.align_root(limbs, metrics.HIPS), rate, frames),
+            "world jitter": metrics.jitter(motion.joints_world[rows][:, metrics.LIMB_JOINTS], rate, frames),
+            "foot sliding": metrics.foot_sliding(
+                motion.joints_world[rows][:, _FEET], motion.contacts[rows] > 0.5, frames
+            ),
+            "reprojection": pixels,
+            "reprojection, box": percent,
+        }
+    return table
+
+
+def markdown(table: Mapping[str, Scores]) -> str:
+    """The scores as a Markdown table, one row per measure, one column per estimator."""
+    names = list(table)
+    lines = [f"| measure | {' | '.join(names)} |", f"|---|{'---:|' * len(names)}"]
+    for measure, unit in UNITS.items():
+        if not any(measure in scores for scores in table.values()):
+            continue
+        cells = [_cell(scores.get(measure, float("nan")), whole=not unit) for scores in table.values()]
+        lines.append(f"| {measure}{f' ({unit})' if unit else ''} | {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
+
+
+def _cell(value: float, whole: bool) -> str:
+    if np.isnan(value):
+        return "–"
+    return f"{value:.0f}" if whole else f"{value:.1f}" if abs(value) >= 10 else f"{value:.2f}"

@@ -1,0 +1,148 @@
+"""What is known of a person's true motion, from a motion file or from a data set."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ...body.smpl import Body
+from ...motion.motion import Motion
+from . import metrics
+
+_SAME_BODY = 2e-3
+
+
+class EvaluationError(Exception):
+    """The evaluation can't be made; the message is one sentence for the user."""
+
+
+@dataclass(frozen=True)
+class Truth:
+    """The true motion of one person in the N frames that count.
+
+    Lengths are metres in camera axes, pixels those of the image; what a data set does not tell is None.
+
+    Attributes:
+        frames: (N,) frame numbers in the footage, increasing.
+        frame_rate: frames per second.
+        camera_K: (3, 3) intrinsics in pixels.
+        limbs: (N, 12, 3) the joints of `metrics.LIMB_NAMES`.
+        pixels: (N, 12, 2) where they are in the image.
+        boxes: (N, 4) left, top, width, height of the person.
+        pelvis: (N, 3).
+        joints: (N, 24, 3) of SMPL.
+        poses: (N, 24, 3) SMPL axis-angle rotations; the root's is in camera space.
+        betas: (10,) SMPL shape.
+        body: that poses and betas are meant for; its surface is the true one.
+        contacts: (N, 2) whether the left and right foot stand on the floor.
+    """
+
+    frames: np.ndarray
+    frame_rate: float
+    camera_K: np.ndarray
+    limbs: np.ndarray
+    pixels: np.ndarray
+    boxes: np.ndarray
+    pelvis: np.ndarray | None = None
+    joints: np.ndarray | None = None
+    poses: np.ndarray | None = None
+    betas: np.ndarray | None = None
+    body: Body | None = None
+    contacts: np.ndarray | None = None
+
+    @classmethod
+    def of_smpl(
+        cls,
+        frames: np.ndarray,
+        frame_rate: float,
+        camera_K: np.ndarray,
+        joints: np.ndarray,
+        poses: np.ndarray,
+        betas: np.ndarray,
+        body: Body | None,
+        contacts: np.ndarray | None = None,
+        boxes: np.ndarray | None = None,
+    ) -> Truth:
+        """A truth that is SMPL; without boxes they are drawn around the joints. See the class for the arguments."""
+        pixels = metrics.project(joints, camera_K)
+        return cls(
+            frames=frames,
+            frame_rate=frame_rate,
+            camera_K=camera_K,
+            limbs=joints[:, metrics.LIMB_JOINTS],
+            pixels=pixels[:, metrics.LIMB_JOINTS],
+            boxes=boxes_around(pixels) if boxes is None else boxes,
+            pelvis=joints[:, 0],
+            joints=joints,
+            poses=poses,
+            betas=betas,
+            body=body,
+            contacts=contacts,
+        )
+
+    @classmethod
+    def of_motion(cls, motion: Motion, body: Body) -> Truth:
+        """A truth that is a motion file; its surface is that of `body` if the motion was made with it."""
+        again = body.joints(motion.poses_cam, motion.betas, motion.trans_cam)
+        same = np.abs(again - motion.joints_cam).max(initial=0) <= _SAME_BODY
+        return cls.of_smpl(
+            motion.frames,
+            motion.frame_rate,
+            motion.camera_K,
+            motion.joints_cam,
+            motion.poses_cam,
+            motion.betas,
+            body if same else None,
+            motion.contacts > 0.5,
+            motion.boxes,
+        )
+
+    def __len__(self) -> int:
+        return len(self.frames)
+
+
+def boxes_around(pixels: np.ndarray) -> np.ndarray:
+    """Left, top, width, height (N, 4) of the box around points (N, K, 2)."""
+    return np.concatenate([pixels.min(axis=1), np.ptp(pixels, axis=1)], axis=1)
+
+
+class Bodies:
+    """Licensed SMPL bodies of a folder: SMPL_NEUTRAL, SMPL_MALE, SMPL_FEMALE, each .npz or .pkl; or none at all."""
+
+    def __init__(self, folder: Path | None = None) -> None:
+        """Raises EvaluationError if there is no neutral one in the folder."""
+        self._folder = folder
+        self._bodies: dict[str, Body] = {}
+        if folder is not None:
+            self.path("neutral")
+
+    @property
+    def neutral(self) -> Path | None:
+        """The file of the body that estimators should use, None for the free one."""
+        return None if self._folder is None else self.path("neutral")
+
+    def path(self, gender: str) -> Path:
+        """The file of a body: `neutral`, `male` or `female`.
+
+        Raises:
+            EvaluationError: there is none.
+        """
+        name = f"SMPL_{gender.upper()}"
+        if self._folder is not None:
+            for suffix in (".npz", ".pkl"):
+                if (file := self._folder / f"{name}{suffix}").is_file():
+                    return file
+        raise EvaluationError(f"SMPL's {gender} body is missing: give --smpl a folder that holds {name}.npz or .pkl.")
+
+    def load(self, gender: str) -> Body:
+        """A body, read once.
+
+        Raises:
+            EvaluationError: there is none.
+            BodyError: the file is not a body.
+        """
+        if gender not in self._bodies:
+            self._bodies[gender] = Body.load(self.path(gender))
+        return self._bodies[gender]

@@ -1,0 +1,205 @@
+"""Networks as ONNX files: what depends on one frame, and what depends on a window, apart."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
+from inspect import signature
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+import onnx
+import torch
+from onnx import TensorProto, helper, numpy_helper
+from torch import Tensor, nn
+
+from ...atomic import atomic_write
+from ...pose.features import VERSION
+from ...pose.session import Session
+from .base import Network
+from .figure import sixd_to_matrix, to_local
+from .inputs import example
+from .tar import Tar
+
+OPSET = 18
+# Below this many numbers a cast costs more than float16 saves.
+_WORTH_HALVING = 256
+
+
+class _Local(nn.Module):
+    def __init__(self, network: Tar):
+        super().__init__()
+        self.network = network
+
+    def forward(self, maps: Tensor) -> Tensor:
+        return self.network.encode_local(maps)
+
+
+class _Window(nn.Module):
+    def __init__(self, network: Network, names: Iterable[str]):
+        super().__init__()
+        self.network, self.names = network, tuple(names)
+
+    def forward(self, *inputs: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        last = self.network(**dict(zip(self.names, inputs, strict=True))).estimates[-1]
+        # Where `full_translation` bounds the scale, its users need not do so again.
+        camera = torch.cat([last.camera[:, :1].clamp(min=0.1), last.camera[:, 1:]], dim=1)
+        return to_local(sixd_to_matrix(last.sixd)), last.betas, camera
+
+
+def export(model: Network, folder: Path, name: str, half: bool = True) -> list[Path]:
+    """Write a trained network as ONNX files with any batch size.
+
+    `NAME.onnx`: the inputs that it needs, named as in `inputs` → rotations (B, 24, 3, 3), local ones with the root's in
+    the rolled camera, betas (B, 10) and camera (B, 3). A network that needs maps has a second file, `NAME.local.onnx`:
+    maps (N, 40, 64, 64) uint8 → local (N, D, S, S), once per frame; the first then takes local (B, L, D, S, S).
+
+    Args:
+        model: the network.
+        folder: for the files.
+        name: of the files, and of the configuration in their metadata.
+        half: keep weights in float16; they are computed with in float32.
+
+    Returns:
+        The files' paths.
+    """
+    network = _prepared(model, half)
+    properties = {
+        "configuration": name,
+        "settings": json.dumps(asdict(model.settings)),
+        "features": str(VERSION),
+        "weights": "float16" if half else "float32",
+    }
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = []
+    inputs = example(network.needs, network.settings, 2, 0)
+    if isinstance(network, Tar) and "maps" in inputs:
+        maps = {"maps": inputs["maps"].flatten(0, 1)}
+        paths.append(folder / f"{name}.local.onnx")
+        write_onnx(_Local(network), maps, ["local"], paths[-1], properties, half)
+        inputs["local"] = _encoded(network, inputs.pop("maps"))
+    paths.append(folder / f"{name}.onnx")
+    write_onnx(_Window(network, inputs), inputs, ["rotations", "betas", "camera"], paths[-1], properties, half)
+    return paths
+
+
+def check_parity(model: Network, folder: Path, name: str, batches: Sequence[int] = (1, 2, 5)) -> float:
+    """The largest difference between torch and ONNX Runtime over all outputs, for random inputs of some batch sizes.
+
+    Torch computes with the same weights as the files: rounded to float16 if they are.
+    """
+    path = folder / f"{name}.onnx"
+    network = _prepared(model, Session(path, "cpu").properties["weights"] == "float16")
+    worst = 0.0
+    for seed, batch in enumerate(batches):
+        inputs = example(network.needs, network.settings, batch, seed)
+        if isinstance(network, Tar) and "maps" in inputs:
+            maps = inputs.pop("maps")
+            worst = max(worst, compare(_Local(network), folder / f"{name}.local.onnx", {"maps": maps.flatten(0, 1)}))
+            inputs["local"] = _encoded(network, maps)
+        worst = max(worst, compare(_Window(network, inputs), path, inputs))
+    return worst
+
+
+def rounding(model: Network, path: Path, inputs: Mapping[str, np.ndarray]) -> tuple[float, float]:
+    """By how many degrees a joint, and by how much a beta, of an ONNX file differs at most from the exact network's.
+
+    Args:
+        model: as it was trained, in float32.
+        path: of its file for windows.
+        inputs: real ones by name.
+    """
+    exact = _Window(_prepared(model, half=False), inputs)
+    with torch.no_grad():
+        turned, betas, _ = (part.numpy() for part in exact(*(torch.from_numpy(inputs[key]) for key in inputs)))
+    ours, shape, _ = Session(path, "cpu")(**inputs)
+    cosine = (np.einsum("njab,njab->nj", ours, turned) - 1) / 2
+    return float(np.degrees(np.arccos(np.clip(cosine, -1, 1))).max()), float(np.abs(shape - betas).max())
+
+
+def compare(module: nn.Module, path: Path, inputs: Mapping[str, Tensor]) -> float:
+    """The largest difference between a module's outputs and those of its ONNX file."""
+    with torch.no_grad():
+        expected = module.eval()(*inputs.values())
+    told = Session(path, "cpu")(**{key: value.numpy() for key, value in inputs.items()})
+    pairs = zip([expected] if isinstance(expected, Tensor) else expected, told, strict=True)
+    return max(float(np.abs(want.numpy() - have).max()) for want, have in pairs)
+
+
+def write_onnx(
+    module: nn.Module,
+    inputs: Mapping[str, Tensor],
+    outputs: Sequence[str],
+    path: Path,
+    properties: Mapping[str, str],
+    half: bool = False,
+) -> None:
+    """Write a module as an ONNX file whose first axes may have any length; nothing half-written stands under its name.
+
+    Args:
+        module: is put into evaluation mode.
+        inputs: examples by name, in the order of its arguments, of a batch larger than 1.
+        outputs: names.
+        path: of the file.
+        properties: its metadata.
+        half: keep all numbers that float16 holds without loss in float16.
+    """
+    batch = torch.export.Dim("batch")
+    shapes: Any = tuple({0: batch} for _ in inputs)
+    if any(one.kind is one.VAR_POSITIONAL for one in signature(module.forward).parameters.values()):
+        shapes = (shapes,)
+    program = torch.onnx.export(
+        module.eval(),
+        args=tuple(inputs.values()),
+        input_names=list(inputs),
+        output_names=list(outputs),
+        dynamic_shapes=shapes,
+        opset_version=OPSET,
+        dynamo=True,
+        verbose=False,
+    )
+    if program is None:
+        raise RuntimeError(f"{path.name} could not be exported")
+    proto = program.model_proto
+    if half:
+        _halve(proto)
+    helper.set_model_props(proto, dict(properties))
+    onnx.checker.check_model(proto)
+    with atomic_write(path) as temporary:
+        onnx.save(proto, temporary)
+
+
+_Network = TypeVar("_Network", bound=Network)
+
+
+def _prepared(model: _Network, half: bool) -> _Network:
+    """The network as the files hold it: on the CPU, in evaluation mode, its weights rounded."""
+    network = copy.deepcopy(model).cpu().float().eval().requires_grad_(False)
+    if half:
+        for part in network.parameters():
+            part.copy_(part.half().float())
+    return network
+
+
+def _halve(proto: onnx.ModelProto) -> None:
+    casts = []
+    for tensor in proto.graph.initializer:
+        if tensor.data_type != TensorProto.FLOAT or np.prod(tensor.dims) < _WORTH_HALVING:
+            continue
+        full = numpy_helper.to_array(tensor)
+        with np.errstate(over="ignore"):
+            halved = full.astype(np.float16)
+        if (halved == full).all():
+            name = tensor.name
+            tensor.CopyFrom(numpy_helper.from_array(halved, f"{name}.half"))
+            casts.append(helper.make_node("Cast", [tensor.name], [name], f"{name}.cast", to=TensorProto.FLOAT))
+    nodes = [*casts, *proto.graph.node]
+    del proto.graph.node[:]
+    proto.graph.node.extend(nodes)
+
+
+def _encoded(network: Tar, maps: Tensor) -> Tensor:
+    return network.encode_local(maps.flatten(0, 1)).unflatten(0, maps.shape[:2])

@@ -1,0 +1,49 @@
+"""What networks can be given, by name.
+
+| name | shape | what it is |
+|---|---|---|
+| `frames` | (B, T, F) | features of a window's frames, `engine.features.window_features` or `encoders.look` |
+| `box` | (B, 3) | CLIFF's box information of the target's crop |
+| `maps` | (B, L, M, 64, 64) | local maps of the L frames around the target |
+| `flow` | (B, 15, 9) | how the background moved, `engine.features.flow_features` |
+| `regions` | (B, R, F) | features of the target frame in R regions of interest, the crop first |
+| `region_boxes` | (B, R, 3) | their box information |
+| `motion` | (B, T, 24, 6) | true global rotations of the window's frames, in the rolled camera; in training alone |
+| `places` | (B, R, P) | their positional encodings, `engine.features.encode_places` |
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ...pose.features import FLOWS, place_size
+
+_Draw = Callable[[Any, int, torch.Generator], Tensor]
+
+
+def _boxes(*shape: int, rng: torch.Generator) -> Tensor:
+    return torch.randn(*shape, 3, generator=rng) * torch.tensor([0.5, 0.5, 1.0])
+
+
+_EXAMPLES: Mapping[str, _Draw] = {
+    "frames": lambda of, batch, rng: torch.randn(batch, of.frames, of.features, generator=rng),
+    "box": lambda of, batch, rng: _boxes(batch, rng=rng),
+    "maps": lambda of, batch, rng: torch.randint(
+        0, 256, (batch, of.local_window, of.maps, 64, 64), generator=rng, dtype=torch.uint8
+    ),
+    "motion": lambda of, batch, rng: torch.randn(batch, of.frames, 24, 6, generator=rng),
+    "flow": lambda of, batch, rng: 0.01 * torch.randn(batch, FLOWS, 9, generator=rng),
+    "regions": lambda of, batch, rng: torch.randn(batch, of.regions, of.features, generator=rng),
+    "region_boxes": lambda of, batch, rng: _boxes(batch, of.regions, rng=rng),
+    "places": lambda of, batch, rng: 2 * torch.rand(batch, of.regions, place_size(of.octaves), generator=rng) - 1,
+}
+
+
+def example(needs: tuple[str, ...], settings: Any, batch: int, seed: int) -> dict[str, Tensor]:
+    """Random inputs of those names, of a size that fits a network's settings."""
+    rng = torch.Generator().manual_seed(seed)
+    return {name: _EXAMPLES[name](settings, batch, rng) for name in needs}

@@ -1,0 +1,205 @@
+"""Uncertainty-aware human mesh recovery by learning part-based 3D dynamics.
+
+The estimated frame is the last one of its window: the network looks at what came before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from ...body.smpl import Body
+from ...pose.features import FLOWS
+from .base import ROTATIONS, Estimate, Network, NetworkOutput, Placed, upright
+from .blocks import PerState
+from .configurations import Settings
+from .discriminator import MotionDiscriminator
+from .embedding import AMONG_LANDMARKS, AMONG_MARKERS, SIZE, Embedding
+from .figure import matrix_to_sixd, sixd_to_matrix
+
+PARTS = (
+    (0, 3, 6, 9, 12, 15),
+    (13, 16, 18, 20, 22),
+    (14, 17, 19, 21, 23),
+    (1, 4, 7, 10),
+    (2, 5, 8, 11),
+)
+"""SMPL's joints of torso and head, left arm, right arm, left leg, right leg."""
+
+DELTA_SHARE = 0.1
+"""How much the estimate counts that a change carried over from the frame before."""
+
+_LARGEST = max(map(len, PARTS))
+_KERNEL, _LAYERS = 3, 2
+_REACH = _LAYERS * (_KERNEL - 1)
+_STEADY = torch.tensor([1.0, 0, 0, 0, 1, 0])
+
+
+@dataclass(frozen=True)
+class PartDynamicsSettings(Settings):
+    """Sizes of the part-dynamics network, beside those of all networks.
+
+    Attributes:
+        recurrent: length of the GRU's temporal feature g.
+        share: length of a part's share of the feature.
+        context: length of what a part tells the others.
+        embedding_hidden: units of the pose embedding's layers.
+        embedding: whether the network sees the uncertainty-aware static feature u.
+        dynamics: whether it sees the dynamic feature d.
+        recombine: whether parts tell each other anything.
+        critic: units of the motion discriminator, which only training knows; 0 for none.
+    """
+
+    frames: int = 16
+    target: int = 15
+    recurrent: int = 2048
+    share: int = 512
+    context: int = 32
+    embedding_hidden: int = 1024
+    embedding: bool = True
+    dynamics: bool = True
+    recombine: bool = True
+    critic: int = 0
+
+
+class SplitAndRecombine(nn.Module):
+    """A temporal convolution for each part: shares (B, T, 5, share) → (B, T - 2, 5, share)."""
+
+    def __init__(self, settings: PartDynamicsSettings):
+        super().__init__()
+        parts, share = len(PARTS), settings.share
+        self.recombine = settings.recombine
+        told = (parts - 1) * settings.context if settings.recombine else 0
+        if settings.recombine:
+            self.tell = PerState(parts, share, settings.context)
+            others = [[other for other in range(parts) if other != part] for part in range(parts)]
+            self.register_buffer("others", torch.tensor(others), persistent=False)
+        self.convolve = nn.Conv1d(parts * (share + told), parts * share, _KERNEL, groups=parts)
+
+    others: Tensor
+
+    def forward(self, shares: Tensor) -> Tensor:
+        """See the class."""
+        b, t, parts, share = shares.shape
+        seen = shares
+        if self.recombine:
+            context = self.tell(shares.flatten(0, 1)).view(b, t, parts, -1)
+            seen = torch.cat([shares, context[:, :, self.others].flatten(-2)], dim=-1)
+        convolved = self.convolve(seen.flatten(2).transpose(1, 2)).transpose(1, 2).unflatten(2, (parts, share))
+        return shares[:, _KERNEL - 1 :] + torch.relu(convolved)
+
+
+class PartDynamics(Network):
+    """The whole network: while training it also tells the frame before, changed by what it takes for the change.
+
+    Args:
+        settings: sizes.
+        body: the body that it estimates.
+    """
+
+    settings: PartDynamicsSettings
+    own_losses: ClassVar = {
+        "agreement": "of the embeddings of the predicted and the true 2D pose",
+        "realism": "how far the motion discriminator is from taking the motion for a real one",
+        "critic": "how far the motion discriminator is from telling real motions and ours apart",
+    }
+    flow_spread: Tensor
+
+    def __init__(self, settings: PartDynamicsSettings, body: Body):
+        super().__init__(settings, body)
+        self.needs = ("frames", "box", "flow") if settings.dynamics else ("frames", "box")
+        self.register_buffer("flow_spread", torch.ones(9))
+        # Learnt before, by `training.embedding`, and left as it is.
+        self.embedding = Embedding(settings.embedding_hidden).requires_grad_(False).eval()
+        self.recurrent = nn.GRU(settings.static_width, settings.recurrent, batch_first=True)
+        width = settings.recurrent + 2 * SIZE * settings.embedding + 9 * FLOWS * settings.dynamics
+        self.split = nn.Linear(width, len(PARTS) * settings.share)
+        self.layers = nn.Sequential(*(SplitAndRecombine(settings) for _ in range(_LAYERS)))
+        self.turn = PerState(len(PARTS), settings.share + 3, 6 * _LARGEST)
+        self.change = PerState(len(PARTS), settings.share, 6 * _LARGEST)
+        self.rest = nn.Linear(len(PARTS) * settings.share + 3, 13)
+        if settings.critic:
+            self.critic = MotionDiscriminator(settings.critic)
+            self.learns_from = ("motion",)
+        order = [(part, place) for part, joints in enumerate(PARTS) for place in range(len(joints))]
+        joints = torch.tensor([joint for part in PARTS for joint in part])
+        flat = torch.tensor([part * _LARGEST + place for part, place in order])
+        self.register_buffer("places", flat[joints.argsort()], persistent=False)
+        start = Estimate.of(upright()[None])
+        with torch.no_grad():
+            for layer in (self.turn, self.change, self.rest):
+                layer.weight.mul_(0.1)
+            biases = torch.zeros(len(PARTS) * _LARGEST, 6)
+            biases[self.places] = start.sixd[0]
+            self.turn.bias.copy_(biases.view(len(PARTS), -1))
+            self.change.bias.copy_(_STEADY.repeat(len(PARTS), _LARGEST))
+            self.rest.bias.copy_(torch.cat([start.betas[0], start.camera[0]]))
+
+    places: Tensor
+
+    def train(self, mode: bool = True) -> PartDynamics:
+        """As for every module, but that the embedding stays as it was learnt."""
+        super().train(mode)
+        self.embedding.eval()
+        return self
+
+    def standardise(self, inputs: Mapping[str, Tensor]) -> None:
+        """See `Network.standardise`."""
+        super().standardise(inputs)
+        if "flow" in inputs:
+            self.flow_spread.copy_(inputs["flow"].flatten(0, 1).std(0) + 1e-4)
+
+    def forward(
+        self, frames: Tensor, box: Tensor, flow: Tensor | None = None, motion: Tensor | None = None
+    ) -> NetworkOutput:
+        """Inputs as in `inputs`."""
+        # The last frames reach the last one through the convolutions; while training, the one before it too, and for
+        # the discriminator all that can be told.
+        told = 1 if not self.training else 2 if motion is None else self.settings.frames - _REACH
+        reach = _REACH + told
+        features = [self.recurrent(self.encoder(frames))[0][:, -reach:]]
+        if self.settings.embedding:
+            keypoints = frames[:, -reach:, : 2 * 33].unflatten(-1, (33, 2))[:, :, AMONG_LANDMARKS]
+            features.append(self.embedding.describe(keypoints.flatten(0, 1)).unflatten(0, (-1, reach)))
+        if flow is not None:
+            scaled = (flow / self.flow_spread).clamp(-6, 6).flatten(1)
+            features.append(scaled[:, None].expand(-1, reach, -1))
+        shares = torch.relu(self.split(torch.cat(features, dim=-1))).unflatten(-1, (len(PARTS), -1))
+        decoded = self.layers(shares)
+        now = decoded[:, -1]
+        rest = self.rest(torch.cat([now.flatten(1), box], dim=1))
+        turned = self._turned(now, box)
+        estimate = Estimate(turned, rest[:, :10], rest[:, 10:])
+        if not self.training:
+            return NetworkOutput([estimate], [1.0], {})
+        change = self._by_joint(self.change(now))
+        before = sixd_to_matrix(self._turned(decoded[:, -2], box).detach())
+        carried = matrix_to_sixd(sixd_to_matrix(change) @ before)
+        own = {}
+        if motion is not None:
+            flat, boxes = decoded.flatten(0, 1), box.repeat_interleave(decoded.shape[1], dim=0)
+            own = {"made": self._turned(flat, boxes).unflatten(0, decoded.shape[:2]), "real": motion[:, -told:]}
+        return NetworkOutput([Estimate(carried, estimate.betas, estimate.camera), estimate], [DELTA_SHARE, 1.0], own)
+
+    def lose(self, told: NetworkOutput, posed: Placed, truth: Placed) -> dict[str, Tensor]:
+        """See `Network.lose`."""
+        ours, theirs = (
+            self.embedding.describe(body.places[:, ROTATIONS:][:, AMONG_MARKERS]) for body in (posed, truth)
+        )
+        losses = {"agreement": (ours - theirs).square().mean(1)}
+        return losses | (self.critic.losses(told.own["made"], told.own["real"]) if "made" in told.own else {})
+
+    def _turned(self, shares: Tensor, box: Tensor) -> Tensor:
+        seen = torch.cat([shares, box[:, None].expand(-1, len(PARTS), -1)], dim=-1)
+        return self._by_joint(self.turn(seen))
+
+    def _by_joint(self, told: Tensor) -> Tensor:
+        """(B, 24, 6) of what parts say (B, 5, 36)."""
+        return told.flatten(1).unflatten(1, (-1, 6))[:, self.places]
+
+
+NETWORK, SETTINGS = PartDynamics, PartDynamicsSettings

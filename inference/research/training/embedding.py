@@ -1,0 +1,200 @@
+"""Trains the pose embedding of the part dynamics: 2D poses of one 3D pose, seen from anywhere, come to lie together."""
+
+from __future__ import annotations
+
+import argparse
+import math
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ... import console, registry
+from ...atomic import write_json
+from ...body.rotations import axis_angle_to_matrix
+from ...body.smpl import Body
+from ..networks.embedding import AMONG_MARKERS, Embedding, normalised
+from ..networks.figure import ShapedBody, marker_points, to_global
+from .mocap.library import Library
+from .synthesis.generate import clips_of
+from .trainer import Schedule, TrainingError, save_checkpoint
+
+SAMPLES = 20
+"""K, draws of each of two embeddings that a matching probability is the mean of."""
+
+SAME_POSE = 0.1
+"""κ: poses nearer than this (NP-MPJPE) match."""
+
+RATIO = 2.0
+"""β of the triplet ratio loss."""
+
+POSITIVE_WEIGHT, PRIOR_WEIGHT = 0.005, 0.001
+_TILT = math.radians(30)
+_DISTANCE = 4.0
+_TOLD_SECONDS = 15.0
+_GALLERY = 1500
+# Neighbours in a motion hardly differ.
+_EVERY = 4
+
+
+def keypoints_of(library: Library, body: Body, split: str) -> Tensor:
+    """(N, 13, 3) keypoints of a split's poses, the root's rotation taken off, metres."""
+    rows = np.concatenate(
+        [
+            np.arange(int(library.starts[clip]), int(library.starts[clip + 1]), _EVERY)
+            for clip in clips_of(library, split)
+        ]
+    )
+    figure = ShapedBody(body, marker_points(body))
+    parts = []
+    for part in np.array_split(rows, max(len(rows) // 4096, 1)):
+        local = axis_angle_to_matrix(library.poses[part].astype(float))
+        local[:, 0] = np.eye(3)
+        turned = to_global(torch.from_numpy(local).float())
+        betas = torch.zeros(len(part), 10)
+        parts.append(figure.points(turned, figure.joints(turned, betas), betas)[:, AMONG_MARKERS])
+    return torch.cat(parts)
+
+
+def seen_from_anywhere(keypoints: Tensor, rng: torch.Generator) -> Tensor:
+    """(B, 13, 2) what cameras at random azimuths, tilted and rolled by up to 30 degrees, see of poses (B, 13, 3)."""
+    shape = (len(keypoints),)
+    azimuth = (2 * torch.rand(shape, generator=rng) - 1) * math.pi
+    tilt, roll = ((2 * torch.rand(shape, generator=rng) - 1) * _TILT for _ in range(2))
+    turned = _about(2, roll) @ _about(0, tilt) @ _about(1, azimuth)
+    there = keypoints @ turned.transpose(1, 2)
+    return there[..., :2] / (there[..., 2:] + _DISTANCE)
+
+
+def _about(axis: int, angle: Tensor) -> Tensor:
+    """(B, 3, 3) rotations about one axis."""
+    cos, sin = torch.cos(angle), torch.sin(angle)
+    matrix = torch.eye(3).repeat(len(angle), 1, 1)
+    one, other = (axis + 1) % 3, (axis + 2) % 3
+    matrix[:, one, one], matrix[:, one, other] = cos, -sin
+    matrix[:, other, one], matrix[:, other, other] = sin, cos
+    return matrix
+
+
+def distances(ours: Tensor, theirs: Tensor) -> Tensor:
+    """(..., ) NP-MPJPE of poses (..., 13, 3): mean distance of keypoints after the best alignment.
+
+    Poses are brought to the size in which keypoints are 1 from the middle of the hips in the mean; what is left of
+    scale, rotation and place is Procrustes' (the poem code's measure, in other units).
+    """
+    flat = [normalised(poses.flatten(0, -3)) for poses in (ours, theirs)]
+    one, other = (poses - poses.mean(1, keepdim=True) for poses in flat)
+    product = one.transpose(1, 2) @ other
+    left, values, right = torch.linalg.svd(product)
+    sign = torch.ones(len(one), 3)
+    sign[:, 2] = torch.linalg.det(left @ right)
+    turn = (left * sign[:, None]) @ right
+    scale = (values * sign).sum(1) / one.square().sum((1, 2)).clamp(min=1e-9)
+    off = scale[:, None, None] * one @ turn - other
+    return off.square().sum(-1).sqrt().mean(1).unflatten(0, ours.shape[:-2])
+
+
+def matching(embedding: Embedding, ours: tuple[Tensor, Tensor], theirs: tuple[Tensor, Tensor]) -> Tensor:
+    """(B, C) logarithm of the matching probability of each of B Gaussians (mean, deviation) with each of C.
+
+    The mean over K × K samples (Pr-VIPE).
+    """
+    one, other = (
+        mean[:, None] + deviation[:, None] * torch.randn(len(mean), SAMPLES, mean.shape[1])
+        for mean, deviation in (ours, theirs)
+    )
+    apart = torch.cdist(one.flatten(0, 1), other.flatten(0, 1))
+    told = embedding.matching(apart).unflatten(0, (len(one), SAMPLES)).unflatten(2, (len(other), SAMPLES))
+    return told.logsumexp((1, 3)) - 2 * math.log(SAMPLES)
+
+
+def objective(embedding: Embedding, keypoints: Tensor, rng: torch.Generator) -> dict[str, Tensor]:
+    """Losses of a batch of poses (B, 13, 3), by name: triplet ratio, positive pairs, and the prior (KL)."""
+    views = [embedding(seen_from_anywhere(keypoints, rng)) for _ in range(2)]
+    far = -matching(embedding, *views)
+    count = len(keypoints)
+    with torch.no_grad():
+        pairs = distances(keypoints[:, None].expand(-1, count, -1, -1), keypoints[None].expand(count, -1, -1, -1))
+        strangers = pairs > SAME_POSE
+        positive = far.diagonal()
+        # The nearest stranger that is farther than the positive; where there is none, the farthest of all.
+        beyond = torch.where(strangers & (far > positive[:, None]), far, torch.inf)
+        nearest, place = beyond.min(1)
+        fallback = torch.where(strangers, far, -torch.inf).argmax(1)
+        place = torch.where(nearest.isfinite(), place, fallback)
+        counted = strangers.any(1)
+    positive = far.diagonal()
+    negative = far.gather(1, place[:, None])[:, 0]
+    ratio = (positive - negative + math.log(RATIO)).clamp(min=0)
+    mean, deviation = (torch.cat(parts) for parts in zip(*views, strict=True))
+    prior = 0.5 * (mean.square() + deviation.square() - 1 - 2 * deviation.log()).sum(1).mean()
+    return {
+        "ratio": (ratio * counted).sum() / counted.sum().clamp(min=1),
+        "positive": positive.mean(),
+        "prior": prior,
+    }
+
+
+def retrieval(embedding: Embedding, poses: Tensor, rng: torch.Generator) -> dict[str, float]:
+    """Share of poses (N, 13, 3) whose nearest other view shows a matching pose: by the embedding, and by plain 2D.
+
+    Each pose is sought, from one view, among all poses seen from other ones, itself among them.
+    """
+    sought, gallery = (seen_from_anywhere(poses, rng) for _ in range(2))
+    with torch.no_grad():
+        embedding.eval()
+        ours = torch.cdist(embedding(sought)[0], embedding(gallery)[0])
+    plain = torch.cdist(normalised(sought).flatten(1), normalised(gallery).flatten(1))
+    told = {}
+    for name, apart in (("embedding", ours), ("2D pose", plain)):
+        found = poses[apart.argmin(1)]
+        told[name] = float((distances(poses, found) <= SAME_POSE).float().mean())
+    return told
+
+
+def run(options: argparse.Namespace) -> dict[str, float]:
+    """Train as the options of `arguments.add_embedding` say; returns what `retrieval` measures on held-out motions.
+
+    Raises:
+        MocapError: the data's library is missing.
+        TrainingError: there is a training in the folder already.
+    """
+    checkpoint: Path = options.out / "checkpoint.pt"
+    if checkpoint.exists():
+        raise TrainingError(f"{options.out} holds another training: name another folder.")
+    library, body = Library.load(options.data / "library.npz"), Body.load(registry.body_path())
+    poses, held_out = (keypoints_of(library, body, split) for split in ("train", "validation"))
+    if options.threads:
+        torch.set_num_threads(options.threads)
+    torch.manual_seed(options.seed)
+    rng = torch.Generator().manual_seed(options.seed)
+    embedding = Embedding(options.hidden)
+    optimizer = torch.optim.Adam(embedding.parameters(), lr=options.rate)
+    schedule = Schedule(minutes=options.minutes, rate=options.rate, warm_up=0.0)
+    began = told = time.monotonic()
+    step, share = 0, 0.0
+    while share < 1:
+        rows = torch.randint(len(poses), (options.batch,), generator=rng)
+        parts = objective(embedding.train(), poses[rows], rng)
+        loss = parts["ratio"] + POSITIVE_WEIGHT * parts["positive"] + PRIOR_WEIGHT * parts["prior"]
+        for group in optimizer.param_groups:
+            group["lr"] = schedule.rate_at(share)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        step += 1
+        share = schedule.share(time.monotonic() - began, step)
+        if time.monotonic() - told > _TOLD_SECONDS:
+            told = time.monotonic()
+            losses = ", ".join(f"{name} {part.item():.3f}" for name, part in parts.items())
+            console.say(f"{share * options.minutes:.1f} of {options.minutes:g} min, step {step}, {losses}")
+    some = torch.linspace(0, len(held_out) - 1, min(_GALLERY, len(held_out))).long()
+    measured = retrieval(embedding, held_out[some], torch.Generator().manual_seed(1))
+    options.out.mkdir(parents=True, exist_ok=True)
+    state = {f"module.embedding.{name}": part for name, part in embedding.state_dict().items()}
+    save_checkpoint({"averaged": state}, checkpoint)
+    content = {"network": "embedding", "hidden": options.hidden, "steps": step, "minutes": options.minutes}
+    write_json(options.out / "report.json", {**content, "seed": options.seed, "retrieval": measured})
+    return measured

@@ -1,0 +1,128 @@
+"""What the readers of motion capture give: recordings of a captured skeleton, and clips of our body."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ....body import rotations
+
+BRANCHES = (
+    ("root", ("lhipjoint", "lfemur", "ltibia", "lfoot", "ltoes", "ltoes_end")),
+    ("root", ("rhipjoint", "rfemur", "rtibia", "rfoot", "rtoes", "rtoes_end")),
+    ("root", ("lowerback", "upperback", "thorax", "lowerneck", "upperneck", "head", "head_end")),
+    ("thorax", ("lclavicle", "lhumerus", "lradius", "lwrist", "lhand", "lfingers", "lfingers_end")),
+    ("lwrist", ("lthumb", "lthumb_end")),
+    ("thorax", ("rclavicle", "rhumerus", "rradius", "rwrist", "rhand", "rfingers", "rfingers_end")),
+    ("rwrist", ("rthumb", "rthumb_end")),
+)
+"""CMU's skeleton: where each chain of joints hangs."""
+
+
+class MocapError(Exception):
+    """A file of motion can't be used; the message is one sentence: what, which file, what to do."""
+
+
+@dataclass(frozen=True, eq=False)
+class Recording:
+    """A captured skeleton in motion; metres, y up.
+
+    A joint has the name of the bone that starts there, as in CMU's database (``lfemur`` is the left hip); a chain's
+    tip is called ``..._end``. At rest the skeleton stands upright with its arms straight to the sides, x to its left
+    and z to its front, and all rotations are the identity.
+
+    Attributes:
+        name: of the clip, unique within its source.
+        group: the person or the kind of action; what shares it is not independent.
+        frame_rate: frames per second.
+        names: J joint names, a parent before its children.
+        parents: J joint numbers, −1 for the root.
+        offsets: (J, 3) rest position from the parent's.
+        rotations: (N, J, 3, 3) turns from the rest pose, relative to the world.
+        positions: (N, J, 3).
+    """
+
+    name: str
+    group: str
+    frame_rate: float
+    names: tuple[str, ...]
+    parents: tuple[int, ...]
+    offsets: np.ndarray
+    rotations: np.ndarray
+    positions: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.positions)
+
+    def joint(self, name: str) -> int:
+        """Number of a joint.
+
+        Raises:
+            MocapError: the skeleton has no such joint.
+        """
+        try:
+            return self.names.index(name)
+        except ValueError:
+            raise MocapError(f"{self.name} has no joint {name}: only skeletons like CMU's are understood.") from None
+
+
+@dataclass(frozen=True, eq=False)
+class Clip:
+    """Motion of our body: y up, metres, the floor at y = 0.
+
+    Attributes:
+        name: unique within its source.
+        group: the person or the kind of action; what shares it is not independent.
+        frame_rate: frames per second.
+        poses: (N, 24, 3) local rotations, axis-angle.
+        trans: (N, 3) SMPL's translation.
+    """
+
+    name: str
+    group: str
+    frame_rate: float
+    poses: np.ndarray
+    trans: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.poses)
+
+    def at(self, frame_rate: float) -> Clip:
+        """The same motion at another frame rate, interpolated where its instants are none of the clip's."""
+        instants = np.arange(int((len(self) - 1) / self.frame_rate * frame_rate + 1e-6) + 1)
+        instants = instants * (self.frame_rate / frame_rate)
+        before = np.minimum(np.floor(instants + 1e-6).astype(int), len(self) - 1)
+        after = np.minimum(before + 1, len(self) - 1)
+        share = np.maximum(instants - before, 0.0)[:, None]
+        quaternions = rotations.axis_angle_to_quaternion(self.poses)
+        poses = rotations.quaternion_to_axis_angle(
+            rotations.slerp(quaternions[before], quaternions[after], np.repeat(share, self.poses.shape[1], axis=1))
+        )
+        trans = self.trans[before] + share * (self.trans[after] - self.trans[before])
+        return Clip(self.name, self.group, frame_rate, poses, trans)
+
+
+def forward(
+    parents: tuple[int, ...], offsets: np.ndarray, local: np.ndarray, root: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Forward kinematics of any tree.
+
+    Args:
+        parents: J joint numbers, a parent before its children, −1 for the root.
+        offsets: (J, 3) rest position from the parent's; the root's does not count.
+        local: (N, J, 3, 3) rotations relative to the parent's.
+        root: (N, 3) positions of the root.
+
+    Returns:
+        Rotations (N, J, 3, 3) relative to the world and positions (N, J, 3).
+    """
+    turned = np.empty_like(local)
+    placed = np.empty(local.shape[:-1], dtype=local.dtype)
+    for joint, parent in enumerate(parents):
+        if parent < 0:
+            turned[:, joint], placed[:, joint] = local[:, joint], root
+        else:
+            turned[:, joint] = turned[:, parent] @ local[:, joint]
+            placed[:, joint] = placed[:, parent] + turned[:, parent] @ offsets[joint]
+    return turned, placed

@@ -1,0 +1,145 @@
+"""Training records: what the detector saw in every frame of some sequences, beside the truth.
+
+A shard is one uncompressed .npz of N rows (frames) in S sequences, without pickled objects:
+
+| array | shape | meaning |
+|---|---|---|
+| `version` | () | version of this layout |
+| `sequence_starts` | (S + 1,) | rows at which sequences begin |
+| `names` | (S,) text | the motion that each sequence shows |
+| `betas` | (S, 10) | true shape |
+| `camera_K` | (S, 3, 3) | true intrinsics, pixels |
+| `image_size` | (S, 2) | width, height |
+| `frame_rate` | (S,) | frames per second |
+| `timestamps` | (N,) | seconds |
+| `poses` | (N, 24, 3) | true axis-angle rotations, the root's in camera axes |
+| `trans` | (N, 3) | true SMPL translation in the camera, metres |
+| `camera_turns` | (N, 3, 3) | rotation from the frame's camera into the sequence's first |
+| `camera_moves` | (N, 3) | the camera's place in the first one's axes, metres |
+| `found` | (N,) | whether the detector saw the person; if not, its other values are 0 |
+| `landmarks` | (N, 33, 2) | image pixels |
+| `visibility`, `presence` | (N, 33) | probabilities |
+| `world_landmarks` | (N, 33, 3) | metres, camera axes, origin between the hips |
+| `crops` | (N, 4) | the crop that the network saw: centre, side in pixels, rotation |
+| `boxes` | (N, 4) | left, top, width, height around the landmarks |
+| `scores` | (N,) | probability of a person in the crop |
+| `looked` | (N,) | whether it looked at the four other regions of `people.crops.looks`; (0,) if it never did |
+| `look_…` | (N, 4, …) | `landmarks`, `visibility`, `presence`, `world_landmarks`, `crops`, `scores` there |
+| `heatmap_starts` | (N + 1,) | bytes at which each row's maps begin; a row that was not found has none |
+| `heatmaps` | (bytes,) | zlib streams of (40, 64, 64) uint8: 39 heatmaps and the outline, 255 for certain |
+
+Camera axes are x right, y down, z forward.
+"""
+
+from __future__ import annotations
+
+import zipfile
+from dataclasses import MISSING, dataclass, field, fields
+from pathlib import Path
+
+import numpy as np
+
+from ...atomic import atomic_write
+from ...people import maps
+from ...people.crops import LOOKS
+
+VERSION = 1
+
+
+class ShardError(Exception):
+    """A shard can't be read; the message is one sentence for the user."""
+
+
+@dataclass
+class Shard:
+    """The arrays of a shard; see the module."""
+
+    sequence_starts: np.ndarray
+    names: np.ndarray
+    betas: np.ndarray
+    camera_K: np.ndarray
+    image_size: np.ndarray
+    frame_rate: np.ndarray
+    timestamps: np.ndarray
+    poses: np.ndarray
+    trans: np.ndarray
+    camera_turns: np.ndarray
+    camera_moves: np.ndarray
+    found: np.ndarray
+    landmarks: np.ndarray
+    visibility: np.ndarray
+    presence: np.ndarray
+    world_landmarks: np.ndarray
+    crops: np.ndarray
+    boxes: np.ndarray
+    scores: np.ndarray
+    heatmap_starts: np.ndarray
+    heatmaps: np.ndarray
+    looked: np.ndarray = field(default_factory=lambda: np.zeros(0, bool))
+    look_landmarks: np.ndarray = field(default_factory=lambda: np.zeros((0, LOOKS, 33, 2), np.float32))
+    look_visibility: np.ndarray = field(default_factory=lambda: np.zeros((0, LOOKS, 33), np.float32))
+    look_presence: np.ndarray = field(default_factory=lambda: np.zeros((0, LOOKS, 33), np.float32))
+    look_world_landmarks: np.ndarray = field(default_factory=lambda: np.zeros((0, LOOKS, 33, 3), np.float32))
+    look_crops: np.ndarray = field(default_factory=lambda: np.zeros((0, LOOKS, 4), np.float32))
+    look_scores: np.ndarray = field(default_factory=lambda: np.zeros((0, LOOKS), np.float32))
+
+    def __len__(self) -> int:
+        return len(self.timestamps)
+
+    def maps(self, row: int) -> np.ndarray:
+        """(40, 64, 64) uint8 local maps of a row; zeros where the person was not found."""
+        return maps.unpack(self.heatmaps[self.heatmap_starts[row] : self.heatmap_starts[row + 1]].tobytes())
+
+
+def write_shard(path: Path, shard: Shard) -> None:
+    """Write a shard; a half-written one never stands under that name."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_write(path) as temporary, temporary.open("wb") as stream:
+        arrays = {item.name: getattr(shard, item.name) for item in fields(Shard)}
+        np.savez(stream, version=np.int64(VERSION), allow_pickle=False, **arrays)
+
+
+def read_shard(path: Path) -> Shard:
+    """Read a shard, its heatmaps mapped from the file and not held in memory.
+
+    Raises:
+        ShardError: the file is missing, damaged, or of another version.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            if int(archive["version"]) != VERSION:
+                raise ShardError(f"{path} is of version {archive['version']}, not {VERSION}: generate the data again.")
+            may_lack = {item.name for item in fields(Shard) if item.default_factory is not MISSING}
+            names = {item.name for item in fields(Shard)} - {"heatmaps"} - (may_lack - set(archive.files))
+            arrays = {name: archive[name] for name in names}
+        return Shard(**arrays, heatmaps=_mapped(path, "heatmaps.npy"))
+    except FileNotFoundError as error:
+        raise ShardError(f"{path} does not exist.") from error
+    except (KeyError, ValueError, OSError, zipfile.BadZipFile) as error:
+        raise ShardError(
+            f"{path} cannot be read as training data; delete it and generate it again ({error})."
+        ) from error
+
+
+def _mapped(path: Path, member: str) -> np.ndarray:
+    """An uncompressed one-dimensional array of bytes inside an .npz, as a memory map."""
+    with zipfile.ZipFile(path) as archive:
+        info = archive.getinfo(member)
+        if info.compress_type != zipfile.ZIP_STORED:
+            raise ValueError(f"{member} is compressed")
+        with archive.open(info) as stream:
+            version = np.lib.format.read_magic(stream)
+            if version != (1, 0):
+                raise ValueError(f"{member} has an unknown header")
+            shape, _, dtype = np.lib.format.read_array_header_1_0(stream)
+            header = stream.tell()
+    if dtype != np.uint8 or len(shape) != 1:
+        raise ValueError(f"{member} holds {dtype} of shape {shape}")
+    with path.open("rb") as stream:
+        # The local header's name and extra field may differ in length from those of the central directory.
+        stream.seek(info.header_offset + 26)
+        lengths = np.frombuffer(stream.read(4), "<u2")
+    start = info.header_offset + 30 + int(lengths.sum()) + header
+    if not shape[0]:
+        return np.zeros(0, np.uint8)
+    return np.memmap(path, np.uint8, "r", start, shape)

@@ -1,0 +1,256 @@
+"""How people look: clothes with folds and patterns, skin, hair, skirts, all as colours and shifts of vertices."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from ....body.skeleton import JOINT_NAMES, LANDMARK_NAMES
+from ....body.smpl import Body
+
+# BGR of fair and dark skin; people lie between, a little redder or yellower.
+_SKIN = np.array([[185, 205, 238], [150, 180, 225], [105, 140, 195], [60, 90, 145], [35, 50, 85]], float) / 255
+_HAIR = (
+    np.array([[20, 22, 28], [30, 45, 70], [60, 95, 140], [110, 165, 200], [150, 150, 155], [25, 40, 110]], float) / 255
+)
+# Validation wears a pattern and training others.
+_PATTERNS = {"train": ("plain", "stripes", "patches", "print"), "validation": ("plain", "checks", "patches")}
+
+
+def _joints(*parts: str) -> list[int]:
+    return [number for number, name in enumerate(JOINT_NAMES) if any(part in name for part in parts)]
+
+
+@dataclass
+class Look:
+    """A dressed person: the body's mesh and what is sewn to it.
+
+    Attributes:
+        rest: (V, 3) rest vertices, metres.
+        normals: (V, 3) their outward normals.
+        weights: (V, 24) skinning weights.
+        colours: (V, 3) BGR from 0 to 1, before light.
+        faces: (F, 3).
+        shine: how much light it throws back like a mirror.
+    """
+
+    rest: np.ndarray
+    normals: np.ndarray
+    weights: np.ndarray
+    colours: np.ndarray
+    faces: np.ndarray
+    shine: float
+
+
+def dress(body: Body, betas: np.ndarray, split: str, rng: np.random.Generator) -> Look:
+    """A person of shape `betas` (10,) in random clothes."""
+    rest = body.surface.rest(betas)
+    normals = _normals(rest, body.faces)
+    bone = body.weights.argmax(1)
+    # How far down an arm or a leg a vertex is, so that sleeves and trousers end anywhere.
+    joints = body.rest_joints(betas)
+    skin = _blend(_SKIN, rng) * rng.uniform(0.9, 1.1, 3)
+    colours = np.clip(skin + 0.02 * _patches(rest, 6, rng), 0, 1)
+    dressed = np.zeros(len(rest))
+
+    def wear(where: np.ndarray, colour: np.ndarray, loose: float) -> None:
+        colours[where] = colour[where]
+        dressed[where] = np.maximum(dressed[where], loose)
+
+    patterns = _PATTERNS[split]
+    waist = joints[JOINT_NAMES.index("spine1"), 1] + rng.uniform(-0.06, 0.05)
+    trunk = np.isin(bone, _joints("pelvis", "spine", "collar"))
+    legs = np.isin(bone, _joints("hip", "knee", "pelvis", "spine")) & (rest[:, 1] < waist)
+    knee = joints[JOINT_NAMES.index("left_knee"), 1]
+    ankle = joints[JOINT_NAMES.index("left_ankle"), 1]
+    hem = rng.choice([ankle + 0.02, rng.uniform(ankle, knee), rng.uniform(knee, knee + 0.3)], p=[0.65, 0.1, 0.25])
+    trousers = legs & (rest[:, 1] > hem)
+    wear(trousers, _cloth(rest, patterns, rng), rng.choice([0.004, 0.012, 0.03], p=[0.35, 0.4, 0.25]))
+    reach = np.abs(rest[:, 0])
+    wrist = abs(joints[JOINT_NAMES.index("left_wrist"), 0])
+    shoulder = abs(joints[JOINT_NAMES.index("left_shoulder"), 0])
+    cuff = rng.choice([wrist, shoulder + rng.uniform(0.05, 0.25), shoulder - 0.03], p=[0.45, 0.4, 0.15])
+    arms = np.isin(bone, _joints("shoulder", "elbow", "collar")) & (reach < cuff)
+    collar = joints[JOINT_NAMES.index("neck"), 1] + rng.uniform(-0.06, 0.02)
+    shirt = (trunk | arms) & ~(legs & (rest[:, 1] < waist)) & (rest[:, 1] < np.maximum(collar, arms * 9))
+    wear(shirt, _cloth(rest, patterns, rng), rng.choice([0.004, 0.012, 0.025], p=[0.35, 0.4, 0.25]))
+    if rng.random() < 0.9:
+        wear(np.isin(bone, _joints("ankle", "foot")), _cloth(rest, ("plain",), rng), 0.006)
+    hair = _hair(body, betas, rest, bone, rng)
+    shade = _blend(_HAIR, rng) * rng.uniform(0.7, 1.2)
+    thick = rng.choice([0.004, 0.02, 0.04], p=[0.3, 0.5, 0.2])
+    wear(hair, np.clip(shade + 0.12 * _patches(rest, 40, rng), 0, 1), thick)
+    _face(body, betas, rest, bone, colours, shade)
+
+    folds = 1 + 0.6 * _patches(rest, rng.uniform(3, 9), rng)[:, 0]
+    rest = rest + normals * (_soften(dressed, body) * np.clip(folds, 0.2, 2))[:, None]
+    look = Look(rest, normals, body.weights, colours, body.faces, float(rng.choice([0.0, rng.uniform(0.1, 0.5)])))
+    if rng.random() < 0.12:
+        look = _with_skirt(look, joints, waist, _cloth(np.zeros((1, 3)), ("plain",), rng)[0], rng)
+    if rng.random() < 0.3:
+        look = _with_long_hair(look, joints, shade, rng)
+    look.normals = _normals(look.rest, look.faces)
+    return look
+
+
+def _blend(table: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    place = rng.uniform(0, len(table) - 1)
+    low = int(place)
+    return table[low] + (place - low) * (table[min(low + 1, len(table) - 1)] - table[low])
+
+
+def _patches(rest: np.ndarray, frequency: float, rng: np.random.Generator) -> np.ndarray:
+    """(V, 3) noise over the surface, about unit size, with so many bumps per metre."""
+    total = np.zeros((len(rest), 3))
+    for octave in range(3):
+        waves = rng.normal(0, frequency * 2**octave, (3, 4)) * 2.0
+        phases = rng.uniform(0, 2 * np.pi, (4,))
+        mix = rng.normal(0, 0.7**octave, (4, 3)) * 0.5
+        total += np.sin(rest @ waves + phases) @ mix
+    return total
+
+
+def _cloth(rest: np.ndarray, patterns: tuple[str, ...], rng: np.random.Generator) -> np.ndarray:
+    """(V, 3) colours of a garment."""
+
+    def dye() -> np.ndarray:
+        grey = rng.uniform(0.05, 0.95)
+        return np.clip(grey + rng.normal(0, rng.choice([0.03, 0.22]), 3), 0.02, 1)
+
+    base = np.broadcast_to(dye(), rest.shape).copy()
+    kind = patterns[rng.integers(len(patterns))]
+    other = dye()
+    if kind in ("stripes", "checks"):
+        width = rng.uniform(0.015, 0.09)
+        level = np.sin(rest[:, 1] / width * np.pi) > 0
+        if kind == "checks":
+            level ^= np.sin(rest[:, 0] / width * np.pi) > 0
+        base[level] = other
+    elif kind == "patches":
+        base += 0.25 * _patches(rest, rng.uniform(2, 12), rng)
+    elif kind == "print":
+        centre = rng.normal([0, 0.1, 0.1], 0.08)
+        base[np.linalg.norm((rest - centre) * [1, 1, 0.4], axis=1) < rng.uniform(0.04, 0.12)] = other
+    return np.clip(base + 0.04 * _patches(rest, 15, rng), 0.01, 1)
+
+
+def _hair(body: Body, betas: np.ndarray, rest: np.ndarray, bone: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """(V,) which vertices have hair on them."""
+    marks: dict[str, np.ndarray] = dict(zip(LANDMARK_NAMES, body.landmark_rest(betas), strict=True))
+    head = bone == JOINT_NAMES.index("head")
+    eyes = (marks["left_eye"] + marks["right_eye"]) / 2
+    ears = (marks["left_ear"] + marks["right_ear"]) / 2
+    brow = eyes[1] + rng.uniform(0.04, 0.065)
+    behind = rest[:, 2] < ears[2] + (rest[:, 1] - ears[1]) * rng.uniform(0.2, 0.5)
+    nape = marks["nose"][1] - rng.uniform(0.0, 0.06)
+    hair = head & ((rest[:, 1] > brow + 0.02) | (behind & (rest[:, 1] > nape)))
+    if rng.random() < 0.08:
+        return head & False
+    if rng.random() < 0.2:
+        chin = head & (rest[:, 1] < marks["mouth_left"][1] + 0.004) & (rest[:, 2] > ears[2])
+        hair |= chin & (np.linalg.norm(rest - (marks["mouth_left"] + marks["mouth_right"]) / 2, axis=1) > 0.022)
+    return hair
+
+
+def _face(
+    body: Body, betas: np.ndarray, rest: np.ndarray, bone: np.ndarray, colours: np.ndarray, hair: np.ndarray
+) -> None:
+    marks: dict[str, np.ndarray] = dict(zip(LANDMARK_NAMES, body.landmark_rest(betas), strict=True))
+    head = bone == JOINT_NAMES.index("head")
+    mouth = (marks["mouth_left"] + marks["mouth_right"]) / 2
+    for side in ("left", "right"):
+        eye = marks[f"{side}_eye"]
+        colours[head & (np.linalg.norm((rest - eye) * [0.75, 1.4, 1], axis=1) < 0.013)] = [0.12, 0.12, 0.14]
+        brow = eye + np.array([0, 0.022, 0])
+        colours[head & (np.linalg.norm((rest - brow) * [0.5, 2.2, 1], axis=1) < 0.013)] = hair * 0.8
+    lips = head & (np.linalg.norm((rest - mouth) * [0.55, 1.8, 1], axis=1) < 0.016)
+    colours[lips] = colours[lips] * [0.6, 0.55, 0.9]
+
+
+def _soften(values: np.ndarray, body: Body) -> np.ndarray:
+    """Values (V,) averaged with their neighbours', so that garments do not end in steps."""
+    edges = np.concatenate([body.faces[:, [0, 1]], body.faces[:, [1, 2]], body.faces[:, [2, 0]]])
+    count = np.bincount(edges[:, 0], minlength=len(values)) + 1
+    return (values + np.bincount(edges[:, 0], values[edges[:, 1]], minlength=len(values))) / count
+
+
+def _normals(rest: np.ndarray, faces: np.ndarray) -> np.ndarray:
+    corners = rest[faces]
+    across = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    total = np.stack(
+        [
+            sum(np.bincount(faces[:, corner], across[:, axis], minlength=len(rest)) for corner in range(3))
+            for axis in range(3)
+        ],
+        axis=1,
+    )
+    return total / np.maximum(np.linalg.norm(total, axis=1, keepdims=True), 1e-12)
+
+
+def _sew(look: Look, rows: np.ndarray, weights: np.ndarray, colour: np.ndarray, closed: bool) -> Look:
+    """The look with a tube of rings (R, C, 3) added, carried by weights (R, C, 24)."""
+    rings, around, _ = rows.shape
+    number = np.arange(rings * around).reshape(rings, around)
+    right = np.roll(number, -1, axis=1)
+    above, below = number[:-1].ravel(), number[1:].ravel()
+    above_right, below_right = right[:-1].ravel(), right[1:].ravel()
+    faces = np.concatenate([np.stack([above, below, above_right], 1), np.stack([above_right, below, below_right], 1)])
+    # Cloth is seen from both sides.
+    faces = np.concatenate([faces, faces[:, ::-1]]) if not closed else faces
+    return Look(
+        np.concatenate([look.rest, rows.reshape(-1, 3)]),
+        np.concatenate([look.normals, np.zeros((rows.size // 3, 3))]),
+        np.concatenate([look.weights, weights.reshape(-1, 24)]),
+        np.concatenate([look.colours, np.broadcast_to(colour, (rows.size // 3, 3))]),
+        np.concatenate([look.faces, faces + len(look.rest)]),
+        look.shine,
+    )
+
+
+def _with_skirt(look: Look, joints: np.ndarray, waist: float, colour: np.ndarray, rng: np.random.Generator) -> Look:
+    length, wide = rng.uniform(0.3, 0.75), rng.uniform(0.05, 0.22)
+    down = np.linspace(0, 1, 9)[:, None]
+    angle = np.linspace(0, 2 * np.pi, 28, endpoint=False)
+    radius = 0.175 + wide * down + 0.02 * down * np.sin(angle * rng.integers(5, 10))
+    hips = joints[[1, 2]].mean(0)
+    rows = np.stack(
+        [hips[0] + radius * np.cos(angle), waist - length * down + 0 * angle, hips[2] + 0.8 * radius * np.sin(angle)],
+        -1,
+    )
+    weights = np.zeros((*rows.shape[:2], 24))
+    swing = np.clip(down * 1.4, 0, 0.85)
+    left = 0.5 + 0.5 * np.clip((rows[..., 0] - hips[0]) / 0.12, -1, 1)
+    weights[..., 1], weights[..., 2], weights[..., 0] = swing * left, swing * (1 - left), 1 - swing
+    return _sew(look, rows, weights, colour, closed=False)
+
+
+def _with_long_hair(look: Look, joints: np.ndarray, colour: np.ndarray, rng: np.random.Generator) -> Look:
+    head, neck = joints[JOINT_NAMES.index("head")], joints[JOINT_NAMES.index("neck")]
+    length = rng.uniform(0.12, 0.42)
+    down = np.linspace(0, 1, 8)[:, None]
+    angle = np.linspace(0, 2 * np.pi, 16, endpoint=False)
+    radius = (0.085 - 0.03 * down) * rng.uniform(0.8, 1.15) * np.sqrt(np.clip(1.02 - (2 * down - 1) ** 6, 0, 1))
+    top = head + np.array([0, 0.13, -0.045])
+    rows = np.stack(
+        [
+            top[0] + radius * np.cos(angle),
+            top[1] - (length + 0.05) * down + 0 * angle,
+            top[2] - 0.03 * down + 0.55 * radius * np.sin(angle),
+        ],
+        -1,
+    )
+    weights = np.zeros((*rows.shape[:2], 24))
+    hangs = np.clip((neck[1] + 0.05 - rows[..., 1]) / 0.15, 0, 1)
+    weights[..., JOINT_NAMES.index("head")] = 1 - hangs
+    weights[..., JOINT_NAMES.index("spine3")] = hangs
+    return _sew(look, rows, weights, np.clip(colour, 0, 1), closed=True)
+
+
+def noise_image(shape: tuple[int, int], cells: float, rng: np.random.Generator) -> np.ndarray:
+    """(H, W, 3) smooth noise about 0, more of brightness than of colour, with so many cells across."""
+    cell_shape = (max(int(cells * shape[0] / shape[1]), 2), max(int(cells), 2))
+    small = rng.normal(0, 1, (*cell_shape, 1)) + rng.normal(0, 0.25, (*cell_shape, 3))
+    small = small.astype(np.float32)
+    return cv2.resize(small, shape[::-1], interpolation=cv2.INTER_CUBIC)

@@ -1,0 +1,153 @@
+"""How the detector fares on rendered people, beside real ones: by what can be told without the truth."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from .... import registry
+from ....body.skeleton import LANDMARK_MIRROR, LANDMARK_NAMES
+from ....footage.reader import Footage
+from ....motion.subject import LIMBS
+from ....people.blazepose import BlazePose
+from ....people.track import Track
+from ....people.tracker import track_people
+from ..shards import Shard, read_shard
+
+_ARMS = [number for number, name in enumerate(LANDMARK_NAMES) if name.endswith(("elbow", "wrist"))]
+_LEGS = [number for number, name in enumerate(LANDMARK_NAMES) if name.endswith(("knee", "ankle"))]
+_TRUNK = [number for number, name in enumerate(LANDMARK_NAMES) if name.endswith(("shoulder", "hip"))]
+_LIMBS = [*_TRUNK, *_ARMS, *_LEGS]
+_MIRROR = list(LANDMARK_MIRROR)
+# Of 256 pixels: a trunk that moves less in a frame stands still, and limbs that jump farther may have changed sides.
+_STILL, _JUMP = 0.7, 8.0
+_INPUT = 256
+
+MEASURES = {
+    "frames": "",
+    "score, lowest 5 %": "",
+    "visibility, mean": "",
+    "visibility below half": "%",
+    "jitter while still": "px of 256",
+    "jitter in depth while still": "mm",
+    "limbs change sides": "% of frames",
+    "limb length, spread": "%",
+    "crop size, jitter": "%",
+    "crop rotation, jitter": "°",
+}
+"""What is measured, and its unit."""
+
+
+@dataclass
+class Stretch:
+    """Frames in a row of one person: the arrays of `people.track.Track` that are looked at."""
+
+    landmarks: np.ndarray
+    world_landmarks: np.ndarray
+    visibility: np.ndarray
+    crops: np.ndarray
+    scores: np.ndarray
+
+
+def of_data(folder: Path, shards: int | None = None) -> Iterator[Stretch]:
+    """The stretches of some training shards."""
+    for path in sorted((folder / "train").glob("*.npz"))[:shards]:
+        shard = read_shard(path)
+        for start, end in zip(shard.sequence_starts[:-1], shard.sequence_starts[1:], strict=True):
+            rows = np.arange(start, end)
+            yield from _in_a_row(shard, rows[shard.found[rows]])
+
+
+def of_footage(videos: Sequence[Path]) -> Iterator[Stretch]:
+    """The stretches of everybody in some videos."""
+    for video in videos:
+        model = BlazePose(registry.path("blazepose_detector"), registry.path("blazepose_landmark_full"))
+        for track in track_people(Footage(video), model):
+            rows = np.arange(len(track))
+            for part in np.split(rows, np.flatnonzero(np.diff(track.frames) > 1) + 1):
+                yield _stretch(track, part)
+
+
+def _in_a_row(shard: Shard, rows: np.ndarray) -> Iterator[Stretch]:
+    for part in np.split(rows, np.flatnonzero(np.diff(rows) > 1) + 1):
+        yield _stretch(shard, part)
+
+
+def _stretch(source: Shard | Track, rows: np.ndarray) -> Stretch:
+    names = ("landmarks", "world_landmarks", "visibility", "crops", "scores")
+    return Stretch(*(np.asarray(getattr(source, name)[rows], float) for name in names))
+
+
+def measure(stretches: Iterator[Stretch]) -> dict[str, float]:
+    """`MEASURES` over all stretches of five frames or more."""
+    scores, visibility, jitter, depth, swaps, spread, sizes, turns = ([] for _ in range(8))
+    frames = 0
+    for one in stretches:
+        if len(one.scores) < 5:
+            continue
+        frames += len(one.scores)
+        scores.append(one.scores)
+        visibility.append(one.visibility[:, _LIMBS].ravel())
+        places = one.landmarks / one.crops[:, None, 2:3] * _INPUT
+        bend = places[:-2] - 2 * places[1:-1] + places[2:]
+        speed = np.linalg.norm(places[2:] - places[:-2], axis=-1)[:, _TRUNK].mean(1) / 2
+        still = speed < _STILL
+        jitter.append(np.linalg.norm(bend[still][:, _LIMBS], axis=-1).ravel())
+        world = one.world_landmarks[..., 2]
+        depth.append(np.abs(world[:-2] - 2 * world[1:-1] + world[2:])[still][:, _LIMBS].ravel())
+        swaps.append(_side_changes(places))
+        lengths = np.linalg.norm(one.world_landmarks[:, LIMBS[:, 0]] - one.world_landmarks[:, LIMBS[:, 1]], axis=-1)
+        spread.append(lengths.std(0) / lengths.mean(0))
+        sizes.append(np.abs(np.diff(np.log(one.crops[:, 2]), 2)))
+        turned = (np.diff(one.crops[:, 3]) + np.pi) % (2 * np.pi) - np.pi
+        turns.append(np.abs(np.diff(turned)))
+    if not frames:
+        return dict.fromkeys(MEASURES, float("nan")) | {"frames": 0.0}
+    trusted = np.concatenate(visibility)
+    return {
+        "frames": float(frames),
+        "score, lowest 5 %": float(np.quantile(np.concatenate(scores), 0.05)),
+        "visibility, mean": float(trusted.mean()),
+        "visibility below half": 100 * float((trusted < 0.5).mean()),
+        "jitter while still": _median(jitter),
+        "jitter in depth while still": 1000 * _median(depth),
+        "limbs change sides": 100 * float(np.concatenate(swaps).mean()),
+        "limb length, spread": 100 * _median(spread),
+        "crop size, jitter": 100 * _median(sizes),
+        "crop rotation, jitter": float(np.degrees(_median(turns))),
+    }
+
+
+def _median(parts: list[np.ndarray]) -> float:
+    values = np.concatenate(parts)
+    return float(np.median(values)) if values.size else float("nan")
+
+
+def _side_changes(places: np.ndarray) -> np.ndarray:
+    """(n - 1,) whether arms or legs jump to where those of the other side were."""
+    changed = np.zeros(len(places) - 1, bool)
+    for limbs in (_ARMS, _LEGS):
+        now, before = places[1:, limbs], places[:-1, limbs]
+        other = places[:-1][:, [_MIRROR[limb] for limb in limbs]]
+        stays = np.linalg.norm(now - before, axis=-1).mean(1)
+        changes = np.linalg.norm(now - other, axis=-1).mean(1)
+        changed |= (stays > _JUMP) & (changes < 0.6 * stays)
+    return changed
+
+
+def table(columns: dict[str, dict[str, float]]) -> str:
+    """The measures of several sources as a Markdown table."""
+    lines = [f"| measure | {' | '.join(columns)} |", f"|---|{'---:|' * len(columns)}"]
+    for name, unit in MEASURES.items():
+        cells = [_cell(column[name], whole=name == "frames") for column in columns.values()]
+        lines.append(f"| {name}{f' ({unit})' if unit else ''} | {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
+
+
+def _cell(value: float, whole: bool) -> str:
+    if np.isnan(value):
+        return "–"
+    return f"{value:.0f}" if whole else f"{value:.3g}"

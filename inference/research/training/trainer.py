@@ -1,0 +1,421 @@
+"""Trains a network: time-boxed, seeded, and from a checkpoint on where it was cut off."""
+
+from __future__ import annotations
+
+import json
+import math
+import signal
+import subprocess
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Generator, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing, contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from ... import console
+from ...atomic import atomic_write, write_json
+from ...body.smpl import Body
+from ...paths import ROOT
+from ..networks.base import Estimate, Network, NetworkOutput
+from ..networks.figure import ShapedBody, marker_points, sixd_to_matrix, to_local
+from . import curve, losses
+from .dataset import Batch, Dataset, WindowSampling
+from .validation import rows_to_check, validate, validate_blazepose
+
+_TOLD_SECONDS = 15.0
+# How much of the running means of the losses a step replaces.
+_RECENT = 0.01
+_LEAST_RATE = 0.01
+CURVES = ("MPJPE", "PA-MPJPE")
+
+
+class TrainingError(Exception):
+    """Training can't go on; the message is one sentence for the user."""
+
+
+Objective = Callable[
+    [Network, NetworkOutput, losses.Truth, ShapedBody, Mapping[str, float]], tuple[Tensor, dict[str, Tensor]]
+]
+"""From a network, what it told, truth, body and weights to what is minimised, and what to tell of it by name."""
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How a network is trained.
+
+    Attributes:
+        minutes: of training and the validations in between, over all resumed runs. The last validation comes on top.
+        steps: at most so many, over all resumed runs; None for as many as the minutes allow.
+        batch: windows a step.
+        rate: Adam's highest learning rate.
+        warm_up: share of the minutes, or of the steps if they are over sooner, in which the rate rises.
+        clip: largest norm of the gradient.
+        average: decay of the averaged weights (EMA), approached in the first steps.
+        seed: of everything drawn.
+        check: minutes between validations, after each of which a checkpoint is written.
+        check_sequences: sequences that a validation looks at; the last one looks at all.
+        weights: of the losses, by name.
+        drawing: how windows are drawn.
+    """
+
+    minutes: float = 60.0
+    steps: int | None = None
+    batch: int = 64
+    rate: float = 1e-4
+    warm_up: float = 0.02
+    clip: float = 4.0
+    average: float = 0.999
+    seed: int = 0
+    check: float = 5.0
+    check_sequences: int = 32
+    weights: Mapping[str, float] = field(default_factory=dict)
+    drawing: WindowSampling = field(default_factory=WindowSampling)
+
+    def share(self, elapsed: float, step: int) -> float:
+        """How much of training is over after so many seconds and steps, from 0 to 1."""
+        shares = [elapsed / (60 * self.minutes)] if self.minutes > 0 else [1.0]
+        if self.steps is not None:
+            shares.append(step / self.steps if self.steps else 1.0)
+        return min(max(shares), 1.0)
+
+    def rate_at(self, share: float) -> float:
+        """The learning rate when so much is over: up in a straight line, down in a cosine."""
+        if share < self.warm_up:
+            return self.rate * max(share / self.warm_up, _LEAST_RATE)
+        left = (share - self.warm_up) / (1 - self.warm_up)
+        return self.rate * max(0.5 * (1 + math.cos(math.pi * left)), _LEAST_RATE)
+
+
+class Trainer:
+    """One network, its averaged twin, its data, and the file that it can be resumed from.
+
+    Args:
+        network: what learns.
+        body: of the data.
+        train: data to train on.
+        check: data to validate on.
+        schedule: how.
+        folder: for checkpoint, log, curve and report.
+        device: `cpu` or `cuda`.
+        description: what the report says of the network; a checkpoint is resumed only under the same.
+        objective: what is minimised.
+        workers: threads that draw batches; what they draw does not depend on their number.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        body: Body,
+        train: Dataset,
+        check: Dataset,
+        schedule: Schedule,
+        folder: Path,
+        device: str,
+        description: Mapping[str, object],
+        objective: Objective = losses.total,
+        workers: int = 1,
+    ):
+        self.network, self.body, self.train_data, self.check_data = network.to(device), body, train, check
+        self.schedule, self.folder, self.device, self.description = schedule, folder, device, dict(description)
+        self.objective, self.workers = objective, workers
+        self.figure = ShapedBody(body, marker_points(body)).to(device)
+        self.averaged = AveragedModel(self.network, multi_avg_fn=_average(schedule.average))
+        self.optimizer = torch.optim.Adam(
+            [part for part in self.network.parameters() if part.requires_grad], lr=schedule.rate
+        )
+        self.step, self.elapsed = 0, 0.0
+        self.history: list[dict[str, float]] = []
+        self._recent: dict[str, float] = {}
+        self._stopped = False
+        folder.mkdir(parents=True, exist_ok=True)
+
+    @property
+    def checkpoint(self) -> Path:
+        """The file that training resumes from."""
+        return self.folder / "checkpoint.pt"
+
+    @property
+    def log(self) -> Path:
+        """One JSON object per line: running means of the losses, and what validations measured."""
+        return self.folder / "log.jsonl"
+
+    def resume(self) -> None:
+        """Go on from the checkpoint, if there is one.
+
+        Raises:
+            TrainingError: the file is damaged, or of another network.
+        """
+        if not self.checkpoint.exists():
+            return
+        state = read_checkpoint(self.checkpoint)
+        described = json.loads(state.get("description", "{}"))
+        if described and described != json.loads(json.dumps(self.description)):
+            raise TrainingError(
+                f"{self.checkpoint} was trained under other settings: resume with those, or train into another folder."
+            )
+        try:
+            self.network.load_state_dict(state["network"])
+            self.averaged.load_state_dict(state["averaged"])
+            self.optimizer.load_state_dict(state["optimizer"])
+            torch.set_rng_state(state["random"])
+            if self.device == "cuda" and state.get("random_cuda") is not None:
+                torch.cuda.set_rng_state(state["random_cuda"])
+            self.step, self.elapsed, self.history = state["step"], state["elapsed"], state["history"]
+            self._recent = state.get("recent", {})
+        except (KeyError, RuntimeError, TypeError, ValueError) as error:
+            reason = str(error).partition("\n")[0]
+            raise TrainingError(
+                f"{self.checkpoint} does not fit this network: train into another folder ({reason})."
+            ) from error
+        if self.log.exists():
+            lines = self.log.read_text(encoding="utf-8").splitlines(keepends=True)
+            self.log.write_text("".join(line for line in lines if json.loads(line)["step"] <= self.step), "utf-8")
+
+    def save(self) -> None:
+        """Write the checkpoint."""
+        state = {
+            "network": self.network.state_dict(),
+            "averaged": self.averaged.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "random": torch.get_rng_state(),
+            "random_cuda": torch.cuda.get_rng_state() if self.device == "cuda" else None,
+            "step": self.step,
+            "elapsed": self.elapsed,
+            "history": self.history,
+            "recent": self._recent,
+            "description": json.dumps(self.description),
+        }
+        save_checkpoint(state, self.checkpoint)
+
+    def run(self) -> dict[str, object]:
+        """Train until time or steps are over or the user interrupts; returns the report, which is also written."""
+        if not self.step:
+            torch.manual_seed(self.schedule.seed)
+            self.log.unlink(missing_ok=True)
+        if self.device == "cuda":
+            torch.set_float32_matmul_precision("high")
+        baseline = validate_blazepose(self.check_data, self.body, rows_to_check(self.check_data))
+        began, before = time.monotonic(), self.elapsed
+        checked = told = self.elapsed
+        told_step, check_seconds = self.step, 0.0
+        with self._stoppable(), closing(self._batches()) as batches:
+            while not self._stopped and self.schedule.share(self.elapsed, self.step) < 1:
+                self._learn(next(batches))
+                self.elapsed = before + time.monotonic() - began
+                if self.elapsed - told > _TOLD_SECONDS:
+                    self._tell((self.step - told_step) * self.schedule.batch / (self.elapsed - told))
+                    told, told_step = self.elapsed, self.step
+                due = self.elapsed - checked > 60 * self.schedule.check
+                if due and self.elapsed + check_seconds < 60 * self.schedule.minutes:
+                    self._check(baseline, self.schedule.check_sequences)
+                    self.save()
+                    now = before + time.monotonic() - began
+                    check_seconds, self.elapsed = now - self.elapsed, now
+                    checked = told = now
+                    told_step = self.step
+        # The last validation may be long: what was learnt is kept before it.
+        self.save()
+        final = self._check(baseline, self.schedule.check_sequences if self._stopped else None)
+        self.save()
+        return self._report(final, baseline)
+
+    @contextmanager
+    def _stoppable(self) -> Iterator[None]:
+        """The first interruption ends training in good order; the second one is as usual."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+
+        def stop(number: int, frame: object) -> None:
+            if self._stopped:
+                raise KeyboardInterrupt
+            self._stopped = True
+            console.say("interrupted: checkpoint and report are being written")
+
+        before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def _batches(self) -> Generator[Batch]:
+        """The batches of the steps to come, drawn ahead in threads: unpacking maps frees the interpreter's lock."""
+        ahead: deque[Future[Batch]] = deque()
+        step = self.step
+        with ThreadPoolExecutor(self.workers) as pool:
+            try:
+                while True:
+                    while len(ahead) <= self.workers:
+                        ahead.append(pool.submit(self._draw, step))
+                        step += 1
+                    yield ahead.popleft().result()
+            finally:
+                for batch in ahead:
+                    batch.cancel()
+
+    def _draw(self, step: int) -> Batch:
+        rng = np.random.default_rng([self.schedule.seed, step])
+        return self.train_data.draw(self.schedule.batch, self.schedule.drawing, rng)
+
+    def tensor(self, values: np.ndarray) -> Tensor:
+        """An array on the network's device."""
+        return torch.from_numpy(np.ascontiguousarray(values)).to(self.device)
+
+    def _told(self, network: nn.Module, batch: Batch) -> NetworkOutput:
+        names = self.network.needs + (self.network.learns_from if network.training else ())
+        return network(**{name: self.tensor(batch.inputs[name]) for name in names})
+
+    def _learn(self, batch: Batch) -> None:
+        self.network.train()
+        truth = losses.Truth.of(
+            self.figure,
+            self.tensor(batch.rotations),
+            self.tensor(batch.betas),
+            self.tensor(batch.pelvis),
+            self.tensor(batch.true_box),
+            self.tensor(batch.box),
+            self.tensor(batch.weights),
+        )
+        with torch.autocast(self.device, torch.bfloat16, enabled=self.device == "cuda"):
+            told = self._told(self.network, batch)
+        estimates = [Estimate(*(part.float() for part in estimate)) for estimate in told.estimates]
+        told = NetworkOutput(estimates, told.shares, {name: part.float() for name, part in told.own.items()})
+        loss, parts = self.objective(self.network, told, truth, self.figure, self.schedule.weights)
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.schedule.rate_at(self.schedule.share(self.elapsed, self.step))
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        norm = nn.utils.clip_grad_norm_(self.network.parameters(), self.schedule.clip)
+        # One batch that overflows must not spoil the weights for good.
+        if norm.isfinite():
+            self.optimizer.step()
+            self.averaged.update_parameters(self.network)
+            for name, part in {"loss": loss.detach(), **parts}.items():
+                value = float(part)
+                self._recent[name] = value + (1 - _RECENT) * (self._recent.get(name, value) - value)
+        self.step += 1
+
+    def estimate(self, batch: Batch) -> tuple[np.ndarray, np.ndarray]:
+        """What the averaged network says: local rotations (B, 24, 3, 3) in the rolled camera and betas (B, 10)."""
+        network = self.averaged.module
+        network.eval()
+        with torch.no_grad():
+            last = self._told(network, batch).estimates[-1]
+            return to_local(sixd_to_matrix(last.sixd)).cpu().numpy().astype(float), last.betas.cpu().numpy()
+
+    def _tell(self, windows_per_second: float) -> None:
+        rate = self.optimizer.param_groups[0]["lr"]
+        self._write({"rate": rate, "windows_per_second": windows_per_second})
+        console.say(
+            f"{self.elapsed / 60:.1f} of {self.schedule.minutes:g} min, step {self.step}, "
+            f"loss {self._recent.get('loss', math.nan):.3f}, {windows_per_second:.0f} windows per second"
+        )
+
+    def _write(self, values: Mapping[str, float]) -> dict[str, float]:
+        line = {"minutes": self.elapsed / 60, "step": self.step, **self._recent, **values}
+        with self.log.open("a", encoding="utf-8") as log:
+            log.write(json.dumps(line) + "\n")
+        return line
+
+    def _check(self, baseline: Mapping[str, float], sequences: int | None) -> dict[str, float]:
+        measured = validate(self.estimate, self.check_data, self.body, rows_to_check(self.check_data, sequences))
+        self.history.append(self._write(measured))
+        console.say(
+            f"{self.elapsed / 60:.1f} min, step {self.step}, loss {self._recent.get('loss', math.nan):.3f}: "
+            + ", ".join(f"{name} {value:.1f}" for name, value in measured.items())
+        )
+        series = {name: [(line["minutes"], line[name]) for line in self.history] for name in CURVES}
+        levels = {f"BlazePose {name}": baseline[name] for name in CURVES}
+        curve.draw(series, levels, "validation, mm", self.folder / "curve.png")
+        return measured
+
+    def _report(self, final: Mapping[str, float], baseline: Mapping[str, float]) -> dict[str, object]:
+        content: dict[str, object] = {
+            **self.description,
+            "parameters": sum(part.numel() for part in self.network.parameters()),
+            "minutes": round(self.elapsed / 60, 1),
+            "steps": self.step,
+            "interrupted": self._stopped,
+            "device": torch.cuda.get_device_name()
+            if self.device == "cuda"
+            else f"cpu, {torch.get_num_threads()} threads",
+            "commit": _commit(),
+            "data": {
+                "folder": self.train_data.folder.name,
+                **{
+                    data.split: {"shards": data.shard_count, "sequences": len(data.sequences), "frames": len(data)}
+                    for data in (self.train_data, self.check_data)
+                },
+            },
+            "schedule": asdict(self.schedule),
+            "validation": {"network": dict(final), "BlazePose": dict(baseline)},
+        }
+        write_json(self.folder / "report.json", content)
+        (self.folder / "report.md").write_text(_summary(content, final, baseline), encoding="utf-8")
+        return content
+
+
+def save_checkpoint(state: Mapping[str, object], path: Path) -> None:
+    """Write a checkpoint; a half-written one never stands under its name."""
+    with atomic_write(path) as temporary:
+        torch.save(dict(state), temporary)
+
+
+def read_checkpoint(path: Path) -> dict[str, Any]:
+    """Read a checkpoint onto the CPU; nothing in the file is executed.
+
+    Raises:
+        TrainingError: the file is missing or no checkpoint.
+    """
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch.load raises many kinds on damaged files
+        reason = str(error).partition("\n")[0] or type(error).__name__
+        raise TrainingError(f"{path} can't be read as a checkpoint; name another one ({reason}).") from error
+    if not (isinstance(state, dict) and "averaged" in state):
+        raise TrainingError(f"{path} is not a checkpoint of a training; name another one.")
+    return state
+
+
+def _average(decay: float) -> Callable[..., None]:
+    """An exponential moving average that follows closely at first, when weights change fast."""
+
+    def update(averaged: list[Tensor], current: list[Tensor], count: Tensor | int) -> None:
+        now = min(decay, (1 + int(count)) / (10 + int(count)))
+        get_ema_multi_avg_fn(now)(averaged, current, count)
+
+    return update
+
+
+def _summary(content: Mapping[str, object], final: Mapping[str, float], baseline: Mapping[str, float]) -> str:
+    told = ("network", "configuration", "parameters", "minutes", "steps", "device", "commit", "data")
+    lines = [f"- {name}: {content[name]}" for name in told if name in content]
+    schedule = content["schedule"]
+    assert isinstance(schedule, dict)
+    lines += [f"- {name}: {schedule[name]}" for name in ("seed", "batch", "rate", "weights")]
+    rows = [
+        f"| {name} | {value:.1f} | {f'{baseline[name]:.1f}' if name in baseline else ''} |"
+        for name, value in final.items()
+    ]
+    table = ["| validation | network | BlazePose |", "|---|---:|---:|", *rows]
+    return "\n".join(["# Training", "", *lines, "", *table, "", "![Learning curve](curve.png)", ""])
+
+
+def _commit() -> str:
+    try:
+        told = subprocess.run(
+            ["git", "-C", str(ROOT), "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=True
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+    return told.stdout.strip()

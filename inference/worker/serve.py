@@ -1,0 +1,66 @@
+"""The process that works for Blender: jobs on standard input, JSON lines on standard output.
+
+It is started as a file, by Blender's own Python, and ends when its standard input does, so that no Blender that is
+gone leaves one behind. A job is one line of JSON with what `tasks.Job` holds, and beside that
+
+    packages  folders of Python packages beside this Python's own; those of the first job count
+    more      whether to wait for another job after this one; networks stay loaded
+
+Jobs are done in turn. Each line that it writes has an `event`:
+
+    progress  stage, done, total (null: nobody knows)
+    result    value, what the task gave
+    error     message, one sentence for the user
+
+There is exactly one result or error for each job.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import queue
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def main() -> int:
+    """Do the jobs on standard input; return the exit status of the last."""
+    # Libraries print as they like; the lines on the real standard output are only ours.
+    lines = os.fdopen(os.dup(1), "w", encoding="utf-8", buffering=1)
+    os.dup2(2, 1)
+    jobs: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
+    threading.Thread(target=_listen, args=(jobs,), daemon=True).start()
+    job = jobs.get()
+    sys.path[:0] = [str(ROOT)]
+    sys.path += [folder for folder in job["packages"] if folder not in sys.path]
+    # The fit multiplies many small matrices, which OpenBLAS slows down when it shares them out.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    tasks = importlib.import_module("video_motion.inference.worker.tasks")
+    while True:
+        del job["packages"]
+        more = job.pop("more", False)
+        status = tasks.serve(tasks.Job(**job), lines)
+        if not more:
+            return status
+        job = jobs.get()
+
+
+def _listen(jobs: queue.SimpleQueue[dict[str, Any]]) -> None:
+    """Queue each line of standard input; at its end, end the process."""
+    rest = b""
+    # Not through `sys.stdin`, whose lock the end of the process would wait for.
+    while block := os.read(0, 1 << 16):
+        *whole, rest = (rest + block).split(b"\n")
+        for line in whole:
+            jobs.put(json.loads(line))
+    os._exit(1)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,198 @@
+"""The operators without a window, on real footage, with the worker of this Blender."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import sys
+from pathlib import Path
+
+import bpy
+import numpy as np
+import pytest
+import video_motion.addon
+from video_motion.addon import preferences
+from video_motion.addon.capture import jobs
+from video_motion.addon.capture import operators as import_video
+from video_motion.addon.compatibility import channels_of
+from video_motion.inference import registry
+
+from ..blender import bone_heads, go_to
+
+ROOT = Path(__file__).parents[3]
+SAMPLE = ROOT / "tests" / "sample" / "sample.mp4"
+
+needs_packages = pytest.mark.skipif(
+    importlib.util.find_spec("onnxruntime") is None, reason="this Python has none of the extension's packages"
+)
+
+
+@pytest.fixture
+def settings(monkeypatch, tmp_path):
+    """The panel's choices in a scene whose extension is enabled; half a second of the sample, without mesh."""
+    monkeypatch.setattr(preferences, "weights_folder", registry.cache_folder)
+    monkeypatch.setattr(preferences, "cache_folder", lambda: tmp_path / "cache")
+    video_motion.addon.register()
+    chosen = bpy.context.scene.video_motion
+    chosen.filepath = str(SAMPLE)
+    chosen.trim, chosen.start, chosen.end = True, 2.0, 2.6
+    chosen.mesh = False
+    yield chosen
+    video_motion.addon.unregister()
+
+
+def error_of(operator) -> str:
+    with pytest.raises(RuntimeError) as caught:
+        operator()
+    return str(caught.value)
+
+
+@needs_packages
+def test_import_makes_a_take_and_keeps_the_scenes_rate(settings):
+    scene = bpy.context.scene
+    scene.render.fps, scene.render.fps_base = 24, 1.0
+    assert bpy.ops.video_motion.import_video() == {"FINISHED"}
+    armature = bpy.context.active_object
+    assert armature.type == "ARMATURE"
+    assert armature.name == "sample person 1"
+    assert bpy.context.selected_objects == [armature]
+    assert (scene.render.fps, scene.render.fps_base) == (24, 1.0)
+    # Frames 50 to 64 of 25 a second, at 24 a second.
+    assert (scene.frame_start, scene.frame_end) == (49, 63)
+    assert scene.camera.data.background_images[0].image.filepath.endswith("sample.mp4")
+    assert (scene.render.resolution_x, scene.render.resolution_y) == (640, 480)
+
+    told = import_video.told_of(import_video.take_of(bpy.context))
+    assert told["video"] == str(SAMPLE)
+    assert told["report"]["frames"] == 15
+    heads = bone_heads(armature, go_to(50))
+    assert 0.5 < heads[:, 2].max() < 2.2
+    assert -0.1 < heads[:, 2].min() < 0.2
+    assert not list(preferences.cache_folder().glob("video-motion-job-*")), "the job's files are gone"
+
+
+@needs_packages
+def test_video_rate_is_taken_where_asked(settings):
+    bpy.context.scene.render.fps = 24
+    settings.rate = "VIDEO"
+    settings.camera = settings.floor = settings.frame_range = False
+    bpy.context.scene.frame_end = 77
+    bpy.ops.video_motion.import_video()
+    assert bpy.context.scene.render.fps == 25
+    assert bpy.context.scene.camera is None
+    assert bpy.context.scene.frame_end == 77
+    assert [one.type for one in bpy.data.objects] == ["ARMATURE"]
+
+
+@needs_packages
+def test_update_keeps_the_character_and_runs_no_network(settings):
+    bpy.ops.video_motion.import_video()
+    armature = bpy.context.active_object
+    rest = [tuple(bone.head_local) for bone in armature.data.bones]
+    before = armature.animation_data.action.name
+    rough = bone_heads(armature, go_to(56))
+    settings.smoothing, settings.feet = 8.0, 0.0
+    assert bpy.ops.video_motion.update_motion() == {"FINISHED"}
+    assert import_video.told_of(import_video.take_of(bpy.context))["report"]["reused"] == ["people", "network"]
+    assert [tuple(bone.head_local) for bone in armature.data.bones] == rest
+    assert armature.animation_data.action.name == before
+    assert [action.name for action in bpy.data.actions if action.name.startswith(armature.name)] == [before]
+    moved = np.linalg.norm(bone_heads(armature, go_to(56)) - rough, axis=1)
+    assert 1e-4 < moved.max() < 0.3
+    channels = channels_of(armature)
+    assert channels is not None
+    assert len(channels.fcurves[0].keyframe_points) == 15
+
+
+@needs_packages
+def test_people_are_found_first_and_kept(settings):
+    assert bpy.ops.video_motion.find_people() == {"FINISHED"}
+    assert [person["person"] for person in jobs.people] == [1]
+    assert jobs.people_video == SAMPLE
+    settings.person = "1"
+    bpy.ops.video_motion.import_video()
+    assert import_video.told_of(import_video.take_of(bpy.context))["report"]["reused"] == ["people"]
+
+
+@needs_packages
+def test_nobody_is_a_sentence_that_the_panel_keeps(settings):
+    settings.person = "4"
+    message = error_of(bpy.ops.video_motion.import_video)
+    assert "There is no person 4" in message
+    assert jobs.problem is not None
+    assert jobs.problem in message
+    assert not bpy.data.objects
+    settings.person = "0"
+    bpy.ops.video_motion.import_video()
+    assert jobs.problem is None
+
+
+def test_a_dropped_video_is_chosen_whole(settings):
+    settings.person = "3"
+    assert import_video.VideoHandler.bl_import_operator == import_video.OpenVideo.bl_idname
+    assert {".mp4", ".mov", ".avi"} <= set(import_video.VideoHandler.bl_file_extensions.split(";"))
+    assert bpy.ops.video_motion.open_video(filepath=str(SAMPLE)) == {"FINISHED"}
+    assert settings.video == SAMPLE
+    assert (settings.person, settings.trim, settings.end) == ("0", False, 0.0)
+
+
+def test_a_picture_stands_for_its_folder(settings, tmp_path):
+    settings.filepath = str(tmp_path / "frame_0001.png")
+    assert settings.video == tmp_path
+    assert settings.estimation(23.976)["frame_rate"] == 23.976
+
+
+def test_wrong_choices_are_sentences(settings, tmp_path):
+    settings.filepath = str(tmp_path / "none.mp4")
+    assert "does not exist" in error_of(bpy.ops.video_motion.import_video)
+    settings.filepath = ""
+    assert "Choose a video first" in error_of(bpy.ops.video_motion.import_video)
+    settings.filepath = str(SAMPLE)
+    settings.trim, settings.start, settings.end = True, 5.0, 2.0
+    assert "is empty" in error_of(bpy.ops.video_motion.import_video)
+    assert not bpy.ops.video_motion.update_motion.poll()
+    assert not bpy.ops.video_motion.cancel.poll()
+
+
+def test_cache_folder_that_cannot_be_made_is_a_sentence(settings, monkeypatch, tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    monkeypatch.setattr(preferences, "cache_folder", lambda: tmp_path / "file" / "cache")
+    message = error_of(bpy.ops.video_motion.import_video)
+    assert "choose another cache folder" in message
+
+
+@needs_packages
+def test_take_is_kept_in_the_file(settings, tmp_path):
+    bpy.ops.video_motion.import_video()
+    file = tmp_path / "take.blend"
+    bpy.ops.wm.save_as_mainfile(filepath=str(file))
+    bpy.ops.wm.open_mainfile(filepath=str(file))
+    take = import_video.take_of(bpy.context)
+    assert take.name == "sample"
+    assert bpy.context.scene.video_motion.filepath == str(SAMPLE)
+    bpy.context.scene.video_motion.smoothing = 4.0
+    assert bpy.ops.video_motion.update_motion() == {"FINISHED"}
+
+    take[import_video.TAKE] = json.dumps({**import_video.told_of(take), "video": str(tmp_path / "moved.mp4")})
+    assert "is not there any more" in error_of(bpy.ops.video_motion.update_motion)
+
+
+def test_twenty_times_enabled_leaves_nothing(monkeypatch):
+    def state() -> tuple:
+        handlers = [
+            len(getattr(bpy.app.handlers, name)) for name in dir(bpy.app.handlers) if name.endswith(("_pre", "_post"))
+        ]
+        classes = sorted(name for name in dir(bpy.types) if "video_motion" in name.lower())
+        menu = bpy.types.TOPBAR_MT_file_import._dyn_ui_initialize()
+        return handlers, classes, len(menu), hasattr(bpy.types.Scene, "video_motion"), len(sys.modules)
+
+    video_motion.addon.register()
+    video_motion.addon.unregister()
+    before = state()
+    for _ in range(20):
+        video_motion.addon.register()
+        assert hasattr(bpy.context.scene, "video_motion")
+        video_motion.addon.unregister()
+    assert state() == before
+    assert before[1] == []
+    assert not before[3]

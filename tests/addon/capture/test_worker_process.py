@@ -1,0 +1,205 @@
+"""The worker as Blender's side sees it: real processes, real footage."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from video_motion.addon.capture.worker_process import WorkerProcess
+from video_motion.inference import registry
+
+ROOT = Path(__file__).parents[3]
+SAMPLE = ROOT / "tests" / "sample" / "sample.mp4"
+
+pytestmark = pytest.mark.skipif(
+    importlib.util.find_spec("onnxruntime") is None, reason="this Python has none of the extension's packages"
+)
+
+
+@pytest.fixture
+def start(tmp_path):
+    """Start a worker whose cache is `tmp_path`."""
+    started = []
+
+    def begin(task: str, **content) -> WorkerProcess:
+        started.append(WorkerProcess(task, registry.cache_folder(), tmp_path, **content))
+        return started[-1]
+
+    yield begin
+    for process in started:
+        process.forget()
+
+
+def wait(process: WorkerProcess, seconds: float = 60.0) -> WorkerProcess:
+    deadline = time.monotonic() + seconds
+    while not process.ended and time.monotonic() < deadline:
+        process.poll()
+        time.sleep(0.02)
+    assert process.ended
+    return process
+
+
+def wait_for_stage(process: WorkerProcess, stage: str) -> None:
+    while process.stage != stage and not process.ended:
+        process.poll()
+        time.sleep(0.01)
+    assert process.stage == stage, process.message
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def test_first_look(start):
+    look = wait(start("look", video=str(SAMPLE)))
+    assert look.value is not None, look.message
+    assert (look.value["width"], look.value["height"], look.value["frames"]) == (640, 480, 180)
+    assert look.value["frame_rate"] == pytest.approx(25)
+    assert look.value["seconds"] == pytest.approx(7.2)
+    assert Path(look.value["picture"]).read_bytes().startswith(b"\x89PNG")
+    assert look.value["devices"][0]["id"] == "cpu"
+    look.forget()
+    assert not look.folder.exists()
+
+
+def test_people_then_import(start, tmp_path):
+    options = {"start": 2.0, "end": 2.6}
+    found = wait(start("find", video=str(SAMPLE), options=options))
+    assert found.value is not None, found.message
+    (person,) = found.value["people"]
+    assert (person["person"], person["share"]) == (1, 1.0)
+    assert person["first"] == pytest.approx(2.0)
+    assert Path(person["picture"]).is_file()
+
+    done = wait(start("convert", video=str(SAMPLE), options=options))
+    assert done.value is not None, done.message
+    assert done.value["report"]["reused"] == ["people"]
+    assert [Path(file).name for file in done.value["motions"]] == ["person-1.motion.npz"]
+    assert done.share == 1.0
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [(b"", "is empty"), (b"no video at all" * 100, "holds no video"), (SAMPLE.read_bytes()[:3000], "broken.mp4")],
+)
+def test_broken_videos_are_a_sentence(start, tmp_path, content, words):
+    video = tmp_path / "broken.mp4"
+    video.write_bytes(content)
+    process = wait(start("convert", video=str(video)))
+    assert process.value is None
+    assert words in process.message
+    assert str(video) in process.message
+    assert process.message.endswith(".")
+
+
+def wait_for_answer(process: WorkerProcess) -> WorkerProcess:
+    deadline = time.monotonic() + 60
+    while not process.answered and time.monotonic() < deadline:
+        process.poll()
+        time.sleep(0.02)
+    assert process.answered
+    return process
+
+
+def test_one_process_does_several_jobs(start, tmp_path):
+    options = {"start": 2.0, "end": 2.6}
+    process = wait_for_answer(start("convert", more=True, video=str(SAMPLE), options=options, reuse=False))
+    first = process.value
+    assert first is not None, process.message
+    assert not process.ended
+    empty = tmp_path / "empty.mp4"
+    empty.touch()
+    process.begin("convert", video=str(empty), options=options)
+    assert str(empty) in (wait_for_answer(process).message or "")
+    other = process.folder / "2"
+    other.mkdir()
+    process.begin("convert", video=str(SAMPLE), options=options, reuse=False, out=str(other))
+    wait_for_answer(process)
+    assert process.value is not None, process.message
+    assert [Path(file).parent for file in process.value["motions"]] == [other]
+    assert process.value["report"]["reused"] == []
+    # Networks are loaded once.
+    assert process.value["report"]["timings"]["load"] < first["report"]["timings"]["load"]
+    np.testing.assert_array_equal(*(np.load(value["motions"][0])["poses"] for value in (first, process.value)))
+    os.kill(process.process.pid, signal.SIGKILL)
+    process.begin("convert", video=str(SAMPLE), options=options)
+    wait_for_answer(process)
+    assert process.ended
+    assert "memory" in process.message
+
+
+def test_cancel_ends_it_within_a_second_with_its_children(start):
+    process = start("convert", video=str(SAMPLE))
+    wait_for_stage(process, "people")
+    began = time.monotonic()
+    process.cancel()
+    assert time.monotonic() - began < 1.0
+    assert process.ended
+    assert process.cancelled
+    assert process.message is None
+    group = subprocess.run(["pgrep", "-g", str(process.process.pid)], capture_output=True, text=True, check=False)
+    assert group.stdout == ""
+
+
+def test_killed_worker_is_a_message(start):
+    process = start("convert", video=str(SAMPLE))
+    wait_for_stage(process, "people")
+    os.kill(process.process.pid, signal.SIGKILL)
+    wait(process, 5)
+    assert "memory" in process.message
+    assert str(SAMPLE) in process.message
+
+    crashed = start("convert", video=str(SAMPLE))
+    wait_for_stage(crashed, "people")
+    os.kill(crashed.process.pid, signal.SIGSEGV)
+    wait(crashed, 5)
+    assert "ended unexpectedly" in crashed.message
+
+
+def test_worker_ends_with_the_program_that_started_it(tmp_path):
+    code = (
+        "import sys, time, os; sys.path.insert(0, sys.argv[1]); from pathlib import Path;"
+        "from video_motion.addon.worker_process import WorkerProcess;"
+        "p = WorkerProcess('convert', Path(sys.argv[2]), Path(sys.argv[3]), video=sys.argv[4]);\n"
+        "while p.stage != 'people': p.poll(); time.sleep(0.01)\n"
+        "print(p.process.pid, flush=True); os.kill(os.getpid(), 9)"
+    )
+    command = [sys.executable, "-c", code, str(ROOT), str(registry.cache_folder()), str(tmp_path), str(SAMPLE)]
+    told = subprocess.run(command, capture_output=True, text=True, check=False)
+    worker = int(told.stdout)
+    deadline = time.monotonic() + 5
+    while is_alive(worker) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not is_alive(worker)
+
+
+def test_full_disk_is_a_message(tmp_path):
+    if os.name == "nt" or os.geteuid():
+        pytest.skip("Needs a small disk, which only root can make.")
+    small = tmp_path / "small"
+    small.mkdir()
+    code = (
+        "import sys, time; sys.path.insert(0, sys.argv[1]); from pathlib import Path;"
+        "from video_motion.addon.worker_process import WorkerProcess;"
+        "p = WorkerProcess('convert', Path(sys.argv[2]), Path(sys.argv[3]), video=sys.argv[4], options={'end': 0.8});\n"
+        "while not p.ended: p.poll(); time.sleep(0.01)\n"
+        "print(p.message); p.forget(); print(list(Path(sys.argv[3]).iterdir()))"
+    )
+    script = 'mount -t tmpfs -o size=16k tmpfs "$3" && exec "$0" -c "$1" "$2" "$4" "$3" "$5"'
+    command = ["unshare", "--mount", "bash", "-c", script]
+    command += [sys.executable, code, str(ROOT), str(small), str(registry.cache_folder()), str(SAMPLE)]
+    told = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert told.returncode == 0, told.stderr
+    message, left = told.stdout.splitlines()
+    assert "No space left" in message
+    assert left == "[]"

@@ -1,0 +1,215 @@
+"""The zips that install in Blender: built for Linux, and used from what they hold alone."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import tomllib
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from video_motion.inference import registry
+from video_motion.inference.cli import extension
+from video_motion.inference.cli.arguments import PLATFORMS
+
+ROOT = Path(__file__).parents[3]
+LINUX = "linux-x64"
+PACKAGES = {"ai-edge-litert", "onnxruntime", "opencv-python-headless"}
+
+USE = """
+import importlib, sys
+from pathlib import Path
+root, video = Path(sys.argv[1]), Path(sys.argv[2])
+for file in sorted((root / "inference").rglob("*.py")):
+    importlib.import_module(".".join(["video_motion", *file.relative_to(root).with_suffix("").parts]))
+from video_motion.inference.pipeline import Options, convert_footage
+result = convert_footage(video, Options(end=2.0))
+assert len(result.motions) == 1, result.report
+assert result.body_path.is_relative_to(root / "weights" / "bundled")
+for name in ("cv2", "onnxruntime", "ai_edge_litert"):
+    assert Path(sys.modules[name].__file__).is_relative_to(root.parent)
+"""
+
+
+@pytest.fixture
+def scratch() -> Iterator[Path]:
+    """A folder that is gone after the test, unlike pytest's own: the zips are large."""
+    with tempfile.TemporaryDirectory() as folder:
+        yield Path(folder)
+
+
+@pytest.fixture(scope="module")
+def built() -> Iterator[Path]:
+    """The zip for Linux, without CUDA."""
+    with tempfile.TemporaryDirectory(prefix="a folder ") as folder:
+        (file,) = extension.build(Path(folder) / "out", [LINUX])
+        yield file
+
+
+@pytest.fixture
+def copy(scratch: Path) -> Path:
+    """The checkout in another folder, its files made at another time and with other permissions."""
+    root = scratch / "elsewhere"
+    for name in (*extension.CONTENT, "requirements", extension.MANIFEST):
+        if (ROOT / name).is_dir():
+            shutil.copytree(
+                ROOT / name, root / name, ignore=shutil.ignore_patterns("__pycache__"), copy_function=shutil.copyfile
+            )
+        else:
+            root.mkdir(exist_ok=True)
+            shutil.copyfile(ROOT / name, root / name).chmod(0o700)
+    return root
+
+
+def build_by_command(root: Path, out: Path, *given: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "video_motion.inference", "build-extension", "--out", out, *given],
+        cwd=root,
+        capture_output=True,
+        text=True,
+        env=os.environ | {"PYTHONPATH": str(root), registry.CACHE_VARIABLE: str(registry.cache_folder())},
+        check=False,
+    )
+
+
+def test_every_system_and_python_has_every_package():
+    wheels = extension.read_wheels()
+    files = [wheel.source.wheel for wheel in wheels]
+    assert len(set(files)) == len(files)
+    for platform in PLATFORMS:
+        pythons = {"cp311", "cp313"} | ({"cp314"} if platform == LINUX else set())
+        for flavour in ("cpu",) if platform == "macos-arm64" else ("cpu", "cuda"):
+            chosen = extension._choose(platform, flavour, bundle_cuda=False)
+            names = {source.name.removesuffix("-gpu") for source in chosen}
+            assert names == PACKAGES
+            assert any(source.name == "onnxruntime-gpu" for source in chosen) == (flavour == "cuda")
+            for name in PACKAGES - {"opencv-python-headless"}:
+                tags = {source.wheel.split("-")[2] for source in chosen if source.name.removesuffix("-gpu") == name}
+                assert tags == pythons
+    for platform in (LINUX, "windows-x64"):
+        names = {source.name for source in extension._choose(platform, "cuda", bundle_cuda=True)}
+        assert {"nvidia-cublas", "nvidia-cuda-runtime", "nvidia-cudnn-cu13", "nvidia-cufft"} < names
+
+
+def test_versions_are_those_of_the_command_line():
+    wanted = (ROOT / "requirements" / "convert.txt").read_text()
+    for wheel in extension.read_wheels():
+        if wheel.flavour != "cuda-libraries":
+            assert f"{wheel.source.name.removesuffix('-gpu')}=={wheel.source.version}\n" in wanted
+
+
+def test_what_a_zip_holds(built: Path):
+    assert built.name == "video_motion-0.1.0-linux_x64.zip"
+    with zipfile.ZipFile(built) as archive:
+        names = archive.namelist()
+        manifest = tomllib.loads(archive.read("blender_manifest.toml").decode())
+        notice = archive.read("weights/bundled/NOTICE.txt").decode()
+        for source in extension._choose(LINUX, "cpu", bundle_cuda=False):
+            assert hashlib.sha256(archive.read(f"wheels/{source.wheel}")).hexdigest() == source.sha256
+    assert manifest["platforms"] == [LINUX]
+    assert manifest["wheels"] == [f"./{name}" for name in names if name.startswith("wheels/")]
+    assert {"__init__.py", "video_motion.py", "LICENSE", "weights/registry.json", "inference/worker.py"} < set(names)
+    assert not [name for name in names if re.search(r"numpy|training|networks/|evaluation|test|\.md$|\.png$|/\.", name)]
+    for name in names:
+        if name.startswith("weights/bundled/") and not name.endswith(".txt"):
+            assert name.split("/")[2] + "/" in notice
+    for licence in ("Apache-2.0", "CC0-1.0"):
+        assert licence in notice
+        assert f"weights/bundled/{licence}.txt" in names
+
+
+def test_the_same_checkout_gives_the_same_bytes(built: Path, copy: Path, scratch: Path):
+    out = scratch / "out"
+    result = build_by_command(copy, out, "--platform", LINUX)
+    assert result.returncode == 0, result.stderr
+    again = out / "cpu" / built.name
+    assert result.stdout == f"{again}: {again.stat().st_size / 1e6:.0f} MB\n"
+    for one, other in ((built, again), (built.parent / "index.json", again.parent / "index.json")):
+        assert one.read_bytes() == other.read_bytes()
+    assert sorted(file.name for file in out.rglob("*")) == ["cpu", "index.json", built.name]
+
+
+def test_the_index_leads_to_the_zip(built: Path):
+    (entry,) = json.loads((built.parent / "index.json").read_text())["data"]
+    assert entry["archive_url"] == f"./{built.name}"
+    assert entry["archive_size"] == built.stat().st_size
+    assert entry["archive_hash"] == f"sha256:{hashlib.sha256(built.read_bytes()).hexdigest()}"
+    assert entry["platforms"] == [LINUX]
+    assert entry["python_versions"] == ["3.11", "3.13", "3.14"]
+
+
+def test_a_zip_is_enough_without_a_network(built: Path, scratch: Path):
+    root, packages = scratch / "extension", scratch / "packages"
+    with zipfile.ZipFile(built) as archive:
+        archive.extractall(root)
+    python = f"cp{sys.version_info.major}{sys.version_info.minor}"
+    for wheel in (root / "wheels").iterdir():
+        if f"-{python}-" in wheel.name or "-abi3-" in wheel.name:
+            with zipfile.ZipFile(wheel) as archive:
+                archive.extractall(packages)
+    # NumPy is Blender's own.
+    numpy = Path(np.__file__).parent
+    for folder in (numpy, numpy.with_name("numpy.libs")):
+        if folder.exists():
+            (packages / folder.name).symlink_to(folder)
+    before = sorted(root.rglob("*"))
+    result = subprocess.run(
+        [sys.executable, "-S", "-B", "-c", USE, root, ROOT / "tests" / "sample" / "sample.mp4"],
+        cwd=scratch,
+        capture_output=True,
+        text=True,
+        env={
+            **os.environ,
+            "PYTHONPATH": os.pathsep.join([str(root), str(packages)]),
+            "PIP_NO_INDEX": "1",
+            registry.CACHE_VARIABLE: str(scratch / "cache"),
+        },
+        check=False,
+    )
+    assert result.returncode == 0, result.stderr
+    assert not (scratch / "cache").exists()
+    assert sorted(root.rglob("*")) == before
+
+
+def test_what_blender_refuses_is_not_left_behind(copy: Path, scratch: Path):
+    manifest = copy / extension.MANIFEST
+    manifest.write_text(manifest.read_text().replace("Turn ordinary", "Turn very, very, very, very ordinary"))
+    out = scratch / "out"
+    result = build_by_command(copy, out, "--platform", LINUX)
+    assert result.returncode == 1
+    assert "Blender's tool for extensions refuses" in result.stderr
+    assert "tagline" in result.stderr
+    assert "Traceback" not in result.stderr
+    assert not list((out / "cpu").iterdir())
+
+
+def test_cuda_is_not_made_for_every_system(scratch: Path):
+    with pytest.raises(extension.ExtensionError, match="cuda is not made for macos-arm64"):
+        list(extension.build(scratch / "out", ["macos-arm64"], ["cuda"]))
+
+
+def test_a_wheel_is_kept_and_verified(scratch: Path):
+    (source,) = (
+        one
+        for one in extension._choose(LINUX, "cpu", bundle_cuda=False)
+        if "cp311-cp311" in one.wheel and one.name == "ai-edge-litert"
+    )
+    registry.use_folder(scratch)
+    try:
+        file = registry.wheel(source)
+        made = file.stat().st_mtime_ns
+        assert registry.wheel(source).stat().st_mtime_ns == made
+        file.write_bytes(b"damaged")
+        assert hashlib.sha256(registry.wheel(source).read_bytes()).hexdigest() == source.sha256
+    finally:
+        registry.use_folder(None)
+    assert [path.name for path in scratch.iterdir()] == ["wheels"]

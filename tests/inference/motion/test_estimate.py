@@ -1,0 +1,314 @@
+"""The `landmarks` estimator on people whose motion is known."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from scipy.spatial.transform import Rotation
+from video_motion.inference.body.skeleton import JOINT_NAMES, LANDMARK_NAMES, PARENTS
+from video_motion.inference.body.smpl import Body
+from video_motion.inference.motion import estimate as landmarks
+from video_motion.inference.motion.motion import Motion
+
+from . import scenes
+
+GAP = slice(60, 70)
+
+
+def estimate(body: Body, scene: scenes.Scene, *tracks, **options) -> list[Motion]:
+    frames = np.arange(len(scene.timestamps))
+    return landmarks.estimate(list(tracks), frames, scene.timestamps, scene.camera, body, **options)
+
+
+def joint_errors(motion: Motion, scene: scenes.Scene) -> np.ndarray:
+    """(N, 24) metres, the pelvis being in its place."""
+    seen, true = motion.joints_cam - motion.joints_cam[:, :1], scene.joints - scene.joints[:, :1]
+    return np.linalg.norm(seen - true, axis=-1)
+
+
+def world_soles(motion: Motion, body: Body) -> np.ndarray:
+    """(N, 4, 3) heels and toes where the file's reader finds them."""
+    points = body.landmark_positions(motion.poses, motion.betas, motion.trans)
+    return points[:, scenes.SOLES]
+
+
+def sliding(motion: Motion, scene: scenes.Scene, body: Body) -> float:
+    """Mean speed of sole points that stand, metres per second."""
+    standing = np.tile(scene.standing, 2)
+    moves = np.linalg.norm(np.diff(world_soles(motion, body)[..., :2], axis=0), axis=-1)
+    speed = moves / np.diff(scene.timestamps)[:, None]
+    return float(speed[standing[1:] & standing[:-1]].mean())
+
+
+def steps(poses: np.ndarray) -> np.ndarray:
+    """(N − 1, 24) degrees by which joints turn from one frame to the next."""
+    rotations = Rotation.from_rotvec(poses.reshape(-1, 3)).as_matrix().reshape(-1, 24, 3, 3)
+    turns = np.swapaxes(rotations[:-1], -1, -2) @ rotations[1:]
+    return np.degrees(Rotation.from_matrix(turns.reshape(-1, 3, 3)).magnitude()).reshape(-1, 24)
+
+
+def shaking(motion: Motion) -> float:
+    return float(np.abs(np.diff(motion.joints_world, 3, axis=0)).mean())
+
+
+def world_errors(motion: Motion, scene: scenes.Scene) -> np.ndarray:
+    """(N, 24) metres; only where the world's origin lies on the floor is free."""
+    away = motion.joints_world - scene.world(scene.joints)
+    away[..., :2] -= away[0, 0, :2]
+    return np.linalg.norm(away, axis=-1)
+
+
+@pytest.fixture(scope="module")
+def lap(body: Body) -> scenes.Scene:
+    """Somebody who turns once round."""
+    return scenes.walk(body, np.arange(150) / 25)
+
+
+@pytest.fixture(scope="module")
+def lap_motion(body: Body, lap: scenes.Scene) -> Motion:
+    """As estimated from noisy landmarks, one in ten hidden, nobody seen for ten frames."""
+    track = scenes.film(lap, np.random.default_rng(0), hidden=0.1, missing=GAP, number=4)
+    return estimate(body, lap, track)[0]
+
+
+@pytest.fixture(scope="module")
+def stroll(body: Body) -> scenes.Scene:
+    return scenes.walk(body, np.arange(60) / 20)
+
+
+@pytest.fixture(scope="module")
+def stroll_motion(body: Body, stroll: scenes.Scene) -> Motion:
+    return estimate(body, stroll, scenes.film(stroll, np.random.default_rng(1), hidden=0.05))[0]
+
+
+def test_joints_are_near_the_truth(lap: scenes.Scene, lap_motion: Motion):
+    errors = joint_errors(lap_motion, lap)
+    seen = ~lap_motion.bridged
+    assert errors[seen].mean() < 0.025
+    assert errors[GAP].mean() < 0.045, "ten frames without anybody"
+    assert np.linalg.norm(lap_motion.joints_cam - lap.joints, axis=-1).mean() < 0.10
+
+
+def test_smaller_errors_than_the_world_landmarks(body: Body, stroll: scenes.Scene, stroll_motion: Motion):
+    track = scenes.film(stroll, np.random.default_rng(1), hidden=0.05)
+    limbs = [JOINT_NAMES.index(f"{side}_{part}") for side in ("left", "right") for part in ("knee", "wrist")]
+    points = [LANDMARK_NAMES.index(f"{side}_{part}") for side in ("left", "right") for part in ("knee", "wrist")]
+    centred = stroll.landmarks - stroll.landmarks[:, scenes.HIPS].mean(1, keepdims=True)
+    raw = np.linalg.norm(track.world_landmarks - centred, axis=-1)[:, points].mean()
+    assert joint_errors(stroll_motion, stroll)[:, limbs].mean() < 0.7 * raw
+
+
+def test_rows_are_the_frames_of_the_footage(lap: scenes.Scene, lap_motion: Motion):
+    np.testing.assert_array_equal(lap_motion.frames, np.arange(150))
+    np.testing.assert_array_equal(lap_motion.timestamps, lap.timestamps)
+    assert lap_motion.person == 4
+    assert lap_motion.estimator == "landmarks"
+    np.testing.assert_array_equal(lap_motion.image_size, scenes.SIZE)
+
+
+def test_gap_is_bridged_and_marked(lap_motion: Motion):
+    assert np.flatnonzero(lap_motion.bridged).tolist() == list(range(150))[GAP]
+    np.testing.assert_array_equal(lap_motion.scores[GAP], 0)
+    np.testing.assert_array_equal(lap_motion.landmarks[GAP], 0)
+    assert lap_motion.scores[~lap_motion.bridged].mean() == pytest.approx(0.9, abs=0.03), (
+        "one landmark in ten was hidden"
+    )
+    boxes = lap_motion.boxes[GAP.start - 1 : GAP.stop + 1]
+    np.testing.assert_allclose(np.diff(boxes, 2, axis=0), 0, atol=1e-9, err_msg="boxes go straight across the gap")
+
+
+def test_fields_agree_with_each_other(lap_motion: Motion, body: Body):
+    m = lap_motion
+    np.testing.assert_allclose(body.joints(m.poses_cam, m.betas, m.trans_cam), m.joints_cam, atol=1e-9)
+    np.testing.assert_allclose(body.joints(m.poses, m.betas, m.trans), m.joints_world, atol=1e-9)
+    np.testing.assert_allclose(m.pelvis, body.rest_joints(m.betas)[0], atol=1e-12)
+    lengths = np.linalg.norm(m.joints_cam[:, 1:] - m.joints_cam[:, PARENTS[1:]], axis=-1)
+    assert np.ptp(lengths, axis=0).max() < 1e-9, "bones keep their length"
+    assert ((m.scores >= 0) & (m.scores <= 1)).all()
+    assert ((m.contacts >= 0) & (m.contacts <= 1)).all()
+
+
+def test_joints_lie_over_the_person_in_the_image(lap_motion: Motion, lap: scenes.Scene):
+    pixels = scenes.project(lap_motion.joints_cam, lap_motion.camera_K)
+    true = scenes.project(lap.joints, lap.camera.K)
+    height = np.ptp(true[..., 1], axis=1).mean()
+    assert np.linalg.norm(pixels - true, axis=-1)[~lap_motion.bridged].mean() < 0.02 * height
+    assert ((pixels > 0) & (pixels < scenes.SIZE)).all()
+
+
+def test_nothing_jumps(lap: scenes.Scene, lap_motion: Motion):
+    usual = steps(lap.poses).max(0)
+    assert (steps(lap_motion.poses_cam).max(0) < usual + 12).all(), "no flip, not even where the lap passes ±180°"
+    assert (steps(lap_motion.poses).max(0) < usual + 12).all()
+    path = np.linalg.norm(np.diff(lap_motion.trans, axis=0), axis=1)
+    assert path.max() < np.linalg.norm(np.diff(lap.trans, axis=0), axis=1).max() + 0.05
+
+
+def test_floor_is_under_standing_feet(lap: scenes.Scene, lap_motion: Motion, body: Body):
+    true = lap.world(lap.landmarks)[:, scenes.SOLES, 2]
+    height = world_soles(lap_motion, body)[..., 2]
+    standing = np.tile(lap.standing, 2)
+    assert abs((height - true)[standing].mean()) < 0.02
+    assert np.quantile(np.abs(height)[standing], 0.9) < 0.06
+    assert np.median(np.abs(height)[standing]) < 0.03
+    tilt = lap_motion.camera_to_world[0, 2, :3] @ lap.to_world[0, 2, :3]
+    assert np.degrees(np.arccos(tilt)) < 3
+
+
+@pytest.mark.parametrize("pitch", [0, 25])
+def test_up_is_found_for_other_cameras(body: Body, pitch: float):
+    scene = scenes.walk(body, np.arange(40) / 10, pitch=pitch)
+    motion = estimate(body, scene, scenes.film(scene, np.random.default_rng(5)))[0]
+    tilt = motion.camera_to_world[0, 2, :3] @ scene.to_world[0, 2, :3]
+    assert np.degrees(np.arccos(tilt)) < 3
+    camera = motion.camera_to_world[0, 2, 3]
+    assert camera == pytest.approx(1.5, rel=0.05), "the camera's height above the floor"
+
+
+def test_contacts_tell_which_foot_stands(lap: scenes.Scene, lap_motion: Motion):
+    told = lap_motion.contacts > 0.5
+    seen = ~lap_motion.bridged
+    assert (told == lap.standing)[seen].mean() > 0.85
+    both = lap.standing.all(1)
+    assert told[seen & both].mean() > told[seen & ~both].mean()
+
+
+def test_planted_feet_slide_less(body: Body, stroll: scenes.Scene, stroll_motion: Motion):
+    track = scenes.film(stroll, np.random.default_rng(1), hidden=0.05)
+    free, firm = (estimate(body, stroll, track, feet=strength)[0] for strength in (0.0, 3.0))
+    assert sliding(firm, stroll, body) < sliding(stroll_motion, stroll, body)
+    assert sliding(stroll_motion, stroll, body) < 0.65 * sliding(free, stroll, body)
+    assert sliding(stroll_motion, stroll, body) < 0.12
+    assert joint_errors(stroll_motion, stroll).mean() < joint_errors(free, stroll).mean() + 0.003
+
+
+def test_smoothing_option(body: Body, stroll: scenes.Scene, stroll_motion: Motion):
+    track = scenes.film(stroll, np.random.default_rng(1), hidden=0.05)
+    none, calm = (estimate(body, stroll, track, smoothing=strength)[0] for strength in (0.0, 4.0))
+    assert shaking(calm) < 0.8 * shaking(stroll_motion)
+    assert shaking(stroll_motion) < 0.6 * shaking(none)
+    assert joint_errors(stroll_motion, stroll).mean() < joint_errors(none, stroll).mean()
+
+
+def test_motion_is_not_late(stroll: scenes.Scene, stroll_motion: Motion):
+    # The wrists swing; a frame too late or too early fits worse.
+    seen, true = (joints[:, [20, 21]] - joints[:, :1] for joints in (stroll_motion.joints_cam, stroll.joints))
+    shifted = {lag: np.abs(seen[2 + lag : 58 + lag] - true[2:58]).mean() for lag in (-1, 0, 1)}
+    assert shifted[0] < min(shifted[-1], shifted[1])
+    assert abs(shifted[-1] - shifted[1]) < 0.4 * max(shifted.values())
+
+
+def test_turning_camera_and_uneven_times(body: Body):
+    random = np.random.default_rng(2)
+    times = np.cumsum(random.choice([1 / 40, 1 / 20, 1 / 12], 60))
+    shake = np.stack([12 * np.sin(2 * times), 4 * np.sin(3 * times)], axis=1)
+    scene = scenes.walk(body, times, turns=Rotation.from_euler("yx", shake, degrees=True).as_matrix())
+    track = scenes.film(scene, random)
+    motion = estimate(body, scene, track)[0]
+    np.testing.assert_array_equal(motion.timestamps, times)
+    assert motion.camera_moves
+    assert world_errors(motion, scene).mean() < 0.08
+    assert sliding(motion, scene, body) < 0.25
+    told_nothing = replace(scene, camera=replace(scene.camera, turns=np.tile(np.eye(3), (60, 1, 1))))
+    assert world_errors(estimate(body, told_nothing, track)[0], scene).mean() > 0.3, "the turns matter"
+
+
+def test_two_people_share_one_world(body: Body):
+    times = np.arange(50) / 20
+    tall = np.array([1.5, 0, 0, 0, 0, 0, 0, 0, 0, 0])
+    one = scenes.walk(body, times, centre=(-1.0, 0.0))
+    other = scenes.walk(body, times, tall, centre=(1.0, 1.2), late=1.3)
+    tracks = [
+        scenes.film(one, np.random.default_rng(3)),
+        scenes.film(other, np.random.default_rng(4), missing=slice(0, 7), number=2),
+    ]
+    first, second = estimate(body, one, *tracks)
+    assert (first.person, second.person) == (1, 2)
+    assert second.frames.tolist() == list(range(7, 50))
+    np.testing.assert_array_equal(second.timestamps, times[7:])
+    np.testing.assert_allclose(first.camera_to_world[7:], second.camera_to_world, atol=1e-12)
+    apart = second.joints_world[:, 0] - first.joints_world[7:, 0]
+    truly = (other.world(other.joints) - one.world(one.joints))[7:, 0]
+    assert np.linalg.norm(apart - truly, axis=1).mean() < 0.25, "2 m apart, 5 m from the camera"
+    for motion, scene, start in ((first, one, 0), (second, other, 7)):
+        standing = np.tile(scene.standing[start:], 2)
+        assert np.median(np.abs(world_soles(motion, body)[..., 2][standing])) < 0.03
+    assert second.joints_world[:, 15, 2].mean() > first.joints_world[:, 15, 2].mean() + 0.05
+
+
+@pytest.mark.parametrize("n", [1, 2, 3])
+def test_very_short_tracks(body: Body, n: int):
+    scene = scenes.walk(body, np.arange(10) / 25)
+    track = scenes.film(scene, np.random.default_rng(6), missing=slice(n, None))
+    motion = estimate(body, scene, track)[0]
+    assert len(motion) == n
+    assert np.linalg.norm(motion.joints_cam[:, 16] - scene.joints[:n, 16], axis=-1).max() < 0.4
+    short = replace(scene, joints=scene.joints[:n])
+    assert joint_errors(motion, short).mean() < 0.05
+    assert np.isfinite(motion.poses).all()
+    assert np.isfinite(motion.trans).all()
+
+
+def test_wholly_hidden_person_stays_finite(body: Body):
+    scene = scenes.walk(body, np.arange(8) / 25)
+    motion = estimate(body, scene, scenes.film(scene, np.random.default_rng(7), hidden=1.0))[0]
+    for name in ("poses", "trans", "joints_cam", "camera_to_world"):
+        assert np.isfinite(getattr(motion, name)).all(), name
+
+
+def test_progress_is_told(body: Body):
+    told = []
+    scene = scenes.walk(body, np.arange(4) / 25)
+    estimate(
+        body,
+        scene,
+        scenes.film(scene, np.random.default_rng(8)),
+        progress=lambda done, total: told.append((done, total)),
+    )
+    done, totals = zip(*told, strict=True)
+    assert len(set(totals)) == 1
+    assert list(done) == sorted(set(done))
+    assert done[-1] == totals[0]
+
+
+def test_known_shape_is_kept(body: Body):
+    scene = scenes.walk(body, np.linspace(0, 1.9, 20))
+    track = scenes.film(scene, np.random.default_rng(8))
+    known = np.array([0.7, -0.4, 0, 0, 0.2, 0, 0, 0, 0, 0])
+    motion = estimate(body, scene, track, shapes={track.number: known})[0]
+    np.testing.assert_array_equal(motion.betas, known)
+    other = estimate(body, scene, track, shapes={track.number + 1: known})[0]
+    assert np.abs(other.betas - known).max() > 0.1
+
+
+@pytest.mark.parametrize("height", [2.5, -2.0], ids=["tall", "short"])
+def test_limbs_of_tall_and_short_people(body: Body, height: float):
+    betas = np.zeros(10)
+    betas[0] = height
+    scene = scenes.walk(body, np.linspace(0, 5.9, 60), betas)
+    track = scenes.film(scene, np.random.default_rng(9), world_noise=(0.01, 0.01), hidden=0.1)
+    found = landmarks.shape_from_limbs(body, track.world_landmarks, track.visibility)
+    assert np.abs(found).max() <= 3
+    for bone in ("knee", "ankle", "elbow", "wrist"):
+        joint = JOINT_NAMES.index(f"left_{bone}")
+        lengths = [
+            np.linalg.norm(body.rest_joints(shape)[joint] - body.rest_joints(shape)[PARENTS[joint]])
+            for shape in (betas, found, np.zeros(10))
+        ]
+        assert lengths[1] == pytest.approx(lengths[0], abs=0.012), bone
+        assert abs(lengths[2] - lengths[0]) > 0.012, "somebody of average size would not do"
+
+
+def test_hidden_limbs_do_not_shape_the_body(body: Body):
+    betas = np.array([1.5, 0, 0, 0, 0, 0, 0, 0, 0, 0])
+    scene = scenes.walk(body, np.linspace(0, 5.9, 30), betas)
+    track = scenes.film(scene, np.random.default_rng(10), world_noise=(0, 0))
+    plain = landmarks.shape_from_limbs(body, track.world_landmarks, track.visibility)
+    wrist = LANDMARK_NAMES.index("left_wrist")
+    track.world_landmarks[:20, wrist] += 1.0
+    track.visibility[:20, wrist] = 0
+    np.testing.assert_allclose(
+        landmarks.shape_from_limbs(body, track.world_landmarks, track.visibility), plain, atol=0.15
+    )

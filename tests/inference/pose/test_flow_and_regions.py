@@ -1,0 +1,84 @@
+"""What networks are told of the background's motion and of people's other regions of interest."""
+
+import numpy as np
+import pytest
+from video_motion.inference.body.rotations import axis_angle_to_matrix
+from video_motion.inference.camera.tracking import homographies_of_turns
+from video_motion.inference.pose import features
+from video_motion.inference.pose.session import EngineError
+from video_motion.inference.pose.temporal import VideoContext, flows
+
+FOCAL = 0.9
+
+
+def turns(count: int) -> np.ndarray:
+    """(M, 3, 3) of a camera that pans and rolls, never twice as fast."""
+    angle = np.linspace(0, 1, count) ** 2
+    return axis_angle_to_matrix(np.stack([0.1 * angle, 0.5 * angle, 0.05 * angle], axis=1))
+
+
+def scenery(count: int = 40) -> VideoContext:
+    turned = turns(count)
+    moved = homographies_of_turns(turned[:-1], turned[1:], np.full(count - 1, FOCAL))
+    return VideoContext(np.eye(3), None, 7 + np.arange(count), np.concatenate([np.eye(3)[None], moved]))
+
+
+def test_a_turned_camera_moves_points_as_pinhole_cameras_do():
+    before, now = turns(2)
+    (moved,) = homographies_of_turns(before[None], now[None], np.array([FOCAL]))
+    ray = np.array([0.2, -0.1, 1.0])
+    point = FOCAL * ray[:2]
+    there = now.T @ before @ ray
+    told = moved @ [*point, 1.0]
+    np.testing.assert_allclose(told[:2] / told[2], FOCAL * there[:2] / there[2], atol=1e-12)
+
+
+def test_steps_of_several_frames_are_those_of_a_slower_video():
+    turned = turns(40)
+    told = flows(scenery(), np.array([7 + 39]), 2)
+    rows = 39 + 2 * (np.arange(features.FLOWS + 1) - features.FLOWS)
+    expected = homographies_of_turns(turned[rows[:-1]], turned[rows[1:]], np.full(features.FLOWS, FOCAL))
+    np.testing.assert_allclose(told[0], expected, atol=1e-10)
+
+
+def test_before_the_video_nothing_moved():
+    told = flows(scenery(), np.array([7, 9]), 1)
+    np.testing.assert_array_equal(told[0], np.broadcast_to(np.eye(3), (features.FLOWS, 3, 3)))
+    assert (told[1, :-2] == np.eye(3)).all()
+    assert (told[1, -2:] != np.eye(3)).any(axis=(1, 2)).all()
+
+
+def test_a_network_that_asks_for_flow_is_not_run_without():
+    with pytest.raises(EngineError, match="background"):
+        flows(VideoContext(np.eye(3)), np.array([0]), 1)
+
+
+def test_flow_is_seen_in_the_rolled_camera():
+    """What moves to the right in a picture lying on its side moves down in the upright crop."""
+    right = np.tile(np.eye(3), (1, features.FLOWS, 1, 1))
+    right[..., 0, 2] = 0.1
+    crop = np.array([[0.0, 0, 1, -np.pi / 2]])
+    told = features.flow_features(right, crop).reshape(features.FLOWS, 3, 3)
+    np.testing.assert_allclose(told[:, :2, 2], np.tile([0.0, 0.1], (features.FLOWS, 1)), atol=1e-6)
+    assert not features.flow_features(np.tile(np.eye(3), (1, features.FLOWS, 1, 1)), crop).any()
+
+
+def test_each_region_is_described_as_if_it_were_the_only_crop():
+    rng = np.random.default_rng(0)
+    b, r = 3, 5
+    crops = np.concatenate([rng.uniform(100, 400, (b, r, 3)), np.repeat(rng.normal(0, 1, (b, 1, 1)), r, 1)], axis=2)
+    seen = {
+        "landmarks": rng.uniform(0, 500, (b, r, 33, 2)),
+        "visibility": rng.random((b, r, 33)),
+        "presence": rng.random((b, r, 33)),
+        "world_landmarks": rng.normal(0, 0.3, (b, r, 33, 3)),
+        "scores": rng.random((b, r)),
+        "crops": crops,
+    }
+    K = np.tile(np.array([[700.0, 0, 320], [0, 700, 240], [0, 0, 1]]), (b, 1, 1))
+    told, boxes = features.region_features(seen, K)
+    for region in range(r):
+        alone = {name: values[:, region : region + 1] for name, values in seen.items()}
+        of_time = {"offsets": np.zeros((b, 1)), "known": np.ones((b, 1), bool)}
+        np.testing.assert_array_equal(told[:, region], features.window_features(**alone, **of_time, camera_K=K)[:, 0])
+        np.testing.assert_allclose(boxes[:, region], features.box_info(crops[:, region], K))

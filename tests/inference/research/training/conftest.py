@@ -1,0 +1,105 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from video_motion.inference import registry
+from video_motion.inference.body.skeleton import LANDMARK_NAMES
+from video_motion.inference.body.smpl import Body
+from video_motion.inference.people import crops, maps
+from video_motion.inference.research.training import shards
+
+SEQUENCES, FRAMES = 3, 12
+WIDTH, HEIGHT, FOCAL = 640, 480, 700.0
+LOST = (0, 17, 18)
+HIPS = [LANDMARK_NAMES.index(f"{side}_hip") for side in ("left", "right")]
+
+
+@pytest.fixture(scope="session")
+def body() -> Body:
+    return Body.load(registry.body_path())
+
+
+@pytest.fixture(scope="session")
+def data_folder(tmp_path_factory: pytest.TempPathFactory, body: Body) -> Path:
+    """A tiny data set of a detector that makes no mistakes, but loses the person in some rows."""
+    folder = tmp_path_factory.mktemp("data")
+    for seed, split in enumerate(("train", "validation")):
+        shards.write_shard(folder / split / "000000.npz", make_shard(body, seed))
+    return folder
+
+
+def make_shard(body: Body, seed: int) -> shards.Shard:
+    rng = np.random.default_rng(seed)
+    count = SEQUENCES * FRAMES
+    of = np.repeat(np.arange(SEQUENCES), FRAMES)
+    phase = np.tile(np.arange(FRAMES) / FRAMES, SEQUENCES)[:, None, None]
+    poses = rng.normal(0, 0.25, (SEQUENCES, 24, 3))[of] + 0.3 * np.sin(2 * np.pi * phase) * rng.normal(0, 1, (24, 3))
+    # People stand upright: the body's y up is the camera's y down.
+    poses[:, 0] = np.array([np.pi, 0, 0]) + rng.normal(0, 0.05, (count, 3))
+    trans = np.array([0.3, -0.2, 4.0]) + rng.normal(0, 0.05, (count, 3))
+    betas = rng.normal(0, 1, (SEQUENCES, 10))
+    K = np.array([[FOCAL, 0, WIDTH / 2], [0, FOCAL, HEIGHT / 2], [0, 0, 1]])
+    marks = body.landmark_positions(poses, betas[of], trans)
+    pixels = marks[..., :2] / marks[..., 2:] * FOCAL + K[:2, 2]
+    centre = pixels[:, HIPS].mean(1)
+    side = 2.6 * np.linalg.norm(pixels - centre[:, None], axis=-1).max(1)
+    crop = np.concatenate([centre, side[:, None], rng.normal(0, 0.2, (count, 1))], axis=1)
+    found = np.ones(count, bool)
+    found[list(LOST)] = False
+    seen = {
+        "landmarks": pixels,
+        "visibility": rng.uniform(0.5, 1, (count, 33)),
+        "presence": rng.uniform(0.5, 1, (count, 33)),
+        "world_landmarks": marks - marks[:, HIPS].mean(1, keepdims=True),
+        "crops": crop,
+        "boxes": np.concatenate([pixels.min(1), np.ptp(pixels, axis=1)], axis=1),
+        "scores": rng.uniform(0.8, 1, count),
+    }
+    packed = [maps.pack(draw_maps(pixels[row], crop[row])) if found[row] else b"" for row in range(count)]
+    return shards.Shard(
+        sequence_starts=np.arange(0, count + 1, FRAMES),
+        names=np.array(["still"] * SEQUENCES),
+        betas=betas.astype(np.float32),
+        camera_K=np.tile(K, (SEQUENCES, 1, 1)),
+        image_size=np.tile([WIDTH, HEIGHT], (SEQUENCES, 1)),
+        frame_rate=np.array([25.0, 30.0, 60.0]),
+        timestamps=np.tile(np.arange(FRAMES) / 30, SEQUENCES),
+        poses=poses.astype(np.float32),
+        trans=trans.astype(np.float32),
+        camera_turns=np.tile(np.eye(3, dtype=np.float32), (count, 1, 1)),
+        camera_moves=np.zeros((count, 3), np.float32),
+        found=found,
+        heatmap_starts=np.cumsum([0, *map(len, packed)]),
+        heatmaps=np.frombuffer(b"".join(packed), np.uint8),
+        **{
+            key: (values * found.reshape(-1, *[1] * (values.ndim - 1))).astype(np.float32)
+            for key, values in seen.items()
+        },
+    )
+
+
+def draw_maps(pixels: np.ndarray, crop: np.ndarray) -> np.ndarray:
+    """One bright cell for each landmark."""
+    drawn = np.zeros(maps.SHAPE, np.uint8)
+    cells = np.floor(crops.from_image(pixels, crop) * maps.SHAPE[-1]).astype(int)
+    drawn[np.arange(33), cells[:, 1], cells[:, 0]] = 255
+    return drawn
+
+
+def with_looks(shard: shards.Shard, rng: np.random.Generator, every: int = 3) -> shards.Shard:
+    """The shard with made-up sights of the other regions, in every third frame unless told otherwise."""
+    looked = shard.found & (np.arange(len(shard)) % every == 0)
+    found = {}
+    for name in ("landmarks", "visibility", "presence", "world_landmarks", "scores"):
+        values = getattr(shard, name)
+        made = values[:, None] + rng.normal(0, 0.01, (len(shard), crops.LOOKS, *values.shape[1:]))
+        found[f"look_{name}"] = made
+    found["look_crops"] = np.stack([crops.looks(crop) for crop in shard.crops])
+    seen = {
+        name: np.where(looked.reshape(-1, *[1] * (values.ndim - 1)), values, 0).astype(np.float32)
+        for name, values in found.items()
+    }
+    return replace(shard, looked=looked, **seen)

@@ -1,0 +1,78 @@
+import zipfile
+
+import numpy as np
+import pytest
+from video_motion.inference.people import maps as local_maps
+from video_motion.inference.research.training import shards
+
+
+@pytest.fixture
+def shard():
+    rng = np.random.default_rng(0)
+    n = 6
+    maps = np.zeros((n, *local_maps.SHAPE), np.uint8)
+    maps[:, 3, 10:14, 20:24] = rng.integers(1, 255, (n, 4, 4))
+    packed = [local_maps.pack(one) for one in maps]
+    packed[2] = b""
+    maps[2] = 0
+    made = shards.Shard(
+        sequence_starts=np.array([0, 3, 6]),
+        names=np.array(["walk", "jump"]),
+        betas=rng.normal(size=(2, 10)),
+        camera_K=np.tile(np.eye(3), (2, 1, 1)),
+        image_size=np.full((2, 2), 480),
+        frame_rate=np.full(2, 30.0),
+        timestamps=np.arange(n) / 30,
+        poses=rng.normal(size=(n, 24, 3)),
+        trans=rng.normal(size=(n, 3)),
+        camera_turns=np.tile(np.eye(3), (n, 1, 1)),
+        camera_moves=np.zeros((n, 3)),
+        found=np.arange(n) != 2,
+        landmarks=rng.normal(size=(n, 33, 2)),
+        visibility=rng.random((n, 33)),
+        presence=rng.random((n, 33)),
+        world_landmarks=rng.normal(size=(n, 33, 3)),
+        crops=rng.random((n, 4)),
+        boxes=rng.random((n, 4)),
+        scores=rng.random(n),
+        heatmap_starts=np.cumsum([0, *(len(item) for item in packed)]),
+        heatmaps=np.frombuffer(b"".join(packed), np.uint8),
+    )
+    return made, maps
+
+
+def test_a_shard_comes_back_as_it_was(shard, tmp_path):
+    made, maps = shard
+    path = tmp_path / "train" / "000001.npz"
+    shards.write_shard(path, made)
+    read = shards.read_shard(path)
+    for name, value in vars(made).items():
+        np.testing.assert_array_equal(getattr(read, name), value)
+    for row, one in enumerate(maps):
+        np.testing.assert_array_equal(read.maps(row), one)
+    assert [item.name for item in path.parent.iterdir()] == ["000001.npz"]
+    assert isinstance(read.heatmaps, np.memmap)
+
+
+def test_broken_shards_are_named(shard, tmp_path):
+    path = tmp_path / "a.npz"
+    with pytest.raises(shards.ShardError, match="does not exist"):
+        shards.read_shard(path)
+    shards.write_shard(path, shard[0])
+    content = path.read_bytes()
+    path.write_bytes(content[: len(content) // 2])
+    with pytest.raises(shards.ShardError, match="generate it again"):
+        shards.read_shard(path)
+    path.write_bytes(content)
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr("more", b"")
+    assert len(shards.read_shard(path)) == 6
+
+
+def test_another_version_is_refused(shard, tmp_path, monkeypatch):
+    path = tmp_path / "a.npz"
+    monkeypatch.setattr(shards, "VERSION", 99)
+    shards.write_shard(path, shard[0])
+    monkeypatch.undo()
+    with pytest.raises(shards.ShardError, match="version 99"):
+        shards.read_shard(path)

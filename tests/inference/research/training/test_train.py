@@ -1,0 +1,266 @@
+from __future__ import annotations
+
+import dataclasses
+import json
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from video_motion.inference.cli import __main__ as cli
+from video_motion.inference.cli import arguments
+from video_motion.inference.research import networks
+from video_motion.inference.research.networks.configurations import configuration
+from video_motion.inference.research.training import ablations, train
+from video_motion.inference.research.training.shards import read_shard, write_shard
+from video_motion.inference.research.training.trainer import Schedule, TrainingError
+
+from .conftest import with_looks
+
+SMALL = ("static_width=32", "width=32", "feedforward=32", "layers=1", "heads=2", "state_layer=32", "local_channels=4")
+
+
+def given(data: Path, out: Path, *more: str) -> list[str]:
+    sizes = [word for size in SMALL for word in ("--set", size)]
+    return ["train", "tar", "--data", str(data), "--out", str(out), "--batch", "4", "--device", "cpu", *sizes, *more]
+
+
+def test_settings_change():
+    chosen, schedule = train.settings_of(
+        "tar-compact",
+        [
+            "refine=false",
+            "local_window=3",
+            "dropout=0",
+            "noise.jitter=0.5",
+            "drawing.strides=[1, 3]",
+            "schedule.clip=1",
+        ],
+    )
+    usual = configuration("tar-compact").settings
+    assert chosen.settings == dataclasses.replace(usual, refine=False, local_window=3, dropout=0.0)
+    assert schedule.drawing.noise.jitter == 0.5
+    assert schedule.drawing.strides == (1, 3)
+    assert schedule.drawing.still == Schedule().drawing.still
+    assert schedule.clip == 1.0
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "refine",
+        "refine=no",
+        "refine=1",
+        "local_window=1.5",
+        "beauty=1",
+        "noise.beauty=1",
+        "music.jitter=1",
+        "drawing.strides=2",
+        "drawing.noise=1",
+        "schedule.weights=1",
+    ],
+)
+def test_settings_that_do_not_fit_are_named(change):
+    with pytest.raises(TrainingError, match="does not fit"):
+        train.settings_of("tar-compact", [change])
+
+
+def test_an_unknown_configuration_is_named():
+    with pytest.raises(TrainingError, match="no configuration tar-9: choose one of tar-64"):
+        train.settings_of("tar-9", [])
+
+
+USUAL = {"joints": 300.0, "shape": 0.06}
+
+
+def test_loss_weights_change():
+    weights = train.weights_of(USUAL, ["shape=0", "joint_distance=60"])
+    assert "shape" not in weights
+    assert weights["joint_distance"] == 60
+    for change in ("beauty=1", "shape", "shape=-1", "shape=nan"):
+        with pytest.raises(TrainingError, match="does not fit"):
+            train.weights_of(USUAL, [change])
+
+
+def test_the_command_trains_resumes_and_begins_from_another(data_folder, tmp_path, capsys):
+    threads = torch.get_num_threads()
+    out = tmp_path / "out"
+    try:
+        options = given(data_folder, out, "--threads", "1")
+        assert cli.main([*options, "--steps", "2"]) == 0
+        assert "2 steps" in capsys.readouterr().out
+        assert cli.main([*options, "--steps", "2"]) == 1
+        assert "holds another training: add --resume" in capsys.readouterr().err
+        assert cli.main([*options, "--steps", "3", "--resume"]) == 0
+        assert "3 steps" in capsys.readouterr().out
+        coarse = given(data_folder, tmp_path / "coarse", "--set", "refine=false", "--steps", "1")
+        assert cli.main([*coarse, "--from", str(out / "checkpoint.pt")]) == 0
+        assert "tensors begin with those of" in capsys.readouterr().err
+    finally:
+        torch.set_num_threads(threads)
+
+
+def test_what_a_checkpoint_lacks_comes_from_the_next(data_folder, tmp_path):
+    threads = torch.get_num_threads()
+    try:
+        for name, more in (("plain", ["--set", "refine=false"]), ("whole", [])):
+            assert cli.main([*given(data_folder, tmp_path / name, "--threads", "1", "--steps", "1"), *more]) == 0
+    finally:
+        torch.set_num_threads(threads)
+    plain, whole = (train.trained(tmp_path / name / "checkpoint.pt")[0] for name in ("plain", "whole"))
+    network = train.trained(tmp_path / "whole" / "checkpoint.pt")[0]
+    for part in network.parameters():
+        part.data.zero_()
+    train.begin_from(network, [tmp_path / name / "checkpoint.pt" for name in ("plain", "whole")])
+    torch.testing.assert_close(network.encoder.state_dict(), plain.encoder.state_dict())
+    torch.testing.assert_close(network.refinement.state_dict(), whole.refinement.state_dict())
+
+
+def test_ablations_are_trained_once_and_told(data_folder, tmp_path, capsys, monkeypatch):
+    rows = (
+        ablations.ABLATIONS["tar"][0],
+        ablations.Row("plain", "without RRM", ("refine=false",), ("pose=0",), {"MPJPE": 73.7}),
+    )
+    monkeypatch.setitem(ablations.ABLATIONS, "tar", rows)
+    command = given(data_folder, tmp_path / "out", "--threads", "1", "--steps", "1")
+    command.insert(1, "ablate")
+    threads = torch.get_num_threads()
+    try:
+        assert cli.main(command) == 0
+        table = capsys.readouterr().out
+        assert table == (tmp_path / "out" / "ablations.md").read_text()
+        first, second = table.splitlines()[2:]
+        measured = json.loads((tmp_path / "out" / "plain" / "report.json").read_text())
+        assert measured["settings"]["refine"] is False
+        assert "pose" not in measured["schedule"]["weights"]
+        assert f"{measured['validation']['network']['MPJPE']:.1f} (73.7)" in second
+        assert "(62.7)" in first
+        written = (tmp_path / "out" / "whole" / "report.json").stat().st_mtime_ns
+        assert cli.main(command) == 0
+        assert capsys.readouterr().out == table
+        assert (tmp_path / "out" / "whole" / "report.json").stat().st_mtime_ns == written
+    finally:
+        torch.set_num_threads(threads)
+
+
+@pytest.mark.parametrize(
+    ("more", "told"),
+    [
+        (["--configuration", "tar-9"], "no configuration tar-9"),
+        (["--loss", "beauty=1"], "the losses are"),
+        (["--set", "target=9"], "target=9 is none of 9 frames"),
+        (["--set", "local_window=4"], "local_window=4 has no middle among 9 frames"),
+        (["--set", "frames=3", "--set", "target=1"], "local_window=5 has no middle among 3 frames"),
+        (["--from", "nothing.pt"], "nothing.pt can't be read as a checkpoint"),
+    ],
+)
+def test_options_that_do_not_fit_are_one_sentence(data_folder, tmp_path, capsys, more, told):
+    assert cli.main(given(data_folder, tmp_path / "out", *more)) == 1
+    error = capsys.readouterr().err
+    assert told in error
+    assert error.startswith("video-motion: ")
+    assert error.count("\n") == 1
+
+
+def test_missing_data_is_one_sentence(tmp_path, capsys):
+    assert cli.main(given(tmp_path / "nothing", tmp_path / "out")) == 1
+    assert "no training data in" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_a_missing_gpu_is_one_sentence(data_folder, tmp_path, capsys):
+    assert cli.main([*given(data_folder, tmp_path / "out"), "--device", "cuda"]) == 1
+    assert "no GPU" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("more", [["--minutes", "-1"], ["--batch", "0"], ["--seed", "x"], ["--rate", "0"]])
+def test_senseless_numbers_are_refused(data_folder, tmp_path, more):
+    with pytest.raises(SystemExit):
+        arguments.parse(given(data_folder, tmp_path, *more))
+
+
+def test_a_trained_network_is_exported(data_folder, tmp_path, capsys, monkeypatch):
+    def export(network, folder: Path, name: str, half: bool) -> list[Path]:
+        assert not network.training
+        assert network.settings.width == 32
+        folder.mkdir()
+        (folder / f"{name}.onnx").write_bytes(bytes(200_000 if half else 400_000))
+        return [folder / f"{name}.onnx"]
+
+    fake = SimpleNamespace(export=export, check_parity=lambda *_: 1e-4, rounding=lambda *_: (0.25, 0.001))
+    monkeypatch.setitem(sys.modules, f"{networks.__name__}.export", fake)
+    monkeypatch.setattr(networks, "export", fake, raising=False)
+    out = tmp_path / "out"
+    assert cli.main(given(data_folder, out, "--steps", "1")) == 0
+    capsys.readouterr()
+    command = ["train", "export", "--out", str(tmp_path / "weights"), "--checkpoint"]
+    assert cli.main([*command, str(out / "checkpoint.pt"), "--name", "mine"]) == 0
+    told = capsys.readouterr().out
+    assert told == f"{tmp_path / 'weights' / 'mine.onnx'} (0.2 MB): at most 1.0e-04 from PyTorch\n"
+
+    plain = tmp_path / "plain"
+    assert cli.main([*given(data_folder, plain, "--steps", "1"), "--set", "refine=false"]) == 0
+    capsys.readouterr()
+    command[3] = str(tmp_path / "others")
+    assert cli.main([*command, str(plain / "checkpoint.pt"), "--data", str(data_folder)]) == 0
+    assert "turns joints by 0.25° and moves betas by 0.0010 at most" in capsys.readouterr().out
+
+    assert cli.main([*command, str(tmp_path / "nothing.pt")]) == 1
+    assert "nothing.pt can't be read" in capsys.readouterr().err
+    state = torch.load(out / "checkpoint.pt", weights_only=True)
+    description = json.loads(state["description"])
+    for change, sentence in (
+        ({"features": 0}, "features that have changed"),
+        ({"settings": {}}, "does not fit today's"),
+    ):
+        torch.save({**state, "description": json.dumps({**description, **change})}, out / "old.pt")
+        assert cli.main([*command, str(out / "old.pt")]) == 1
+        assert sentence in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ablations.ABLATIONS)
+def test_every_ablation_can_be_asked_for(name):
+    usual = configuration(f"{name}-compact")
+    for row in ablations.ABLATIONS[name]:
+        chosen, _ = train.settings_of(f"{name}-compact", row.changes)
+        weights = train.weights_of(usual.losses, row.losses)
+        assert row.changes == () or chosen.settings != usual.settings
+        assert row.losses == () or weights != dict(usual.losses)
+    assert len({row.name for row in ablations.ABLATIONS[name]}) == len(ablations.ABLATIONS[name])
+
+
+@pytest.mark.parametrize(
+    ("name", "sizes"),
+    [
+        ("cosegmentation", ("static_width=64", "hidden=32", "integrated=16")),
+        ("part_dynamics", ("static_width=32", "recurrent=32", "share=16", "critic=16")),
+        ("multi_roi", ("static_width=32", "hidden=32", "attention=16")),
+    ],
+)
+def test_the_other_networks_train_too(data_folder, tmp_path, name, sizes):
+    for split in ("train", "validation"):
+        shard = with_looks(read_shard(data_folder / split / "000000.npz"), np.random.default_rng(0))
+        write_shard(tmp_path / "data" / split / "000000.npz", shard)
+    out = tmp_path / "out"
+    changes = [word for size in sizes for word in ("--set", size)]
+    command = ["train", name, "--data", str(tmp_path / "data"), "--out", str(out), "--batch", "6", "--steps", "2"]
+    threads = torch.get_num_threads()
+    try:
+        assert cli.main([*command, "--device", "cpu", "--threads", "1", *changes]) == 0
+    finally:
+        torch.set_num_threads(threads)
+    told = json.loads((out / "report.json").read_text())
+    assert (told["network"], told["configuration"], told["steps"]) == (name, f"{name}-compact", 2)
+    last = json.loads((out / "log.jsonl").read_text().splitlines()[-1])
+    for loss in told["schedule"]["weights"]:
+        assert np.isfinite(last[loss]), loss
+    network, _ = train.trained(out / "checkpoint.pt")
+    assert type(network).__name__.lower() == name.replace("_", "")
+
+
+def test_a_configuration_of_another_network_is_refused(data_folder, tmp_path, capsys):
+    command = ["train", "multi_roi", "--data", str(data_folder), "--out", str(tmp_path / "out")]
+    assert cli.main([*command, "--configuration", "tar-compact"]) == 1
+    assert "tar-compact is a configuration of tar, not of multi_roi" in capsys.readouterr().err

@@ -1,0 +1,240 @@
+"""From a video to motions and a report."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from scipy.spatial.transform import Rotation
+from video_motion.inference.body.skeleton import JOINT_NAMES, LANDMARK_NAMES
+from video_motion.inference.cache import Cache
+from video_motion.inference.conversion import NobodyFoundError, Options, Result, convert_footage, find_people
+from video_motion.inference.estimators import DEFAULT
+from video_motion.inference.footage.reader import Footage, FootageError
+from video_motion.inference.motion.motion import Motion
+
+SAMPLE = Path(__file__).parents[1] / "sample" / "sample.mp4"
+COURTYARD = Path(__file__).resolve().parents[3] / "shared" / "footage" / "courtyard_single.mp4"
+LIMBS = [f"{side}_{part}" for side in ("left", "right") for part in ("elbow", "wrist", "knee", "ankle")]
+
+
+@pytest.fixture(scope="module")
+def told() -> list[tuple[str, int, int | None]]:
+    """What `sample` reported of its progress."""
+    return []
+
+
+@pytest.fixture(scope="module")
+def sample(told: list[tuple[str, int, int | None]]) -> Result:
+    """The third second of the sample clip."""
+    return convert_footage(
+        SAMPLE, Options(start=2.0, end=3.0), lambda stage, done, total: told.append((stage, done, total))
+    )
+
+
+@pytest.fixture(scope="module")
+def courtyard() -> Result:
+    """Two seconds of a man in a courtyard."""
+    if not COURTYARD.is_file():
+        pytest.skip("The shared footage has no courtyard_single.mp4 here.")
+    return convert_footage(COURTYARD, Options(start=1.0, end=3.0))
+
+
+@pytest.fixture(scope="module")
+def empty_scene(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A second of a wall and a ball that rolls by."""
+    path = tmp_path_factory.mktemp("video") / "no body.avi"
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 25, (320, 240))
+    for number in range(25):
+        image = np.full((240, 320, 3), (150, 160, 170), np.uint8)
+        cv2.circle(image, (40 + 8 * number, 180), 20, (40, 40, 200), -1)
+        writer.write(image)
+    writer.release()
+    return path
+
+
+def pixels(motion: Motion, names: list[str]) -> np.ndarray:
+    joints = motion.joints_cam[:, [JOINT_NAMES.index(name) for name in names]]
+    image = joints @ motion.camera_K.T
+    return image[..., :2] / image[..., 2:]
+
+
+def reprojection(motion: Motion) -> np.ndarray:
+    """(N, 8) distances of joints from their landmarks, as parts of the person's height; NaN where not seen."""
+    seen = motion.landmarks[:, [LANDMARK_NAMES.index(name) for name in LIMBS]]
+    away = np.linalg.norm(pixels(motion, LIMBS) - seen[..., :2], axis=-1) / motion.boxes[:, 3:]
+    return np.where(seen[..., 2] > 0.5, away, np.nan)
+
+
+def test_trim_keeps_the_footages_frames_and_times(sample: Result):
+    motion = sample.motions[0]
+    with Footage(SAMPLE) as footage:
+        times = {frame.number: frame.timestamp for frame in footage}
+    wanted = [number for number, time in times.items() if 2.0 <= time < 3.0]
+    assert motion.frames.tolist() == wanted
+    np.testing.assert_array_equal(motion.timestamps, [times[number] for number in wanted])
+
+
+def test_joints_lie_on_their_landmarks(sample: Result):
+    away = reprojection(sample.motions[0])
+    assert np.nanmedian(away) < 0.03
+    assert np.nanquantile(away, 0.9) < 0.07
+
+
+def test_motion_says_where_it_comes_from(sample: Result):
+    motion = sample.motions[0]
+    assert motion.person == 1
+    assert motion.provenance["video"] == "sample.mp4"
+    assert motion.provenance["body"] == sample.body.name
+    assert (motion.provenance["start"], motion.provenance["end"]) == (2.0, 3.0)
+    assert "Video Motion" in str(motion.provenance["made_with"])
+    assert sample.body_path.is_file()
+    np.testing.assert_array_equal(motion.image_size, [640, 480])
+
+
+def test_report_is_complete(sample: Result):
+    report = json.loads(json.dumps(sample.report))
+    assert report["video"] == str(SAMPLE)
+    assert report["size"] == [640, 480]
+    assert report["frames"] == 25
+    assert report["frame_rate"] == pytest.approx(25)
+    assert report["seconds"] == pytest.approx(0.96)
+    assert report["camera"] == {"focal_pixels": pytest.approx(800), "moves": False}
+    assert report["estimator"] == DEFAULT
+    assert report["skipped"] == []
+    assert report["warnings"] == []
+    person = report["people"][0]
+    assert {key: person[key] for key in ("person", "first_frame", "last_frame", "frames", "bridged_frames")} == {
+        "person": 1,
+        "first_frame": 50,
+        "last_frame": 74,
+        "frames": 25,
+        "bridged_frames": 0,
+    }
+    assert 0.5 < person["mean_score"] <= 1
+    assert {"load", "camera", "people", "motion"} <= set(report["timings"])
+    assert all(seconds >= 0 for seconds in report["timings"].values())
+
+
+def test_progress_counts_the_frames(sample: Result, told: list[tuple[str, int, int | None]]):
+    assert [done for stage, done, _ in told if stage == "people"] == list(range(1, 26))
+    assert {total for stage, _, total in told if stage == "people"} == {25}
+
+
+def test_cached_results_are_the_same_and_not_made_again(tmp_path: Path):
+    cache = Cache(tmp_path / "cache")
+    trimmed = Options(start=2.0, end=2.6)
+    plain = convert_footage(SAMPLE, trimmed)
+    first, second = (convert_footage(SAMPLE, trimmed, cache=cache) for _ in range(2))
+    assert first.report["reused"] == []
+    assert second.report["reused"] == ["people", "network"]
+    for other in (first, second):
+        np.testing.assert_array_equal(other.motions[0].poses_cam, plain.motions[0].poses_cam)
+        np.testing.assert_array_equal(other.motions[0].landmarks, plain.motions[0].landmarks)
+
+    other = convert_footage(SAMPLE, replace(trimmed, smoothing=3.0), cache=cache)
+    assert other.report["reused"] == ["people", "network"]
+    assert np.abs(other.motions[0].poses_cam - plain.motions[0].poses_cam).max() > 1e-3
+    assert convert_footage(SAMPLE, replace(trimmed, end=2.7), cache=cache).report["reused"] == []
+
+    renamed = tmp_path / "renamed.avi"
+    renamed.write_bytes(SAMPLE.read_bytes())
+    assert convert_footage(renamed, trimmed, cache=cache).report["reused"] == ["people", "network"]
+
+
+def test_import_goes_on_from_a_search_for_people(tmp_path: Path):
+    cache = Cache(tmp_path)
+    found = find_people(SAMPLE, Options(start=2.0, end=2.6, network="part_dynamics"), cache=cache)
+    assert [track.number for track in found.tracks] == [1]
+    # Part dynamics asked for more than the fit does.
+    assert convert_footage(SAMPLE, Options(start=2.0, end=2.6, network="landmarks"), cache=cache).report["reused"] == [
+        "people"
+    ]
+
+
+def test_cache_that_cannot_be_written_costs_no_result(tmp_path: Path):
+    blocked = tmp_path / "file"
+    blocked.write_text("in the way")
+    result = convert_footage(SAMPLE, Options(start=2.0, end=2.6), cache=Cache(blocked / "cache"))
+    assert len(result.motions) == 1
+    (warning,) = result.report["warnings"]
+    assert "can't keep what was found" in warning
+
+
+def test_chosen_focal_length():
+    result = convert_footage(SAMPLE, Options(start=0.0, end=0.7, focal=600.0))
+    assert result.motions[0].camera_K[0, 0] == 600
+    assert result.report["camera"] == {"focal_pixels": 600.0, "moves": False}
+
+
+def test_person_who_is_not_there():
+    with pytest.raises(NobodyFoundError) as caught:
+        convert_footage(SAMPLE, Options(start=0.0, end=0.7, person=9))
+    message = str(caught.value)
+    assert message.startswith("There is no person 9 in ")
+    assert str(SAMPLE) in message
+    assert message.endswith("choose one of 1.")
+
+
+def test_nobody_in_the_footage(empty_scene: Path):
+    with pytest.raises(NobodyFoundError) as caught:
+        convert_footage(empty_scene, Options())
+    message = str(caught.value)
+    assert message.startswith(f"Nobody was found in {empty_scene};")
+    assert message.endswith(".")
+    assert "\n" not in message
+
+
+def test_somebody_seen_too_short():
+    with pytest.raises(NobodyFoundError, match="at least half a second"):
+        convert_footage(SAMPLE, Options(start=1.0, end=1.2))
+
+
+def test_missing_video(tmp_path: Path):
+    with pytest.raises(FootageError, match="does not exist"):
+        convert_footage(tmp_path / "none.mp4", Options())
+
+
+def test_person_before_a_plain_wall_does_not_turn_the_camera(tmp_path: Path):
+    # The sample's person, cut out with a little of the room, walks along a wall without any detail.
+    path = tmp_path / "plain.avi"
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 25, (640, 480))
+    truth = Motion.load(SAMPLE.with_name("sample.truth.npz"))
+    with Footage(SAMPLE, 1.0, 2.0) as footage:
+        for frame in footage:
+            image = np.full((480, 640, 3), 140, np.uint8)
+            left, top, width, height = truth.boxes[frame.number]
+            rows = slice(max(int(top), 0), int(top + height))
+            columns = slice(max(int(left), 0), int(left + width))
+            piece = frame.image[rows, columns]
+            start = 20 + 10 * (frame.number - 25)
+            image[rows, start : start + piece.shape[1]] = piece[:, : 640 - start]
+            writer.write(image)
+    writer.release()
+    result = convert_footage(path, Options())
+    assert not result.motions[0].camera_moves
+
+
+def test_courtyard_joints_lie_on_their_landmarks(courtyard: Result):
+    assert len(courtyard.motions) == 1
+    away = reprojection(courtyard.motions[0])
+    assert np.nanmedian(away) < 0.02
+    assert np.nanquantile(away, 0.95) < 0.06
+
+
+def test_courtyard_motion_can_be_believed(courtyard: Result):
+    motion = courtyard.motions[0]
+    assert motion.frames.tolist() == list(range(12, 36))
+    assert motion.joints_world[..., 2].min() > -0.1, "nothing sinks into the floor"
+    ankles = motion.joints_world[:, [7, 8], 2].min(1)
+    assert (np.abs(ankles - 0.1) < 0.15).all(), "one foot is near the floor"
+    height = motion.joints_world[:, 15, 2]
+    assert ((height > 1.2) & (height < 2.0)).all()
+    turns = Rotation.from_rotvec(motion.poses.reshape(-1, 3)).as_matrix().reshape(-1, 24, 3, 3)
+    steps = np.swapaxes(turns[:-1], -1, -2) @ turns[1:]
+    angles = np.degrees(Rotation.from_matrix(steps.reshape(-1, 3, 3)).magnitude())
+    assert angles.max() < 75, "no joint flips between two frames, 83 ms apart"
