@@ -16,6 +16,7 @@ from .body.smpl import Body
 from .cache import Cache, hash_of, hash_of_code, hash_of_content
 from .camera.intrinsics import Camera, intrinsics
 from .camera.tracking import CameraMotion
+from .errors import VideoMotionError
 from .footage.reader import IMAGES_FRAME_RATE, Footage
 from .motion import estimate as landmarks
 from .motion.motion import Motion
@@ -37,7 +38,7 @@ GUESSING_CODE = ("conversion.py", "pose/*.py")
 Progress = Callable[[str, int, int | None], None]
 
 
-class NobodyFoundError(Exception):
+class NobodyFoundError(VideoMotionError):
     """The footage shows nobody long enough; the message is one sentence for the user."""
 
 

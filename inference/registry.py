@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import IO, Literal
 
 from . import console
+from .errors import VideoMotionError
 from .paths import ROOT
 
 try:
@@ -53,7 +54,7 @@ State = Literal["present", "missing", "damaged"]
 """Of an item: damaged if it is here only with another content."""
 
 
-class RegistryError(Exception):
+class RegistryError(VideoMotionError):
     """A weight file can't be had; the message is one sentence for the user."""
 
 

@@ -14,6 +14,7 @@ from bpy_extras.io_utils import ImportHelper
 
 from ...inference.body.smpl import Body, BodyError
 from ...inference.cli.arguments import VIDEO_SUFFIXES
+from ...inference.errors import VideoMotionError
 from ...inference.motion.motion import Motion, MotionFileError
 from ...inference.registry import RegistryError
 from .. import preferences
@@ -30,7 +31,7 @@ TAKE = "video_motion"
 TAB = "Video Motion"
 
 
-class ImportVideoError(Exception):
+class ImportVideoError(VideoMotionError):
     """The motion can't be made or put into the scene; the message is one sentence for the user."""
 
 

@@ -7,6 +7,7 @@ import bpy
 import numpy as np
 from bpy.props import StringProperty
 
+from ...inference.errors import VideoMotionError
 from ..compatibility import channels_of, unassigned_channels
 from ..scene.keyframes import FIRST_FRAME, OURS, write_curve
 
@@ -14,7 +15,7 @@ AUTHOR = "Video Motion"
 """Who the asset browser says made an asset."""
 
 
-class AssetError(Exception):
+class AssetError(VideoMotionError):
     """An asset that can't be made; the message is one sentence for the user."""
 
 

@@ -29,6 +29,7 @@ from ...inference.atomic import atomic_write
 from ...inference.body import rotations
 from ...inference.body.skeleton import JOINT_NAMES
 from ...inference.body.smpl import Body, BodyError
+from ...inference.errors import VideoMotionError
 from ...inference.motion.files import SMPL_PELVIS, is_smpl
 from ...inference.registry import RegistryError
 from .. import preferences
@@ -60,7 +61,7 @@ _USD_START, _USD_COUNT, _USD_SECTION = struct.Struct("<8s8xq"), struct.Struct("<
 _SAME_BODY = 1e-3
 
 
-class ExportError(Exception):
+class ExportError(VideoMotionError):
     """Characters that can't be exported; the message is one sentence for the user."""
 
 

@@ -14,6 +14,7 @@ import bpy
 from bpy.props import StringProperty
 from bpy_extras.io_utils import ImportHelper
 
+from ...inference.errors import VideoMotionError
 from ..retarget.bones import CHAINS, NEEDED, SIDES, SLOTS
 from ..retarget.mapping import Mapping
 from .export import told_by_operator
@@ -58,7 +59,7 @@ _MOST_JSON = 128 << 20
 _MOST_NODES = 100_000
 
 
-class VrmError(Exception):
+class VrmError(VideoMotionError):
     """A file that is no character in VRM; the message is one sentence for the user."""
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ...inference.body import rotations
+from ...inference.errors import VideoMotionError
 
 if TYPE_CHECKING:
     import bpy
@@ -48,7 +49,7 @@ NEEDED = ("hips", "left_thigh", "left_shin", "left_foot", "right_thigh", "right_
 """Slots without which nothing can be retargeted."""
 
 
-class RetargetError(Exception):
+class RetargetError(VideoMotionError):
     """A motion that can't be retargeted; the message is one sentence for the user."""
 
 

@@ -11,6 +11,7 @@ from typing import BinaryIO
 import bpy
 import numpy as np
 
+from ...inference.errors import VideoMotionError
 from ...inference.motion.motion import Motion
 from ..compatibility import new_channels
 from .keyframes import CONSTANT, FIRST_FRAME, frames_of, write_curve
@@ -19,7 +20,7 @@ from .keyframes import CONSTANT, FIRST_FRAME, frames_of, write_curve
 _ENDLESS = 1_000_000
 
 
-class FootageError(Exception):
+class FootageError(VideoMotionError):
     """Footage that Blender cannot show; the message is one sentence for the user."""
 
 

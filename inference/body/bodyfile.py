@@ -8,10 +8,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..errors import VideoMotionError
+
 _MARK = "has_"
 
 
-class BodyError(ValueError):
+class BodyError(VideoMotionError):
     """A body file that cannot be used, said in one sentence."""
 
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from .. import console, estimators, registry
 from ..atomic import write_json
+from ..errors import VideoMotionError
 from . import arguments, environment
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ NO_TESTS = 5
 """pytest's exit status when it has collected nothing."""
 
 
-class CommandError(Exception):
+class CommandError(VideoMotionError):
     """The command can't give its result; the message is one sentence for the user."""
 
 

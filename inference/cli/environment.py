@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .. import console
+from ..errors import VideoMotionError
 from ..paths import ROOT
 
 CACHE = ROOT / ".cache"
@@ -30,7 +31,7 @@ LOG_LINES = 5
 PIP_INSTALL = ("install", "--quiet", "--no-input", "--progress-bar", "off")
 
 
-class SetupError(Exception):
+class SetupError(VideoMotionError):
     """The set-up can't go on; the message tells the user why and what to do."""
 
 

@@ -21,6 +21,7 @@ from pathlib import Path
 
 from .. import registry
 from ..atomic import write_json
+from ..errors import VideoMotionError
 from ..registry import ROOT, Source
 
 WHEELS_FILE = ROOT / "requirements" / "extension.toml"
@@ -55,7 +56,7 @@ Apache-2.0.txt and CC0-1.0.txt hold the two licences. The packages in the folder
 """
 
 
-class ExtensionError(Exception):
+class ExtensionError(VideoMotionError):
     """A zip can't be built; the message is one sentence for the user."""
 
 

@@ -13,6 +13,8 @@ from queue import SimpleQueue
 from types import TracebackType
 from typing import Self
 
+from ..errors import VideoMotionError
+
 # FFmpeg reads its log level once, when OpenCV first opens a file; -8 is its "quiet".
 os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
 
@@ -35,7 +37,7 @@ SMALLEST_SIDE = 64
 LARGEST_SIDE = 4096
 
 
-class FootageError(Exception):
+class FootageError(VideoMotionError):
     """The footage can't be used; the message is one sentence for the user."""
 
 

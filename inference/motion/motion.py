@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from ..body import rotations
+from ..errors import VideoMotionError
 
 # Array name in the file -> attribute. `poses` and `trans` are derived (world), everything else is stored as it is.
 _STORED = {
@@ -51,7 +52,7 @@ _SHAPES: dict[str, tuple[int | None, ...]] = {
 }
 
 
-class MotionFileError(Exception):
+class MotionFileError(VideoMotionError):
     """A motion file that cannot be read; the message is one sentence for the user."""
 
 

@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 import onnxruntime
 
+from ..errors import VideoMotionError
 from .devices import CPU, CUDA, has_cuda, why_not_cuda
 
 
-class EngineError(Exception):
+class EngineError(VideoMotionError):
     """A network can't run; the message is one sentence for the user."""
 
 

@@ -14,6 +14,7 @@ from typing import Any
 import cv2
 
 from ... import registry
+from ...errors import VideoMotionError
 from ...estimators import NETWORKS
 from ...footage.reader import Footage
 from ..comparison import mediapipe_reference as reference
@@ -33,7 +34,7 @@ sys.exit(status)
 """
 
 
-class BenchError(Exception):
+class BenchError(VideoMotionError):
     """The measurement can't be made; the message is one sentence for the user."""
 
 

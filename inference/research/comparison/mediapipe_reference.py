@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 
 from ...cli import environment
+from ...errors import VideoMotionError
 from ...footage.reader import Footage
 
 ENVIRONMENT = environment.Environment(".venv-mediapipe", "mediapipe", "MediaPipe to compare with", "990 MB")
@@ -21,7 +22,7 @@ NEWEST_PYTHON = (3, 12)
 FRAME_RATE = 1e6 / 33333
 
 
-class ReferenceError(Exception):
+class ReferenceError(VideoMotionError):
     """MediaPipe can't be run; the message is one sentence for the user."""
 
 

@@ -8,13 +8,14 @@ from pathlib import Path
 import numpy as np
 
 from ...body.smpl import Body
+from ...errors import VideoMotionError
 from ...motion.motion import Motion
 from . import metrics
 
 _SAME_BODY = 2e-3
 
 
-class EvaluationError(Exception):
+class EvaluationError(VideoMotionError):
     """The evaluation can't be made; the message is one sentence for the user."""
 
 

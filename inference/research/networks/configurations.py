@@ -9,13 +9,15 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ...errors import VideoMotionError
+
 if TYPE_CHECKING:
     from .base import Network
 
 FILE = Path(__file__).with_name("configurations.toml")
 
 
-class ConfigurationError(Exception):
+class ConfigurationError(VideoMotionError):
     """There is no such configuration; the message is one sentence for the user."""
 
 

@@ -40,13 +40,14 @@ from pathlib import Path
 import numpy as np
 
 from ...atomic import atomic_write
+from ...errors import VideoMotionError
 from ...people import maps
 from ...people.crops import LOOKS
 
 VERSION = 1
 
 
-class ShardError(Exception):
+class ShardError(VideoMotionError):
     """A shard can't be read; the message is one sentence for the user."""
 
 

@@ -24,6 +24,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from ... import console
 from ...atomic import atomic_write, write_json
 from ...body.smpl import Body
+from ...errors import VideoMotionError
 from ...paths import ROOT
 from ..networks.base import Estimate, Network, NetworkOutput
 from ..networks.figure import ShapedBody, marker_points, sixd_to_matrix, to_local
@@ -38,7 +39,7 @@ _LEAST_RATE = 0.01
 CURVES = ("MPJPE", "PA-MPJPE")
 
 
-class TrainingError(Exception):
+class TrainingError(VideoMotionError):
     """Training can't go on; the message is one sentence for the user."""
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ....body import rotations
+from ....errors import VideoMotionError
 
 BRANCHES = (
     ("root", ("lhipjoint", "lfemur", "ltibia", "lfoot", "ltoes", "ltoes_end")),
@@ -20,7 +21,7 @@ BRANCHES = (
 """CMU's skeleton: where each chain of joints hangs."""
 
 
-class MocapError(Exception):
+class MocapError(VideoMotionError):
     """A file of motion can't be used; the message is one sentence: what, which file, what to do."""
 
 

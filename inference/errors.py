@@ -1,0 +1,46 @@
+"""Errors that users are told of, and the one place that turns any error into a sentence. Standard library only."""
+
+from __future__ import annotations
+
+import traceback
+from pathlib import Path
+
+
+class VideoMotionError(Exception):
+    """Something that the user can understand and mend; the message is one sentence: what happened, and what to do."""
+
+
+def sentence(error: BaseException, subject: str | Path = "", *, log: Path | None = None) -> str:
+    """Return one line that tells the user what went wrong.
+
+    Args:
+        error: what was raised.
+        subject: the file or task that gives no result because of it.
+        log: where the traceback of a fault of our own is written, for a report; None for nowhere.
+    """
+    if isinstance(error, VideoMotionError):
+        return one_line(error)
+    if isinstance(error, ImportError) and error.name:
+        return (
+            f"The package {error.name} can't be loaded ({one_line(error)}): install Video Motion again, in the edition"
+            " for this system and this Blender."
+        )
+    if isinstance(error, MemoryError):
+        return f"The memory is not enough for {subject}: close other programs, or choose a shorter part of it."
+    if isinstance(error, OSError):
+        place = error.filename or subject
+        return f"{place} can't be used ({error.strerror or one_line(error)}): check the folder and its disk."
+    what = f"{subject} gave no result because of a fault in Video Motion ({type(error).__name__}: {one_line(error)})"
+    if log is not None:
+        try:
+            log.parent.mkdir(parents=True, exist_ok=True)
+            log.write_text("".join(traceback.format_exception(error)), encoding="utf-8")
+        except OSError:
+            return f"{what}."
+        return f"{what}: please report it with {log}."
+    return f"{what}."
+
+
+def one_line(error: BaseException | str) -> str:
+    """Return a message on one line; Blender's and Python's own may have several."""
+    return " ".join(str(error).split())
