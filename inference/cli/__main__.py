@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from .. import console, estimators, registry
 from ..atomic import write_json
 from ..errors import VideoMotionError
-from . import arguments, environment
+from . import arguments, environment, testing
 
 if TYPE_CHECKING:
     from ..conversion import Options
@@ -25,8 +25,6 @@ if TYPE_CHECKING:
 
 WARNED = "warning: "
 BATCH = environment.ROOT / "addon" / "batch.py"
-NO_TESTS = 5
-"""pytest's exit status when it has collected nothing."""
 
 
 class CommandError(VideoMotionError):
@@ -347,25 +345,7 @@ def _train(chosen: argparse.Namespace) -> int:
 
 def _test(chosen: argparse.Namespace) -> int:
     _prepare(None, estimators.DEFAULT)
-    given = chosen.pytest_arguments
-    tests = [file for file in given if not file.startswith("-") and Path(file.split("::")[0]).exists()]
-    status = _pytest(environment.TEST, given)
-    addon_tests = environment.ROOT / "tests" / "addon"
-    if tests or status not in (0, 1, NO_TESTS):
-        return status
-    second = _pytest(environment.TEST_BPY, [*given, str(addon_tests)])
-    # A choice of tests (-k) may leave none for the add-on.
-    return status or (0 if second == NO_TESTS and given else second)
-
-
-def _pytest(place: environment.Environment, given: Sequence[str]) -> int:
-    console.say(f"Tests in {place.folder}")
-    return subprocess.run(
-        [place.python, "-P", "-m", "pytest", "--rootdir", environment.ROOT, *given],
-        cwd=environment.ROOT,
-        env=os.environ | {"PYTHONPATH": str(environment.ROOT)},
-        check=False,
-    ).returncode
+    return testing.run(chosen.pytest_arguments)
 
 
 if __name__ == "__main__":
