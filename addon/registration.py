@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import bpy
 
-from . import preferences
+from . import preferences_panel
 from .capture import jobs, panel, settings
 from .capture import operators as import_video
 from .interchange import assets, export, vrm
 from .interchange import import_motion as motion_file
 from .retarget import operators as retargeting
 
-MODULES = (preferences, settings, jobs, import_video, motion_file, export, assets, panel, retargeting, vrm)
+MODULES = (preferences_panel, settings, jobs, import_video, motion_file, export, assets, panel, retargeting, vrm)
 """Each has its `classes`, and `register` and `unregister` if there is more to it."""
 
 

@@ -10,6 +10,7 @@ import bpy
 import bpy.utils.previews
 
 from .. import preferences
+from ..interface import redraw
 from .worker_process import WorkerProcess
 
 TICK_SECONDS = 0.1
@@ -125,14 +126,6 @@ def gpus() -> list[dict[str, Any]]:
 def picture(name: str) -> int:
     """The icon number of a picture, 0 if there is none."""
     return _pictures[name].icon_id if _pictures is not None and name in _pictures else 0
-
-
-def redraw() -> None:
-    """Draw every sidebar and preferences window again."""
-    for window in bpy.context.window_manager.windows:
-        for area in window.screen.areas:
-            if area.type in ("VIEW_3D", "PREFERENCES"):
-                area.tag_redraw()
 
 
 def poll() -> bool:

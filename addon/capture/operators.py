@@ -18,6 +18,7 @@ from ...inference.errors import VideoMotionError
 from ...inference.motion.motion import Motion, MotionFileError
 from ...inference.registry import RegistryError
 from .. import preferences
+from ..interface import TAB, redraw
 from ..scene import backdrop as footages
 from ..scene import take as scenes
 from . import jobs
@@ -27,8 +28,6 @@ from .worker_process import WorkerProcess
 TICK_SECONDS = 0.1
 TAKE = "video_motion"
 """Name of the property of a take's collection that tells how it was made, as JSON."""
-
-TAB = "Video Motion"
 
 
 class ImportVideoError(VideoMotionError):
@@ -122,7 +121,7 @@ class _Work:
             return {"CANCELLED"}
         finally:
             job.forget()
-            jobs.redraw()
+            redraw()
         return {"FINISHED"}
 
     def _complain(self, message: str) -> bool:

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import bpy
 
-from ..preferences import write
+from ..interface import SidebarPanel, characters_per_line, draw_text, use_two_columns
 from ..scene import take as scenes
 from . import jobs
-from .operators import TAB, take_of, told_of
+from .operators import take_of, told_of
 from .settings import ALL_PEOPLE, VideoMotionSettings
 
 _STAGES = {
@@ -19,19 +19,15 @@ _STAGES = {
     "network": "Running the network",
     "motion": "Making the motion",
 }
-_PIXELS_A_CHARACTER = 7.2
 _PEOPLE_A_ROW = 3
 _SAME_RATE = 3e-4
 
 
-class ImportPanel(bpy.types.Panel):
+class ImportPanel(SidebarPanel, bpy.types.Panel):
     """Choose a video and what to make of it."""
 
     bl_idname = "VIDEO_MOTION_PT_import"
     bl_label = "Import Video Motion"
-    bl_space_type = "VIEW_3D"
-    bl_region_type = "UI"
-    bl_category = TAB
 
     def draw(self, context: bpy.types.Context) -> None:
         """Draw the choices, or how the work goes."""
@@ -54,12 +50,9 @@ class ImportPanel(bpy.types.Panel):
             row.operator("video_motion.import_video", icon="ARMATURE_DATA")
 
 
-class _SubPanel:
+class _SubPanel(SidebarPanel):
     """What the sections have in common."""
 
-    bl_space_type = "VIEW_3D"
-    bl_region_type = "UI"
-    bl_category = TAB
     bl_parent_id = "VIDEO_MOTION_PT_import"
 
     if TYPE_CHECKING:
@@ -68,8 +61,7 @@ class _SubPanel:
     def prepare(self) -> bpy.types.UILayout:
         """The layout in Blender's usual two columns."""
         layout = self.layout
-        layout.use_property_split = True
-        layout.use_property_decorate = False
+        use_two_columns(layout)
         layout.enabled = not jobs.is_busy()
         return layout
 
@@ -124,7 +116,7 @@ class MotionPanel(_SubPanel, bpy.types.Panel):
         layout.prop(settings, "device")
         for gpu in jobs.gpus():
             if gpu["id"] == settings.device and not gpu["available"]:
-                write(layout, gpu["why_not"], _characters(context), "ERROR")
+                draw_text(layout, gpu["why_not"], characters_per_line(context), "ERROR")
         column = layout.column(align=True)
         column.prop(settings, "smoothing", slider=True)
         column.prop(settings, "feet", slider=True)
@@ -151,14 +143,11 @@ class MakePanel(_SubPanel, bpy.types.Panel):
         layout.column(heading="Scene").prop(settings, "frame_range")
 
 
-class TakePanel(bpy.types.Panel):
+class TakePanel(SidebarPanel, bpy.types.Panel):
     """What the take of the active character is like."""
 
     bl_idname = "VIDEO_MOTION_PT_take"
     bl_label = "Take"
-    bl_space_type = "VIEW_3D"
-    bl_region_type = "UI"
-    bl_category = TAB
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
@@ -168,8 +157,7 @@ class TakePanel(bpy.types.Panel):
     def draw(self, context: bpy.types.Context) -> None:
         """Draw the report, and what can be changed afterwards."""
         layout = self.layout
-        layout.use_property_split = True
-        layout.use_property_decorate = False
+        use_two_columns(layout)
         layout.enabled = not jobs.is_busy()
         settings = context.scene.video_motion
         take = take_of(context)
@@ -187,12 +175,6 @@ class TakePanel(bpy.types.Panel):
         assets = layout.column(align=True)
         assets.operator("video_motion.mark_action_asset", icon="ASSET_MANAGER")
         assets.operator("video_motion.make_pose_asset", icon="POSE_HLT")
-
-
-def _characters(context: bpy.types.Context) -> int:
-    """How many characters fit into a line of the sidebar."""
-    width = context.region.width / context.preferences.system.ui_scale
-    return int((width - 50) / _PIXELS_A_CHARACTER)
 
 
 def _draw_video(layout: bpy.types.UILayout, context: bpy.types.Context, settings: VideoMotionSettings) -> None:
@@ -227,7 +209,7 @@ def _draw_facts(
     facts.alignment = "CENTER"
     facts.label(text=f"{seen['width']} × {seen['height']}{length}, {rate:.4g} fps")
     for warning in seen["warnings"]:
-        write(box, warning, _characters(context) - 4, "INFO")
+        draw_text(box, warning, characters_per_line(context) - 4, "INFO")
     scene_rate = scenes.scene_frame_rate(context.scene)
     if abs(scene_rate / rate - 1) > _SAME_RATE:
         layout.label(text=f"The scene plays {scene_rate:.4g} frames per second:")
@@ -259,14 +241,14 @@ def _clock(seconds: float) -> str:
 def _draw_problem(layout: bpy.types.UILayout, context: bpy.types.Context, message: str) -> None:
     box = layout.box()
     box.alert = True
-    write(box, message, _characters(context) - 4, "ERROR")
+    draw_text(box, message, characters_per_line(context) - 4, "ERROR")
 
 
 def _draw_report(layout: bpy.types.UILayout, context: bpy.types.Context, report: dict[str, Any]) -> None:
     header, body = layout.panel("video_motion_report", default_closed=True)
     header.label(text="Report")
     for warning in report["warnings"]:
-        write(layout, warning, _characters(context), "INFO")
+        draw_text(layout, warning, characters_per_line(context), "INFO")
     if body is None:
         return
     grid = body.column(align=True)

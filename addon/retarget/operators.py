@@ -19,9 +19,8 @@ from bpy.props import (
 )
 from bpy_extras.io_utils import ExportHelper, ImportHelper
 
-from ..capture.operators import TAB
 from ..compatibility import SLOTTED_ACTIONS, channels_of
-from ..preferences import write
+from ..interface import SidebarPanel, characters_per_line, draw_text, use_two_columns
 from .bones import BODY_SLOTS, CHAINS, FINGER_SLOTS, SIDES, SLOTS, RetargetError, read_rig
 from .mapping import Mapping
 from .recognise import recognise
@@ -511,21 +510,17 @@ class BoneList(bpy.types.UIList):
         return [self.bitflag_filter_item if show else 0 for show in shown], []
 
 
-class RetargetPanel(bpy.types.Panel):
+class RetargetPanel(SidebarPanel, bpy.types.Panel):
     """Give the motion to another character."""
 
     bl_idname = "VIDEO_MOTION_PT_retarget"
     bl_label = "Retarget"
-    bl_space_type = "VIEW_3D"
-    bl_region_type = "UI"
-    bl_category = TAB
     bl_options: ClassVar[set[str]] = {"DEFAULT_CLOSED"}
 
     def draw(self, context: bpy.types.Context) -> None:
         """Draw source, target, bones and choices."""
         layout = self.layout
-        layout.use_property_split = True
-        layout.use_property_decorate = False
+        use_two_columns(layout)
         settings = context.scene.video_motion_retarget
         layout.prop(settings, "source")
         layout.prop(settings, "target")
@@ -538,7 +533,7 @@ class RetargetPanel(bpy.types.Panel):
         row.operator("video_motion.preview_retarget", depress=shown, icon="HIDE_OFF" if shown else "HIDE_ON")
         row.operator("video_motion.retarget", icon="ACTION")
         for told, icon in _told:
-            write(layout, told, int((context.region.width / context.preferences.system.ui_scale - 50) / 7.2), icon)
+            draw_text(layout, told, characters_per_line(context), icon)
         self._draw_bones(layout, settings)
         column = layout.column()
         for name in ("hold_feet", "in_place", "match_world"):

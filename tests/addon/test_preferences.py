@@ -9,7 +9,7 @@ import bpy
 import numpy as np
 import pytest
 import video_motion.addon
-from video_motion.addon import preferences
+from video_motion.addon import preferences, preferences_panel
 from video_motion.inference import registry
 from video_motion.inference.cache import Cache
 
@@ -48,32 +48,32 @@ def test_device_of_the_panel_outranks_that_of_the_preferences(monkeypatch):
 def test_licensed_body_is_checked(monkeypatch, tmp_path, body, body_file):
     shutil.copy(body_file, tmp_path / "SMPL_NEUTRAL.npz")
     choose(monkeypatch, body=str(tmp_path / "SMPL_NEUTRAL.npz"))
-    preferences._check_body(preferences.chosen(), None)
-    assert preferences._body_state["icon"] == "CHECKMARK"
-    assert f"{len(body.v_template):,} vertices" in preferences._body_state["text"]
-    assert body.licence.rstrip(".") in preferences._body_state["text"]
+    preferences_panel._check_body(preferences.chosen(), None)
+    assert preferences_panel._body_state["icon"] == "CHECKMARK"
+    assert f"{len(body.v_template):,} vertices" in preferences_panel._body_state["text"]
+    assert body.licence.rstrip(".") in preferences_panel._body_state["text"]
 
     bare = dict(np.load(body_file))
     del bare["licence"]
     np.savez(tmp_path / "bare.npz", **bare)
     choose(monkeypatch, body=str(tmp_path / "bare.npz"))
-    preferences._check_body(preferences.chosen(), None)
-    assert "not commercial" in preferences._body_state["text"]
+    preferences_panel._check_body(preferences.chosen(), None)
+    assert "not commercial" in preferences_panel._body_state["text"]
 
     (tmp_path / "text.pkl").write_text("no body")
     choose(monkeypatch, body=str(tmp_path / "text.pkl"))
-    preferences._check_body(preferences.chosen(), None)
-    assert preferences._body_state["icon"] == "ERROR"
-    assert "text.pkl" in preferences._body_state["text"]
+    preferences_panel._check_body(preferences.chosen(), None)
+    assert preferences_panel._body_state["icon"] == "ERROR"
+    assert "text.pkl" in preferences_panel._body_state["text"]
 
 
 def test_weight_files_are_present_missing_or_damaged(extension):
     registry.use_folder(extension / "weights")
     item = registry.items()["blazepose_detector"]
-    assert preferences.file_state(item) == "missing"
+    assert preferences_panel.file_state(item) == "missing"
     item.cached.parent.mkdir(parents=True)
     item.cached.write_bytes(b"something else")
-    assert preferences.file_state(item) == "damaged"
+    assert preferences_panel.file_state(item) == "damaged"
 
 
 def test_weight_files_come_from_this_computer(extension, tmp_path):
@@ -81,7 +81,7 @@ def test_weight_files_come_from_this_computer(extension, tmp_path):
     source = registry.path("blazepose_detector")
     given = shutil.copy(source, tmp_path / "from a friend.tflite")
     assert bpy.ops.video_motion.add_weights(filepath=str(given)) == {"FINISHED"}
-    assert preferences.file_state(registry.items()["blazepose_detector"]) == "present"
+    assert preferences_panel.file_state(registry.items()["blazepose_detector"]) == "present"
 
     other = tmp_path / "other.onnx"
     other.write_bytes(b"no network")

@@ -16,7 +16,7 @@ TARGET = ".video_motion_retarget.target"
 SAMPLE = Path("/repo/tests/sample/sample.mp4")
 IMPORT_SECONDS = 120.0
 
-JOBS = "sys.modules['bl_ext.user_default.video_motion.addon.jobs']"
+JOBS = "sys.modules['bl_ext.user_default.video_motion.addon.capture.jobs']"
 _SETTINGS = "bpy.context.scene.video_motion"
 
 
@@ -140,7 +140,7 @@ _HEADER, _NEXT_HEADER, _HEADER_LEFT, _ROW, _BUTTONS, _FIRST_BONE = 16, 28, 60, 2
 
 _MIDDLE = 0.5
 
-_WAITING = "sys.modules['bl_ext.user_default.video_motion.addon.import_video']._waiting"
+_WAITING = "sys.modules['bl_ext.user_default.video_motion.addon.capture.operators']._waiting"
 
 
 _LOOK = """

@@ -1,0 +1,93 @@
+"""What panels, operators and importers share of Blender's interface."""
+
+from __future__ import annotations
+
+import functools
+import textwrap
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import bpy
+
+from ..inference.errors import VideoMotionError, sentence
+
+TAB = "Video Motion"
+"""The tab of the 3D view's sidebar that holds the add-on's panels."""
+
+_MARGIN, _PIXELS_PER_CHARACTER = 50.0, 7.2
+_SHORTEST_LINE = 12
+
+
+class SidebarPanel:
+    """Base of every panel in the 3D view's sidebar."""
+
+    bl_space_type = "VIEW_3D"
+    bl_region_type = "UI"
+    bl_category = TAB
+
+
+def use_two_columns(layout: bpy.types.UILayout) -> None:
+    """Lay out properties as Blender usually does: names on the left, values on the right, no keyframe dots."""
+    layout.use_property_split = True
+    layout.use_property_decorate = False
+
+
+def draw_text(layout: bpy.types.UILayout, text: str, characters: int, icon: str = "NONE") -> None:
+    """Draw a text wrapped to lines of at most ``characters``; Blender's own labels do not wrap."""
+    lines = layout.column(align=True)
+    lines.scale_y = 0.8
+    for number, line in enumerate(textwrap.wrap(text, max(characters, _SHORTEST_LINE)) or [""]):
+        lines.label(text=line, icon=icon if number == 0 or icon == "NONE" else "BLANK1")
+
+
+def characters_per_line(context: bpy.types.Context) -> int:
+    """Return how many characters fit into a line of the region that is being drawn."""
+    width = context.region.width / context.preferences.system.ui_scale
+    return int((width - _MARGIN) / _PIXELS_PER_CHARACTER)
+
+
+def redraw() -> None:
+    """Redraw every sidebar and preferences window."""
+    for window in bpy.context.window_manager.windows:
+        for area in window.screen.areas:
+            if area.type in ("VIEW_3D", "PREFERENCES"):
+                area.tag_redraw()
+
+
+def is_over_3d_view(context: bpy.types.Context) -> bool:
+    """Whether the mouse is over a 3D view, where files may be dropped."""
+    return context.area is not None and context.area.type == "VIEW_3D"
+
+
+def menu_entry(operator: str, text: str) -> Callable[[bpy.types.Menu, bpy.types.Context], None]:
+    """Return a function that draws an operator's entry, to be appended to a menu."""
+
+    def draw(menu: bpy.types.Menu, context: bpy.types.Context) -> None:
+        menu.layout.operator(operator, text=text)
+
+    return draw
+
+
+def select_only(context: bpy.types.Context, objects: Sequence[bpy.types.Object]) -> None:
+    """Select exactly ``objects``, of those in the view layer, and make the last of them active."""
+    layer = context.view_layer
+    for other in list(layer.objects.selected):
+        other.select_set(False)
+    for one in objects:
+        if one.name in layer.objects:
+            one.select_set(True)
+            layer.objects.active = one
+
+
+def reports_errors(execute: Callable[[Any, bpy.types.Context], set[str]]) -> Callable[..., set[str]]:
+    """Make an operator's ``execute`` report errors that a user can mend, and return CANCELLED for them."""
+
+    @functools.wraps(execute)
+    def wrapper(self: Any, context: bpy.types.Context) -> set[str]:
+        try:
+            return execute(self, context)
+        except (VideoMotionError, OSError) as error:
+            self.report({"ERROR"}, sentence(error, getattr(self, "filepath", "")))
+            return {"CANCELLED"}
+
+    return wrapper
