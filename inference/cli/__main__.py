@@ -9,15 +9,15 @@ import subprocess
 import sys
 import time
 import traceback
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .. import console, estimators, registry
 from ..atomic import write_json
 from ..errors import VideoMotionError
-from . import arguments, environment, testing
+from . import arguments, benchmarks, environment, evaluation, testing, training
+from .preparation import CommandError, check_folder, prepare
 
 if TYPE_CHECKING:
     from ..conversion import Options
@@ -25,10 +25,6 @@ if TYPE_CHECKING:
 
 WARNED = "warning: "
 BATCH = environment.ROOT / "addon" / "batch.py"
-
-
-class CommandError(VideoMotionError):
-    """The command can't give its result; the message is one sentence for the user."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -40,16 +36,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         "convert": _convert,
         "estimate": _estimate,
         "overlay": _overlay,
-        "evaluate": _evaluate,
-        "bench": _bench,
+        "evaluate": evaluation.run,
+        "bench": benchmarks.run,
         "weights": _weights,
         "build-extension": _build_extension,
-        "train": _train,
+        "train": training.run,
         "test": _test,
     }
     try:
         return commands[chosen.command](chosen)
-    except (CommandError, registry.RegistryError) as error:
+    except (VideoMotionError, OSError) as error:
         console.say(f"video-motion: {error}")
         return 1
     except KeyboardInterrupt:
@@ -59,8 +55,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _convert(chosen: argparse.Namespace) -> int:
     """Fetch what is needed, then let `addon/batch.py` do the work in Blender, with this Python for the networks."""
-    _check_folder(chosen.out)
-    _prepare(chosen.smpl, chosen.network)
+    check_folder(chosen.out)
+    prepare(chosen.smpl, chosen.network)
     # What that does not know of is --blender.
     mine = argparse.ArgumentParser(add_help=False)
     mine.add_argument("--blender")
@@ -86,12 +82,12 @@ def _convert(chosen: argparse.Namespace) -> int:
 
 
 def _estimate(chosen: argparse.Namespace) -> int:
-    _check_folder(chosen.out)
+    check_folder(chosen.out)
     videos, failures = arguments.expand(chosen.videos)
     for failure in failures:
         console.say(f"video-motion: {failure}")
     if videos:
-        _prepare(chosen.smpl, chosen.network)
+        prepare(chosen.smpl, chosen.network)
     for video, target in zip(videos, arguments.output_names(videos, chosen.out), strict=True):
         try:
             _estimate_one(video, target, chosen)
@@ -152,14 +148,6 @@ def _options(video: Path, chosen: argparse.Namespace) -> Options:
     )
 
 
-def _prepare(smpl: Path | None, network: str) -> None:
-    """Fetch everything first, so that a missing network is one sentence and not one for each video."""
-    for item in ("blazepose_detector", "blazepose_landmark_full", *estimators.NETWORKS[network]):
-        registry.path(item)
-    if smpl is None:
-        registry.body_path()
-
-
 def _save(motions: Sequence[Motion], target: Path) -> list[Path]:
     """Write NAME.motion.npz for the first person, NAME.person-2.motion.npz and so on for the others."""
     files = []
@@ -187,11 +175,6 @@ def _add_suffix(target: Path, suffix: str) -> Path:
     return target.with_name(target.name + suffix)
 
 
-def _check_folder(out: Path | None) -> None:
-    if out is not None and out.exists() and not out.is_dir():
-        raise CommandError(f"{out} is a file: give a folder to --out.")
-
-
 def _overlay(chosen: argparse.Namespace) -> int:
     from ..body.smpl import Body
     from ..conversion import convert_footage
@@ -199,80 +182,28 @@ def _overlay(chosen: argparse.Namespace) -> int:
     from ..motion.motion import Motion
     from . import overlay
 
-    _check_folder(chosen.out)
+    check_folder(chosen.out)
     folder = chosen.out or (chosen.motion or [chosen.video])[0].parent
     video, picture = (folder / f"{chosen.video.stem}{arguments.OVERLAY_MARK}{suffix}" for suffix in (".mp4", ".jpg"))
-    with _one_sentence():
-        footage = Footage(chosen.video, chosen.start, chosen.end)
-        if chosen.motion:
-            motions = [Motion.load(file) for file in chosen.motion]
-            body = Body.load(chosen.smpl or registry.body_path())
-        else:
-            _prepare(chosen.smpl, chosen.network)
-            progress = console.Progress(chosen.video.name)
-            try:
-                result = convert_footage(chosen.video, _options(chosen.video, chosen), progress)
-            finally:
-                progress.close()
-            motions, body = result.motions, result.body
-        folder.mkdir(parents=True, exist_ok=True)
-        with console.step(f"Drawing {picture}"):
-            overlay.write_contact_sheet(footage, motions, body, picture, chosen.columns, chosen.height)
-        with console.step(f"Drawing {video}"):
-            overlay.write_video(footage, motions, body, video)
+    footage = Footage(chosen.video, chosen.start, chosen.end)
+    if chosen.motion:
+        motions = [Motion.load(file) for file in chosen.motion]
+        body = Body.load(chosen.smpl or registry.body_path())
+    else:
+        prepare(chosen.smpl, chosen.network)
+        progress = console.Progress(chosen.video.name)
+        try:
+            result = convert_footage(chosen.video, _options(chosen.video, chosen), progress)
+        finally:
+            progress.close()
+        motions, body = result.motions, result.body
+    folder.mkdir(parents=True, exist_ok=True)
+    with console.step(f"Drawing {picture}"):
+        overlay.write_contact_sheet(footage, motions, body, picture, chosen.columns, chosen.height)
+    with console.step(f"Drawing {video}"):
+        overlay.write_video(footage, motions, body, video)
     print(video, picture, sep="\n")
     return 0
-
-
-def _evaluate(chosen: argparse.Namespace) -> int:
-    from ..research.evaluation import evaluate
-
-    _check_folder(chosen.out)
-    _prepare(None, estimators.DEFAULT)
-    try:
-        with _one_sentence():
-            evaluate.run(chosen)
-    except evaluate.EvaluationError as error:
-        raise CommandError(str(error)) from error
-    return 0
-
-
-def _bench(chosen: argparse.Namespace) -> int:
-    from ..research.benchmarks import bench
-
-    _prepare(None, estimators.DEFAULT)
-    video = chosen.video or bench.SAMPLE
-    try:
-        with _one_sentence():
-            if chosen.what == "people":
-                lines = bench.people(video, chosen.max_people, chosen.limit, chosen.threads)
-            elif chosen.what == "speed":
-                lines = bench.speed(video, chosen.mediapipe)
-            elif chosen.what == "networks":
-                lines = bench.networks(video)
-            else:
-                lines = bench.memory(video)
-            for line in lines:
-                print(line, flush=True)
-    except (bench.BenchError, environment.SetupError) as error:
-        raise CommandError(str(error)) from error
-    return 0
-
-
-@contextmanager
-def _one_sentence() -> Iterator[None]:
-    """Turn the stations' errors into the command's."""
-    from ..body.bodyfile import BodyError
-    from ..conversion import NobodyFoundError
-    from ..footage.reader import FootageError
-    from ..motion.motion import MotionFileError
-    from ..pose.session import EngineError
-    from ..research.training.shards import ShardError
-
-    try:
-        yield
-    except (FootageError, NobodyFoundError, MotionFileError, BodyError, EngineError, ShardError, OSError) as error:
-        raise CommandError(str(error)) from error
 
 
 def _weights(chosen: argparse.Namespace) -> int:
@@ -293,7 +224,7 @@ def _weights(chosen: argparse.Namespace) -> int:
 def _build_extension(chosen: argparse.Namespace) -> int:
     from . import extension
 
-    _check_folder(chosen.out)
+    check_folder(chosen.out)
     try:
         for file in extension.build(chosen.out, chosen.platform, chosen.flavour, chosen.bundle_cuda):
             print(f"{file}: {console.megabytes(file.stat().st_size)}", flush=True)
@@ -302,49 +233,8 @@ def _build_extension(chosen: argparse.Namespace) -> int:
     return 0
 
 
-def _train(chosen: argparse.Namespace) -> int:
-    if chosen.what == "likeness":
-        from ..research.training.synthesis import realism
-
-        with _one_sentence():
-            columns = {"rendered": realism.measure(realism.of_data(chosen.data, chosen.shards))}
-            for video in chosen.videos:
-                columns[video.name] = realism.measure(realism.of_footage([video]))
-        print(realism.table(columns), end="")
-        return 0
-    if chosen.what in ("data", "imitate"):
-        from ..research.training.mocap.recording import MocapError
-        from ..research.training.shards import ShardError
-        from ..research.training.synthesis import error_transfer, generate
-
-        try:
-            return (generate if chosen.what == "data" else error_transfer).run(chosen)
-        except (MocapError, ShardError, OSError) as error:
-            raise CommandError(str(error)) from error
-    from ..body.bodyfile import BodyError
-    from ..research.training import ablations, embedding, train
-    from ..research.training.mocap.recording import MocapError
-
-    try:
-        if chosen.what == "embedding":
-            shares = ", ".join(f"{name} {share:.1%}" for name, share in embedding.run(chosen).items())
-            print(f"held-out poses found again from another view: {shares}", flush=True)
-            return 0
-        if chosen.what == "export":
-            print(train.export_weights(chosen), flush=True)
-            return 0
-        if chosen.what == "ablate":
-            print(ablations.run(chosen), end="", flush=True)
-            return 0
-        told = train.run(chosen)
-    except (train.TrainingError, train.ShardError, MocapError, BodyError, OSError) as error:
-        raise CommandError(str(error)) from error
-    print(f"{chosen.out / 'report.md'}: {told['steps']} steps, {told['minutes']} minutes", flush=True)
-    return 128 + signal.SIGINT if told["interrupted"] else 0
-
-
 def _test(chosen: argparse.Namespace) -> int:
-    _prepare(None, estimators.DEFAULT)
+    prepare(None, estimators.DEFAULT)
     return testing.run(chosen.pytest_arguments)
 
 

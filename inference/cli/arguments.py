@@ -8,7 +8,8 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
-from ..estimators import DEFAULT, DEVICES, NETWORKS, TRAINABLE
+from ..estimators import DEFAULT, NETWORKS
+from . import benchmarks, evaluation, training, types
 
 VIDEO_SUFFIXES = frozenset(
     {".3gp", ".asf", ".avi", ".flv", ".gif", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".mxf"}
@@ -83,7 +84,7 @@ def parser() -> argparse.ArgumentParser:
         help="an installed Blender that writes the file (default: Blender 4.2's module, which every later one reads)",
     )
 
-    estimate = _command(
+    estimate = types.command(
         commands,
         "estimate",
         "video to motion files, without Blender",
@@ -92,7 +93,7 @@ def parser() -> argparse.ArgumentParser:
     _add_videos(estimate)
     _add_estimation(estimate)
 
-    overlay = _command(
+    overlay = types.command(
         commands,
         "overlay",
         "draw the character over its footage",
@@ -111,61 +112,22 @@ def parser() -> argparse.ArgumentParser:
     overlay.add_argument(
         "--out", type=Path, metavar="FOLDER", help="where to write (default: beside the motion files, else the video)"
     )
-    overlay.add_argument("--columns", type=_count, default=8, metavar="N", help="moments on the picture (default: 8)")
     overlay.add_argument(
-        "--height", type=_count, default=360, metavar="PIXELS", help="height of each of its three rows (default: 360)"
+        "--columns", type=types.count, default=8, metavar="N", help="moments on the picture (default: 8)"
+    )
+    overlay.add_argument(
+        "--height",
+        type=types.count,
+        default=360,
+        metavar="PIXELS",
+        help="height of each of its three rows (default: 360)",
     )
     _add_estimation(overlay)
 
-    evaluate = _command(
-        commands,
-        "evaluate",
-        "score the motion of a clip",
-        "Score the estimated motion against the true one, beside BlazePose's own world landmarks.",
-    )
-    add_evaluation(evaluate)
+    evaluation.add_commands(commands)
+    benchmarks.add_commands(commands)
 
-    bench = _command(
-        commands, "bench", "measure speed or memory", "Measure on the sample clip, or on a video of yours."
-    )
-    measures = bench.add_subparsers(dest="what", required=True, metavar="WHAT", title="what to measure")
-    speed = _command(measures, "speed", "frames per second of each stage", "Time the stages of a `convert`.")
-    speed.add_argument(
-        "--mediapipe", action="store_true", help="time MediaPipe's own pipeline on the same frames after it"
-    )
-    people = _command(
-        measures,
-        "people",
-        "the people station beside MediaPipe",
-        "Time the people station beside MediaPipe itself, on the same frames in alternation. The first run fetches"
-        " MediaPipe into an environment of its own.",
-    )
-    people.add_argument(
-        "--max-people",
-        type=_count,
-        default=6,
-        metavar="N",
-        help="people we may follow; MediaPipe follows 1 (default: 6, as `convert`)",
-    )
-    people.add_argument("--threads", type=_count, default=2, metavar="N", help="threads of our networks (default: 2)")
-    people.add_argument("--limit", type=_count, metavar="N", help="use no more frames than this")
-    memory = _command(
-        measures,
-        "memory",
-        "peak memory of a short and a long video",
-        "Measure the peak memory of `estimate` on 300 and on 3,000 frames of the video, repeated as often as that"
-        " takes.",
-    )
-    estimators = _command(
-        measures,
-        "networks",
-        "size and speed of all estimators",
-        "Count the parameters and operations of each network, and time it and `estimate` with it on the video.",
-    )
-    for measure in (speed, people, memory, estimators):
-        measure.add_argument("video", type=Path, nargs="?", metavar="VIDEO", help="footage (default: the sample clip)")
-
-    weights = _command(
+    weights = types.command(
         commands,
         "weights",
         "list the weight files, or add one that you have",
@@ -177,7 +139,7 @@ def parser() -> argparse.ArgumentParser:
         "--add", type=Path, nargs="+", default=[], metavar="FILE", help="a weight file, or the wheel it comes in"
     )
 
-    extension = _command(
+    extension = types.command(
         commands,
         "build-extension",
         "build the zips that install in Blender",
@@ -201,81 +163,9 @@ def parser() -> argparse.ArgumentParser:
         help="put CUDA's and cuDNN's libraries into the zips for cuda, which grow by 1.2 GB",
     )
 
-    train = _command(
-        commands,
-        "train",
-        "train a network on training data",
-        "Train a network. The first run fetches PyTorch (350 MB).",
-    )
-    networks = train.add_subparsers(dest="what", required=True, metavar="WHAT", title="what to do")
-    data = _command(
-        networks,
-        "data",
-        "film training data",
-        "Film people who move, let BlazePose follow them, and write what it saw beside the truth: shards in OUT/train"
-        " and OUT/validation. What is there already stays, so that a run that was cut off goes on.",
-    )
-    add_data(data)
-    imitate = _command(
-        networks,
-        "imitate",
-        "multiply training data",
-        "Put the detector's errors on filmed people upon others who are only posed: shards without local maps in"
-        " DATA/imitated, a hundred times faster than filming. What is there already stays.",
-    )
-    add_imitation(imitate)
-    likeness = _command(
-        networks,
-        "likeness",
-        "compare rendered people with real ones",
-        "Measure, by what can be told without the truth, how the detector fares on training data and on footage.",
-    )
-    likeness.add_argument("--data", type=Path, required=True, metavar="FOLDER", help="the training data")
-    likeness.add_argument("--shards", type=_count, default=20, metavar="N", help="look at so many (default: 20)")
-    likeness.add_argument("videos", type=Path, nargs="*", metavar="VIDEO", help="footage of real people")
-    for name, what in TRAINABLE.items():
-        training = _command(
-            networks,
-            name,
-            f"train the {what}",
-            f"Train the {what} on the shards in DATA/train, and measure it beside BlazePose on those in"
-            " DATA/validation. Writes checkpoint.pt, log.jsonl, curve.png, report.json and report.md. An interruption"
-            " (Ctrl-C) ends training in good order, to go on later with --resume.",
-        )
-        training.set_defaults(network=name)
-        add_training(training)
-    embedding = _command(
-        networks,
-        "embedding",
-        "train the pose embedding that part_dynamics begins with",
-        "Train Pr-VIPE on the motion library in DATA: writes OUT/checkpoint.pt, for --from of `train part_dynamics`,"
-        " and OUT/report.json with how often it finds held-out poses again from another view.",
-    )
-    add_embedding(embedding)
-    ablate = _command(
-        networks,
-        "ablate",
-        "train variants of a network, each without a part",
-        "Train the variants of a paper's ablations, each into a folder of OUT, and print a table of what the"
-        " validation split says of them. Variants that are done stay.",
-    )
-    ablate.add_argument("network", choices=TRAINABLE, help="whose variants")
-    add_training(ablate)
-    export = _command(
-        networks,
-        "export",
-        "write a trained network for use",
-        "Write a trained network as the ONNX files that the estimators run on, and compare the two.",
-    )
-    export.add_argument("--checkpoint", type=Path, required=True, metavar="FILE", help="checkpoint.pt of a training")
-    export.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="where to write")
-    export.add_argument("--name", metavar="NAME", help="of the files (default: the network's configuration)")
-    export.add_argument(
-        "--data", type=Path, metavar="FOLDER", help="measure on its validation split what rounding to float16 changed"
-    )
-    export.add_argument("--full", action="store_true", help="keep weights in float32, twice as large")
+    training.add_commands(commands)
 
-    test = _command(
+    test = types.command(
         commands,
         "test",
         "run the project's tests",
@@ -291,148 +181,6 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
         # argparse would take pytest's options for its own.
         return argparse.Namespace(command="test", pytest_arguments=list(argv[1:]))
     return parser().parse_args(argv)
-
-
-def _command(
-    commands: argparse._SubParsersAction[argparse.ArgumentParser], name: str, summary: str, description: str
-) -> argparse.ArgumentParser:
-    return commands.add_parser(name, help=summary, description=description)
-
-
-def add_evaluation(command: argparse.ArgumentParser) -> None:
-    """Describe what `evaluate` takes."""
-    command.add_argument("clip", type=Path, nargs="?", metavar="CLIP", help="a video (default: the sample clip)")
-    command.add_argument("truth", type=Path, nargs="?", metavar="TRUTH", help="the motion file that it was made from")
-    command.add_argument("--no-truth", action="store_true", help="measure what can be measured without a true motion")
-    command.add_argument(
-        "--motion",
-        type=Path,
-        nargs="+",
-        default=[],
-        metavar="FILE",
-        help="score these motion files of the clip instead of estimating anew",
-    )
-    command.add_argument(
-        "--layout",
-        choices=("3dpw", "emdb", "human36m", "mpi_inf_3dhp"),
-        help="score on the test set of this data set instead",
-    )
-    command.add_argument("--root", type=Path, metavar="FOLDER", help="where the data set of --layout is")
-    command.add_argument("--clips", type=_count, metavar="N", help="of the data set, no more than these")
-    command.add_argument(
-        "--smpl",
-        type=Path,
-        metavar="FOLDER",
-        help="SMPL_NEUTRAL, SMPL_MALE and SMPL_FEMALE, .npz or .pkl, for data sets whose truth is SMPL",
-    )
-    command.add_argument(
-        "--data", type=Path, metavar="FOLDER", help="score on the validation split of these training data instead"
-    )
-    command.add_argument("--sequences", type=_count, metavar="N", help="of the training data, no more than these")
-    command.add_argument(
-        "--network",
-        choices=NETWORKS,
-        nargs="+",
-        default=[DEFAULT, "landmarks"],
-        metavar="NAME",
-        help=f"what estimates the motion, after CLIP and TRUTH: {', '.join(NETWORKS)} (default: {DEFAULT} landmarks)",
-    )
-    command.add_argument("--true-focal", action="store_true", help="tell the estimators the true focal length")
-    _add_device(command)
-    command.add_argument(
-        "--out", type=Path, metavar="FOLDER", help="write the table as JSON and Markdown there, and pictures"
-    )
-
-
-def add_data(command: argparse.ArgumentParser) -> None:
-    """Describe what `train data` takes."""
-    command.add_argument(
-        "--mocap",
-        type=Path,
-        nargs="+",
-        metavar="FILE",
-        help="motion capture: CMU's .npz or .asf/.amc, AMASS; needed once, OUT/library.npz keeps it",
-    )
-    command.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="where to write")
-    command.add_argument("--minutes", type=_not_negative, default=60.0, metavar="N", help="stop then (default: 60)")
-    command.add_argument("--jobs", type=_count, default=2, metavar="N", help="processes (default: 2)")
-    command.add_argument("--seed", type=_whole, default=0, metavar="N", help="others make other data (default: 0)")
-    command.add_argument(
-        "--look", action="store_true", help="look at people's other regions of interest too, for multi_roi"
-    )
-    command.add_argument(
-        "--sheet", type=Path, metavar="FILE", help="only draw a picture of what it would make into this file"
-    )
-
-
-def add_imitation(command: argparse.ArgumentParser) -> None:
-    """Describe what `train imitate` takes."""
-    command.add_argument("--data", type=Path, required=True, metavar="FOLDER", help="filmed training data")
-    command.add_argument("--shards", type=_count, default=200, metavar="N", help="6,144 frames each (default: 200)")
-    command.add_argument("--jobs", type=_count, default=2, metavar="N", help="processes (default: 2)")
-    command.add_argument("--seed", type=_whole, default=0, metavar="N", help="others make other data (default: 0)")
-
-
-def add_embedding(command: argparse.ArgumentParser) -> None:
-    """Describe what `train embedding` takes."""
-    command.add_argument("--data", type=Path, required=True, metavar="FOLDER", help="the training data")
-    command.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="where to write")
-    command.add_argument("--minutes", type=_not_negative, default=6.0, metavar="N", help="of training (default: 6)")
-    command.add_argument("--hidden", type=_count, default=256, metavar="N", help="units of a layer (default: 256)")
-    command.add_argument("--batch", type=_count, default=96, metavar="N", help="poses a step (default: 96)")
-    command.add_argument("--rate", type=_positive, default=1e-3, metavar="X", help="highest rate (default: 0.001)")
-    command.add_argument("--seed", type=_whole, default=0, metavar="N", help="of everything drawn (default: 0)")
-    command.add_argument("--threads", type=_count, metavar="N", help="of the CPU (default: all)")
-
-
-def add_training(command: argparse.ArgumentParser) -> None:
-    """Describe what `train NETWORK` takes."""
-    command.add_argument("--data", type=Path, required=True, metavar="FOLDER", help="the training data")
-    command.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="where to write")
-    command.add_argument(
-        "--minutes",
-        type=_not_negative,
-        default=60.0,
-        metavar="N",
-        help="minutes of training, those before --resume included; the last validation comes on top (default: 60)",
-    )
-    command.add_argument("--steps", type=_count, metavar="N", help="end after so many steps, if that is sooner")
-    command.add_argument(
-        "--configuration", metavar="NAME", help="the network's sizes (default: the compact ones, as shipped)"
-    )
-    command.add_argument(
-        "--set",
-        action="append",
-        default=[],
-        metavar="NAME=VALUE",
-        help="change one of the sizes (refine=false, local_window=3), or how training goes (noise.jitter=0,"
-        " drawing.still=0, schedule.clip=1)",
-    )
-    command.add_argument(
-        "--loss", action="append", default=[], metavar="NAME=WEIGHT", help="change a loss's weight; 0 for none"
-    )
-    command.add_argument("--batch", type=_count, default=64, metavar="N", help="windows a step (default: 64)")
-    command.add_argument(
-        "--rate", type=_positive, default=1e-4, metavar="X", help="highest learning rate (default: 0.0001)"
-    )
-    command.add_argument("--seed", type=_whole, default=0, metavar="N", help="of everything drawn (default: 0)")
-    command.add_argument(
-        "--from",
-        dest="start",
-        type=Path,
-        nargs="+",
-        default=[],
-        metavar="FILE",
-        help="begin with the weights of another training's checkpoint; what it lacks comes from further ones",
-    )
-    command.add_argument("--resume", action="store_true", help="go on from the checkpoint in --out, if there is one")
-    command.add_argument(
-        "--device", choices=("auto", "cpu", "cuda"), default="auto", help="where to train (default: auto)"
-    )
-    command.add_argument("--threads", type=_count, metavar="N", help="threads of the CPU (default: all)")
-    command.add_argument(
-        "--check", type=_positive, default=5.0, metavar="N", help="minutes between validations (default: 5)"
-    )
 
 
 def _add_videos(command: argparse.ArgumentParser) -> None:
@@ -472,7 +220,9 @@ def add_conversion(command: argparse.ArgumentParser) -> None:
         metavar="RATE",
         help="the scene's frames per second: a number, `video` for the video's (default), or `keep` for Blender's own",
     )
-    command.add_argument("--jobs", type=_count, default=1, metavar="N", help="videos to work on at once (default: 1)")
+    command.add_argument(
+        "--jobs", type=types.count, default=1, metavar="N", help="videos to work on at once (default: 1)"
+    )
     command.add_argument(
         "--resume",
         action="store_true",
@@ -555,8 +305,10 @@ def _frame_rate(text: str) -> str | float:
 
 
 def _add_estimation(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--start", type=_seconds, metavar="SECONDS", help="skip what comes before (default: 0)")
-    command.add_argument("--end", type=_seconds, metavar="SECONDS", help="stop there (default: the end)")
+    command.add_argument(
+        "--start", type=types.not_negative, metavar="SECONDS", help="skip what comes before (default: 0)"
+    )
+    command.add_argument("--end", type=types.not_negative, metavar="SECONDS", help="stop there (default: the end)")
     command.add_argument(
         "--person",
         type=_person,
@@ -565,23 +317,26 @@ def _add_estimation(command: argparse.ArgumentParser) -> None:
         help="only this person, numbered from 1 by time on screen, or all (default: all who are there long enough)",
     )
     focal = command.add_mutually_exclusive_group()
-    focal.add_argument("--focal", type=_positive, metavar="PIXELS", help="focal length, if known, in pixels")
+    focal.add_argument("--focal", type=types.positive, metavar="PIXELS", help="focal length, if known, in pixels")
     focal.add_argument(
-        "--focal-mm", type=_positive, metavar="MM", help="focal length, if known, in mm for 35 mm film (phones: 24–28)"
+        "--focal-mm",
+        type=types.positive,
+        metavar="MM",
+        help="focal length, if known, in mm for 35 mm film (phones: 24–28)",
     )
     command.add_argument(
         "--smpl", type=Path, metavar="FILE", help="a licensed SMPL file (.npz, .pkl) in place of the free body"
     )
     command.add_argument(
         "--smoothing",
-        type=_not_negative,
+        type=types.not_negative,
         default=1.0,
         metavar="X",
         help="1 is the usual amount, 0 none, 2 twice as much (default: 1)",
     )
     command.add_argument(
         "--feet",
-        type=_not_negative,
+        type=types.not_negative,
         default=1.0,
         metavar="X",
         help="1 is the usual hold on standing feet, 0 none (default: 1)",
@@ -592,63 +347,13 @@ def _add_estimation(command: argparse.ArgumentParser) -> None:
         default=DEFAULT,
         help=f"what estimates the motion: {', '.join(NETWORKS)} (default: {DEFAULT})",
     )
-    _add_device(command)
-
-
-def _add_device(command: argparse.ArgumentParser) -> None:
-    command.add_argument(
-        "--device",
-        choices=DEVICES,
-        default="auto",
-        metavar="DEVICE",
-        help="where networks run: cpu, cuda, cuda:N for the GPU of number N, or auto, the first GPU if it works and"
-        " else the CPU (default: auto)",
-    )
-
-
-def _number(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not math.isfinite(value):
-        raise argparse.ArgumentTypeError(f"{text} is not a number")
-    return value
-
-
-def _not_negative(text: str) -> float:
-    value = _number(text)
-    if value < 0:
-        raise argparse.ArgumentTypeError(f"{text} is below 0")
-    return value
-
-
-def _positive(text: str) -> float:
-    value = _number(text)
-    if value <= 0:
-        raise argparse.ArgumentTypeError(f"{text} is not above 0")
-    return value
-
-
-_seconds = _not_negative
-
-
-def _count(text: str) -> int:
-    if not (text.isdecimal() and int(text) >= 1):
-        raise argparse.ArgumentTypeError(f"{text} is not a whole number from 1")
-    return int(text)
-
-
-def _whole(text: str) -> int:
-    if not text.isdecimal():
-        raise argparse.ArgumentTypeError(f"{text} is not a whole number from 0")
-    return int(text)
+    types.add_device(command)
 
 
 def _person(text: str) -> int | None:
     if text == "all":
         return None
     try:
-        return _count(text)
+        return types.count(text)
     except argparse.ArgumentTypeError as error:
         raise argparse.ArgumentTypeError(f"{error} and not all") from error

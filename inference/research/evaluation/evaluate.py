@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import argparse
-import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -14,8 +13,7 @@ import numpy as np
 from ... import console, estimators, registry
 from ...atomic import atomic_write, write_json
 from ...body.smpl import Body
-from ...cli import arguments
-from ...motion.motion import Motion, MotionFileError
+from ...motion.motion import Motion
 from ...paths import ROOT
 from .scores import BLAZEPOSE, UNITS, Evaluation, Scores, evaluate, evaluate_without_truth, markdown, pool
 from .truth import Bodies, EvaluationError, Truth
@@ -185,26 +183,3 @@ def _motions(
         body = result.body
     assert body is not None
     return motions, body, timings
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command; returns its exit status."""
-    from ...body.bodyfile import BodyError
-    from ...conversion import NobodyFoundError
-    from ...footage.reader import FootageError
-    from ...pose.session import EngineError
-    from ..training.shards import ShardError
-
-    faults = (EvaluationError, MotionFileError, FootageError, NobodyFoundError, EngineError, ShardError, BodyError)
-    parser = argparse.ArgumentParser(prog="video-motion evaluate", description=__doc__)
-    arguments.add_evaluation(parser)
-    try:
-        run(parser.parse_args(argv))
-    except (*faults, registry.RegistryError) as error:
-        console.say(f"video-motion: {error}")
-        return 1
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -97,7 +97,7 @@ def run(options: argparse.Namespace) -> str:
     """Train each variant into a folder under `options.out`; variants that are done stay. Returns the table.
 
     Args:
-        options: what `arguments.add_training` describes.
+        options: those of `train NETWORK`.
 
     Raises:
         TrainingError: an option does not fit.

@@ -155,7 +155,7 @@ def retrieval(embedding: Embedding, poses: Tensor, rng: torch.Generator) -> dict
 
 
 def run(options: argparse.Namespace) -> dict[str, float]:
-    """Train as the options of `arguments.add_embedding` say; returns what `retrieval` measures on held-out motions.
+    """Train with the options of `train embedding`; returns what `retrieval` measures on held-out motions.
 
     Raises:
         MocapError: the data's library is missing.

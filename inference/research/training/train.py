@@ -142,7 +142,7 @@ def begin_from(network: nn.Module, checkpoints: Sequence[Path]) -> int:
 
 
 def run(options: argparse.Namespace) -> dict[str, object]:
-    """Train as the options of `arguments.add_training` say; returns the report.
+    """Train with the options of `train NETWORK`; returns the report.
 
     Raises:
         TrainingError: an option does not fit.

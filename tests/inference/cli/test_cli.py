@@ -52,11 +52,12 @@ def body_path() -> Path:
 def copy(tmp_path: Path) -> Path:
     """The launcher and what it needs, in a folder with spaces, without any environment."""
     root = tmp_path / "a folder with spaces"
-    (root / "inference").mkdir(parents=True)
+    (root / "inference" / "cli").mkdir(parents=True)
     for name in ("video-motion", "video_motion.py"):
         shutil.copy(ROOT / name, root)
-    for file in (ROOT / "inference").glob("*.py"):
-        shutil.copy(file, root / "inference")
+    for folder in ("inference", "inference/cli"):
+        for file in (ROOT / folder).glob("*.py"):
+            shutil.copy(file, root / folder)
     (root / "requirements").mkdir()
     (root / "requirements" / "convert.txt").write_text("video-motion-no-such-package==1.0\n")
     return root

@@ -237,7 +237,7 @@ def _work(job: int, jobs: int, options: argparse.Namespace) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Imitate as the options of `arguments.add_imitation` say; returns the exit status.
+    """Imitate with the options of `train transfer-errors`; returns the exit status.
 
     Raises:
         MocapError: the data's library is missing.

@@ -274,7 +274,7 @@ def _work(job: int, jobs: int, plan: Plan) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Make data as the options of `arguments.add_data` say; returns the exit status.
+    """Make data with the options of `train data`; returns the exit status.
 
     Raises:
         MocapError: motion capture is missing or can't be used.

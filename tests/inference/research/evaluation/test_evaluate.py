@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 from video_motion.inference.body import rotations
 from video_motion.inference.body.smpl import Body
+from video_motion.inference.cli import __main__ as cli
 from video_motion.inference.estimators import NETWORKS, TRAINABLE
 from video_motion.inference.motion.motion import Motion
-from video_motion.inference.research.evaluation import evaluate, metrics, scores
+from video_motion.inference.research.evaluation import metrics, scores
 from video_motion.inference.research.evaluation.truth import EvaluationError, Truth
 from video_motion.inference.research.training import shards
 
@@ -172,7 +173,7 @@ def test_command_writes_scores_and_pictures(
     true_motion.save(truth)
     clip, out = str(tmp_path / "a.mp4"), tmp_path / "out"
     given = [str(motion) for motion in motions]
-    assert evaluate.main([clip, str(truth), "--motion", *given, "--out", str(out)]) == 0
+    assert cli.main(["evaluate", clip, str(truth), "--motion", *given, "--out", str(out)]) == 0
     table = capsys.readouterr().out
     assert table == (out / "a.scores.md").read_text(encoding="utf-8")
     assert table.startswith("| measure | BlazePose | landmarks | network |")
@@ -181,7 +182,7 @@ def test_command_writes_scores_and_pictures(
     assert written["units"]["PVE"] == "mm"
     names = ["a.over_time.png", "a.per_joint.png", "a.scores.json", "a.scores.md"]
     assert sorted(file.name for file in out.iterdir()) == names
-    assert evaluate.main([clip, "--no-truth", "--motion", *given]) == 0
+    assert cli.main(["evaluate", clip, "--no-truth", "--motion", *given]) == 0
 
 
 def test_data_get_columns_for_each_estimator(body: Body, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
@@ -189,7 +190,7 @@ def test_data_get_columns_for_each_estimator(body: Body, tmp_path: Path, capsys:
     shard = with_looks(make_shard(body, 1), np.random.default_rng(0), every=1)
     shards.write_shard(tmp_path / "data" / "validation" / "000000.npz", shard)
     command = ["--data", str(tmp_path / "data"), "--device", "cpu", "--network", *NETWORKS, "--out", str(tmp_path)]
-    assert evaluate.main(command) == 0
+    assert cli.main(["evaluate", *command]) == 0
     columns = ["BlazePose", *(column for name in TRAINABLE for column in (f"{name}, network alone", name)), "landmarks"]
     assert capsys.readouterr().out.splitlines()[0] == f"| measure | {' | '.join(columns)} |"
     told = json.loads((tmp_path / "data.scores.json").read_text(encoding="utf-8"))["scores"]
@@ -203,19 +204,19 @@ def test_data_get_columns_for_each_estimator(body: Body, tmp_path: Path, capsys:
 
 
 def test_command_tells_what_is_missing(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
-    assert evaluate.main([str(tmp_path / "a.mp4")]) == 1
+    assert cli.main(["evaluate", str(tmp_path / "a.mp4")]) == 1
     assert "--no-truth" in capsys.readouterr().err
-    assert evaluate.main([str(tmp_path / "a.mp4"), str(tmp_path / "a.npz")]) == 1
+    assert cli.main(["evaluate", str(tmp_path / "a.mp4"), str(tmp_path / "a.npz")]) == 1
 
 
 def test_layout_needs_a_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
-    assert evaluate.main(["--layout", "emdb", "--network", "landmarks"]) == 1
+    assert cli.main(["evaluate", "--layout", "emdb", "--network", "landmarks"]) == 1
     assert "--root" in capsys.readouterr().err
-    assert evaluate.main(["--layout", "emdb", "--network", "landmarks", "--root", str(tmp_path / "none")]) == 1
+    assert cli.main(["evaluate", "--layout", "emdb", "--network", "landmarks", "--root", str(tmp_path / "none")]) == 1
     assert "is not a folder" in capsys.readouterr().err
-    assert evaluate.main(["--layout", "emdb", "--network", "landmarks", "--root", str(tmp_path)]) == 1
+    assert cli.main(["evaluate", "--layout", "emdb", "--network", "landmarks", "--root", str(tmp_path)]) == 1
     assert "nothing of emdb" in capsys.readouterr().err
-    assert evaluate.main(["a.mp4", "--layout", "emdb", "--network", "landmarks", "--root", str(tmp_path)]) == 1
+    assert cli.main(["evaluate", "a.mp4", "--layout", "emdb", "--network", "landmarks", "--root", str(tmp_path)]) == 1
     assert "leave CLIP" in capsys.readouterr().err
-    assert evaluate.main(["--network", "landmarks", "--smpl", str(tmp_path)]) == 1
+    assert cli.main(["evaluate", "--network", "landmarks", "--smpl", str(tmp_path)]) == 1
     assert "SMPL_NEUTRAL" in capsys.readouterr().err

@@ -10,9 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from video_motion.inference.body import rotations
+from video_motion.inference.cli import __main__ as cli
 from video_motion.inference.cli import arguments
 from video_motion.inference.footage.reader import Footage
-from video_motion.inference.research.evaluation import evaluate, metrics
+from video_motion.inference.research.evaluation import metrics
 from video_motion.inference.research.evaluation.layouts import LAYOUTS
 from video_motion.inference.research.evaluation.layouts.clip import Clip, clips
 from video_motion.inference.research.evaluation.truth import Bodies, EvaluationError, Truth
@@ -165,9 +166,10 @@ def test_missing_library_is_told(
 def test_users_path_needs_no_library_of_layouts():
     code = (
         "import sys\n"
-        "from video_motion.inference import pipeline, __main__\n"
-        "from video_motion.inference.evaluation import evaluate\n"
-        "from video_motion.inference.evaluation.layouts import clip, emdb, human36m, mpi_inf_3dhp, threedpw\n"
+        "from video_motion.inference import conversion\n"
+        "from video_motion.inference.cli import __main__\n"
+        "from video_motion.inference.research.evaluation import evaluate\n"
+        "from video_motion.inference.research.evaluation.layouts import clip, emdb, human36m, mpi_inf_3dhp, threedpw\n"
         "sys.exit(any(name in sys.modules for name in ('h5py', 'cdflib', 'scipy', 'torch')))\n"
     )
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
@@ -178,7 +180,7 @@ def test_footage_that_shows_nobody_gives_no_table(
 ):
     made("human36m", sample, tmp_path, bodies)
     given = ["--layout", "human36m", "--root", str(tmp_path), "--network", "landmarks"]
-    assert evaluate.main(given) == 1
+    assert cli.main(["evaluate", *given]) == 1
     told = capsys.readouterr()
     assert "Walking 1.54138969.mp4 does not exist" in told.err
     assert "Nobody was found where the true people" in told.err
@@ -195,7 +197,7 @@ def test_whole_command(sample: Sample, tmp_path: Path, bodies: Bodies, capsys: p
     (root / "sequenceFiles" / "test" / "zoo_00.pkl").write_bytes(pickle.dumps(table, protocol=2))
     assert bodies.neutral is not None
     given = ["--layout", "3dpw", "--root", str(root), "--network", "landmarks", "--true-focal"]
-    assert evaluate.main([*given, "--smpl", str(bodies.neutral.parent), "--out", str(out)]) == 0
+    assert cli.main(["evaluate", *given, "--smpl", str(bodies.neutral.parent), "--out", str(out)]) == 0
     told = capsys.readouterr()
     assert "Nobody was found" in told.err
     assert told.out.splitlines()[0] == "| measure | BlazePose | landmarks |"
@@ -216,7 +218,7 @@ def test_whole_command(sample: Sample, tmp_path: Path, bodies: Bodies, capsys: p
         "walk_00, person 2.over_time.png",
     ]
     given.remove("--true-focal")
-    assert evaluate.main([*given, "--clips", "1", "--out", str(out)]) == 0
+    assert cli.main(["evaluate", *given, "--clips", "1", "--out", str(out)]) == 0
     again = json.loads((out / "3dpw.scores.json").read_text(encoding="utf-8"))["scores"]["landmarks"]
     assert again["true frames"] == FRAMES - 1 + FRAMES - 4
     assert "PVE" not in again

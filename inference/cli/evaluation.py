@@ -1,0 +1,71 @@
+"""The command `evaluate`."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from ..estimators import DEFAULT, NETWORKS
+from .preparation import check_folder, prepare
+from .types import Commands, add_device, command, count
+
+
+def add_commands(commands: Commands) -> None:
+    """Describe `evaluate`."""
+    evaluate = command(
+        commands,
+        "evaluate",
+        "score the motion of a clip",
+        "Score the estimated motion against the true one, beside BlazePose's own world landmarks.",
+    )
+    evaluate.add_argument("clip", type=Path, nargs="?", metavar="CLIP", help="a video (default: the sample clip)")
+    evaluate.add_argument("truth", type=Path, nargs="?", metavar="TRUTH", help="the motion file that it was made from")
+    evaluate.add_argument("--no-truth", action="store_true", help="measure what can be measured without a true motion")
+    evaluate.add_argument(
+        "--motion",
+        type=Path,
+        nargs="+",
+        default=[],
+        metavar="FILE",
+        help="score these motion files of the clip instead of estimating anew",
+    )
+    evaluate.add_argument(
+        "--layout",
+        choices=("3dpw", "emdb", "human36m", "mpi_inf_3dhp"),
+        help="score on the test set of this data set instead",
+    )
+    evaluate.add_argument("--root", type=Path, metavar="FOLDER", help="where the data set of --layout is")
+    evaluate.add_argument("--clips", type=count, metavar="N", help="of the data set, no more than these")
+    evaluate.add_argument(
+        "--smpl",
+        type=Path,
+        metavar="FOLDER",
+        help="SMPL_NEUTRAL, SMPL_MALE and SMPL_FEMALE, .npz or .pkl, for data sets whose truth is SMPL",
+    )
+    evaluate.add_argument(
+        "--data", type=Path, metavar="FOLDER", help="score on the validation split of these training data instead"
+    )
+    evaluate.add_argument("--sequences", type=count, metavar="N", help="of the training data, no more than these")
+    evaluate.add_argument(
+        "--network",
+        choices=NETWORKS,
+        nargs="+",
+        default=[DEFAULT, "landmarks"],
+        metavar="NAME",
+        help=f"what estimates the motion, after CLIP and TRUTH: {', '.join(NETWORKS)} (default: {DEFAULT} landmarks)",
+    )
+    evaluate.add_argument("--true-focal", action="store_true", help="tell the estimators the true focal length")
+    add_device(evaluate)
+    evaluate.add_argument(
+        "--out", type=Path, metavar="FOLDER", help="write the table as JSON and Markdown there, and pictures"
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print the scores; return the exit status."""
+    from ..research.evaluation import evaluate
+
+    check_folder(arguments.out)
+    prepare(None, DEFAULT)
+    evaluate.run(arguments)
+    return 0
