@@ -2,29 +2,19 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import bpy
 
 from ..inference import registry
+from ..inference.paths import user_cache
 
 if TYPE_CHECKING:
     from .preferences_panel import VideoMotionPreferences
 
 PACKAGE = (__package__ or "").rpartition(".")[0]
 """The extension's package, under which Blender keeps its preferences."""
-
-
-def home() -> Path:
-    """The default folder for weights and results, outside the extension, which updates replace."""
-    if sys.platform == "win32":
-        return Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local") / "Video Motion"
-    if sys.platform == "darwin":
-        return Path.home() / "Library" / "Caches" / "Video Motion"
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "video-motion"
 
 
 def chosen() -> VideoMotionPreferences | None:
@@ -46,7 +36,7 @@ def cache_folder() -> Path:
 def _folder(name: str, default: str) -> Path:
     preferences = chosen()
     path = getattr(preferences, name) if preferences is not None else ""
-    return Path(bpy.path.abspath(path)) if path else home() / default
+    return Path(bpy.path.abspath(path)) if path else user_cache() / default
 
 
 def unwritable(error: OSError) -> str:

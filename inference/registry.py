@@ -19,27 +19,20 @@ import urllib.error
 import urllib.request
 import zipfile
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import IO, Literal
+from typing import Literal
 
-from . import console
+from . import console, locks
 from .errors import VideoMotionError
-from .paths import ROOT
-
-try:
-    import fcntl
-except ImportError:  # Windows
-    fcntl = None
-    import msvcrt
+from .paths import IS_CHECKOUT, ROOT, user_cache
 
 REGISTRY_FILE = ROOT / "weights" / "registry.json"
 BUNDLED = ROOT / "weights" / "bundled"
 CACHE_VARIABLE = "VIDEO_MOTION_CACHE"
 BLOCK_BYTES = 1 << 20
-LOCK_SECONDS = 0.2
 TIMEOUT_SECONDS = 60
 STALE_SECONDS = 6 * 3600
 
@@ -142,11 +135,13 @@ def use_folder(folder: Path | None) -> None:
 
 
 def cache_folder() -> Path:
-    """Return the folder of fetched files: the program's choice, VIDEO_MOTION_CACHE, else one beside the code."""
+    """Return the folder of fetched files: the program's choice, VIDEO_MOTION_CACHE, else a checkout's or the user's."""
     if _chosen_folder is not None:
         return _chosen_folder
     chosen = os.environ.get(CACHE_VARIABLE)
-    return Path(chosen).expanduser().absolute() if chosen else ROOT / ".cache" / "weights"
+    if chosen:
+        return Path(chosen).expanduser().absolute()
+    return ROOT / ".cache" / "weights" if IS_CHECKOUT else user_cache() / "weights"
 
 
 @cache
@@ -442,27 +437,14 @@ def _go_on(item: Item, source: Source, part: Path, progress: Progress | None) ->
 
 @contextmanager
 def _lock(item: Item) -> Iterator[None]:
-    """Wait until no other process fetches the item; the system ends a lock with its process."""
-    try:
-        item.cached.parent.mkdir(parents=True, exist_ok=True)
-        stream = item.cached.with_name(f".{item.file}.lock").open("wb")
-    except OSError as error:
-        raise RegistryError(_unwritable(error)) from error
-    with stream:
-        while not _take(stream):
-            time.sleep(LOCK_SECONDS)
+    """Wait until no other process fetches the item."""
+    with ExitStack() as stack:
+        try:
+            item.cached.parent.mkdir(parents=True, exist_ok=True)
+            stack.enter_context(locks.hold(item.cached.with_name(f".{item.file}.lock")))
+        except OSError as error:
+            raise RegistryError(_unwritable(error)) from error
         yield
-
-
-def _take(stream: IO[bytes]) -> bool:
-    try:
-        if fcntl is None:
-            msvcrt.locking(stream.fileno(), msvcrt.LK_NBLCK, 1)  # pyright: ignore[reportAttributeAccessIssue, reportPossiblyUnboundVariable]
-        else:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except (BlockingIOError, PermissionError):
-        return False
-    return True
 
 
 def _announce(what: str, size: int) -> AbstractContextManager[None]:

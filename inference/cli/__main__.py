@@ -75,8 +75,9 @@ def _convert(chosen: argparse.Namespace) -> int:
     try:
         return process.wait()
     except KeyboardInterrupt:
-        # A terminal tells both, `kill` only one. Either way it has something to tidy up.
-        process.send_signal(signal.SIGINT)
+        # A terminal interrupts both, `kill` only one. Either way it has something to tidy up.
+        if os.name != "nt":
+            process.send_signal(signal.SIGINT)
         process.wait()
         return 128 + signal.SIGINT
 

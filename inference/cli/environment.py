@@ -6,7 +6,6 @@ its requirements, so that the second run costs a few file reads. Standard librar
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import importlib.util
 import os
@@ -15,11 +14,12 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
-from .. import console
+from .. import console, locks
 from ..errors import VideoMotionError
 from ..paths import ROOT
 
@@ -52,7 +52,7 @@ class Environment:
     @property
     def python(self) -> Path:
         """The environment's interpreter."""
-        return self.path / "bin" / "python"
+        return self.path / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
 
     @property
     def requirements_file(self) -> Path:
@@ -167,22 +167,16 @@ def _unfinished(wanted: Environment) -> Path:
 @contextmanager
 def _lock() -> Iterator[int]:
     """Hold the checkout's lock; yield its descriptor, which children inherit so that they hold it too."""
-    try:
-        CACHE.mkdir(exist_ok=True)
-        descriptor = os.open(CACHE / "setup.lock", os.O_RDWR | os.O_CREAT, 0o666)
-    except OSError as error:
-        raise SetupError(
-            f"{CACHE} can't be written ({error.strerror}): copy Video Motion to a folder that you own."
-        ) from error
-    try:
+    with ExitStack() as stack:
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            with console.step("Waiting for another run that is setting up"):
-                fcntl.flock(descriptor, fcntl.LOCK_EX)
+            CACHE.mkdir(exist_ok=True)
+            waiting = partial(console.step, "Waiting for another run that is setting up")
+            descriptor = stack.enter_context(locks.hold(CACHE / "setup.lock", waiting))
+        except OSError as error:
+            raise SetupError(
+                f"{CACHE} can't be written ({error.strerror}): copy Video Motion to a folder that you own."
+            ) from error
         yield descriptor
-    finally:
-        os.close(descriptor)
 
 
 def _run(command: Sequence[str | Path], lock: int, failure: str, **variables: str) -> None:
@@ -197,7 +191,8 @@ def _run(command: Sequence[str | Path], lock: int, failure: str, **variables: st
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 env=clean_variables() | variables,
-                pass_fds=(lock,),
+                # Windows hands no descriptors on; there, a lock ends with the process that took it.
+                pass_fds=() if os.name == "nt" else (lock,),
                 check=False,
             )
         except OSError as error:

@@ -1,4 +1,4 @@
-"""What `video-motion` does before a command runs: virtual environments, Blender's system libraries, then exec.
+"""What `./video-motion` does before a command runs: virtual environments, Blender's system libraries, then the command.
 
 Standard library only; it runs under the Python that the user has.
 """
@@ -7,19 +7,19 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NoReturn
 
 from .. import console
 from . import arguments, environment
 
 
 def main(argv: Sequence[str]) -> int:
-    """Set up what the command needs and become it; return the exit status if that fails."""
+    """Set up what the command needs, then become it; return the exit status where that is not possible."""
     chosen = arguments.parse(argv)
     try:
-        _become(chosen.command, argv)
+        return _become(chosen.command, argv)
     except environment.SetupError as error:
         console.say(f"video-motion: {error}")
         return 1
@@ -28,19 +28,26 @@ def main(argv: Sequence[str]) -> int:
         return 128 + signal.SIGINT
 
 
-def _become(command: str, argv: Sequence[str]) -> NoReturn:
+def _become(command: str, argv: Sequence[str]) -> int:
     python = environment.ensure(environment.CONVERT)
     if command in ("test", "train"):
         environment.ensure(environment.TEST)
     if command == "test":
         environment.ensure(environment.TEST_BPY)
     libraries = environment.ensure_libraries()
-    os.execve(python, [str(python), "-P", "-m", "video_motion.inference.cli", *argv], _variables(libraries))
+    words = [str(python), "-P", "-m", "video_motion.inference.cli", *argv]
+    if os.name != "nt":
+        os.execve(python, words, _variables(libraries))
+    # Windows' exec would give the terminal back before the command has ended. Ctrl-C reaches the command by itself.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    return subprocess.run(words, env=_variables(libraries), check=False).returncode
 
 
 def _variables(libraries: Sequence[Path]) -> dict[str, str]:
     variables = environment.clean_variables()
     variables["PYTHONPATH"] = str(environment.ROOT)
+    if os.name == "nt":
+        variables["PYTHONUTF8"] = "1"
     if libraries:
         inherited = variables.get("LD_LIBRARY_PATH")
         variables["LD_LIBRARY_PATH"] = os.pathsep.join([*map(str, libraries), *([inherited] if inherited else [])])

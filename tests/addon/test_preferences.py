@@ -12,6 +12,7 @@ import video_motion.addon
 from video_motion.addon import preferences, preferences_panel
 from video_motion.inference import registry
 from video_motion.inference.cache import Cache
+from video_motion.inference.paths import user_cache
 
 
 @pytest.fixture
@@ -36,7 +37,7 @@ def test_folders_are_outside_the_extension_unless_chosen(monkeypatch, tmp_path):
     assert not preferences.weights_folder().is_relative_to(registry.ROOT)
     choose(monkeypatch, cache_folder=str(tmp_path / "mine"))
     assert preferences.cache_folder() == tmp_path / "mine"
-    assert preferences.weights_folder() == preferences.home() / "weights"
+    assert preferences.weights_folder() == user_cache() / "weights"
 
 
 def test_device_of_the_panel_outranks_that_of_the_preferences(monkeypatch):

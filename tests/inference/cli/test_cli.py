@@ -2,11 +2,8 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
-import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import cv2
@@ -22,17 +19,6 @@ from video_motion.inference.motion.motion import Motion
 from video_motion.inference.research.benchmarks import bench
 
 ROOT = Path(__file__).parents[3]
-COMMANDS = ("convert", "estimate", "overlay", "evaluate", "bench", "weights", "build-extension", "train", "test")
-
-
-def launch(*given: str | Path, root: Path = ROOT, **variables: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, root / "video-motion", *given],
-        capture_output=True,
-        text=True,
-        env=os.environ | variables,
-        check=False,
-    )
 
 
 def write_empty_room(path: Path) -> Path:
@@ -46,31 +32,6 @@ def write_empty_room(path: Path) -> Path:
 @pytest.fixture(scope="session")
 def body_path() -> Path:
     return registry.body_path()
-
-
-@pytest.fixture
-def copy(tmp_path: Path) -> Path:
-    """The launcher and what it needs, in a folder with spaces, without any environment."""
-    root = tmp_path / "a folder with spaces"
-    (root / "inference" / "cli").mkdir(parents=True)
-    for name in ("video-motion", "video_motion.py"):
-        shutil.copy(ROOT / name, root)
-    for folder in ("inference", "inference/cli"):
-        for file in (ROOT / folder).glob("*.py"):
-            shutil.copy(file, root / folder)
-    (root / "requirements").mkdir()
-    (root / "requirements" / "convert.txt").write_text("video-motion-no-such-package==1.0\n")
-    return root
-
-
-def test_help_names_every_command_without_set_up(copy: Path):
-    result = launch("--help", root=copy)
-    assert result.returncode == 0
-    assert set(COMMANDS) <= {line.split()[0] for line in result.stdout.splitlines() if line.startswith("    ")}
-    assert "VIDEO_MOTION_CACHE" in result.stdout
-    for command in COMMANDS:
-        assert launch(command, "--help", root=copy).returncode == 0
-    assert not (copy / ".venv").exists()
 
 
 @pytest.mark.parametrize(
@@ -101,54 +62,6 @@ def test_senseless_arguments(given: list[str], capsys: pytest.CaptureFixture[str
 
 def test_test_passes_arguments_on():
     assert arguments.parse(["test", "-k", "a or b", "-x"]).pytest_arguments == ["-k", "a or b", "-x"]
-
-
-def test_failed_set_up_is_told_and_tried_again(copy: Path):
-    for _ in range(2):
-        result = launch("weights", root=copy, PIP_NO_INDEX="1")
-        assert result.returncode == 1
-        assert "The packages of convert.txt can't be installed" in result.stderr
-        assert "video-motion-no-such-package" in result.stderr
-        assert "Traceback" not in result.stderr
-
-
-def test_interrupted_set_up_is_made_good(copy: Path):
-    (copy / "requirements" / "convert.txt").write_text("")
-    child = subprocess.Popen([sys.executable, copy / "video-motion", "weights"], stderr=subprocess.PIPE, text=True)
-    while not (copy / ".venv").exists():
-        time.sleep(0.02)
-    child.send_signal(signal.SIGKILL)
-    child.communicate()
-    (copy / ".venv" / "unfinished").touch()
-    (copy / "weights").mkdir()
-    (copy / "weights" / "registry.json").write_text("[]")
-    result = launch("weights", root=copy)
-    assert result.returncode == 0, result.stderr
-    assert (copy / ".venv" / "ready-convert").exists()
-
-    began = time.monotonic()
-    again = launch("weights", root=copy)
-    assert (again.returncode, again.stderr) == (0, "")
-    assert time.monotonic() - began < 3
-
-
-def test_two_at_once(copy: Path):
-    (copy / "requirements" / "convert.txt").write_text("")
-    (copy / "weights").mkdir()
-    (copy / "weights" / "registry.json").write_text("[]")
-    command = [sys.executable, copy / "video-motion", "weights"]
-    children = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for _ in range(2)]
-    errors = [child.communicate()[1] for child in children]
-    assert [child.returncode for child in children] == [0, 0], errors
-    assert sum("Making the virtual environment" in error for error in errors) == 1
-
-
-def test_ready_environment_is_quick():
-    if not environment.CONVERT.stamp_file.exists():
-        pytest.skip("not run by the launcher")
-    began = time.monotonic()
-    assert launch("weights").returncode == 0
-    assert time.monotonic() - began < 5
 
 
 def test_bad_inputs_are_named_and_fail(tmp_path: Path):
