@@ -63,7 +63,7 @@ def networks(video: Path) -> Iterator[str]:
         cells = ["–"] * 3
         if weights:
             settings = json.loads(Session(registry.path(weights[0]), "cpu").properties["settings"])
-            shipped = configurations.Configuration(name, name, configurations.described(name, settings), {})
+            shipped = configurations.Configuration(name, name, configurations.settings_from(name, settings), {})
             parameters, gflops = counting.size(shipped, body)
             cells = [f"{parameters:.1f}", f"{gflops:.3f}", f"{frames / timings['network']:.0f}"]
         together = sum(seconds for stage, seconds in timings.items() if stage != "load")

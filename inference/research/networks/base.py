@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from ...body.skeleton import JOINT_NAMES
 from ...body.smpl import Body
-from .configurations import Settings
+from .settings import Settings
 
 ROTATIONS = 24
 SIZE = ROTATIONS * 6 + 10 + 3

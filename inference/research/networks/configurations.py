@@ -7,12 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ...errors import VideoMotionError
-
-if TYPE_CHECKING:
-    from .base import Network
+from .base import Network
+from .settings import Settings
 
 FILE = Path(__file__).with_name("configurations.toml")
 
@@ -22,31 +21,12 @@ class ConfigurationError(VideoMotionError):
 
 
 @dataclass(frozen=True)
-class Settings:
-    """What all networks' sizes begin with.
-
-    Attributes:
-        encoder: what describes frames: `blazepose`, or one of `encoders.ENCODERS`.
-        features: numbers that describe a frame.
-        static_width: length of a frame's static feature.
-        frames: T, frames of a window.
-        target: which of them is estimated.
-    """
-
-    encoder: str = "blazepose"
-    features: int = 243
-    static_width: int = 2048
-    frames: int = 1
-    target: int = 0
-
-
-@dataclass(frozen=True)
 class Configuration:
     """One entry of the file.
 
     Attributes:
         name: of the entry.
-        network: the module beside this one that holds it.
+        network: the module in this folder that defines it.
         settings: its sizes.
         losses: weights of the losses by name.
     """
@@ -81,17 +61,17 @@ def configuration(name: str) -> Configuration:
     return Configuration(name, entry["network"], module.SETTINGS(**sizes), entry["losses"])
 
 
-def described(network: str, sizes: Mapping[str, Any]) -> Settings:
-    """The settings of a network whose fields were written down.
+def settings_from(network: str, sizes: Mapping[str, Any]) -> Settings:
+    """The settings of a network from their saved fields.
 
     Raises:
-        ConfigurationError: there is no such network, or the fields are not its.
+        ConfigurationError: there is no such network, or the fields are not those of its settings.
     """
     if network not in {entry["network"] for entry in _entries().values()}:
         raise ConfigurationError(f"There is no network {network}.")
     kind = _module(network).SETTINGS
     if set(sizes) != {item.name for item in fields(kind)}:
-        raise ConfigurationError(f"These are not the settings of today's {network}.")
+        raise ConfigurationError(f"These are not the settings of the current {network}.")
     return kind(**{key: tuple(value) if isinstance(value, list) else value for key, value in sizes.items()})
 
 

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from ...body.smpl import Body
 from .base import IterativeRegressor, Network, NetworkOutput
-from .configurations import Settings
+from .settings import Settings
 
 _LEVELS = _BRANCHES = 2
 _SQUEEZE = 16

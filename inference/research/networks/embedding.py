@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from ...body.skeleton import LANDMARK_NAMES
-from .figure import MARKERS
+from .torch_body import MARKERS
 
 _BODY = ("shoulder", "elbow", "wrist", "hip", "knee", "ankle")
 KEYPOINTS = ("nose", *(f"{side}_{part}" for part in _BODY for side in ("left", "right")))

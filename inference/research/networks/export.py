@@ -20,9 +20,9 @@ from ...atomic import atomic_write
 from ...pose.features import VERSION
 from ...pose.session import Session
 from .base import Network
-from .figure import sixd_to_matrix, to_local
 from .inputs import example
 from .tar import Tar
+from .torch_body import sixd_to_matrix, to_local
 
 OPSET = 18
 # Below this many numbers a cast costs more than float16 saves.

@@ -17,8 +17,8 @@ from ...body.smpl import Body, Points
 from ...people.crops import LOOKS
 from ...pose.features import place_size
 from .base import ROTATIONS, Estimate, Network, NetworkOutput, Placed, upright
-from .configurations import Settings
-from .figure import ShapedBody, full_translation
+from .settings import Settings
+from .torch_body import TorchBody, full_translation
 
 TEMPERATURE = 0.5
 """τ of the contrastive loss."""
@@ -111,7 +111,7 @@ class MultiRoi(Network):
         self.camera = _decoder(width + 3, upright()[-3:], settings)
         self.mesh = _decoder(width + 3, upright()[:-3], settings)
         self.project = nn.Sequential(nn.Linear(width, width), nn.ReLU(), nn.Linear(width, _LATENT))
-        self.surface = ShapedBody(body, _some_vertices(body))
+        self.surface = TorchBody(body, _some_vertices(body))
 
     def forward(self, regions: Tensor, region_boxes: Tensor, places: Tensor) -> NetworkOutput:
         """Inputs as in `inputs`."""
@@ -147,7 +147,7 @@ class MultiRoi(Network):
 
 
 def of_crop(translation: Tensor, box: Tensor) -> Tensor:
-    """(B, 3) the crop camera of a pelvis (B, 3) in the full image's camera: `figure.full_translation` backwards."""
+    """(B, 3) the crop camera of a pelvis (B, 3) in the full image's camera: `torch_body.full_translation` backwards."""
     centre, size = box[:, :2] / 2.8, 0.06 * box[:, 2:] + 0.24
     depth = translation[:, 2:]
     return torch.cat([2 / (size * depth), translation[:, :2] - centre * depth], dim=1)

@@ -16,10 +16,10 @@ from ...body.smpl import Body
 from ...pose.features import FLOWS
 from .base import ROTATIONS, Estimate, Network, NetworkOutput, Placed, upright
 from .blocks import PerState
-from .configurations import Settings
 from .discriminator import MotionDiscriminator
 from .embedding import AMONG_LANDMARKS, AMONG_MARKERS, SIZE, Embedding
-from .figure import matrix_to_sixd, sixd_to_matrix
+from .settings import Settings
+from .torch_body import matrix_to_sixd, sixd_to_matrix
 
 PARTS = (
     (0, 3, 6, 9, 12, 15),

@@ -18,8 +18,8 @@ from torch import Tensor, nn
 from ...body.smpl import Body
 from .base import ROTATIONS, Estimate, Network, NetworkOutput, upright
 from .blocks import ConvGRU, PerState
-from .configurations import Settings
-from .figure import MARKERS, ShapedBody, full_translation, marker_points, project, sixd_to_matrix
+from .settings import Settings
+from .torch_body import MARKERS, TorchBody, full_translation, marker_points, project, sixd_to_matrix
 
 STATES = ROTATIONS + 2
 _WIDEST = 10
@@ -230,7 +230,7 @@ class Tar(Network):
             reach = min(settings.target, settings.frames - 1 - settings.target)
             if not (settings.local_window % 2 and settings.local_window // 2 <= reach):
                 raise ValueError(f"local_window={settings.local_window} has no middle among {settings.frames} frames")
-            self.figure = ShapedBody(body, marker_points(body))
+            self.torch_body = TorchBody(body, marker_points(body))
             self.stem = nn.Sequential(nn.Conv2d(settings.maps, settings.local_channels, 3, padding=1), nn.ReLU())
             self.locals = LocalTemporalEncoder(settings)
             self.refinement = RecurrentRefinement(settings)
@@ -265,8 +265,8 @@ class Tar(Network):
         for _ in range(self.settings.iterations):
             before = estimate.detach()
             turned = sixd_to_matrix(before.sixd)
-            placed = self.figure.joints(turned, before.betas)
-            markers = self.figure.points(turned, placed, before.betas)
+            placed = self.torch_body.joints(turned, before.betas)
+            markers = self.torch_body.points(turned, placed, before.betas)
             places = project(markers, full_translation(before.camera, box), box)
             feedback = torch.cat([self.refinement.sample(channels, places), before.flat(), box], dim=1)
             states = self.refinement.update(feedback, states)

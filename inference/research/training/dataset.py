@@ -21,8 +21,8 @@ from ...camera.tracking import homographies_of_turns
 from ...people import maps
 from ...pose import features
 from ..evaluation.metrics import LIMB_LANDMARKS
-from ..networks.configurations import Settings
-from ..networks.figure import matrix_to_sixd, to_global
+from ..networks.settings import Settings
+from ..networks.torch_body import matrix_to_sixd, to_global
 from .noise import BLANK, Noise, spoil, spoil_flow
 from .shards import Shard, ShardError, read_shard
 

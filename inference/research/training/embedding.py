@@ -16,7 +16,7 @@ from ...atomic import write_json
 from ...body.rotations import axis_angle_to_matrix
 from ...body.smpl import Body
 from ..networks.embedding import AMONG_MARKERS, Embedding, normalised
-from ..networks.figure import ShapedBody, marker_points, to_global
+from ..networks.torch_body import TorchBody, marker_points, to_global
 from .mocap.library import Library
 from .synthesis.generate import clips_of
 from .trainer import Schedule, TrainingError, save_checkpoint
@@ -47,14 +47,14 @@ def keypoints_of(library: Library, body: Body, split: str) -> Tensor:
             for clip in clips_of(library, split)
         ]
     )
-    figure = ShapedBody(body, marker_points(body))
+    torch_body = TorchBody(body, marker_points(body))
     parts = []
     for part in np.array_split(rows, max(len(rows) // 4096, 1)):
         local = axis_angle_to_matrix(library.poses[part].astype(float))
         local[:, 0] = np.eye(3)
         turned = to_global(torch.from_numpy(local).float())
         betas = torch.zeros(len(part), 10)
-        parts.append(figure.points(turned, figure.joints(turned, betas), betas)[:, AMONG_MARKERS])
+        parts.append(torch_body.points(turned, torch_body.joints(turned, betas), betas)[:, AMONG_MARKERS])
     return torch.cat(parts)
 
 

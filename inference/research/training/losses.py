@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ...body.skeleton import JOINT_NAMES
 from ..networks.base import Estimate, Network, NetworkOutput
-from ..networks.figure import ShapedBody, full_translation, project, sixd_to_matrix, to_global
+from ..networks.torch_body import TorchBody, full_translation, project, sixd_to_matrix, to_global
 
 
 @dataclass
@@ -38,7 +38,7 @@ class Truth:
     @classmethod
     def of(
         cls,
-        figure: ShapedBody,
+        torch_body: TorchBody,
         rotations: Tensor,
         betas: Tensor,
         pelvis: Tensor,
@@ -48,8 +48,8 @@ class Truth:
     ) -> Truth:
         """The truth of SMPL parameters, rotations local; `true_box` has the true focal length."""
         turned = to_global(rotations)
-        joints = figure.joints(turned, betas)
-        points = figure.points(turned, joints, betas)
+        joints = torch_body.joints(turned, betas)
+        points = torch_body.points(turned, joints, betas)
         places = project(torch.cat([joints, points], dim=1), pelvis, true_box)
         return cls(turned, betas, joints, points, places, box, weights)
 
@@ -70,11 +70,11 @@ class Posed:
         return self.estimate.betas
 
     @classmethod
-    def of(cls, figure: ShapedBody, estimate: Estimate, box: Tensor) -> Posed:
+    def of(cls, torch_body: TorchBody, estimate: Estimate, box: Tensor) -> Posed:
         """Pose the body of an estimate."""
         turned = sixd_to_matrix(estimate.sixd)
-        joints = figure.joints(turned, estimate.betas)
-        points = figure.points(turned, joints, estimate.betas)
+        joints = torch_body.joints(turned, estimate.betas)
+        points = torch_body.points(turned, joints, estimate.betas)
         places = project(torch.cat([joints, points], dim=1), full_translation(estimate.camera, box), box)
         return cls(estimate, turned, joints, points, places)
 
@@ -162,7 +162,7 @@ def _areas(joints: Tensor) -> Tensor:
 
 
 def total(
-    network: Network, told: NetworkOutput, truth: Truth, figure: ShapedBody, weights: Mapping[str, float]
+    network: Network, told: NetworkOutput, truth: Truth, torch_body: TorchBody, weights: Mapping[str, float]
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """All estimates' losses by their shares (TAR eq. 14), and the network's own; beside it the answer's by name.
 
@@ -174,7 +174,7 @@ def total(
     by_name: dict[str, Tensor] = {}
     posed = None
     for estimate, share in zip(told.estimates, told.shares, strict=True):
-        posed = Posed.of(figure, estimate, truth.box)
+        posed = Posed.of(torch_body, estimate, truth.box)
         for name, weight in weights.items():
             if name in network.own_losses:
                 continue

@@ -19,7 +19,8 @@ from ...body.smpl import Body
 from ...pose import features
 from ..networks import configurations
 from ..networks.base import Network
-from ..networks.configurations import Configuration, ConfigurationError, Settings
+from ..networks.configurations import Configuration, ConfigurationError
+from ..networks.settings import Settings
 from .dataset import Dataset, WindowSampling
 from .losses import LOSSES
 from .noise import Noise
@@ -213,7 +214,7 @@ def trained(checkpoint: Path) -> tuple[Network, str]:
     state = read_checkpoint(checkpoint)
     try:
         told = json.loads(state["description"])
-        settings = configurations.described(told["network"], told[_SETTINGS])
+        settings = configurations.settings_from(told["network"], told[_SETTINGS])
         configuration = Configuration(str(told["configuration"]), told["network"], settings, {})
         network = configuration.build(Body.load(registry.body_path()))
         prefix = "module."

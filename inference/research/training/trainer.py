@@ -27,7 +27,7 @@ from ...body.smpl import Body
 from ...errors import VideoMotionError
 from ...paths import ROOT
 from ..networks.base import Estimate, Network, NetworkOutput
-from ..networks.figure import ShapedBody, marker_points, sixd_to_matrix, to_local
+from ..networks.torch_body import TorchBody, marker_points, sixd_to_matrix, to_local
 from . import curve, losses
 from .dataset import Batch, Dataset, WindowSampling
 from .validation import rows_to_check, validate, validate_blazepose
@@ -44,7 +44,7 @@ class TrainingError(VideoMotionError):
 
 
 Objective = Callable[
-    [Network, NetworkOutput, losses.Truth, ShapedBody, Mapping[str, float]], tuple[Tensor, dict[str, Tensor]]
+    [Network, NetworkOutput, losses.Truth, TorchBody, Mapping[str, float]], tuple[Tensor, dict[str, Tensor]]
 ]
 """From a network, what it told, truth, body and weights to what is minimised, and what to tell of it by name."""
 
@@ -128,7 +128,7 @@ class Trainer:
         self.network, self.body, self.train_data, self.check_data = network.to(device), body, train, check
         self.schedule, self.folder, self.device, self.description = schedule, folder, device, dict(description)
         self.objective, self.workers = objective, workers
-        self.figure = ShapedBody(body, marker_points(body)).to(device)
+        self.torch_body = TorchBody(body, marker_points(body)).to(device)
         self.averaged = AveragedModel(self.network, multi_avg_fn=_average(schedule.average))
         self.optimizer = torch.optim.Adam(
             [part for part in self.network.parameters() if part.requires_grad], lr=schedule.rate
@@ -279,7 +279,7 @@ class Trainer:
     def _learn(self, batch: Batch) -> None:
         self.network.train()
         truth = losses.Truth.of(
-            self.figure,
+            self.torch_body,
             self.tensor(batch.rotations),
             self.tensor(batch.betas),
             self.tensor(batch.pelvis),
@@ -291,7 +291,7 @@ class Trainer:
             told = self._told(self.network, batch)
         estimates = [Estimate(*(part.float() for part in estimate)) for estimate in told.estimates]
         told = NetworkOutput(estimates, told.shares, {name: part.float() for name, part in told.own.items()})
-        loss, parts = self.objective(self.network, told, truth, self.figure, self.schedule.weights)
+        loss, parts = self.objective(self.network, told, truth, self.torch_body, self.schedule.weights)
         for group in self.optimizer.param_groups:
             group["lr"] = self.schedule.rate_at(self.schedule.share(self.elapsed, self.step))
         self.optimizer.zero_grad(set_to_none=True)

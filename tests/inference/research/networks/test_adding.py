@@ -21,8 +21,8 @@ IMPORTS = """\
 from dataclasses import dataclass
 from torch import Tensor
 from video_motion.inference.body.smpl import Body
-from video_motion.inference.networks.configurations import Settings
-from video_motion.inference.networks.estimate import IterativeRegressor, Network, NetworkOutput
+from video_motion.inference.research.networks.settings import Settings
+from video_motion.inference.research.networks.base import IterativeRegressor, Network, NetworkOutput
 """
 
 

@@ -5,9 +5,9 @@ import pytest
 import torch
 from video_motion.inference.pose import features
 from video_motion.inference.research.networks.configurations import configuration
-from video_motion.inference.research.networks.figure import full_translation
 from video_motion.inference.research.networks.inputs import example
 from video_motion.inference.research.networks.multi_roi import camera_consistency, contrast, of_crop
+from video_motion.inference.research.networks.torch_body import full_translation
 
 
 def boxes_of(*boxes: tuple[float, float, float]) -> torch.Tensor:

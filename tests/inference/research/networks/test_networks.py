@@ -6,9 +6,9 @@ import pytest
 import torch
 from video_motion.inference.estimators import TRAINABLE
 from video_motion.inference.research.networks import export
-from video_motion.inference.research.networks.configurations import configuration, described, names
-from video_motion.inference.research.networks.figure import ShapedBody, sixd_to_matrix
+from video_motion.inference.research.networks.configurations import configuration, names, settings_from
 from video_motion.inference.research.networks.inputs import example
+from video_motion.inference.research.networks.torch_body import TorchBody, sixd_to_matrix
 
 OTHERS = [name for name in TRAINABLE if name != "tar"]
 
@@ -32,7 +32,7 @@ def test_each_network_has_its_compact_and_its_full_size(body):
 def test_settings_survive_being_written_down():
     for name in names():
         chosen = configuration(name)
-        assert described(chosen.network, vars(chosen.settings)) == chosen.settings
+        assert settings_from(chosen.network, vars(chosen.settings)) == chosen.settings
 
 
 @pytest.mark.parametrize("name", OTHERS)
@@ -67,7 +67,7 @@ def test_before_it_has_learnt_people_stand_upright(name, body):
     network = build(name, body).eval()
     with torch.no_grad():
         estimate = network(**example(network.needs, network.settings, 8, 0)).estimates[-1]
-        joints = ShapedBody(body, body.landmarks).joints(sixd_to_matrix(estimate.sixd), estimate.betas).mean(0)
+        joints = TorchBody(body, body.landmarks).joints(sixd_to_matrix(estimate.sixd), estimate.betas).mean(0)
     assert joints[15, 1] < -0.4
     assert joints[7, 1] > 0.6
     assert joints[22, 1] > joints[18, 1] > joints[16, 1]

@@ -5,9 +5,9 @@ from video_motion.inference.research.networks.base import NetworkOutput
 from video_motion.inference.research.networks.configurations import configuration
 from video_motion.inference.research.networks.discriminator import MotionDiscriminator
 from video_motion.inference.research.networks.embedding import KEYPOINTS, Embedding, normalised
-from video_motion.inference.research.networks.figure import sixd_to_matrix
 from video_motion.inference.research.networks.inputs import example
 from video_motion.inference.research.networks.part_dynamics import PARTS, PartDynamicsSettings, SplitAndRecombine
+from video_motion.inference.research.networks.torch_body import sixd_to_matrix
 
 
 def test_parts_are_the_whole_body():

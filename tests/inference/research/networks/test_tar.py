@@ -8,8 +8,8 @@ from video_motion.inference.people import maps
 from video_motion.inference.pose import features
 from video_motion.inference.research.networks.configurations import configuration, names
 from video_motion.inference.research.networks.counting import gflops, millions, size
-from video_motion.inference.research.networks.figure import MARKERS, ShapedBody, sixd_to_matrix
 from video_motion.inference.research.networks.tar import DISCOUNT, RecurrentRefinement, Tar
+from video_motion.inference.research.networks.torch_body import MARKERS, TorchBody, sixd_to_matrix
 
 COMPACT = configuration("tar-compact").settings
 
@@ -74,7 +74,7 @@ def test_first_estimate_stands_before_the_camera(body):
     with torch.no_grad():
         given = inputs(COMPACT, batch=8)
         (estimate,) = network(given["frames"], given["box"]).estimates
-        joints = ShapedBody(body, body.landmarks).joints(sixd_to_matrix(estimate.sixd), estimate.betas).mean(0)
+        joints = TorchBody(body, body.landmarks).joints(sixd_to_matrix(estimate.sixd), estimate.betas).mean(0)
     place = dict(zip(JOINT_NAMES, joints.numpy(), strict=True))
     assert place["head"][1] < -0.4
     assert place["left_ankle"][1] > 0.6

@@ -7,10 +7,10 @@ from video_motion.inference.body import rotations
 from video_motion.inference.body.smpl import Body
 from video_motion.inference.people import maps
 from video_motion.inference.research.evaluation.metrics import LIMB_LANDMARKS
-from video_motion.inference.research.networks.figure import matrix_to_sixd, to_global
 from video_motion.inference.research.networks.multi_roi import MultiRoiSettings
 from video_motion.inference.research.networks.part_dynamics import PartDynamicsSettings
 from video_motion.inference.research.networks.tar import TarSettings
+from video_motion.inference.research.networks.torch_body import matrix_to_sixd, to_global
 from video_motion.inference.research.training.dataset import (
     BLANK,
     Dataset,

@@ -9,7 +9,7 @@ from smplx.vertex_ids import vertex_ids
 from video_motion.inference import registry
 from video_motion.inference.body.rotations import axis_angle_to_matrix
 from video_motion.inference.pose import features
-from video_motion.inference.research.networks import figure
+from video_motion.inference.research.networks import torch_body
 
 
 @pytest.fixture(scope="module")
@@ -25,35 +25,35 @@ def tensor(array) -> torch.Tensor:
 
 def test_rotations_come_back():
     matrices = tensor(axis_angle_to_matrix(np.random.default_rng(1).normal(size=(5, 24, 3))))
-    sixd = figure.matrix_to_sixd(matrices)
-    torch.testing.assert_close(figure.sixd_to_matrix(sixd), matrices)
-    torch.testing.assert_close(figure.sixd_to_matrix(2 * sixd), matrices)
-    torch.testing.assert_close(figure.to_local(figure.to_global(matrices)), matrices, atol=1e-5, rtol=0)
-    assert torch.isfinite(figure.sixd_to_matrix(torch.zeros(1, 6))).all()
+    sixd = torch_body.matrix_to_sixd(matrices)
+    torch.testing.assert_close(torch_body.sixd_to_matrix(sixd), matrices)
+    torch.testing.assert_close(torch_body.sixd_to_matrix(2 * sixd), matrices)
+    torch.testing.assert_close(torch_body.to_local(torch_body.to_global(matrices)), matrices, atol=1e-5, rtol=0)
+    assert torch.isfinite(torch_body.sixd_to_matrix(torch.zeros(1, 6))).all()
 
 
 def test_equals_the_numpy_body(body, people):
     poses, betas = people
-    model = figure.ShapedBody(body, figure.marker_points(body))
-    turned = figure.to_global(tensor(body.local_rotations(poses)))
+    model = torch_body.TorchBody(body, torch_body.marker_points(body))
+    turned = torch_body.to_global(tensor(body.local_rotations(poses)))
     joints = model.joints(turned, tensor(betas))
     points = model.points(turned, joints, tensor(betas))
 
     rotations, expected = body.kinematics(poses, betas)
     np.testing.assert_allclose(turned, rotations, atol=1e-5)
     np.testing.assert_allclose(joints, expected - expected[:, :1], atol=1e-5)
-    expected_points = body.skin(figure.marker_points(body), rotations, expected, betas)
+    expected_points = body.skin(torch_body.marker_points(body), rotations, expected, betas)
     np.testing.assert_allclose(points, expected_points - expected[:, :1], atol=1e-5)
 
 
 def test_markers_are_landmarks(body, people):
     poses, betas = people
     rotations, joints = body.kinematics(poses, betas)
-    markers = body.skin(figure.marker_points(body), rotations, joints, betas)
+    markers = body.skin(torch_body.marker_points(body), rotations, joints, betas)
     landmarks = body.landmark_positions(poses, betas)
-    assert len(figure.MARKERS) == len(set(figure.MARKERS)) == 26
-    np.testing.assert_allclose(markers[:, figure.MARKERS.index("nose")], landmarks[:, 0], atol=1e-9)
-    np.testing.assert_allclose(markers[:, figure.MARKERS.index("hips")], landmarks[:, 23:25].mean(1), atol=1e-9)
+    assert len(torch_body.MARKERS) == len(set(torch_body.MARKERS)) == 26
+    np.testing.assert_allclose(markers[:, torch_body.MARKERS.index("nose")], landmarks[:, 0], atol=1e-9)
+    np.testing.assert_allclose(markers[:, torch_body.MARKERS.index("hips")], landmarks[:, 23:25].mean(1), atol=1e-9)
 
 
 def test_equals_smplx(body, people):
@@ -69,8 +69,8 @@ def test_equals_smplx(body, people):
         body_pose=tensor(poses[:, 1:].reshape(len(poses), -1)),
     )
     chosen = np.arange(0, len(body.v_template), 97)
-    mine = figure.ShapedBody(body, body.points(chosen))
-    turned = figure.to_global(tensor(body.local_rotations(poses)))
+    mine = torch_body.TorchBody(body, body.points(chosen))
+    turned = torch_body.to_global(tensor(body.local_rotations(poses)))
     joints = mine.joints(turned, tensor(betas))
     pelvis = out.joints[:, :1]
     torch.testing.assert_close(joints, (out.joints[:, :24] - pelvis).detach(), atol=1e-5, rtol=0)
@@ -86,18 +86,18 @@ def test_projection_is_the_full_images():
     camera = np.array([[0.9, 0.1, -0.2], [0.5, 0.0, 0.1]])
     points = np.random.default_rng(2).normal(scale=0.4, size=(2, 26, 3))
 
-    translation = figure.full_translation(tensor(camera), tensor(box))
+    translation = torch_body.full_translation(tensor(camera), tensor(box))
     np.testing.assert_allclose(translation, features.full_translation(camera, box), rtol=1e-5)
     np.testing.assert_allclose(translation[:, 2], 2 * focal / (crops[:, 2] * camera[:, 0]), rtol=1e-5)
 
     there = points + translation.numpy()[:, None]
     pixels = focal * there[..., :2] / there[..., 2:] + principal
     expected = (pixels - crops[:, None, :2]) / crops[:, None, 2:3]
-    np.testing.assert_allclose(figure.project(tensor(points), translation, tensor(box)), expected, atol=1e-4)
+    np.testing.assert_allclose(torch_body.project(tensor(points), translation, tensor(box)), expected, atol=1e-4)
 
 
 def test_no_scale_puts_the_pelvis_behind_the_camera():
     camera = torch.tensor([[-1.0, 0, 0], [0.0, 0, 0]])
-    translation = figure.full_translation(camera, torch.zeros(2, 3))
+    translation = torch_body.full_translation(camera, torch.zeros(2, 3))
     assert torch.isfinite(translation).all()
     assert (translation[:, 2] > 0).all()

@@ -65,7 +65,7 @@ def marker_points(body: Body) -> Points:
     return Points(with_hips(landmarks.template), with_hips(landmarks.shapedirs), None, with_hips(landmarks.weights))
 
 
-class ShapedBody(nn.Module):
+class TorchBody(nn.Module):
     """A body whose pelvis lies in the origin.
 
     Args:
