@@ -1,8 +1,9 @@
-"""The command line, as it runs inside the virtual environment."""
+"""The command line, as it runs inside a virtual environment that has what it needs."""
 
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import os
 import signal
 import subprocess
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING
 from .. import console, estimators, registry
 from ..atomic import write_json
 from ..errors import VideoMotionError
+from ..paths import IS_CHECKOUT
 from . import arguments, benchmarks, environment, evaluation, testing, training
 from .preparation import CommandError, check_folder, prepare
 
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
 
 WARNED = "warning: "
 BATCH = environment.ROOT / "addon" / "batch.py"
+FOR_CHECKOUTS = ("evaluate", "bench", "build-extension", "train", "test")
+"""Commands that use what the installed package leaves out."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -32,6 +36,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if argv is None else argv)
     chosen = arguments.parse(words)
     chosen.words = words
+    # The fit multiplies many small matrices, which OpenBLAS slows down when it shares them out; NumPy is loaded later.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     commands = {
         "convert": _convert,
         "estimate": _estimate,
@@ -44,6 +50,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         "test": _test,
     }
     try:
+        if chosen.command in FOR_CHECKOUTS and not IS_CHECKOUT:
+            raise CommandError(
+                f"{chosen.command} is not part of the installed package: get the source code and run ./video-motion"
+                f" {chosen.command} there."
+            )
         return commands[chosen.command](chosen)
     except (VideoMotionError, OSError) as error:
         console.say(f"video-motion: {error}")
@@ -56,6 +67,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _convert(chosen: argparse.Namespace) -> int:
     """Fetch what is needed, then let `addon/batch.py` do the work in Blender, with this Python for the networks."""
     check_folder(chosen.out)
+    if chosen.blender is None and importlib.util.find_spec("bpy") is None:
+        raise CommandError(
+            "Blender's module (bpy) is not installed here: install it with `pip install bpy==4.2.*` under Python 3.11,"
+            " or name an installed Blender with --blender PROGRAM."
+        )
     prepare(chosen.smpl, chosen.network)
     # What that does not know of is --blender.
     mine = argparse.ArgumentParser(add_help=False)

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..estimators import DEFAULT, NETWORKS
+from ..paths import IS_CHECKOUT, user_cache
 from . import benchmarks, evaluation, training, types
 
 VIDEO_SUFFIXES = frozenset(
@@ -38,12 +39,15 @@ clip.person-2.motion.npz and so on) and result/clip.json (what was found and ski
 they are written beside the video.
 """
 
-EPILOG = """\
+SET_UP = """\
 The first run of a command makes a virtual environment beside the code and fetches what it needs (about 500 MB; the
 progress lines tell) through your own pip configuration; later runs start at once. Needs Python 3.11.
 
+"""
+
+EPILOG = """\
 environment variables:
-  VIDEO_MOTION_CACHE   folder for the weight files and the body (default: .cache/weights beside the code)
+  VIDEO_MOTION_CACHE   folder for the weight files and the body (default: {folder})
 
 `video-motion COMMAND --help` explains a command's options.
 """
@@ -64,7 +68,8 @@ def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(
         prog="video-motion",
         description=DESCRIPTION,
-        epilog=EPILOG,
+        epilog=(SET_UP if IS_CHECKOUT else "")
+        + EPILOG.format(folder=".cache/weights beside the code" if IS_CHECKOUT else user_cache() / "weights"),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND", title="commands")
