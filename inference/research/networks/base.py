@@ -1,4 +1,4 @@
-"""What every network is given and what it says."""
+"""What networks have in common: their inputs, their output, and layers that several use."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from .settings import Settings
 
 ROTATIONS = 24
 SIZE = ROTATIONS * 6 + 10 + 3
-"""Numbers in an estimate."""
+"""Length of an estimate's vector."""
 
-# Standard deviations at which a feature says no more.
-_FARTHEST = 6.0
+# Standard deviations at which features are clipped.
+_CLIP = 6.0
 _LEFT_ARM, _RIGHT_ARM = (
     [JOINT_NAMES.index(f"{side}_{part}") for part in ("shoulder", "elbow", "wrist", "hand")]
     for side in ("left", "right")
@@ -28,8 +28,8 @@ _LEFT_ARM, _RIGHT_ARM = (
 class Estimate(NamedTuple):
     """SMPL parameters of B windows' target frames, in the camera rolled with the crop.
 
-    Rotations are against the camera and not against the parent joints: where a limb points then hangs on its own
-    landmarks alone, which a network learns much faster.
+    Rotations are relative to the camera, not to the parent joint: a limb's direction then depends on its own landmarks
+    alone, which a network learns much faster.
 
     Attributes:
         sixd: (B, 24, 6) global rotations.
@@ -42,36 +42,36 @@ class Estimate(NamedTuple):
     camera: Tensor
 
     @classmethod
-    def of(cls, flat: Tensor) -> Estimate:
-        """The estimate of its numbers (B, 157)."""
+    def from_flat(cls, flat: Tensor) -> Estimate:
+        """The estimate from its vectors (B, 157)."""
         sixd, betas, camera = flat.split([ROTATIONS * 6, 10, 3], dim=1)
         return cls(sixd.unflatten(1, (ROTATIONS, 6)), betas, camera)
 
     def flat(self) -> Tensor:
-        """(B, 157) all of it."""
+        """(B, 157) everything in one vector."""
         return torch.cat([self.sixd.flatten(1), self.betas, self.camera], dim=1)
 
     def detach(self) -> Estimate:
-        """The same without its history."""
+        """The same without gradients."""
         return Estimate(*(part.detach() for part in self))
 
 
 class NetworkOutput(NamedTuple):
-    """What a network says of B windows.
+    """Output of a network for B windows.
 
     Attributes:
-        estimates: one after the other, the last one is its answer; in evaluation there need be no other.
+        estimates: in order, the last one is the result; outside of training it may be the only one.
         shares: how much each counts in training.
-        own: what losses of the network's own look at, by name.
+        extra: inputs of the network's own losses, by name.
     """
 
     estimates: list[Estimate]
     shares: list[float]
-    own: Mapping[str, Tensor]
+    extra: Mapping[str, Tensor]
 
 
-class Placed(Protocol):
-    """Where B bodies are, as a network's own losses may look at them; attributes as in `training.losses.Truth`."""
+class PosedBodies(Protocol):
+    """B posed bodies, as a network's own losses see them; attributes as in `training.losses.PosedTruth`."""
 
     @property
     def rotations(self) -> Tensor:
@@ -89,13 +89,13 @@ class Placed(Protocol):
         ...
 
     @property
-    def places(self) -> Tensor:
-        """(B, 24 + K, 2) of joints and markers in the crop, from its centre, in units of its side."""
+    def points_2d(self) -> Tensor:
+        """(B, 24 + K, 2) joints and markers in the crop, from its centre, in units of its side."""
         ...
 
 
 class FrameEncoder(nn.Module):
-    """Features (..., F) of frames become static features (..., static width)."""
+    """Turns features (..., F) of frames into static features (..., static width)."""
 
     mean: Tensor
     spread: Tensor
@@ -113,30 +113,30 @@ class FrameEncoder(nn.Module):
 
     def forward(self, frames: Tensor) -> Tensor:
         """See the class."""
-        return self.layers(((frames - self.mean) / self.spread).clamp(-_FARTHEST, _FARTHEST))
+        return self.layers(((frames - self.mean) / self.spread).clamp(-_CLIP, _CLIP))
 
 
 class Network(nn.Module):
-    """A network as training, export and engine know it.
+    """Base of all networks that can be trained and exported.
 
-    It is called with its inputs by name, see `inputs`, and gives `NetworkOutput`.
+    It is called with its inputs by name, see `inputs`, and returns `NetworkOutput`.
 
     Args:
         settings: its sizes.
-        body: the body that it estimates.
+        body: the body model whose parameters it estimates.
 
     Raises:
-        ValueError: the target is none of the frames.
+        ValueError: the target is not one of the frames.
     """
 
     needs: tuple[str, ...]
     """Names of its inputs."""
 
-    learns_from: tuple[str, ...] = ()
-    """Names of further inputs that it is given while training."""
+    training_needs: tuple[str, ...] = ()
+    """Names of further inputs that it gets in training only."""
 
     own_losses: ClassVar[Mapping[str, str]] = {}
-    """Losses of its own by name, and what each is."""
+    """Descriptions of the losses that only this network has, by name."""
 
     def __init__(self, settings: Settings, body: Body):
         super().__init__()
@@ -150,19 +150,19 @@ class Network(nn.Module):
         frames = inputs["frames"] if "frames" in inputs else inputs["regions"]
         self.encoder.standardise(frames.flatten(0, 1))
 
-    def lose(self, told: NetworkOutput, posed: Placed, truth: Placed) -> dict[str, Tensor]:
-        """Its own losses by name, (B,) each: of what it told, where its answer puts the body, and where that is."""
+    def compute_losses(self, output: NetworkOutput, posed: PosedBodies, truth: PosedBodies) -> dict[str, Tensor]:
+        """Its own losses by name, (B,) each, from its output, the bodies posed by its result, and the true ones."""
         return {}
 
 
 class IterativeRegressor(nn.Module):
-    """SPIN's regressor: from a feature (B, C) and the box (B, 3), an estimate is improved a few times.
+    """SPIN's regressor: refines an estimate several times, from a feature (B, C) and the box (B, 3).
 
     Args:
         width: C.
         hidden: units of its two layers.
-        iterations: how often.
-        dropout: while training.
+        iterations: number of refinements.
+        dropout: in training.
     """
 
     start: Tensor
@@ -183,11 +183,11 @@ class IterativeRegressor(nn.Module):
         flat = self.start.expand(feature.shape[0], -1)
         for _ in range(self.iterations):
             flat = flat + self.step(self.layers(torch.cat([feature, box, flat], dim=1)))
-        return Estimate.of(flat)
+        return Estimate.from_flat(flat)
 
 
 def upright() -> Tensor:
-    """(157,) the estimate of a person who stands upright before the camera, arms hanging."""
+    """(157,) the estimate of a person who stands upright in front of the camera, arms hanging."""
     # Camera axes have y down and z forward.
     sixd = torch.tensor([1.0, 0, 0, 0, -1, 0]).repeat(ROTATIONS, 1)
     drop = np.radians(65)

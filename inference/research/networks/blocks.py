@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 
 class PerState(nn.Module):
-    """One linear layer for each of the disentangled states, all in one product."""
+    """One linear layer for each of the disentangled states, in one product."""
 
     def __init__(self, states: int, inputs: int, outputs: int):
         super().__init__()
@@ -21,7 +21,7 @@ class PerState(nn.Module):
 
 
 class ConvGRU(nn.Module):
-    """TAR eq. 1 to 4, with recurrent weights of their own for both gates."""
+    """TAR eq. 1 to 4, with separate recurrent weights for both gates."""
 
     def __init__(self, channels: int):
         super().__init__()

@@ -1,8 +1,8 @@
 """Two-stage co-segmentation network on discriminative representations (Zhang et al., 2023).
 
-Where the paper tells no more than the idea: in stage 1 the static features are segmented along their channels into two
-levels, each excited and enhanced by itself; in stage 2 each of two branches sees one half of the channels over time,
-and a frame is superposed on its neighbours by adding them to it.
+The paper describes ideas, not layers. Here, in stage 1 the static features are segmented along their channels into two
+levels, each excited and enhanced separately; in stage 2 each of two branches sees one half of the channels over time,
+and frames are superposed by adding their neighbours.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ _SQUEEZE = 16
 
 @dataclass(frozen=True)
 class CosegmentationSettings(Settings):
-    """Sizes of the two-stage co-segmentation network, beside those of all networks.
+    """Sizes of the two-stage co-segmentation network, in addition to those of all networks.
 
     Attributes:
         excitation: `dual` (self-attention over the sequence, and differences of neighbours), `single` (differences
-            alone) or `channel` (each frame by itself).
-        superposition: `one`, `both` or `neither` of stage 2's branches see frames added to their neighbours.
-        integrated: length of what each branch says in the dynamic integration.
+            only) or `channel` (each frame separately).
+        superposition: whether `one`, `both` or `neither` of stage 2's branches see frames with their neighbours added.
+        integrated: length of each branch's feature in the dynamic integration.
         hidden: units of the regressor's layers.
         iterations: of the regressor.
-        dropout: in it while training.
+        dropout: in the regressor, in training.
     """
 
     frames: int = 16
@@ -64,7 +64,7 @@ class Attention(nn.Module):
 
 
 class MotionGate(nn.Module):
-    """Motion excitation: what differs from the frame before gates the channels of (B, T, C)."""
+    """Motion excitation: the difference from the previous frame gates the channels of (B, T, C)."""
 
     def __init__(self, channels: int):
         super().__init__()
@@ -103,7 +103,7 @@ _EXCITATIONS = {
 class FrequencyEnhancement(nn.Module):
     """A learnt filter over the spectrum of a sequence (B, T, C), added to it.
 
-    The transform is a product with cosines and sines, which every runtime has.
+    The Fourier transform is a matrix product, which every runtime has.
     """
 
     forth: Tensor
@@ -121,18 +121,19 @@ class FrequencyEnhancement(nn.Module):
     def forward(self, sequence: Tensor) -> Tensor:
         """See the class."""
         real, imaginary = (_mix(part, sequence) for part in self.forth)
-        gain, turn = self.filter[0], self.filter[1]
-        filtered_real, filtered_imaginary = real * gain - imaginary * turn, real * turn + imaginary * gain
+        gain_real, gain_imaginary = self.filter[0], self.filter[1]
+        filtered_real = real * gain_real - imaginary * gain_imaginary
+        filtered_imaginary = real * gain_imaginary + imaginary * gain_real
         return sequence + _mix(self.back[0], filtered_real) + _mix(self.back[1], filtered_imaginary)
 
 
 def _mix(matrix: Tensor, sequence: Tensor) -> Tensor:
-    """(B, F, C) of a matrix (F, T) over the time of a sequence (B, T, C)."""
+    """(B, F, C) a matrix (F, T) applied along the time of a sequence (B, T, C)."""
     return torch.einsum("ft,btc->bfc", matrix, sequence)
 
 
 class Branch(nn.Module):
-    """A branch of stage 2: a segment (B, T, C / 2) of the spatio-temporal context becomes a feature (B, C)."""
+    """A branch of stage 2: maps a segment (B, T, C / 2) of the spatio-temporal context to a feature (B, C)."""
 
     def __init__(self, settings: CosegmentationSettings, superposed: bool):
         super().__init__()
@@ -154,11 +155,11 @@ class Branch(nn.Module):
 
 
 class Cosegmentation(Network):
-    """The whole network: while training it tells what either branch and both together say, in use the last alone.
+    """The network: in training it estimates from each branch and from both together, in use from both only.
 
     Args:
         settings: sizes.
-        body: the body that it estimates.
+        body: the body model whose parameters it estimates.
 
     Raises:
         ValueError: an excitation or superposition does not exist.
@@ -196,12 +197,12 @@ class Cosegmentation(Network):
         segments = self.encoder(frames).chunk(_LEVELS, dim=-1)
         excited = torch.cat([level(segment) for level, segment in zip(self.levels, segments, strict=True)], dim=-1)
         halves = excited.chunk(_BRANCHES, dim=-1)
-        told = [branch(half) for branch, half in zip(self.branches, halves, strict=True)]
-        parts = [excited[:, self.settings.target], *told]
+        outputs = [branch(half) for branch, half in zip(self.branches, halves, strict=True)]
+        parts = [excited[:, self.settings.target], *outputs]
         described = [layer(part) for layer, part in zip(self.describe, parts, strict=True)]
         weights = torch.softmax(self.weigh(torch.cat(described, dim=-1)), dim=-1)
         whole = (weights[..., None] * torch.stack(parts, dim=1)).sum(1)
-        features = [*told, whole] if self.training else [whole]
+        features = [*outputs, whole] if self.training else [whole]
         estimates = [self.regressor(feature, box) for feature in features]
         return NetworkOutput(estimates, [1.0] * len(estimates), {})
 

@@ -1,4 +1,4 @@
-"""How large networks are and how much they compute."""
+"""Parameters and operations of networks."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from .tar import Tar
 
 
 def gflops(call: Callable[[], object]) -> float:
-    """Billions of operations, two per multiplication and addition.
+    """Billions of operations, two per multiply-add.
 
-    Of convolutions, linear layers, matrix products and attention; not of activations, normalisations and sampling.
+    Counts convolutions, linear layers, matrix products and attention; not activations, normalisations and sampling.
     """
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         call()
@@ -30,7 +30,7 @@ def millions(*modules: nn.Module) -> float:
 
 
 def size(configuration: Configuration, body: Body) -> tuple[float, float]:
-    """Millions of parameters, and GFLOPs that each new frame costs in use: what frames share is computed once."""
+    """Millions of parameters, and GFLOPs per new frame in use: what frames share is computed once."""
     network = configuration.build(body).eval()
     inputs = example(network.needs, network.settings, 1, 0)
     total = 0.0

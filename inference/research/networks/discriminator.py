@@ -1,4 +1,4 @@
-"""VIBE's motion discriminator (Kocabas et al., 2020): how real a sequence of poses looks."""
+"""VIBE's motion discriminator (Kocabas et al., 2020): how realistic a sequence of poses is."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _LAYERS = 2
 
 
 class MotionDiscriminator(nn.Module):
-    """Rotations (B, T, 24, 6) become (B,) how real their motion looks, 1 for real and 0 for made up.
+    """Rates rotations (B, T, 24, 6): (B,) how realistic their motion is, 1 for real and 0 for generated.
 
     Args:
         hidden: units of the GRU, 1024 in the paper.
@@ -30,16 +30,16 @@ class MotionDiscriminator(nn.Module):
         weights = torch.softmax(self.attention(states), dim=1)
         return self.judge((weights * states).sum(1))[:, 0]
 
-    def as_it_stands(self, motion: Tensor) -> Tensor:
-        """The same, but that it learns nothing from it: only what made the motion does."""
+    def frozen(self, motion: Tensor) -> Tensor:
+        """The same without gradients for the discriminator: only what generated the motion learns."""
         fixed = {name: part.detach() for name, part in self.named_parameters()}
-        told = functional_call(self, fixed, (motion,))
-        assert isinstance(told, Tensor)
-        return told
+        output = functional_call(self, fixed, (motion,))
+        assert isinstance(output, Tensor)
+        return output
 
-    def losses(self, made: Tensor, real: Tensor) -> dict[str, Tensor]:
-        """(B,) each: `realism`, what makes motions look real, and `critic`, what teaches to tell them apart."""
+    def losses(self, generated: Tensor, real: Tensor) -> dict[str, Tensor]:
+        """(B,) each: `realism`, for the generator, and `critic`, for the discriminator."""
         return {
-            "realism": (self.as_it_stands(made) - 1).square(),
-            "critic": (self(real) - 1).square() + self(made.detach()).square(),
+            "realism": (self.frozen(generated) - 1).square(),
+            "critic": (self(real) - 1).square() + self(generated.detach()).square(),
         }

@@ -10,7 +10,7 @@ from .torch_body import MARKERS
 
 _BODY = ("shoulder", "elbow", "wrist", "hip", "knee", "ankle")
 KEYPOINTS = ("nose", *(f"{side}_{part}" for part in _BODY for side in ("left", "right")))
-"""The 13 keypoints that it looks at."""
+"""The 13 keypoints of its input."""
 
 AMONG_LANDMARKS = [LANDMARK_NAMES.index(name) for name in KEYPOINTS]
 AMONG_MARKERS = [MARKERS.index(name) for name in KEYPOINTS]
@@ -35,11 +35,11 @@ def _layer(inputs: int, hidden: int, dropout: float) -> list[nn.Module]:
 
 
 class Embedding(nn.Module):
-    """Keypoints (B, 13, 2), of any place and size, become a Gaussian over 32 numbers: mean and deviation (B, 32) each.
+    """Maps keypoints (B, 13, 2), of any position and size, to Gaussians: mean and deviation, (B, 32) each.
 
     Args:
         hidden: units of its layers.
-        dropout: while training.
+        dropout: in training.
     """
 
     def __init__(self, hidden: int = 1024, dropout: float = 0.3):
@@ -64,12 +64,12 @@ class Embedding(nn.Module):
         return torch.cat([mean, deviation.square()], dim=1)
 
     def matching(self, distance: Tensor) -> Tensor:
-        """Logarithm of the probability that two samples of the embedding, so far apart, show one pose."""
+        """Logarithm of the probability that two samples of the embedding at this distance show the same pose."""
         return nn.functional.logsigmoid(self.offset - nn.functional.softplus(self.sharpness) * distance)
 
 
 def normalised(keypoints: Tensor) -> Tensor:
-    """Keypoints (B, 13, D) from the middle of the hips, in units of their mean distance from there."""
+    """Keypoints (B, 13, D) from the midpoint of the hips, in units of their mean distance from it."""
     centred = keypoints - keypoints[:, _HIPS].mean(1, keepdim=True)
     size = centred.square().sum(-1).add(1e-12).sqrt().mean(1)
     return centred / size.clamp(min=1e-6)[:, None, None]

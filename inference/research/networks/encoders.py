@@ -1,8 +1,8 @@
 """Image encoders for TAR from pictures: ResNet-50 (He et al., 2016) and HRNet-W48 (Wang et al., 2020), without weights.
 
-An encoder turns each frame into a vector and local maps. The default, BlazePose's network, does so outside of torch:
-its vector is `engine.features.window_features`, its maps are `people.maps.local_maps`. The encoders here take crops
-instead; a configuration names its encoder. Parameters have the names of torchvision's ResNet and of the official HRNet,
+An encoder maps each frame to a vector and local maps. The default, BlazePose's network, runs outside of torch: its
+vector is `pose.features.window_features`, its maps are `people.maps.local_maps`. The encoders here take crops instead;
+a configuration names its encoder. Parameters have the names of torchvision's ResNet and of the official HRNet,
 so that public state dicts load.
 """
 
@@ -20,8 +20,8 @@ from torch import Tensor, nn
 _MEAN, _DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
-class Seen(NamedTuple):
-    """What an encoder sees in N crops.
+class ImageFeatures(NamedTuple):
+    """An encoder's output for N crops.
 
     Attributes:
         vector: (N, F).
@@ -33,7 +33,7 @@ class Seen(NamedTuple):
 
 
 class Bottleneck(nn.Module):
-    """ResNet's block of 1 × 1, 3 × 3 and 1 × 1 convolutions, which gives 4 × `width` channels."""
+    """ResNet's block of 1 × 1, 3 × 3 and 1 × 1 convolutions, with 4 × `width` output channels."""
 
     def __init__(self, channels: int, width: int, stride: int = 1):
         super().__init__()
@@ -51,10 +51,10 @@ class Bottleneck(nn.Module):
 
     def forward(self, maps: Tensor) -> Tensor:
         """(N, channels, h, w) → (N, 4 × width, h / stride, w / stride)."""
-        kept = maps if self.downsample is None else self.downsample(maps)
+        skip = maps if self.downsample is None else self.downsample(maps)
         new = torch.relu(self.bn1(self.conv1(maps)))
         new = torch.relu(self.bn2(self.conv2(new)))
-        return torch.relu(self.bn3(self.conv3(new)) + kept)
+        return torch.relu(self.bn3(self.conv3(new)) + skip)
 
 
 class BasicBlock(nn.Module):
@@ -85,10 +85,10 @@ def _bottlenecks(channels: int, width: int, count: int, stride: int) -> nn.Seque
 
 
 class ResNet50(nn.Module):
-    """ResNet-50 for crops of 256 × 256, or 224 × 224 if only the vector is wanted.
+    """ResNet-50 for crops of 256 × 256, or 224 × 224 if only the vector is needed.
 
     The vector is the pooled last layer; three deconvolutions bring that layer to local maps of 64 × 64, as in Simple
-    Baselines (Xiao et al., 2018). These deconvolutions are trained with the rest: no public state dict has them.
+    Baselines (Xiao et al., 2018). The deconvolutions are trained with the rest: no public state dict has them.
 
     Args:
         width: channels of the first layer.
@@ -112,11 +112,11 @@ class ResNet50(nn.Module):
             steps += [nn.ConvTranspose2d(before, after, 4, 2, 1, bias=False), nn.BatchNorm2d(after), nn.ReLU()]
         self.deconvolutions = nn.Sequential(*steps)
 
-    def forward(self, crops: Tensor) -> Seen:
-        """What is seen in crops (N, 3, 256, 256) in red, green, blue: from 0 to 1, or uint8 to 255."""
+    def forward(self, crops: Tensor) -> ImageFeatures:
+        """Encode RGB crops (N, 3, 256, 256): floats from 0 to 1, or uint8."""
         maps = self.maxpool(torch.relu(self.bn1(self.conv1(_normalise(crops)))))
         last = self.layer4(self.layer3(self.layer2(self.layer1(maps))))
-        return Seen(last.mean((2, 3)), self.deconvolutions(last))
+        return ImageFeatures(last.mean((2, 3)), self.deconvolutions(last))
 
 
 def _convolution(channels: int, out: int, kernel: int, stride: int, active: bool) -> nn.Sequential:
@@ -127,7 +127,7 @@ def _convolution(channels: int, out: int, kernel: int, stride: int, active: bool
     return nn.Sequential(*steps, nn.ReLU()) if active else nn.Sequential(*steps)
 
 
-def _way(widths: tuple[int, ...], start: int, end: int) -> nn.Module:
+def _path(widths: tuple[int, ...], start: int, end: int) -> nn.Module:
     if start == end:
         return nn.Identity()
     if start > end:
@@ -138,22 +138,22 @@ def _way(widths: tuple[int, ...], start: int, end: int) -> nn.Module:
 
 
 class _Exchange(nn.Module):
-    """HRNet's module: blocks in branches of several resolutions, then each gets the sum of all."""
+    """HRNet's module: blocks in branches of several resolutions, each of which then gets the sum of all."""
 
     def __init__(self, widths: tuple[int, ...], blocks: int):
         super().__init__()
         self.branches = nn.ModuleList(nn.Sequential(*(BasicBlock(width) for _ in range(blocks))) for width in widths)
         self.fuse_layers = nn.ModuleList(
-            nn.ModuleList(_way(widths, start, end) for start in range(len(widths))) for end in range(len(widths))
+            nn.ModuleList(_path(widths, start, end) for start in range(len(widths))) for end in range(len(widths))
         )
 
     def forward(self, maps: list[Tensor]) -> list[Tensor]:
         """Maps of the branches → maps of the same shapes."""
         maps = [branch(one) for branch, one in zip(self.branches, maps, strict=True)]
         fused = []
-        for ways in self.fuse_layers:
-            assert isinstance(ways, nn.ModuleList)
-            fused.append(torch.relu(reduce(torch.add, (way(one) for way, one in zip(ways, maps, strict=True)))))
+        for paths in self.fuse_layers:
+            assert isinstance(paths, nn.ModuleList)
+            fused.append(torch.relu(reduce(torch.add, (path(one) for path, one in zip(paths, maps, strict=True)))))
         return fused
 
 
@@ -162,7 +162,7 @@ def _transition(before: tuple[int, ...], after: tuple[int, ...]) -> nn.ModuleLis
         nn.Identity() if have == want else _convolution(have, want, 3, 1, active=True)
         for have, want in zip(before, after, strict=False)
     ]
-    # The new branch comes from the coarsest one that was there.
+    # The new branch comes from the coarsest existing one.
     layers.append(nn.Sequential(_convolution(before[-1], after[-1], 3, 2, active=True)))
     return nn.ModuleList(layers)
 
@@ -170,7 +170,7 @@ def _transition(before: tuple[int, ...], after: tuple[int, ...]) -> nn.ModuleLis
 class HRNet(nn.Module):
     """HRNet for crops of 256 × 256: the local maps are all four branches at 64 × 64, the vector is their mean.
 
-    Pose estimators' state dicts lack the last exchange's ways into the coarser branches; these are trained here then.
+    Pose estimators' state dicts lack the last exchange's paths into the coarser branches; those are trained here.
 
     Args:
         width: channels of the finest branch; 48 for HRNet-W48.
@@ -196,8 +196,8 @@ class HRNet(nn.Module):
             for branches, count in zip(widths, modules, strict=True)
         )
 
-    def forward(self, crops: Tensor) -> Seen:
-        """What is seen in crops (N, 3, 256, 256) in red, green, blue: from 0 to 1, or uint8 to 255."""
+    def forward(self, crops: Tensor) -> ImageFeatures:
+        """Encode RGB crops (N, 3, 256, 256): floats from 0 to 1, or uint8."""
         maps = torch.relu(self.bn1(self.conv1(_normalise(crops))))
         maps = self.layer1(torch.relu(self.bn2(self.conv2(maps))))
         branches = [maps]
@@ -210,33 +210,33 @@ class HRNet(nn.Module):
         size = branches[0].shape[-2:]
         coarse = [nn.functional.interpolate(one, size, mode="bilinear", align_corners=False) for one in branches[1:]]
         fine = torch.cat([branches[0], *coarse], dim=1)
-        return Seen(fine.mean((2, 3)), fine)
+        return ImageFeatures(fine.mean((2, 3)), fine)
 
 
 ImageEncoder = ResNet50 | HRNet
 ENCODERS: Mapping[str, Callable[[], ImageEncoder]] = {"resnet50": ResNet50, "hrnet-w48": HRNet}
-"""By the name that configurations give them."""
+"""By their names in configurations."""
 
 
-def take_weights(encoder: ImageEncoder, state: Mapping[str, Tensor]) -> list[str]:
-    """Load a public state dict; returns the names in it that the encoder has no use for, such as a classifier's.
+def load_public_weights(encoder: ImageEncoder, state: Mapping[str, Tensor]) -> list[str]:
+    """Load a public state dict; returns the names in it that the encoder does not use, such as a classifier's.
 
     Raises:
-        KeyError: something that the encoder needs is not there.
-        RuntimeError: something has another shape.
+        KeyError: a tensor that the encoder needs is missing.
+        RuntimeError: a tensor has another shape.
     """
     needed = [name for name, _ in encoder.named_parameters()] + [
         name for name, _ in encoder.named_buffers() if not name.endswith("num_batches_tracked")
     ]
     missing = [name for name in needed if name not in state and not name.startswith(encoder.trained_here)]
     if missing:
-        raise KeyError(f"the state dict lacks {', '.join(missing[:3])} and so is of another network")
+        raise KeyError(f"the state dict lacks {', '.join(missing[:3])} so it is of another network")
     return encoder.load_state_dict(state, strict=False).unexpected_keys
 
 
-def look(encoder: ImageEncoder, crops: Tensor, local_window: int) -> tuple[Tensor, Tensor]:
-    """What TAR takes, from crops of windows (B, T, 3, 256, 256): vectors (B, T, F) and maps (B, L, M, 64, 64)."""
+def encode_windows(encoder: ImageEncoder, crops: Tensor, local_window: int) -> tuple[Tensor, Tensor]:
+    """TAR's inputs from crops of windows (B, T, 3, 256, 256): vectors (B, T, F) and maps (B, L, M, 64, 64)."""
     b, t = crops.shape[:2]
-    seen = encoder(crops.flatten(0, 1))
+    features = encoder(crops.flatten(0, 1))
     first = t // 2 - local_window // 2
-    return seen.vector.unflatten(0, (b, t)), seen.maps.unflatten(0, (b, t))[:, first : first + local_window]
+    return features.vector.unflatten(0, (b, t)), features.maps.unflatten(0, (b, t))[:, first : first + local_window]

@@ -1,4 +1,4 @@
-"""Networks as ONNX files: what depends on one frame, and what depends on a window, apart."""
+"""Export networks as ONNX files: one for what depends on a window, one for what depends on a single frame."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from .torch_body import sixd_to_matrix, to_local
 
 OPSET = 18
 # Below this many numbers a cast costs more than float16 saves.
-_WORTH_HALVING = 256
+_MIN_HALVED = 256
 
 
 class _Local(nn.Module):
@@ -45,7 +45,7 @@ class _Window(nn.Module):
 
     def forward(self, *inputs: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         last = self.network(**dict(zip(self.names, inputs, strict=True))).estimates[-1]
-        # Where `full_translation` bounds the scale, its users need not do so again.
+        # Bounded as in `full_translation`, so that users of the file need not do it.
         camera = torch.cat([last.camera[:, :1].clamp(min=0.1), last.camera[:, 1:]], dim=1)
         return to_local(sixd_to_matrix(last.sixd)), last.betas, camera
 
@@ -53,15 +53,15 @@ class _Window(nn.Module):
 def export(model: Network, folder: Path, name: str, half: bool = True) -> list[Path]:
     """Write a trained network as ONNX files with any batch size.
 
-    `NAME.onnx`: the inputs that it needs, named as in `inputs` → rotations (B, 24, 3, 3), local ones with the root's in
-    the rolled camera, betas (B, 10) and camera (B, 3). A network that needs maps has a second file, `NAME.local.onnx`:
+    `NAME.onnx`: its inputs, named as in `inputs` → local rotations (B, 24, 3, 3), the root's in the rolled camera,
+    betas (B, 10) and camera (B, 3). A network with maps has a second file, `NAME.local.onnx`:
     maps (N, 40, 64, 64) uint8 → local (N, D, S, S), once per frame; the first then takes local (B, L, D, S, S).
 
     Args:
         model: the network.
         folder: for the files.
         name: of the files, and of the configuration in their metadata.
-        half: keep weights in float16; they are computed with in float32.
+        half: store weights in float16; computation stays in float32.
 
     Returns:
         The files' paths.
@@ -89,7 +89,7 @@ def export(model: Network, folder: Path, name: str, half: bool = True) -> list[P
 def check_parity(model: Network, folder: Path, name: str, batches: Sequence[int] = (1, 2, 5)) -> float:
     """The largest difference between torch and ONNX Runtime over all outputs, for random inputs of some batch sizes.
 
-    Torch computes with the same weights as the files: rounded to float16 if they are.
+    Torch uses the same weights as the files: rounded to float16 if those are.
     """
     path = folder / f"{name}.onnx"
     network = _prepared(model, Session(path, "cpu").properties["weights"] == "float16")
@@ -105,28 +105,30 @@ def check_parity(model: Network, folder: Path, name: str, batches: Sequence[int]
 
 
 def rounding(model: Network, path: Path, inputs: Mapping[str, np.ndarray]) -> tuple[float, float]:
-    """By how many degrees a joint, and by how much a beta, of an ONNX file differs at most from the exact network's.
+    """Largest difference of an ONNX file from the exact network: of joint rotations in degrees, and of betas.
 
     Args:
-        model: as it was trained, in float32.
-        path: of its file for windows.
-        inputs: real ones by name.
+        model: as trained, in float32.
+        path: its file for windows.
+        inputs: real inputs by name.
     """
     exact = _Window(_prepared(model, half=False), inputs)
     with torch.no_grad():
-        turned, betas, _ = (part.numpy() for part in exact(*(torch.from_numpy(inputs[key]) for key in inputs)))
-    ours, shape, _ = Session(path, "cpu")(**inputs)
-    cosine = (np.einsum("njab,njab->nj", ours, turned) - 1) / 2
-    return float(np.degrees(np.arccos(np.clip(cosine, -1, 1))).max()), float(np.abs(shape - betas).max())
+        exact_rotations, exact_betas, _ = (
+            part.numpy() for part in exact(*(torch.from_numpy(inputs[key]) for key in inputs))
+        )
+    rotations, betas, _ = Session(path, "cpu")(**inputs)
+    cosine = (np.einsum("njab,njab->nj", rotations, exact_rotations) - 1) / 2
+    return float(np.degrees(np.arccos(np.clip(cosine, -1, 1))).max()), float(np.abs(betas - exact_betas).max())
 
 
 def compare(module: nn.Module, path: Path, inputs: Mapping[str, Tensor]) -> float:
     """The largest difference between a module's outputs and those of its ONNX file."""
     with torch.no_grad():
         expected = module.eval()(*inputs.values())
-    told = Session(path, "cpu")(**{key: value.numpy() for key, value in inputs.items()})
-    pairs = zip([expected] if isinstance(expected, Tensor) else expected, told, strict=True)
-    return max(float(np.abs(want.numpy() - have).max()) for want, have in pairs)
+    actual = Session(path, "cpu")(**{key: value.numpy() for key, value in inputs.items()})
+    pairs = zip([expected] if isinstance(expected, Tensor) else expected, actual, strict=True)
+    return max(float(np.abs(one.numpy() - other).max()) for one, other in pairs)
 
 
 def write_onnx(
@@ -137,7 +139,7 @@ def write_onnx(
     properties: Mapping[str, str],
     half: bool = False,
 ) -> None:
-    """Write a module as an ONNX file whose first axes may have any length; nothing half-written stands under its name.
+    """Write a module as an ONNX file with any batch size; the file appears only when it is complete.
 
     Args:
         module: is put into evaluation mode.
@@ -145,7 +147,7 @@ def write_onnx(
         outputs: names.
         path: of the file.
         properties: its metadata.
-        half: keep all numbers that float16 holds without loss in float16.
+        half: store all numbers that float16 holds without loss in float16.
     """
     batch = torch.export.Dim("batch")
     shapes: Any = tuple({0: batch} for _ in inputs)
@@ -176,7 +178,7 @@ _Network = TypeVar("_Network", bound=Network)
 
 
 def _prepared(model: _Network, half: bool) -> _Network:
-    """The network as the files hold it: on the CPU, in evaluation mode, its weights rounded."""
+    """The network as the files contain it: on the CPU, in evaluation mode, its weights rounded."""
     network = copy.deepcopy(model).cpu().float().eval().requires_grad_(False)
     if half:
         for part in network.parameters():
@@ -187,7 +189,7 @@ def _prepared(model: _Network, half: bool) -> _Network:
 def _halve(proto: onnx.ModelProto) -> None:
     casts = []
     for tensor in proto.graph.initializer:
-        if tensor.data_type != TensorProto.FLOAT or np.prod(tensor.dims) < _WORTH_HALVING:
+        if tensor.data_type != TensorProto.FLOAT or np.prod(tensor.dims) < _MIN_HALVED:
             continue
         full = numpy_helper.to_array(tensor)
         with np.errstate(over="ignore"):

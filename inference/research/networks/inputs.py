@@ -1,15 +1,15 @@
-"""What networks can be given, by name.
+"""The inputs that networks can have, by name.
 
-| name | shape | what it is |
+| name | shape | meaning |
 |---|---|---|
-| `frames` | (B, T, F) | features of a window's frames, `engine.features.window_features` or `encoders.look` |
+| `frames` | (B, T, F) | features of a window's frames, `pose.features.window_features` or `encoders.encode_windows` |
 | `box` | (B, 3) | CLIFF's box information of the target's crop |
 | `maps` | (B, L, M, 64, 64) | local maps of the L frames around the target |
-| `flow` | (B, 15, 9) | how the background moved, `engine.features.flow_features` |
+| `flow` | (B, 15, 9) | motion of the background, `pose.features.flow_features` |
 | `regions` | (B, R, F) | features of the target frame in R regions of interest, the crop first |
 | `region_boxes` | (B, R, 3) | their box information |
-| `motion` | (B, T, 24, 6) | true global rotations of the window's frames, in the rolled camera; in training alone |
-| `places` | (B, R, P) | their positional encodings, `engine.features.encode_places` |
+| `motion` | (B, T, 24, 6) | true global rotations of the window's frames, in the rolled camera; in training only |
+| `places` | (B, R, P) | their positional encodings, `pose.features.encode_places` |
 """
 
 from __future__ import annotations
@@ -44,6 +44,6 @@ _EXAMPLES: Mapping[str, _Draw] = {
 
 
 def example(needs: tuple[str, ...], settings: Any, batch: int, seed: int) -> dict[str, Tensor]:
-    """Random inputs of those names, of a size that fits a network's settings."""
+    """Random inputs of those names in the sizes of a network's settings."""
     rng = torch.Generator().manual_seed(seed)
     return {name: _EXAMPLES[name](settings, batch, rng) for name in needs}

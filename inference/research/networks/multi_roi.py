@@ -1,8 +1,8 @@
 """Multi-RoI human mesh recovery with camera consistency and contrastive losses.
 
-One frame, seen in several regions of interest. The paper takes the weights of each RoI from one linear layer over
-[h_n, γ_mn] and a softmax over n; γ_m then cancels out, and all RoIs would get the same weights. So a hidden layer
-stands between, as in the authors' own program, and the decoder of cameras is told the box that it speaks of.
+Its input is one frame in several regions of interest. The paper computes the weights of each RoI by one linear layer
+over [h_n, γ_mn] and a softmax over n; γ_m then cancels out, and all RoIs would get the same weights. So there is a
+hidden layer, as in the authors' own program, and the camera decoder also gets the RoI's box.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from ...body.smpl import Body, Points
 from ...people.crops import LOOKS
 from ...pose.features import place_size
-from .base import ROTATIONS, Estimate, Network, NetworkOutput, Placed, upright
+from .base import ROTATIONS, Estimate, Network, NetworkOutput, PosedBodies, upright
 from .settings import Settings
 from .torch_body import TorchBody, full_translation
 
@@ -25,8 +25,7 @@ TEMPERATURE = 0.5
 
 RELATIONS = ("relative", "absolute", "none")
 
-# λ of eq. 16 for tx, ty and b s, the last for boxes in units of the focal length in place of pixels, of which it is
-# taken to be 1000.
+# λ of eq. 16 for tx, ty and b s, the last for boxes in units of the focal length, taken to be 1000 pixels.
 _SHIFT, _SCALE = 0.1, 0.0001 * 1000**2
 _LATENT = 64
 _VERTICES = 256
@@ -34,16 +33,16 @@ _VERTICES = 256
 
 @dataclass(frozen=True)
 class MultiRoiSettings(Settings):
-    """Sizes of the multi-RoI network, beside those of all networks.
+    """Sizes of the multi-RoI network, in addition to those of all networks.
 
     Attributes:
-        regions: M, how many regions of interest it sees, the crop among them.
+        regions: M, number of regions of interest, including the crop.
         octaves: L of the positional encoding.
-        relation: `relative` places of the RoIs to each other, `absolute` ones, or `none`.
+        relation: whether the network gets `relative` positions of the RoIs, `absolute` ones, or `none`.
         attention: units of the layer that weighs the RoIs.
         hidden: units of the decoders' layers.
         blocks: residual blocks in each decoder.
-        dropout: in them while training.
+        dropout: in the decoders, in training.
     """
 
     regions: int = 5
@@ -56,7 +55,7 @@ class MultiRoiSettings(Settings):
 
 
 class Residual(nn.Module):
-    """Layers around which the values pass too, (..., hidden)."""
+    """A residual block for (..., hidden)."""
 
     def __init__(self, hidden: int, dropout: float):
         super().__init__()
@@ -79,21 +78,21 @@ def _decoder(inputs: int, start: Tensor, settings: MultiRoiSettings) -> nn.Seque
 
 
 class MultiRoi(Network):
-    """The whole network: while training it tells each region's camera with the mesh that all share.
+    """The network: in training it estimates each region's camera with the mesh that all share.
 
     Args:
         settings: sizes.
-        body: the body that it estimates.
+        body: the body model whose parameters it estimates.
 
     Raises:
-        ValueError: there is no such relation, or there are not so many regions.
+        ValueError: there is no such relation or number of regions.
     """
 
     settings: MultiRoiSettings
     needs = ("regions", "region_boxes", "places")
     own_losses: ClassVar = {
-        "camera_consistency": "all regions' cameras are one camera of the whole image (eq. 16)",
-        "contrast": "regions of one person are alike, those of different people are not (eq. 17)",
+        "camera_consistency": "differences of the regions' cameras in the full image (eq. 16)",
+        "contrast": "similarity within and between people's regions (eq. 17)",
         "vertices": "distance of the surface's vertices, metres",
     }
 
@@ -104,9 +103,9 @@ class MultiRoi(Network):
         if not 1 <= settings.regions <= 1 + LOOKS:
             raise ValueError(f"regions={settings.regions} is not from 1 to {1 + LOOKS}")
         width = settings.static_width
-        placed = 0 if settings.relation == "none" else place_size(settings.octaves)
+        encoding = 0 if settings.relation == "none" else place_size(settings.octaves)
         self.weigh = nn.Sequential(
-            nn.Linear(width + placed, settings.attention), nn.Tanh(), nn.Linear(settings.attention, 1)
+            nn.Linear(width + encoding, settings.attention), nn.Tanh(), nn.Linear(settings.attention, 1)
         )
         self.camera = _decoder(width + 3, upright()[-3:], settings)
         self.mesh = _decoder(width + 3, upright()[:-3], settings)
@@ -115,39 +114,45 @@ class MultiRoi(Network):
 
     def forward(self, regions: Tensor, region_boxes: Tensor, places: Tensor) -> NetworkOutput:
         """Inputs as in `inputs`."""
-        seen = self.encoder(regions)
-        count = seen.shape[1]
-        pairs = seen[:, None].expand(-1, count, -1, -1)
+        encoded = self.encoder(regions)
+        count = encoded.shape[1]
+        pairs = encoded[:, None].expand(-1, count, -1, -1)
         if self.settings.relation != "none":
             relations = places[:, None].expand(-1, count, -1, -1)
             if self.settings.relation == "relative":
                 relations = places[:, :, None] - relations
             pairs = torch.cat([pairs, relations], dim=-1)
         weights = torch.softmax(self.weigh(pairs)[..., 0], dim=2)
-        fused = weights @ seen
+        fused = weights @ encoded
         box = region_boxes[:, 0]
         mesh = self.mesh(torch.cat([fused.mean(1), box], dim=1))
         sixd, betas = mesh[:, : 6 * ROTATIONS].unflatten(1, (ROTATIONS, 6)), mesh[:, 6 * ROTATIONS :]
         if not self.training:
             return NetworkOutput([Estimate(sixd, betas, self.camera(torch.cat([fused[:, 0], box], dim=1)))], [1.0], {})
         cameras = self.camera(torch.cat([fused, region_boxes], dim=2))
-        there = full_translation(cameras.flatten(0, 1), region_boxes.flatten(0, 1)).unflatten(0, (-1, count))
-        estimates = [Estimate(sixd, betas, of_crop(there[:, region], box)) for region in range(count - 1, -1, -1)]
-        own = {"cameras": cameras, "boxes": region_boxes, "latent": nn.functional.normalize(self.project(seen), dim=-1)}
-        return NetworkOutput(estimates, [1 / count] * count, own)
+        translations = full_translation(cameras.flatten(0, 1), region_boxes.flatten(0, 1)).unflatten(0, (-1, count))
+        estimates = [
+            Estimate(sixd, betas, crop_camera(translations[:, region], box)) for region in range(count - 1, -1, -1)
+        ]
+        extra = {
+            "cameras": cameras,
+            "boxes": region_boxes,
+            "latent": nn.functional.normalize(self.project(encoded), dim=-1),
+        }
+        return NetworkOutput(estimates, [1 / count] * count, extra)
 
-    def lose(self, told: NetworkOutput, posed: Placed, truth: Placed) -> dict[str, Tensor]:
-        """See `Network.lose`."""
+    def compute_losses(self, output: NetworkOutput, posed: PosedBodies, truth: PosedBodies) -> dict[str, Tensor]:
+        """See `Network.compute_losses`."""
         ours, theirs = (self.surface.points(body.rotations, body.joints, body.betas) for body in (posed, truth))
         return {
-            "camera_consistency": camera_consistency(told.own["cameras"], told.own["boxes"]),
-            "contrast": contrast(told.own["latent"]),
+            "camera_consistency": camera_consistency(output.extra["cameras"], output.extra["boxes"]),
+            "contrast": contrast(output.extra["latent"]),
             "vertices": (ours - theirs).square().sum(-1).add(1e-6).sqrt().mean(1),
         }
 
 
-def of_crop(translation: Tensor, box: Tensor) -> Tensor:
-    """(B, 3) the crop camera of a pelvis (B, 3) in the full image's camera: `torch_body.full_translation` backwards."""
+def crop_camera(translation: Tensor, box: Tensor) -> Tensor:
+    """(B, 3) crop cameras from pelves (B, 3) in the full image's camera: inverse of `torch_body.full_translation`."""
     centre, size = box[:, :2] / 2.8, 0.06 * box[:, 2:] + 0.24
     depth = translation[:, 2:]
     return torch.cat([2 / (size * depth), translation[:, :2] - centre * depth], dim=1)
@@ -155,9 +160,9 @@ def of_crop(translation: Tensor, box: Tensor) -> Tensor:
 
 def camera_consistency(cameras: Tensor, boxes: Tensor) -> Tensor:
     """(B,) eq. 16 of the cameras (B, M, 3) of M regions with box information (B, M, 3), summed over all pairs."""
-    there = full_translation(cameras.flatten(0, 1), boxes.flatten(0, 1)).unflatten(0, cameras.shape[:2])
+    translations = full_translation(cameras.flatten(0, 1), boxes.flatten(0, 1)).unflatten(0, cameras.shape[:2])
     scale = cameras[..., 0] * (0.06 * boxes[..., 2] + 0.24)
-    shifts = (there[:, :, None, :2] - there[:, None, :, :2]).square().sum((1, 2, 3))
+    shifts = (translations[:, :, None, :2] - translations[:, None, :, :2]).square().sum((1, 2, 3))
     scales = (scale[:, :, None] - scale[:, None]).square().sum((1, 2))
     return _SHIFT * shifts + _SCALE * scales
 
@@ -165,14 +170,14 @@ def camera_consistency(cameras: Tensor, boxes: Tensor) -> Tensor:
 def contrast(latent: Tensor) -> Tensor:
     """(B,) eq. 17 of latent vectors (B, M, C) of length 1, the mean over the regions; 0 for one region."""
     people, count = latent.shape[:2]
-    alike = latent.flatten(0, 1) @ latent.flatten(0, 1).T / TEMPERATURE
+    similarity = latent.flatten(0, 1) @ latent.flatten(0, 1).T / TEMPERATURE
     person = torch.arange(people, device=latent.device).repeat_interleave(count)
     same = person[:, None] == person
-    strangers = alike.masked_fill(same, -torch.inf).logsumexp(1)
+    negative = similarity.masked_fill(same, -torch.inf).logsumexp(1)
     itself = torch.eye(len(person), dtype=torch.bool, device=latent.device)
-    positive = (alike * (same & ~itself)).sum(1) / max(count - 1, 1)
-    told = (strangers - positive) if count > 1 and people > 1 else torch.zeros_like(positive)
-    return told.view(people, count).mean(1)
+    positive = (similarity * (same & ~itself)).sum(1) / max(count - 1, 1)
+    loss = (negative - positive) if count > 1 and people > 1 else torch.zeros_like(positive)
+    return loss.view(people, count).mean(1)
 
 
 def _some_vertices(body: Body) -> Points:

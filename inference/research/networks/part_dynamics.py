@@ -1,6 +1,6 @@
 """Uncertainty-aware human mesh recovery by learning part-based 3D dynamics.
 
-The estimated frame is the last one of its window: the network looks at what came before.
+The estimated frame is the last one of its window: the network sees only what came before.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from ...body.smpl import Body
 from ...pose.features import FLOWS
-from .base import ROTATIONS, Estimate, Network, NetworkOutput, Placed, upright
+from .base import ROTATIONS, Estimate, Network, NetworkOutput, PosedBodies, upright
 from .blocks import PerState
 from .discriminator import MotionDiscriminator
 from .embedding import AMONG_LANDMARKS, AMONG_MARKERS, SIZE, Embedding
@@ -31,27 +31,27 @@ PARTS = (
 """SMPL's joints of torso and head, left arm, right arm, left leg, right leg."""
 
 DELTA_SHARE = 0.1
-"""How much the estimate counts that a change carried over from the frame before."""
+"""Weight in training of the estimate that is the previous frame's with the predicted change."""
 
 _LARGEST = max(map(len, PARTS))
 _KERNEL, _LAYERS = 3, 2
 _REACH = _LAYERS * (_KERNEL - 1)
-_STEADY = torch.tensor([1.0, 0, 0, 0, 1, 0])
+_NO_CHANGE = torch.tensor([1.0, 0, 0, 0, 1, 0])
 
 
 @dataclass(frozen=True)
 class PartDynamicsSettings(Settings):
-    """Sizes of the part-dynamics network, beside those of all networks.
+    """Sizes of the part-dynamics network, in addition to those of all networks.
 
     Attributes:
         recurrent: length of the GRU's temporal feature g.
         share: length of a part's share of the feature.
-        context: length of what a part tells the others.
+        context: length of a part's message to the others.
         embedding_hidden: units of the pose embedding's layers.
         embedding: whether the network sees the uncertainty-aware static feature u.
         dynamics: whether it sees the dynamic feature d.
-        recombine: whether parts tell each other anything.
-        critic: units of the motion discriminator, which only training knows; 0 for none.
+        recombine: whether parts exchange messages.
+        critic: units of the motion discriminator, used in training only; 0 for none.
     """
 
     frames: int = 16
@@ -73,39 +73,39 @@ class SplitAndRecombine(nn.Module):
         super().__init__()
         parts, share = len(PARTS), settings.share
         self.recombine = settings.recombine
-        told = (parts - 1) * settings.context if settings.recombine else 0
+        received = (parts - 1) * settings.context if settings.recombine else 0
         if settings.recombine:
             self.tell = PerState(parts, share, settings.context)
             others = [[other for other in range(parts) if other != part] for part in range(parts)]
             self.register_buffer("others", torch.tensor(others), persistent=False)
-        self.convolve = nn.Conv1d(parts * (share + told), parts * share, _KERNEL, groups=parts)
+        self.convolve = nn.Conv1d(parts * (share + received), parts * share, _KERNEL, groups=parts)
 
     others: Tensor
 
     def forward(self, shares: Tensor) -> Tensor:
         """See the class."""
         b, t, parts, share = shares.shape
-        seen = shares
+        inputs = shares
         if self.recombine:
             context = self.tell(shares.flatten(0, 1)).view(b, t, parts, -1)
-            seen = torch.cat([shares, context[:, :, self.others].flatten(-2)], dim=-1)
-        convolved = self.convolve(seen.flatten(2).transpose(1, 2)).transpose(1, 2).unflatten(2, (parts, share))
+            inputs = torch.cat([shares, context[:, :, self.others].flatten(-2)], dim=-1)
+        convolved = self.convolve(inputs.flatten(2).transpose(1, 2)).transpose(1, 2).unflatten(2, (parts, share))
         return shares[:, _KERNEL - 1 :] + torch.relu(convolved)
 
 
 class PartDynamics(Network):
-    """The whole network: while training it also tells the frame before, changed by what it takes for the change.
+    """The network: in training it also estimates from the previous frame and the predicted change.
 
     Args:
         settings: sizes.
-        body: the body that it estimates.
+        body: the body model whose parameters it estimates.
     """
 
     settings: PartDynamicsSettings
     own_losses: ClassVar = {
-        "agreement": "of the embeddings of the predicted and the true 2D pose",
-        "realism": "how far the motion discriminator is from taking the motion for a real one",
-        "critic": "how far the motion discriminator is from telling real motions and ours apart",
+        "agreement": "distance of the predicted and the true 2D pose's embeddings",
+        "realism": "how far the motion discriminator is from rating the motion as real",
+        "critic": "how far the motion discriminator is from distinguishing real motions from ours",
     }
     flow_spread: Tensor
 
@@ -113,7 +113,7 @@ class PartDynamics(Network):
         super().__init__(settings, body)
         self.needs = ("frames", "box", "flow") if settings.dynamics else ("frames", "box")
         self.register_buffer("flow_spread", torch.ones(9))
-        # Learnt before, by `training.embedding`, and left as it is.
+        # Trained before, by `training.embedding`, and kept fixed.
         self.embedding = Embedding(settings.embedding_hidden).requires_grad_(False).eval()
         self.recurrent = nn.GRU(settings.static_width, settings.recurrent, batch_first=True)
         width = settings.recurrent + 2 * SIZE * settings.embedding + 9 * FLOWS * settings.dynamics
@@ -124,25 +124,25 @@ class PartDynamics(Network):
         self.rest = nn.Linear(len(PARTS) * settings.share + 3, 13)
         if settings.critic:
             self.critic = MotionDiscriminator(settings.critic)
-            self.learns_from = ("motion",)
-        order = [(part, place) for part, joints in enumerate(PARTS) for place in range(len(joints))]
+            self.training_needs = ("motion",)
+        order = [(part, slot) for part, joints in enumerate(PARTS) for slot in range(len(joints))]
         joints = torch.tensor([joint for part in PARTS for joint in part])
-        flat = torch.tensor([part * _LARGEST + place for part, place in order])
-        self.register_buffer("places", flat[joints.argsort()], persistent=False)
-        start = Estimate.of(upright()[None])
+        flat = torch.tensor([part * _LARGEST + slot for part, slot in order])
+        self.register_buffer("slots", flat[joints.argsort()], persistent=False)
+        start = Estimate.from_flat(upright()[None])
         with torch.no_grad():
             for layer in (self.turn, self.change, self.rest):
                 layer.weight.mul_(0.1)
             biases = torch.zeros(len(PARTS) * _LARGEST, 6)
-            biases[self.places] = start.sixd[0]
+            biases[self.slots] = start.sixd[0]
             self.turn.bias.copy_(biases.view(len(PARTS), -1))
-            self.change.bias.copy_(_STEADY.repeat(len(PARTS), _LARGEST))
+            self.change.bias.copy_(_NO_CHANGE.repeat(len(PARTS), _LARGEST))
             self.rest.bias.copy_(torch.cat([start.betas[0], start.camera[0]]))
 
-    places: Tensor
+    slots: Tensor
 
     def train(self, mode: bool = True) -> PartDynamics:
-        """As for every module, but that the embedding stays as it was learnt."""
+        """As for every module, except that the embedding stays fixed."""
         super().train(mode)
         self.embedding.eval()
         return self
@@ -157,10 +157,10 @@ class PartDynamics(Network):
         self, frames: Tensor, box: Tensor, flow: Tensor | None = None, motion: Tensor | None = None
     ) -> NetworkOutput:
         """Inputs as in `inputs`."""
-        # The last frames reach the last one through the convolutions; while training, the one before it too, and for
-        # the discriminator all that can be told.
-        told = 1 if not self.training else 2 if motion is None else self.settings.frames - _REACH
-        reach = _REACH + told
+        # The frames that the convolutions need for the last frame; in training also for the one before it, and for the
+        # discriminator for all that have enough frames before them.
+        outputs = 1 if not self.training else 2 if motion is None else self.settings.frames - _REACH
+        reach = _REACH + outputs
         features = [self.recurrent(self.encoder(frames))[0][:, -reach:]]
         if self.settings.embedding:
             keypoints = frames[:, -reach:, : 2 * 33].unflatten(-1, (33, 2))[:, :, AMONG_LANDMARKS]
@@ -172,34 +172,38 @@ class PartDynamics(Network):
         decoded = self.layers(shares)
         now = decoded[:, -1]
         rest = self.rest(torch.cat([now.flatten(1), box], dim=1))
-        turned = self._turned(now, box)
-        estimate = Estimate(turned, rest[:, :10], rest[:, 10:])
+        estimate = Estimate(self._global_rotations(now, box), rest[:, :10], rest[:, 10:])
         if not self.training:
             return NetworkOutput([estimate], [1.0], {})
         change = self._by_joint(self.change(now))
-        before = sixd_to_matrix(self._turned(decoded[:, -2], box).detach())
+        before = sixd_to_matrix(self._global_rotations(decoded[:, -2], box).detach())
         carried = matrix_to_sixd(sixd_to_matrix(change) @ before)
-        own = {}
+        extra = {}
         if motion is not None:
             flat, boxes = decoded.flatten(0, 1), box.repeat_interleave(decoded.shape[1], dim=0)
-            own = {"made": self._turned(flat, boxes).unflatten(0, decoded.shape[:2]), "real": motion[:, -told:]}
-        return NetworkOutput([Estimate(carried, estimate.betas, estimate.camera), estimate], [DELTA_SHARE, 1.0], own)
+            extra = {
+                "generated": self._global_rotations(flat, boxes).unflatten(0, decoded.shape[:2]),
+                "real": motion[:, -outputs:],
+            }
+        return NetworkOutput([Estimate(carried, estimate.betas, estimate.camera), estimate], [DELTA_SHARE, 1.0], extra)
 
-    def lose(self, told: NetworkOutput, posed: Placed, truth: Placed) -> dict[str, Tensor]:
-        """See `Network.lose`."""
+    def compute_losses(self, output: NetworkOutput, posed: PosedBodies, truth: PosedBodies) -> dict[str, Tensor]:
+        """See `Network.compute_losses`."""
         ours, theirs = (
-            self.embedding.describe(body.places[:, ROTATIONS:][:, AMONG_MARKERS]) for body in (posed, truth)
+            self.embedding.describe(body.points_2d[:, ROTATIONS:][:, AMONG_MARKERS]) for body in (posed, truth)
         )
         losses = {"agreement": (ours - theirs).square().mean(1)}
-        return losses | (self.critic.losses(told.own["made"], told.own["real"]) if "made" in told.own else {})
+        if "generated" in output.extra:
+            losses |= self.critic.losses(output.extra["generated"], output.extra["real"])
+        return losses
 
-    def _turned(self, shares: Tensor, box: Tensor) -> Tensor:
-        seen = torch.cat([shares, box[:, None].expand(-1, len(PARTS), -1)], dim=-1)
-        return self._by_joint(self.turn(seen))
+    def _global_rotations(self, shares: Tensor, box: Tensor) -> Tensor:
+        inputs = torch.cat([shares, box[:, None].expand(-1, len(PARTS), -1)], dim=-1)
+        return self._by_joint(self.turn(inputs))
 
-    def _by_joint(self, told: Tensor) -> Tensor:
-        """(B, 24, 6) of what parts say (B, 5, 36)."""
-        return told.flatten(1).unflatten(1, (-1, 6))[:, self.places]
+    def _by_joint(self, by_part: Tensor) -> Tensor:
+        """(B, 24, 6) by joint from (B, 5, 36) by part."""
+        return by_part.flatten(1).unflatten(1, (-1, 6))[:, self.slots]
 
 
 NETWORK, SETTINGS = PartDynamics, PartDynamicsSettings

@@ -1,10 +1,10 @@
 """TAR: Temporal-Aware Refining Network (Chen et al., 2023).
 
-It begins where an encoder has described each frame: BlazePose's network, or one of `encoders`.
+Its input is each frame as an encoder describes it: BlazePose's network, or one of `encoders`.
 
-Where the paper leaves freedom: one ConvGRU runs in both directions; the first strided convolution before smaller hidden
-maps is 4 × 4 and further ones 3 × 3; deconvolutions are 4 × 4 and keep 2 D channels. With these the paper's counts of
-parameters and operations come out.
+Where the paper leaves details open: one ConvGRU runs in both directions; the first strided convolution before smaller
+hidden maps is 4 × 4 and further ones 3 × 3; deconvolutions are 4 × 4 and keep 2 D channels. This reproduces the paper's
+counts of parameters and operations.
 """
 
 from __future__ import annotations
@@ -30,16 +30,16 @@ DISCOUNT = 0.85
 
 @dataclass(frozen=True)
 class TarSettings(Settings):
-    """Sizes of TAR, beside those of all networks.
+    """Sizes of TAR, in addition to those of all networks.
 
     Attributes:
-        maps: local maps of a frame.
+        maps: number of local maps of a frame.
         width: of the transformer.
         feedforward: inside the transformer's layers.
         layers: of the transformer.
         heads: of its attention.
-        dropout: in the transformer while training.
-        state_layer: hidden units of the MLP that makes the hidden states.
+        dropout: in the transformer, in training.
+        state_layer: hidden units of the MLP that outputs the hidden states.
         state_width: length of each hidden state.
         local_channels: D.
         local_size: height and width of the local feature maps.
@@ -47,10 +47,10 @@ class TarSettings(Settings):
         local_window: L, frames that the ConvGRU sees.
         iterations: of the refinement.
         radius: of the window around a marker, in cells of the local maps.
-        marker_dropout: share of markers not shown while training.
-        global_temporal: whether the transformer is there.
-        local_temporal: whether the ConvGRU is there.
-        refine: whether the refinement is there.
+        marker_dropout: share of markers hidden in training.
+        global_temporal: whether there is a transformer.
+        local_temporal: whether there is a ConvGRU.
+        refine: whether there is a refinement.
     """
 
     frames: int = 9
@@ -76,7 +76,7 @@ class TarSettings(Settings):
 
 
 class _Regressors(nn.Module):
-    """What each state (B, 26, H) says of its own parameters, an `Estimate`."""
+    """Regresses the parameters of each state (B, 26, H) from that state: an `Estimate`."""
 
     def __init__(self, state_width: int, scale: float):
         super().__init__()
@@ -86,19 +86,20 @@ class _Regressors(nn.Module):
             self.second.weight.mul_(scale)
 
     def forward(self, states: Tensor, box: Tensor) -> Estimate:
-        seen = torch.cat([states, box[:, None].expand(-1, STATES, -1)], dim=-1)
-        told = self.second(torch.relu(self.first(seen)))
-        return Estimate(told[:, :ROTATIONS, :6], told[:, ROTATIONS], told[:, ROTATIONS + 1, :3])
+        inputs = torch.cat([states, box[:, None].expand(-1, STATES, -1)], dim=-1)
+        values = self.second(torch.relu(self.first(inputs)))
+        return Estimate(values[:, :ROTATIONS, :6], values[:, ROTATIONS], values[:, ROTATIONS + 1, :3])
 
 
 class GlobalTemporalEncoder(nn.Module):
-    """GTE: features of a window (B, T, static width) become the 26 hidden states (B, 26, H)."""
+    """GTE: maps features of a window (B, T, static width) to the 26 hidden states (B, 26, H)."""
 
     def __init__(self, settings: TarSettings):
         super().__init__()
         self.settings = settings
         self.inward = nn.Linear(settings.static_width, settings.width)
         if settings.global_temporal:
+            # The positional encoding; checkpoints know it by this name.
             self.places = nn.Parameter(torch.zeros(settings.frames, settings.width).normal_(0, 0.02))
             layer = nn.TransformerEncoderLayer(
                 settings.width,
@@ -130,7 +131,7 @@ class GlobalTemporalEncoder(nn.Module):
 
 
 class LocalTemporalEncoder(nn.Module):
-    """LTE: hidden maps of a window (B, L, D, S, S) become local features (B, D, size, size)."""
+    """LTE: maps hidden maps of a window (B, L, D, S, S) to local features (B, D, size, size)."""
 
     def __init__(self, settings: TarSettings):
         super().__init__()
@@ -153,7 +154,7 @@ class LocalTemporalEncoder(nn.Module):
         if not self.settings.local_temporal:
             both = torch.cat([local[:, middle], local[:, middle]], dim=1)
             return torch.relu(self.fuse(self.up(both)))
-        # Past and future run side by side in one batch.
+        # Past and future run in one batch.
         maps = torch.stack([local[:, : middle + 1], local[:, middle:].flip(1)])
         hidden = torch.zeros_like(maps[:, :, 0]).flatten(0, 1)
         for step in range(middle + 1):
@@ -163,7 +164,7 @@ class LocalTemporalEncoder(nn.Module):
 
 
 class RecurrentRefinement(nn.Module):
-    """RRM: an estimate is improved by what the local features show where its markers lie."""
+    """RRM: refines an estimate from the local features around its markers."""
 
     window: Tensor
 
@@ -184,10 +185,10 @@ class RecurrentRefinement(nn.Module):
         window = torch.stack(torch.meshgrid(steps, steps, indexing="xy"), dim=-1)
         self.register_buffer("window", window, persistent=False)
 
-    def sample(self, maps: Tensor, places: Tensor) -> Tensor:
-        """(B, K cells) values of maps (B, K, size, size) around each marker's place (B, K, 2), its own channel's."""
-        b, k = places.shape[:2]
-        grid = 2 * places.clamp(-2, 2)[:, :, None, None] + self.window
+    def sample(self, maps: Tensor, points_2d: Tensor) -> Tensor:
+        """(B, K cells) values of maps (B, K, size, size) around the markers (B, K, 2), each from its own channel."""
+        b, k = points_2d.shape[:2]
+        grid = 2 * points_2d.clamp(-2, 2)[:, :, None, None] + self.window
         values = nn.functional.grid_sample(
             maps.flatten(0, 1)[:, None], grid.flatten(0, 1), padding_mode="zeros", align_corners=False
         )
@@ -198,8 +199,8 @@ class RecurrentRefinement(nn.Module):
 
     def update(self, feedback: Tensor, states: Tensor) -> Tensor:
         """TAR eq. 9: all 26 GRUs at once, states (B, 26, H)."""
-        seen = self.seen(feedback).unflatten(1, (STATES, 3 * self.settings.state_width))
-        reset, update, new = seen.chunk(3, dim=-1)
+        gates = self.seen(feedback).unflatten(1, (STATES, 3 * self.settings.state_width))
+        reset, update, new = gates.chunk(3, dim=-1)
         more_reset, more_update, more_new = torch.einsum("bsi,sio->bso", states, self.recurrent).chunk(3, dim=-1)
         reset, update = torch.sigmoid(reset + more_reset), torch.sigmoid(update + more_update)
         new = torch.tanh(new + reset * more_new)
@@ -207,11 +208,11 @@ class RecurrentRefinement(nn.Module):
 
 
 class Tar(Network):
-    """The whole network: the first estimate, then one after each iteration of the refinement.
+    """The network: the first estimate, then one per iteration of the refinement.
 
     Args:
         settings: sizes.
-        body: the body whose markers the refinement looks for.
+        body: the body model whose markers the refinement samples at.
 
     Raises:
         ValueError: the local window has no middle, or reaches beyond the frames.
@@ -225,7 +226,7 @@ class Tar(Network):
         self.globals = GlobalTemporalEncoder(settings)
         self.initial = _Regressors(settings.state_width, 0.1)
         with torch.no_grad():
-            self.initial.second.bias.copy_(_of_states(upright()))
+            self.initial.second.bias.copy_(_state_biases(upright()))
         if settings.refine:
             reach = min(settings.target, settings.frames - 1 - settings.target)
             if not (settings.local_window % 2 and settings.local_window // 2 <= reach):
@@ -236,12 +237,12 @@ class Tar(Network):
             self.refinement = RecurrentRefinement(settings)
 
     def encode_local(self, maps: Tensor) -> Tensor:
-        """(N, D, S, S) of each frame's local maps (N, M, 64, 64), from 0 to 1 or uint8 to 255.
+        """Hidden maps (N, D, S, S) from each frame's local maps (N, M, 64, 64), floats to 1 or uint8 to 255.
 
-        Maps that were shrunk already, by the maximum of their cells, may come at `local_size`.
+        Maps that were max-pooled before may have `local_size`.
         """
         factor = maps.shape[-1] // self.settings.local_size
-        # Shrunk as bytes, by slices: several times faster than pooling.
+        # Max-pooled as bytes, by slices: several times faster than pooling floats.
         for axis in (-2, -1):
             maps = reduce(torch.maximum, maps.unflatten(axis, (-1, factor)).unbind(axis))
         if maps.dtype == torch.uint8:
@@ -251,7 +252,7 @@ class Tar(Network):
     def forward(
         self, frames: Tensor, box: Tensor, maps: Tensor | None = None, local: Tensor | None = None
     ) -> NetworkOutput:
-        """Inputs as in `inputs`; in place of maps may come (B, L, D, S, S) what `encode_local` made of them."""
+        """Inputs as in `inputs`; `local` (B, L, D, S, S) from `encode_local` may replace the maps."""
         states = self.globals(self.encoder(frames))
         estimate = self.initial(states, box)
         estimates = [estimate]
@@ -264,11 +265,11 @@ class Tar(Network):
         channels = self.refinement.channels(self.locals(local))
         for _ in range(self.settings.iterations):
             before = estimate.detach()
-            turned = sixd_to_matrix(before.sixd)
-            placed = self.torch_body.joints(turned, before.betas)
-            markers = self.torch_body.points(turned, placed, before.betas)
-            places = project(markers, full_translation(before.camera, box), box)
-            feedback = torch.cat([self.refinement.sample(channels, places), before.flat(), box], dim=1)
+            global_rotations = sixd_to_matrix(before.sixd)
+            joints = self.torch_body.joints(global_rotations, before.betas)
+            markers = self.torch_body.points(global_rotations, joints, before.betas)
+            points_2d = project(markers, full_translation(before.camera, box), box)
+            feedback = torch.cat([self.refinement.sample(channels, points_2d), before.flat(), box], dim=1)
             states = self.refinement.update(feedback, states)
             step = self.refinement.regressors(states, box)
             estimate = Estimate(*(old + new for old, new in zip(before, step, strict=True)))
@@ -277,13 +278,13 @@ class Tar(Network):
         return NetworkOutput(estimates, [DISCOUNT ** (last - number) for number in range(last + 1)], {})
 
 
-def _of_states(flat: Tensor) -> Tensor:
-    """(26, 10) what the states must say for the estimate (157,)."""
-    told = Estimate.of(flat[None])
+def _state_biases(flat: Tensor) -> Tensor:
+    """(26, 10) the biases with which the states give the estimate (157,)."""
+    estimate = Estimate.from_flat(flat[None])
     bias = torch.zeros(STATES, _WIDEST)
-    bias[:ROTATIONS, :6] = told.sixd[0]
-    bias[ROTATIONS] = told.betas[0]
-    bias[ROTATIONS + 1, :3] = told.camera[0]
+    bias[:ROTATIONS, :6] = estimate.sixd[0]
+    bias[ROTATIONS] = estimate.betas[0]
+    bias[ROTATIONS + 1, :3] = estimate.camera[0]
     return bias
 
 

@@ -180,7 +180,7 @@ def run(options: argparse.Namespace) -> dict[str, object]:
         network = chosen.build(body)
     except ValueError as error:
         raise TrainingError(f"The settings of {name} do not fit: {error}.") from error
-    train = Dataset(options.data, "train", body, settings, network.needs + network.learns_from)
+    train = Dataset(options.data, "train", body, settings, network.needs + network.training_needs)
     check = Dataset(options.data, "validation", body, settings, network.needs)
     description = {
         "network": chosen.network,

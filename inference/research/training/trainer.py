@@ -44,7 +44,7 @@ class TrainingError(VideoMotionError):
 
 
 Objective = Callable[
-    [Network, NetworkOutput, losses.Truth, TorchBody, Mapping[str, float]], tuple[Tensor, dict[str, Tensor]]
+    [Network, NetworkOutput, losses.PosedTruth, TorchBody, Mapping[str, float]], tuple[Tensor, dict[str, Tensor]]
 ]
 """From a network, what it told, truth, body and weights to what is minimised, and what to tell of it by name."""
 
@@ -273,12 +273,12 @@ class Trainer:
         return torch.from_numpy(np.ascontiguousarray(values)).to(self.device)
 
     def _told(self, network: nn.Module, batch: Batch) -> NetworkOutput:
-        names = self.network.needs + (self.network.learns_from if network.training else ())
+        names = self.network.needs + (self.network.training_needs if network.training else ())
         return network(**{name: self.tensor(batch.inputs[name]) for name in names})
 
     def _learn(self, batch: Batch) -> None:
         self.network.train()
-        truth = losses.Truth.of(
+        truth = losses.PosedTruth.from_smpl(
             self.torch_body,
             self.tensor(batch.rotations),
             self.tensor(batch.betas),
@@ -290,7 +290,7 @@ class Trainer:
         with torch.autocast(self.device, torch.bfloat16, enabled=self.device == "cuda"):
             told = self._told(self.network, batch)
         estimates = [Estimate(*(part.float() for part in estimate)) for estimate in told.estimates]
-        told = NetworkOutput(estimates, told.shares, {name: part.float() for name, part in told.own.items()})
+        told = NetworkOutput(estimates, told.shares, {name: part.float() for name, part in told.extra.items()})
         loss, parts = self.objective(self.network, told, truth, self.torch_body, self.schedule.weights)
         for group in self.optimizer.param_groups:
             group["lr"] = self.schedule.rate_at(self.schedule.share(self.elapsed, self.step))

@@ -33,7 +33,7 @@ def block(language: str) -> str:
 
 @pytest.fixture
 def added(monkeypatch, tmp_path) -> str:
-    """The network of the page; its configuration stands beside the others'."""
+    """The network of the page; its configuration is added to the others."""
     name = f"{networks.__name__}.mean"
     module = types.ModuleType(name)
     monkeypatch.setitem(sys.modules, name, module)
@@ -70,6 +70,6 @@ def test_it_is_trained_exported_and_run(added, body, tmp_path):
         maps=np.zeros(n, int),
     )
     K = np.array([[600.0, 0, 320], [0, 600, 240], [0, 0, 1]])
-    guess = TemporalNetwork(tmp_path / f"{added}.onnx", device="cpu").follow(track, VideoContext(K))
-    assert guess.rotations.shape == (n, 24, 3, 3)
-    np.testing.assert_allclose(np.linalg.det(guess.rotations), 1, atol=1e-4)
+    estimate = TemporalNetwork(tmp_path / f"{added}.onnx", device="cpu").follow(track, VideoContext(K))
+    assert estimate.rotations.shape == (n, 24, 3, 3)
+    np.testing.assert_allclose(np.linalg.det(estimate.rotations), 1, atol=1e-4)

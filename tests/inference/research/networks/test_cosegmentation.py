@@ -11,9 +11,9 @@ def test_the_filter_works_on_the_spectrum():
     with torch.no_grad():
         layer.filter.copy_(torch.from_numpy(gain))
         sequence = rng.normal(size=(2, 16, 3))
-        told = layer(torch.from_numpy(sequence).float()).numpy()
+        output = layer(torch.from_numpy(sequence).float()).numpy()
     spectrum = np.fft.rfft(sequence, axis=1) * (gain[0] + 1j * gain[1])
-    np.testing.assert_allclose(told, sequence + np.fft.irfft(spectrum, n=16, axis=1), atol=1e-5)
+    np.testing.assert_allclose(output, sequence + np.fft.irfft(spectrum, n=16, axis=1), atol=1e-5)
 
 
 def test_what_does_not_move_excites_nothing():

@@ -49,26 +49,26 @@ def test_names_and_shapes_are_the_published(name):
 def test_configurations_fit(name):
     (settings,) = (one for one in (configuration(each).settings for each in names()) if one.encoder == name)
     with torch.device("meta"):
-        seen = encoders.ENCODERS[name]()(torch.empty(1, 3, 256, 256))
-    assert seen.vector.shape == (1, settings.features)
-    assert seen.maps.shape == (1, settings.maps, 64, 64)
+        encoded = encoders.ENCODERS[name]()(torch.empty(1, 3, 256, 256))
+    assert encoded.vector.shape == (1, settings.features)
+    assert encoded.maps.shape == (1, settings.maps, 64, 64)
 
 
 def test_public_state_dicts_load(name):
     encoder, other = SMALL[name](), SMALL[name]()
     state = {key: value for key, value in other.state_dict().items() if not key.startswith(encoder.trained_here)}
-    assert encoders.take_weights(encoder, {**state, "fc.weight": torch.zeros(2)}) == ["fc.weight"]
+    assert encoders.load_public_weights(encoder, {**state, "fc.weight": torch.zeros(2)}) == ["fc.weight"]
     torch.testing.assert_close(encoder.state_dict()["layer1.0.conv1.weight"], state["layer1.0.conv1.weight"])
     del state["layer1.0.conv1.weight"]
     with pytest.raises(KeyError, match="layer1"):
-        encoders.take_weights(encoder, state)
+        encoders.load_public_weights(encoder, state)
 
 
 def test_windows_are_looked_at_frame_by_frame(name):
     encoder = SMALL[name]().eval()
     crops = torch.randint(0, 256, (2, 5, 3, 64, 64), dtype=torch.uint8)
     with torch.no_grad():
-        vectors, maps = encoders.look(encoder, crops, 3)
+        vectors, maps = encoders.encode_windows(encoder, crops, 3)
         one = encoder(crops[1, 2:3].float() / 255)
     assert maps.shape[:2] == (2, 3)
     torch.testing.assert_close(vectors[1, 2:3], one.vector, atol=1e-5, rtol=1e-4)

@@ -46,10 +46,10 @@ def test_files(network, folder):
     numbers = sum(part.numel() for part in network.parameters())
     assert sum(path.stat().st_size for path in folder.iterdir()) < 2.3 * numbers
     for path in folder.iterdir():
-        told = Session(path, "cpu").properties
-        assert told["configuration"] == "tar-compact"
-        assert json.loads(told["settings"]) == asdict(SETTINGS)
-        assert told["features"] == str(features.VERSION)
+        properties = Session(path, "cpu").properties
+        assert properties["configuration"] == "tar-compact"
+        assert json.loads(properties["settings"]) == asdict(SETTINGS)
+        assert properties["features"] == str(features.VERSION)
 
 
 def test_float16_changes_little(network, folder):

@@ -6,7 +6,7 @@ import torch
 from video_motion.inference.pose import features
 from video_motion.inference.research.networks.configurations import configuration
 from video_motion.inference.research.networks.inputs import example
-from video_motion.inference.research.networks.multi_roi import camera_consistency, contrast, of_crop
+from video_motion.inference.research.networks.multi_roi import camera_consistency, contrast, crop_camera
 from video_motion.inference.research.networks.torch_body import full_translation
 
 
@@ -19,7 +19,7 @@ def test_the_camera_of_a_crop_and_of_the_image_are_each_others_inverse():
     rng = torch.Generator().manual_seed(0)
     box = torch.randn(5, 3, generator=rng) * 0.5 + torch.tensor([0.0, 0, 1])
     camera = torch.cat([torch.rand(5, 1, generator=rng) + 0.5, torch.randn(5, 2, generator=rng)], dim=1)
-    torch.testing.assert_close(of_crop(full_translation(camera, box), box), camera, atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(crop_camera(full_translation(camera, box), box), camera, atol=1e-5, rtol=1e-4)
 
 
 def test_consistency_worked_by_hand():
@@ -49,15 +49,15 @@ def test_contrast_worked_by_hand():
 
 
 def test_high_octaves_are_worked_out_in_float64():
-    """Half a wave of the last octave is 2⁻³¹ of the image, which float32 can't tell apart from nothing."""
+    """Half a wave of the last octave is 2⁻³¹ of the image, which float32 rounds to nothing."""
     box = np.array([[[2.8 * (0.25 + 0.5 / 2**31), 0.0, (0.5 - 0.24) / 0.06]]])
-    told = features.encode_places(box, 32)
-    assert told.shape == (1, 1, features.place_size(32)) == (1, 1, 195)
-    x_waves = told[0, 0, 3:67].reshape(32, 2)
+    encoding = features.encode_places(box, 32)
+    assert encoding.shape == (1, 1, features.place_size(32)) == (1, 1, 195)
+    x_waves = encoding[0, 0, 3:67].reshape(32, 2)
     # sin and cos of 2³¹ π x: a quarter of the image is a whole number of waves, and π / 2 is left.
     np.testing.assert_allclose(x_waves[31], [1, 0], atol=1e-5)
     np.testing.assert_allclose(x_waves[0], [math.sin(math.pi / 4), math.cos(math.pi / 4)], atol=1e-6)
-    assert np.abs(told).max() <= 1.0 + 1e-6
+    assert np.abs(encoding).max() <= 1.0 + 1e-6
 
 
 @pytest.mark.parametrize("octaves", [0, 32, 64])
@@ -80,6 +80,6 @@ def test_the_order_of_the_other_regions_does_not_matter(body):
     inputs = example(network.needs, network.settings, 2, 0)
     order = [0, 3, 1, 4, 2]
     with torch.no_grad():
-        told = network(**inputs).estimates[-1].flat()
+        output = network(**inputs).estimates[-1].flat()
         again = network(**{key: value[:, order] for key, value in inputs.items()}).estimates[-1].flat()
-    torch.testing.assert_close(again, told, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(again, output, atol=1e-5, rtol=1e-5)

@@ -19,8 +19,8 @@ def build(name, body, **changes):
     return replace(chosen, settings=replace(chosen.settings, **changes)).build(body)
 
 
-def flat(told) -> torch.Tensor:
-    return told.estimates[-1].flat()
+def flat(output) -> torch.Tensor:
+    return output.estimates[-1].flat()
 
 
 def test_each_network_has_its_compact_and_its_full_size(body):
@@ -29,19 +29,19 @@ def test_each_network_has_its_compact_and_its_full_size(body):
         assert any(configuration(other).network == name for other in names() if "compact" not in other)
 
 
-def test_settings_survive_being_written_down():
+def test_settings_survive_saving():
     for name in names():
         chosen = configuration(name)
         assert settings_from(chosen.network, vars(chosen.settings)) == chosen.settings
 
 
 @pytest.mark.parametrize("name", OTHERS)
-def test_everything_learns_and_the_answer_hangs_on_every_input(name, body):
+def test_everything_learns_and_the_result_depends_on_every_input(name, body):
     network = build(name, body).train()
     inputs = {key: value.requires_grad_() for key, value in example(network.needs, network.settings, 4, 1).items()}
-    told = network(**inputs)
-    assert len(told.shares) == len(told.estimates) > 1
-    values = [*(estimate.flat() for estimate in told.estimates), *told.own.values()]
+    output = network(**inputs)
+    assert len(output.shares) == len(output.estimates) > 1
+    values = [*(estimate.flat() for estimate in output.estimates), *output.extra.values()]
     torch.stack([value.square().sum() + value.sum() for value in values]).sum().backward()
     for key, part in network.named_parameters():
         assert not part.requires_grad or (part.grad is not None and part.grad.isfinite().all()), key
@@ -55,15 +55,15 @@ def test_in_use_there_is_one_estimate_which_no_other_window_changes(name, body):
     network = build(name, body).eval()
     inputs = example(network.needs, network.settings, 3, 1)
     with torch.no_grad():
-        told = network(**inputs)
+        output = network(**inputs)
         alone = network(**{key: value[1:2] for key, value in inputs.items()})
-    assert len(told.estimates) == 1
-    assert [tuple(part.shape) for part in told.estimates[0]] == [(3, 24, 6), (3, 10), (3, 3)]
-    torch.testing.assert_close(flat(alone), flat(told)[1:2], atol=1e-5, rtol=1e-5)
+    assert len(output.estimates) == 1
+    assert [tuple(part.shape) for part in output.estimates[0]] == [(3, 24, 6), (3, 10), (3, 3)]
+    torch.testing.assert_close(flat(alone), flat(output)[1:2], atol=1e-5, rtol=1e-5)
 
 
 @pytest.mark.parametrize("name", OTHERS)
-def test_before_it_has_learnt_people_stand_upright(name, body):
+def test_before_training_people_stand_upright(name, body):
     network = build(name, body).eval()
     with torch.no_grad():
         estimate = network(**example(network.needs, network.settings, 8, 0)).estimates[-1]
@@ -74,11 +74,11 @@ def test_before_it_has_learnt_people_stand_upright(name, body):
 
 
 @pytest.mark.parametrize("name", OTHERS)
-def test_onnx_runtime_says_what_torch_says(name, body, tmp_path):
+def test_onnx_runtime_agrees_with_torch(name, body, tmp_path):
     network = build(name, body)
     with torch.no_grad():
         for key, part in network.named_parameters():
-            # Large enough that every weight shows in what is told.
+            # Large enough that every weight shows in what is output.
             if key.endswith("weight") and part.dim() > 1:
                 part.mul_(1.3)
     (path,) = export.export(network, tmp_path, "small")
@@ -107,7 +107,7 @@ def test_onnx_runtime_says_what_torch_says(name, body, tmp_path):
     ],
     ids=str,
 )
-def test_variants_say_something_else(name, change, body):
+def test_variants_differ(name, change, body):
     whole, variant = build(name, body).eval(), build(name, body, **change)
     shared = whole.state_dict()
     mine = variant.state_dict()

@@ -14,7 +14,7 @@ def test_parts_are_the_whole_body():
     assert sorted(joint for part in PARTS for joint in part) == list(range(24))
 
 
-def test_parts_tell_each_other_only_if_they_may():
+def test_parts_exchange_messages_only_with_recombination():
     torch.manual_seed(0)
     shares = torch.randn(1, 5, len(PARTS), 8)
     other = shares.clone()
@@ -26,7 +26,7 @@ def test_parts_tell_each_other_only_if_they_may():
         assert changed.tolist() == [recombine, recombine, recombine, True, recombine]
 
 
-def test_each_joint_is_told_by_its_own_part(body):
+def test_each_joint_comes_from_its_own_part(body):
     torch.manual_seed(0)
     network = configuration("part_dynamics-compact").build(body).eval()
     inputs = example(network.needs, network.settings, 1, 0)
@@ -39,7 +39,7 @@ def test_each_joint_is_told_by_its_own_part(body):
 
 
 def test_a_change_is_carried_over_from_the_frame_before(body):
-    """With changes that are a quarter turn about z for everyone."""
+    """With changes of a quarter turn about z."""
     torch.manual_seed(0)
     network = configuration("part_dynamics-compact").build(body).train()
     inputs = example(network.needs, network.settings, 2, 0)
@@ -47,12 +47,12 @@ def test_a_change_is_carried_over_from_the_frame_before(body):
         network.change.weight.zero_()
         still, _ = network(**inputs).estimates
         network.change.bias.copy_(torch.tensor([0.0, 1, 0, -1, 0, 0]).repeat(5, 6))
-        turned, _ = network(**inputs).estimates
+        changed, _ = network(**inputs).estimates
     quarter = torch.tensor([[0.0, -1, 0], [1, 0, 0], [0, 0, 1]])
-    torch.testing.assert_close(sixd_to_matrix(turned.sixd), quarter @ sixd_to_matrix(still.sixd), atol=1e-5, rtol=0)
+    torch.testing.assert_close(sixd_to_matrix(changed.sixd), quarter @ sixd_to_matrix(still.sixd), atol=1e-5, rtol=0)
 
 
-def test_the_pose_embedding_stays_as_it_was_learnt(body):
+def test_the_pose_embedding_stays_fixed(body):
     network = configuration("part_dynamics-compact").build(body).train()
     before = {key: part.clone() for key, part in network.embedding.state_dict().items()}
     network(**example(network.needs, network.settings, 8, 0))
@@ -60,7 +60,7 @@ def test_the_pose_embedding_stays_as_it_was_learnt(body):
     assert not any(part.requires_grad for part in network.embedding.parameters())
 
 
-def test_place_and_size_of_a_2d_pose_do_not_matter():
+def test_position_and_size_of_a_2d_pose_do_not_matter():
     torch.manual_seed(0)
     pose = torch.randn(4, len(KEYPOINTS), 2)
     embedding = Embedding(32).eval()
@@ -71,21 +71,21 @@ def test_place_and_size_of_a_2d_pose_do_not_matter():
         assert (embedding(pose)[1] > 0).all()
 
 
-def test_a_right_answer_agrees_with_itself(body):
+def test_a_correct_2d_pose_agrees_with_the_truth(body):
     torch.manual_seed(0)
     network = configuration("part_dynamics-compact").build(body)
 
-    class There:
-        def __init__(self, places):
-            self.places = places
+    class Posed:
+        def __init__(self, points_2d):
+            self.points_2d = points_2d
 
-    places = torch.randn(3, 24 + 26, 2)
-    told = NetworkOutput([], [], {})
-    same = network.lose(told, There(places), There(places + 0.3))["agreement"]
+    points_2d = torch.randn(3, 24 + 26, 2)
+    output = NetworkOutput([], [], {})
+    same = network.compute_losses(output, Posed(points_2d), Posed(points_2d + 0.3))["agreement"]
     torch.testing.assert_close(same, torch.zeros(3), atol=1e-8, rtol=0)
-    other = places.clone()
+    other = points_2d.clone()
     other[1, 24:] += torch.randn(26, 2)
-    off = network.lose(told, There(other), There(places))["agreement"]
+    off = network.compute_losses(output, Posed(other), Posed(points_2d))["agreement"]
     assert off[1] > 1e-4
     assert off[[0, 2]].max() < 1e-8
 
@@ -93,19 +93,19 @@ def test_a_right_answer_agrees_with_itself(body):
 def test_the_discriminator_learns_from_its_own_loss_alone():
     torch.manual_seed(0)
     critic = MotionDiscriminator(16)
-    made = torch.randn(4, 12, 24, 6, requires_grad=True)
-    losses = critic.losses(made, torch.randn(4, 12, 24, 6))
+    generated = torch.randn(4, 12, 24, 6, requires_grad=True)
+    losses = critic.losses(generated, torch.randn(4, 12, 24, 6))
     losses["realism"].sum().backward()
     assert all(part.grad is None for part in critic.parameters())
-    assert made.grad is not None
-    assert made.grad.abs().max() > 0
-    made.grad = None
+    assert generated.grad is not None
+    assert generated.grad.abs().max() > 0
+    generated.grad = None
     losses["critic"].sum().backward()
     assert all(part.grad is not None for part in critic.parameters())
-    assert made.grad is None
+    assert generated.grad is None
 
 
-def test_the_discriminator_tells_shaking_from_smooth_motion():
+def test_the_discriminator_distinguishes_shaking_from_smooth_motion():
     torch.manual_seed(0)
     critic = MotionDiscriminator(16)
     optimizer = torch.optim.Adam(critic.parameters(), lr=5e-3)
@@ -122,16 +122,16 @@ def test_the_discriminator_tells_shaking_from_smooth_motion():
         assert critic(motions(0.0)).mean() > critic(motions(1.0)).mean() + 0.5
 
 
-def test_with_a_discriminator_all_frames_are_told_in_training_and_one_in_use(body):
+def test_with_a_discriminator_all_frames_are_estimated_in_training_and_one_in_use(body):
     chosen = configuration("part_dynamics-compact")
     chosen = replace(chosen, settings=replace(chosen.settings, critic=16))
     torch.manual_seed(0)
     network = chosen.build(body).train()
-    inputs = example((*network.needs, *network.learns_from), network.settings, 3, 0)
-    told = network(**inputs)
-    assert told.own["made"].shape == told.own["real"].shape == (3, 12, 24, 6)
-    torch.testing.assert_close(told.own["made"][:, -1], told.estimates[-1].sixd)
-    torch.testing.assert_close(told.own["real"], inputs["motion"][:, 4:])
+    inputs = example((*network.needs, *network.training_needs), network.settings, 3, 0)
+    output = network(**inputs)
+    assert output.extra["generated"].shape == output.extra["real"].shape == (3, 12, 24, 6)
+    torch.testing.assert_close(output.extra["generated"][:, -1], output.estimates[-1].sixd)
+    torch.testing.assert_close(output.extra["real"], inputs["motion"][:, 4:])
     without = {name: inputs[name] for name in network.needs}
-    torch.testing.assert_close(network(**without).estimates[0].sixd, told.estimates[0].sixd)
+    torch.testing.assert_close(network(**without).estimates[0].sixd, output.estimates[0].sixd)
     assert len(network.eval()(**without).estimates) == 1

@@ -35,7 +35,7 @@ def compact(body) -> Tar:
 
 @pytest.mark.parametrize("name", PAPER)
 def test_counts_are_the_papers(name, body):
-    """Parameters and operations of T = 9, L = 5 without what stands for the backbone (`encoder` and `stem`).
+    """Parameters and operations of T = 9, L = 5 without the backbone's replacement (`encoder` and `stem`).
 
     Counted are two operations per multiplication and addition of convolutions, linear layers, matrix products and
     attention; not activations, normalisations, sampling. The strided convolutions before smaller hidden maps are
@@ -61,7 +61,7 @@ def test_the_compact_one_is_cheap(body):
     assert operations < 0.2
 
 
-def test_sizes_fit_what_frames_are_described_by():
+def test_sizes_fit_the_frame_features():
     for settings in (configuration(name).settings for name in names()):
         if settings.encoder == "blazepose":
             assert settings.features == features.SIZE
@@ -158,24 +158,24 @@ def test_samples_lie_around_the_marker():
     settings = configuration("tar-64").settings
     network = RecurrentRefinement(replace(settings, local_channels=1)).eval()
     channels = torch.zeros(1, 26, 64, 64)
-    # Cell (row, column) has its middle at ((column + 0.5) / 64, (row + 0.5) / 64) of the crop.
+    # The centre of cell (row, column) is at ((column + 0.5) / 64, (row + 0.5) / 64) of the crop.
     row, column = 20, 41
     channels[0, 5, row, column] = 1.0
     channels[0, 6, row, column] = 1.0
-    places = torch.zeros(1, 26, 2)
-    places[0, 5] = torch.tensor([(column + 0.5) / 64 - 0.5, (row + 0.5) / 64 - 0.5])
-    places[0, 6] = places[0, 5] - torch.tensor([2 / 64, -1 / 64])
-    seen = network.sample(channels, places).view(26, 7, 7)
-    assert seen.sum() == pytest.approx(2.0, abs=1e-4)
-    assert seen[5, 3, 3] == pytest.approx(1.0, abs=1e-4)
-    assert seen[6, 2, 5] == pytest.approx(1.0, abs=1e-4)
+    points_2d = torch.zeros(1, 26, 2)
+    points_2d[0, 5] = torch.tensor([(column + 0.5) / 64 - 0.5, (row + 0.5) / 64 - 0.5])
+    points_2d[0, 6] = points_2d[0, 5] - torch.tensor([2 / 64, -1 / 64])
+    sampled = network.sample(channels, points_2d).view(26, 7, 7)
+    assert sampled.sum() == pytest.approx(2.0, abs=1e-4)
+    assert sampled[5, 3, 3] == pytest.approx(1.0, abs=1e-4)
+    assert sampled[6, 2, 5] == pytest.approx(1.0, abs=1e-4)
 
 
 def test_whole_markers_are_dropped_while_training():
     network = RecurrentRefinement(COMPACT).train()
     torch.manual_seed(0)
     channels = torch.ones(64, len(MARKERS), 32, 32)
-    seen = network.sample(channels, torch.zeros(64, len(MARKERS), 2)).view(64 * 26, 49)
-    kept = seen.mean(1).numpy()
+    sampled = network.sample(channels, torch.zeros(64, len(MARKERS), 2)).view(64 * 26, 49)
+    kept = sampled.mean(1).numpy()
     assert set(np.unique(kept.round(3))) == {0.0, 1.0}
     assert kept.mean() == pytest.approx(0.75, abs=0.05)

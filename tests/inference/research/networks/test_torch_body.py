@@ -35,12 +35,12 @@ def test_rotations_come_back():
 def test_equals_the_numpy_body(body, people):
     poses, betas = people
     model = torch_body.TorchBody(body, torch_body.marker_points(body))
-    turned = torch_body.to_global(tensor(body.local_rotations(poses)))
-    joints = model.joints(turned, tensor(betas))
-    points = model.points(turned, joints, tensor(betas))
+    global_rotations = torch_body.to_global(tensor(body.local_rotations(poses)))
+    joints = model.joints(global_rotations, tensor(betas))
+    points = model.points(global_rotations, joints, tensor(betas))
 
     rotations, expected = body.kinematics(poses, betas)
-    np.testing.assert_allclose(turned, rotations, atol=1e-5)
+    np.testing.assert_allclose(global_rotations, rotations, atol=1e-5)
     np.testing.assert_allclose(joints, expected - expected[:, :1], atol=1e-5)
     expected_points = body.skin(torch_body.marker_points(body), rotations, expected, betas)
     np.testing.assert_allclose(points, expected_points - expected[:, :1], atol=1e-5)
@@ -70,11 +70,11 @@ def test_equals_smplx(body, people):
     )
     chosen = np.arange(0, len(body.v_template), 97)
     mine = torch_body.TorchBody(body, body.points(chosen))
-    turned = torch_body.to_global(tensor(body.local_rotations(poses)))
-    joints = mine.joints(turned, tensor(betas))
+    global_rotations = torch_body.to_global(tensor(body.local_rotations(poses)))
+    joints = mine.joints(global_rotations, tensor(betas))
     pelvis = out.joints[:, :1]
     torch.testing.assert_close(joints, (out.joints[:, :24] - pelvis).detach(), atol=1e-5, rtol=0)
-    points = mine.points(turned, joints, tensor(betas))
+    points = mine.points(global_rotations, joints, tensor(betas))
     torch.testing.assert_close(points, (out.vertices[:, chosen] - pelvis).detach(), atol=1e-5, rtol=0)
 
 
