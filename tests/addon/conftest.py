@@ -9,14 +9,11 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from video_motion.inference import registry
+from video_motion.inference.body.smpl import Body
+from video_motion.inference.motion.motion import Motion
 
-bpy = pytest.importorskip("bpy")
-
-from video_motion.inference import registry  # noqa: E402
-from video_motion.inference.body.smpl import Body  # noqa: E402
-from video_motion.inference.motion.motion import Motion  # noqa: E402
-
-from . import motions  # noqa: E402
+from . import motions
 
 _status = 0
 
@@ -29,7 +26,9 @@ def pytest_sessionfinish(exitstatus: int) -> None:
 @pytest.hookimpl(trylast=True)
 def pytest_unconfigure() -> None:
     # Blender 4.2 as a module crashes at the interpreter's end once a property with a Python callback was registered.
-    if not bpy.app.binary_path and bpy.app.version < (4, 5):
+    # A process of pytest-xdist has reported all its results by now.
+    bpy = sys.modules.get("bpy")
+    if bpy is not None and not bpy.app.binary_path and bpy.app.version < (4, 5):
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(_status)
@@ -37,18 +36,13 @@ def pytest_unconfigure() -> None:
 
 @pytest.fixture(autouse=True)
 def empty_scene() -> None:
+    bpy = pytest.importorskip("bpy")
     bpy.ops.wm.read_factory_settings(use_empty=True)
 
 
 @pytest.fixture(scope="session")
 def body_file() -> Path:
-    chosen = os.environ.get("VIDEO_MOTION_BODY")
-    if chosen:
-        return Path(chosen)
-    try:
-        return registry.body_path()
-    except registry.RegistryError as error:
-        pytest.skip(f"no body: {error}")
+    return registry.body_path()
 
 
 @pytest.fixture(scope="session")

@@ -25,9 +25,7 @@ from .blender import bone_heads, go_to
 DATA = Path(__file__).parent / "data"
 SAMPLE = Path(__file__).parents[1] / "sample" / "sample.mp4"
 
-needs_packages = pytest.mark.skipif(
-    importlib.util.find_spec("onnxruntime") is None, reason="this Python has none of the extension's packages"
-)
+needs_packages = pytest.mark.skipif(importlib.util.find_spec("onnxruntime") is None, reason="needs 'onnxruntime'")
 
 
 def command(*arguments: object) -> list[str]:

@@ -22,9 +22,7 @@ from ..blender import bone_heads, go_to
 ROOT = Path(__file__).parents[3]
 SAMPLE = ROOT / "tests" / "sample" / "sample.mp4"
 
-needs_packages = pytest.mark.skipif(
-    importlib.util.find_spec("onnxruntime") is None, reason="this Python has none of the extension's packages"
-)
+needs_packages = pytest.mark.skipif(importlib.util.find_spec("onnxruntime") is None, reason="needs 'onnxruntime'")
 
 
 @pytest.fixture

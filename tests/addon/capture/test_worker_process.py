@@ -18,9 +18,7 @@ from video_motion.inference import registry
 ROOT = Path(__file__).parents[3]
 SAMPLE = ROOT / "tests" / "sample" / "sample.mp4"
 
-pytestmark = pytest.mark.skipif(
-    importlib.util.find_spec("onnxruntime") is None, reason="this Python has none of the extension's packages"
-)
+pytestmark = pytest.mark.skipif(importlib.util.find_spec("onnxruntime") is None, reason="needs 'onnxruntime'")
 
 
 @pytest.fixture

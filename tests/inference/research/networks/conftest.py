@@ -2,8 +2,6 @@ import pytest
 from video_motion.inference import registry
 from video_motion.inference.body.smpl import Body
 
-pytest.importorskip("torch")
-
 
 @pytest.fixture(scope="session")
 def body() -> Body:
