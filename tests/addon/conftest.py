@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
@@ -53,3 +53,15 @@ def body(body_file: Path) -> Body:
 @pytest.fixture
 def make_motion(body: Body) -> Callable[..., Motion]:
     return partial(motions.make_motion, body)
+
+
+@pytest.fixture
+def extension(monkeypatch, body_file: Path) -> Iterator[None]:
+    """The extension enabled."""
+    import video_motion.addon
+    from video_motion.addon import preferences
+
+    monkeypatch.setattr(preferences, "body_path", lambda: body_file)
+    video_motion.addon.register()
+    yield
+    video_motion.addon.unregister()

@@ -8,18 +8,8 @@ from pathlib import Path
 import bpy
 import numpy as np
 import pytest
-import video_motion.addon
-from video_motion.addon import preferences
 
 from ..blender import bone_heads, go_to
-
-
-@pytest.fixture
-def extension(monkeypatch, body_file):
-    monkeypatch.setattr(preferences, "body_path", lambda: body_file)
-    video_motion.addon.register()
-    yield
-    video_motion.addon.unregister()
 
 
 def wham(path: Path, people: int) -> Path:

@@ -31,7 +31,7 @@ from pathlib import Path
 root, video = Path(sys.argv[1]), Path(sys.argv[2])
 for file in sorted((root / "inference").rglob("*.py")):
     importlib.import_module(".".join(["video_motion", *file.relative_to(root).with_suffix("").parts]))
-from video_motion.inference.pipeline import Options, convert_footage
+from video_motion.inference.conversion import Options, convert_footage
 result = convert_footage(video, Options(end=2.0))
 assert len(result.motions) == 1, result.report
 assert result.body_path.is_relative_to(root / "weights" / "bundled")
@@ -117,7 +117,9 @@ def test_what_a_zip_holds(built: Path):
             assert hashlib.sha256(archive.read(f"wheels/{source.wheel}")).hexdigest() == source.sha256
     assert manifest["platforms"] == [LINUX]
     assert manifest["wheels"] == [f"./{name}" for name in names if name.startswith("wheels/")]
-    assert {"__init__.py", "video_motion.py", "LICENSE", "weights/registry.json", "inference/worker.py"} < set(names)
+    assert {"__init__.py", "video_motion.py", "LICENSE", "weights/registry.json", "inference/worker/serve.py"} < set(
+        names
+    )
     assert not [name for name in names if re.search(r"numpy|training|networks/|evaluation|test|\.md$|\.png$|/\.", name)]
     for name in names:
         if name.startswith("weights/bundled/") and not name.endswith(".txt"):

@@ -29,8 +29,8 @@ int cuDeviceGetName(char *name, int size, int device) { strcpy(name, "GPU No. 0"
 ASK = """
 import json, sys
 from pathlib import Path
-from video_motion.inference.engine.devices import devices
-from video_motion.inference.engine.session import Session
+from video_motion.inference.pose.devices import devices
+from video_motion.inference.pose.session import Session
 session = Session(Path(sys.argv[1]))
 print(json.dumps({"devices": [vars(one) for one in devices()], "device": session.device, "notice": session.notice}))
 """
