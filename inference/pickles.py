@@ -1,7 +1,8 @@
 """Pickles of arrays and plain containers, as pickle, joblib and torch write them, read without running what is inside.
 
 None of NumPy's, joblib's or torch's classes and functions is handed to the pickle: the few names that an array needs
-lead to the stand-ins below, which keep what they are given, and arrays are made from that afterwards.
+lead to the stand-ins below, which keep what they are given, and arrays are made from that afterwards. This is the only
+reader of pickles from outside; it needs NumPy only.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import math
 import mmap
 import pickle
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -18,10 +20,16 @@ import numpy as np
 _CODES = "?bhilqBHILQefdUS"
 """NumPy's letters for truth values, numbers and text."""
 
+_CODE = re.compile(r"[<>=|]?[a-zA-Z?]+[0-9]*")
+"""A type of NumPy's without fields."""
+
+_KEYS = (str, int, float, np.generic)
+
 _MAX_DEPTH = 64
+_MAX_SIDES = 64
 _MAX_SIDE = 2**40
 _MAX_TENSOR = 10**8
-_SPARE = 2**26
+_SPARE = 2**25
 _GROWTH = 8
 
 _TORCH_MAGIC = 0x1950A86A20F9469CFC6C
@@ -93,13 +101,20 @@ class _Budget:
 class _Type:
     """Stands in for numpy.dtype."""
 
+    __slots__ = ("dtype",)
+
     def __init__(self, code: object, *_flags: object) -> None:
-        self.dtype = np.dtype(_text(code))
+        name = _text(code)
+        if not _CODE.fullmatch(name):
+            raise pickle.UnpicklingError("an array has fields")
+        self.dtype = np.dtype(name)
 
     def __setstate__(self, state: tuple[Any, ...]) -> None:
         if any(part is not None for part in state[2:5]):
             raise pickle.UnpicklingError("an array has fields")
-        self.dtype = np.dtype(_text(state[1]) + self.dtype.str[1:])
+        if state[1] not in ("<", ">", "|", "="):
+            raise pickle.UnpicklingError("an array has no type")
+        self.dtype = np.dtype(state[1] + self.dtype.str[1:])
 
     def check(self) -> np.dtype[Any]:
         if self.dtype.char not in _CODES:
@@ -117,6 +132,8 @@ class _Type:
 
 class _Array:
     """Stands in for an array while the pickle is read."""
+
+    __slots__ = ("data", "order", "shape", "type")
 
     def __init__(self) -> None:
         self.shape: tuple[int, ...] = (0,)
@@ -148,6 +165,8 @@ class _Array:
 
 class _Wrapper:
     """Stands in for joblib's NumpyArrayWrapper; the array's bytes follow it in the file."""
+
+    __slots__ = ("found",)
 
     def __init__(self, *_arguments: object) -> None:
         self.found: np.ndarray | _Array | None = None
@@ -195,6 +214,8 @@ class _StorageType:
 class _Storage:
     """Stands in for the memory of torch's tensors; its numbers may come after the tensors in the file."""
 
+    __slots__ = ("kind", "values")
+
     def __init__(self, kind: _StorageType) -> None:
         self.kind = kind
         self.values: np.ndarray | None = None
@@ -202,6 +223,8 @@ class _Storage:
 
 class _Tensor:
     """Stands in for torch's tensors."""
+
+    __slots__ = ("parts",)
 
     def __init__(self, storage: object, offset: object, size: object, stride: object) -> None:
         self.parts = storage, offset, size, stride
@@ -227,6 +250,37 @@ class _Tensor:
 
 class _Name:
     """Stands in for classes of which nothing can be made but by the functions that rebuild them."""
+
+    __slots__ = ()
+
+
+class StandIn:
+    """Stands in for an object of another library's class, which need not be installed; see `load`.
+
+    Attributes:
+        attributes: the object's, as the pickle has them: arrays are still stand-ins.
+    """
+
+    __slots__ = ("attributes",)
+
+    def __init__(self, *_arguments: object) -> None:
+        self.attributes: dict[str, Any] = {}
+
+    def __setstate__(self, state: object) -> None:
+        if isinstance(state, tuple):
+            state = next((part for part in state if isinstance(part, dict)), {})
+        if isinstance(state, dict):
+            self.attributes = state
+
+    def value(self, attribute: Callable[[str], Any], reserve: Callable[[int], None]) -> object:
+        """What takes the object's place.
+
+        Args:
+            attribute: gives an attribute with arrays in place of their stand-ins; None where there is none.
+            reserve: to be called with the number of bytes before more memory is taken than the attributes have;
+                raises pickle.UnpicklingError if they are too many.
+        """
+        raise NotImplementedError
 
 
 def _reconstruct(*_arguments: object) -> _Array:
@@ -259,12 +313,27 @@ def _old_joblib(*_arguments: object) -> None:
     raise pickle.UnpicklingError("a joblib of before 2016 wrote it and keeps its arrays in other files")
 
 
+def _reconstruct_stand_in(kind: object, *_arguments: object) -> StandIn:
+    if not isinstance(kind, type) or not issubclass(kind, StandIn):
+        raise pickle.UnpicklingError("it holds an object that is neither an array nor a plain container")
+    return kind()
+
+
 def _text(value: object) -> str:
-    return value.decode("ascii") if isinstance(value, bytes) else str(value)
+    if isinstance(value, bytes):
+        return value.decode("ascii")
+    # Other objects are not converted: nested ones would become endless text.
+    if not isinstance(value, str):
+        raise pickle.UnpicklingError("it has no name where one belongs")
+    return value
 
 
 def _sides(shape: object) -> tuple[int, ...]:
-    if not isinstance(shape, tuple | list) or not all(type(side) is int and 0 <= side < _MAX_SIDE for side in shape):
+    if (
+        not isinstance(shape, tuple | list)
+        or len(shape) > _MAX_SIDES
+        or not all(type(side) is int and 0 <= side < _MAX_SIDE for side in shape)
+    ):
         raise pickle.UnpicklingError("an array has a wrong shape")
     return tuple(shape)
 
@@ -309,8 +378,20 @@ _TORCH: _Places = {
     ("torch._utils", "_rebuild_parameter"): _rebuild_parameter,
 } | {("torch", name): _StorageType(name) for name in _TORCH_TYPES}
 _PLACES = _NUMPY | _CONTAINERS | _JOBLIB | _TORCH
+# Python 2's way to make an object, only for pickles whose reader has stand-ins of its own.
+_OBJECTS: _Places = {
+    ("copy_reg", "_reconstructor"): _reconstruct_stand_in,
+    ("copyreg", "_reconstructor"): _reconstruct_stand_in,
+    ("__builtin__", "object"): _Name,
+    ("builtins", "object"): _Name,
+}
 
 _Opened = Callable[[str], bytes]
+_Find = Callable[[str, str], type[StandIn] | None]
+
+
+def _items(flat: list[Any]) -> dict[Any, Any]:
+    return {key: value for key, value in zip(flat[::2], flat[1::2], strict=True) if isinstance(key, _KEYS)}
 
 
 class _Unpickler(pickle._Unpickler):
@@ -320,6 +401,7 @@ class _Unpickler(pickle._Unpickler):
     stack: list[Any]
     read: Callable[[int], bytes]
     append: Callable[[object], None]
+    pop_mark: Callable[[], list[Any]]
 
     def __init__(
         self,
@@ -328,8 +410,10 @@ class _Unpickler(pickle._Unpickler):
         storage: _Opened | None = None,
         byteorder: ByteOrder = "<",
         whole: bool = True,
+        stand_ins: _Find | None = None,
     ) -> None:
         super().__init__(stream, encoding="latin1")
+        self.stand_ins = stand_ins
         self.stream = stream
         self.budget = budget
         self.storage = storage
@@ -348,6 +432,10 @@ class _Unpickler(pickle._Unpickler):
             return self._storage_from_bytes
         if (module, name) == ("torch", "Size"):
             return self._size
+        if self.stand_ins is not None:
+            found = self.stand_ins(module, name) or _OBJECTS.get((module, name))
+            if found is not None:
+                return found
         raise pickle.UnpicklingError(f"{module}.{name} is neither an array nor a plain container")
 
     def persistent_load(self, pid: Any) -> Any:
@@ -369,7 +457,7 @@ class _Unpickler(pickle._Unpickler):
         made = self.stack[-1]
         if type(made) is _Wrapper:
             made.fill(state, self.stream, self.budget)
-        elif type(made) in (_Array, _Type):
+        elif isinstance(made, _Array | _Type | StandIn):
             made.__setstate__(state)
         elif type(made) is not dict:
             raise pickle.UnpicklingError(f"{type(made).__name__} is neither an array nor a plain container")
@@ -379,8 +467,37 @@ class _Unpickler(pickle._Unpickler):
         size = int.from_bytes(self.read(8), "little")
         self.append(bytearray(self.read(size)))
 
+    def load_setitem(self) -> None:
+        """An item of a dictionary; other keys than text and numbers are left out.
+
+        Python follows a nested tuple to its end to look it up, and crashes where it is nested very deeply.
+        """
+        value, key = self.stack.pop(), self.stack.pop()
+        self.stack[-1].update(_items([key, value]))
+
+    def load_setitems(self) -> None:
+        """Items of a dictionary, as in `load_setitem`."""
+        items = self.pop_mark()
+        self.stack[-1].update(_items(items))
+
+    def load_dict(self) -> None:
+        """A dictionary and its items."""
+        items = self.pop_mark()
+        self.append(_items(items))
+
+    def load_additems(self) -> None:
+        """Items of a set, which becomes a list: its items may be anything."""
+        items = self.pop_mark()
+        self.stack[-1].extend(items)
+
     dispatch[pickle.BUILD[0]] = load_build
     dispatch[pickle.BYTEARRAY8[0]] = load_bytearray8
+    dispatch[pickle.SETITEM[0]] = load_setitem
+    dispatch[pickle.SETITEMS[0]] = load_setitems
+    dispatch[pickle.DICT[0]] = load_dict
+    dispatch[pickle.EMPTY_SET[0]] = dispatch[pickle.EMPTY_LIST[0]]
+    dispatch[pickle.ADDITEMS[0]] = load_additems
+    dispatch[pickle.FROZENSET[0]] = dispatch[pickle.LIST[0]]
 
     def _scalar(self, kind: _Type, data: object) -> np.generic:
         return kind.read(data, 1, self.budget)[0]
@@ -415,6 +532,8 @@ class _Plain:
         if isinstance(value, _Array) and not value.of_objects:
             # Whoever changes an array in place does not change another one that was written but once with it.
             return value.array(self)
+        if isinstance(value, list | tuple | dict) and not value:
+            return value
         if id(value) not in self.done:
             if self.depth > _MAX_DEPTH:
                 raise pickle.UnpicklingError("it is nested too deeply")
@@ -427,14 +546,19 @@ class _Plain:
     def _made(self, value: object) -> object:
         if isinstance(value, _Array | _Wrapper | _Tensor):
             return value.array(self)
+        if isinstance(value, StandIn):
+            return value.value(lambda name: self(value.attributes.get(name)), self.budget.take)
+        # Lists and dictionaries are the pickle's own and change in place; a copy would take as much again.
         if isinstance(value, dict):
-            return {key: self(item) for key, item in value.items() if isinstance(key, str | int | float | np.generic)}
+            for key, item in value.items():
+                value[key] = self(item)
+            return value
         if isinstance(value, list):
-            return [self(item) for item in value]
+            for place, item in enumerate(value):
+                value[place] = self(item)
+            return value
         if isinstance(value, tuple):
             return tuple(self(item) for item in value)
-        if isinstance(value, set | frozenset):
-            return [self(item) for item in value]
         # What is left are names that nothing was made of, such as the type of an array.
         return None
 
@@ -465,7 +589,11 @@ def _torch_file(stream: Source, budget: _Budget) -> object:
 
 
 def load(
-    stream: Source, size: int, storage: Callable[[str], bytes] | None = None, byteorder: ByteOrder = "<"
+    stream: Source,
+    size: int,
+    storage: Callable[[str], bytes] | None = None,
+    byteorder: ByteOrder = "<",
+    stand_ins: _Find | None = None,
 ) -> object:
     """What a pickle of pickle's, joblib's or torch's holds: arrays, numbers, text and plain containers.
 
@@ -477,13 +605,14 @@ def load(
         size: bytes of the file it is from. Not much more memory than several times that is taken.
         storage: gives the bytes of one of torch's storages by its key, for the pickle in one of torch's zips.
         byteorder: of those bytes, ``<`` or ``>``.
+        stand_ins: gives the stand-in for a module's class of which objects are admitted too; None for any other.
 
     Raises:
         pickle.UnpicklingError: it holds something else, or unfolds to much more than its size. A damaged pickle may
             raise others.
     """
     budget = _Budget(_SPARE + _GROWTH * size)
-    return _Plain(budget)(_Unpickler(stream, budget, storage, byteorder).load())
+    return _Plain(budget)(_Unpickler(stream, budget, storage, byteorder, stand_ins=stand_ins).load())
 
 
 def load_torch(stream: Source, size: int) -> object:
@@ -497,15 +626,17 @@ def is_torch(start: bytes) -> bool:
     return pickle.dumps(_TORCH_MAGIC, protocol=2)[2:] in start[:20]
 
 
-def load_table(file: Path) -> dict[Any, Any]:
-    """The dictionary that a pickle of Python 2 or 3 holds.
+def load_table(file: Path, stand_ins: _Find | None = None) -> dict[Any, Any]:
+    """The dictionary that a pickle of Python 2 or 3 holds; ``stand_ins`` as for `load`.
 
     Raises:
         pickle.UnpicklingError: it holds anything but arrays, numbers, text and plain containers, or no dictionary.
         OSError: the file can't be read. A damaged file may raise others.
     """
-    content = file.read_bytes()
-    table = load(Source(content), len(content))
+    # Arrays may look into the mapped file, which goes with the last of them.
+    with file.open("rb") as opened:
+        content = mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ)
+    table = load(Source(content), len(content), stand_ins=stand_ins)
     if not isinstance(table, dict):
-        raise pickle.UnpicklingError("it holds no table")
+        raise pickle.UnpicklingError("it holds no table of arrays")
     return table

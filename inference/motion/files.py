@@ -8,6 +8,7 @@ from zipfile import is_zipfile
 
 import numpy as np
 
+from .. import zips
 from ..body import rotations
 from ..body.landmarks import SMPL_VERTICES
 from ..body.skeleton import JOINT_NAMES
@@ -199,6 +200,7 @@ def _array_names(path: Path) -> set[str]:
     """The names of the arrays in a ``.npz`` file; none for other files."""
     try:
         if is_zipfile(path):
+            zips.check_zip(path)
             with np.load(path, allow_pickle=False) as archive:
                 return set(archive.files)
     except Exception as error:  # np.load raises many kinds on hostile input

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from .. import zips
 from ..body import rotations
 from ..errors import VideoMotionError
 
@@ -196,6 +197,7 @@ class Motion:
             MotionFileError: the file is missing, damaged or something else.
         """
         try:
+            zips.check_zip(path)
             with np.load(path, allow_pickle=False) as archive:
                 missing = sorted(set(_STORED) - set(archive.files))
                 if missing:

@@ -13,13 +13,10 @@ from pathlib import Path
 
 import numpy as np
 
-from ... import pickles
+from ... import pickles, zips
 from ..motion import MotionFileError
 
 _PIECE = 2**20
-_SPARE = 2**26
-_GROWTH = 100
-_MOST = 2**32
 _LZMA_MEMORY = 2**28
 
 _ZIP = b"PK"
@@ -69,14 +66,11 @@ def check_zip(path: Path) -> None:
         MotionFileError: it does, or it is damaged.
     """
     try:
-        if not zipfile.is_zipfile(path):
-            return
-        with zipfile.ZipFile(path) as archive:
-            whole = sum(entry.file_size for entry in archive.infolist())
+        zips.check_zip(path)
+    except zipfile.BadZipFile as error:
+        raise MotionFileError(f"{path} can't be read: {' '.join(str(error).split())[:200]}.") from error
     except Exception as error:  # hostile files raise anything
         raise MotionFileError(f"{path} can't be read: it may be damaged.") from error
-    if whole > _allowed(path.stat().st_size):
-        raise MotionFileError(f"{path} can't be read: it unfolds to much more than it is large.")
 
 
 def _read(path: Path, content: mmap.mmap) -> object:
@@ -92,7 +86,7 @@ def _read(path: Path, content: mmap.mmap) -> object:
         unpacked = bytearray()
         for piece in _unpacked(start, content):
             unpacked += piece
-            if len(unpacked) > _allowed(size):
+            if len(unpacked) > zips.most_unpacked(size):
                 raise pickle.UnpicklingError("it unfolds to much more than it is large")
         return pickles.load(pickles.Source(bytes(unpacked)), len(unpacked))
     if pickles.is_torch(start):
@@ -134,10 +128,6 @@ def _npy(content: mmap.mmap) -> object:
         return np.frombuffer(raw, dtype, count).reshape(shape, order="F" if by_column else "C")
     found = pickles.load(source, len(content))
     return found.item() if isinstance(found, np.ndarray) and found.shape == () else found
-
-
-def _allowed(size: int) -> int:
-    return min(_MOST, _SPARE + _GROWTH * size)
 
 
 def _is_packed(start: bytes) -> bool:

@@ -139,14 +139,19 @@ class FakeChumpy:
 
 
 @pytest.fixture
-def licensed_like_pickle(licensed_like, tmp_path, monkeypatch):
-    scipy_sparse = pytest.importorskip("scipy.sparse")
+def chumpy(monkeypatch):
     module = types.ModuleType("chumpy.ch")
     monkeypatch.setattr(module, "Ch", type("Ch", (FakeChumpy,), {"__module__": "chumpy.ch"}), raising=False)
     monkeypatch.setitem(sys.modules, "chumpy", types.ModuleType("chumpy"))
     monkeypatch.setitem(sys.modules, "chumpy.ch", module)
+    return module
+
+
+@pytest.fixture
+def licensed_like_pickle(licensed_like, tmp_path, chumpy):
+    scipy_sparse = pytest.importorskip("scipy.sparse")
     table = dict(licensed_like)
-    table["shapedirs"] = module.Ch(table["shapedirs"])
+    table["shapedirs"] = chumpy.Ch(table["shapedirs"])
     table["J_regressor"] = scipy_sparse.csc_matrix(table["J_regressor"])
     table["bs_style"] = "lbs"
     path = tmp_path / "basicModel_neutral.pkl"
@@ -160,6 +165,28 @@ def test_a_pickle_reads_like_the_archive(licensed_like_pickle, licensed_like_fil
     np.testing.assert_allclose(
         from_pickle.vertices(poses, betas, trans), from_archive.vertices(poses, betas, trans), atol=1e-12
     )
+
+
+@pytest.mark.parametrize("protocol", [0, 1, 2, pickle.HIGHEST_PROTOCOL])
+@pytest.mark.parametrize("kind", ["csc_matrix", "csr_matrix", "csc_array"])
+def test_pickles_of_every_protocol(protocol, kind, tmp_path, chumpy):
+    """Protocols 0 and 1 make objects by copy_reg, as files of Python 2 do."""
+    scipy_sparse = pytest.importorskip("scipy.sparse")
+    rng = np.random.default_rng(2)
+    template, regressor = rng.normal(size=(30, 3)), rng.uniform(size=(24, 30)) * (rng.random((24, 30)) < 0.2)
+    table = {
+        "v_template": chumpy.Ch(template),
+        "shapedirs": rng.normal(size=(30, 3, 2)),
+        "J_regressor": getattr(scipy_sparse, kind)(regressor),
+        "weights": np.full((30, 24), 1 / 24),
+        "kintree_table": np.array([[2**32 - 1, *PARENTS[1:]], range(24)], dtype=np.uint32),
+        "f": np.arange(9, dtype=np.uint32).reshape(3, 3),
+    }
+    path = tmp_path / "small.pkl"
+    path.write_bytes(pickle.dumps(table, protocol))
+    body = Body.load(path)
+    np.testing.assert_array_equal(body.v_template, template)
+    np.testing.assert_array_equal(body.joint_regressor, regressor)
 
 
 class Harmful:

@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 
 from ....body import rotations
+from ....pickles import load_table
 from ..truth import Bodies, Truth
 from .clip import Clip, images, moved, numbers, reading
-from .pickles import load_table
 
 FRAME_RATE = 30.0
 

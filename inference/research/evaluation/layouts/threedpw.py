@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 
 from ....body import rotations
+from ....pickles import load_table
 from ..truth import Bodies, Truth
 from .clip import Clip, images, moved, numbers, reading
-from .pickles import load_table
 
 FRAME_RATE = 30.0
 _SURE, _ENOUGH = 0.3, 6
