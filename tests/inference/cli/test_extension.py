@@ -59,7 +59,7 @@ def built() -> Iterator[Path]:
 def copy(scratch: Path) -> Path:
     """The checkout in another folder, its files made at another time and with other permissions."""
     root = scratch / "elsewhere"
-    for name in (*extension.CONTENT, "requirements", extension.MANIFEST):
+    for name in (*extension.CONTENT, "requirements", "video-motion", extension.MANIFEST):
         if (ROOT / name).is_dir():
             shutil.copytree(
                 ROOT / name, root / name, ignore=shutil.ignore_patterns("__pycache__"), copy_function=shutil.copyfile
@@ -72,7 +72,7 @@ def copy(scratch: Path) -> Path:
 
 def build_by_command(root: Path, out: Path, *given: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "video_motion.inference", "build-extension", "--out", out, *given],
+        [sys.executable, "-m", "video_motion.inference.cli", "build-extension", "--out", out, *given],
         cwd=root,
         capture_output=True,
         text=True,
@@ -107,6 +107,15 @@ def test_versions_are_those_of_the_command_line():
             assert f"{wheel.source.name.removesuffix('-gpu')}=={wheel.source.version}\n" in wanted
 
 
+def test_blenders_own_build_leaves_out_what_does_not_ship():
+    """Like `blender --command extension build` in the checkout."""
+    patterns = tomllib.loads((ROOT / extension.MANIFEST).read_text())["build"]["paths_exclude_pattern"]
+    ours = {*extension.CONTENT, extension.MANIFEST, "__pycache__"}
+    for path in ROOT.iterdir():
+        if path.name not in ours and not path.name.startswith(".") and path.suffix != ".md":
+            assert f"/{path.name}{'/' if path.is_dir() else ''}" in patterns
+
+
 def test_what_a_zip_holds(built: Path):
     assert built.name == "video_motion-0.1.0-linux_x64.zip"
     with zipfile.ZipFile(built) as archive:
@@ -120,7 +129,7 @@ def test_what_a_zip_holds(built: Path):
     assert {"__init__.py", "video_motion.py", "LICENSE", "weights/registry.json", "inference/worker/serve.py"} < set(
         names
     )
-    assert not [name for name in names if re.search(r"numpy|training|networks/|evaluation|test|\.md$|\.png$|/\.", name)]
+    assert not [name for name in names if re.search(r"numpy|research|/cli/|test|\.md$|\.png$|/\.", name)]
     for name in names:
         if name.startswith("weights/bundled/") and not name.endswith(".txt"):
             assert name.split("/")[2] + "/" in notice
