@@ -174,7 +174,8 @@ def parser() -> argparse.ArgumentParser:
         commands,
         "test",
         "run the project's tests",
-        "Run every test, then the add-on's under a second Blender.",
+        "Run every test, then those that touch Blender's interface under a second Blender. A first argument `main` or "
+        "`bpy-5.0.1` chooses one of the two runs.",
     )
     test.add_argument("pytest_arguments", nargs="*", metavar="ARGUMENT", help="all arguments go to pytest")
     return top

@@ -32,8 +32,6 @@ def _become(command: str, argv: Sequence[str]) -> int:
     python = environment.ensure(environment.CONVERT)
     if command in ("test", "train"):
         environment.ensure(environment.TEST)
-    if command == "test":
-        environment.ensure(environment.TEST_BPY)
     libraries = environment.ensure_libraries()
     words = [str(python), "-P", "-m", "video_motion.inference.cli", *argv]
     if os.name != "nt":

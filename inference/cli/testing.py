@@ -10,30 +10,63 @@ from pathlib import Path
 from .. import console
 from . import environment
 
+MAIN, SECOND_BLENDER = "main", "bpy-5.0.1"
 NO_TESTS = 5
 """pytest's exit status when it has collected nothing."""
+MOST_PROCESSES = 4
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Run the tests that pytest's arguments choose, those of the add-on under a second Blender too.
+    """Run the tests that pytest's arguments choose, and under a second Blender those that touch Blender's interface.
+
+    Args:
+        arguments: pytest's; before them, the name of a suite (`MAIN` or `SECOND_BLENDER`) chooses that one alone.
 
     Returns:
         pytest's exit status, the first that is not zero.
+
+    Raises:
+        SetupError: the second Blender's packages can't be installed.
     """
-    tests = [file for file in arguments if not file.startswith("-") and Path(file.split("::")[0]).exists()]
-    status = _pytest(environment.TEST, arguments)
-    if tests or status not in (0, 1, NO_TESTS):
+    given = list(arguments)
+    suite = given.pop(0) if given and given[0] in (MAIN, SECOND_BLENDER) else None
+    if suite == MAIN:
+        return _run_main(given)
+    if suite == SECOND_BLENDER:
+        return _run_second_blender(given)
+    status = _run_main(given)
+    if _names_tests(given) or status not in (0, 1, NO_TESTS):
         return status
-    second = _pytest(environment.TEST_BPY, [*arguments, str(environment.ROOT / "tests" / "addon")])
+    second = _run_second_blender(given)
     # A choice of tests (-k) may leave none for the add-on.
-    return status or (0 if second == NO_TESTS and arguments else second)
+    return status or (0 if second == NO_TESTS and given else second)
+
+
+def _run_main(arguments: Sequence[str]) -> int:
+    given = list(arguments) or ["-n", str(min(os.cpu_count() or 1, MOST_PROCESSES))]
+    if "-n" in given:
+        # By file, because tests of a file share fixtures; in the order of collection, in which slow files come first.
+        given = ["--dist", "loadfile", "--no-loadscope-reorder", *given]
+    return _pytest(environment.TEST, given)
+
+
+def _run_second_blender(arguments: Sequence[str]) -> int:
+    environment.ensure(environment.TEST_BPY)
+    tests = [] if _names_tests(arguments) else [str(environment.ROOT / "tests" / "addon")]
+    return _pytest(environment.TEST_BPY, ["-m", "interface", *arguments, *tests])
+
+
+def _names_tests(arguments: Sequence[str]) -> bool:
+    return any(not word.startswith("-") and Path(word.split("::")[0]).exists() for word in arguments)
 
 
 def _pytest(place: environment.Environment, arguments: Sequence[str]) -> int:
     console.say(f"Tests in {place.folder}")
+    # Processes side by side would get in each other's way with a thread for each processor.
+    threads = {"OMP_NUM_THREADS": "1"} if "-n" in arguments else {}
     return subprocess.run(
         [place.python, "-P", "-m", "pytest", "--rootdir", environment.ROOT, *arguments],
         cwd=environment.ROOT,
-        env=os.environ | {"PYTHONPATH": str(environment.ROOT)},
+        env=os.environ | threads | {"PYTHONPATH": str(environment.ROOT)},
         check=False,
     ).returncode

@@ -22,6 +22,8 @@ from video_motion.inference.motion.motion import Motion
 
 from .blender import bone_heads, go_to
 
+pytestmark = pytest.mark.interface
+
 DATA = Path(__file__).parent / "data"
 SAMPLE = Path(__file__).parents[1] / "sample" / "sample.mp4"
 

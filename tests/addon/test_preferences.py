@@ -14,6 +14,8 @@ from video_motion.inference import registry
 from video_motion.inference.cache import Cache
 from video_motion.inference.paths import user_cache
 
+pytestmark = pytest.mark.interface
+
 
 @pytest.fixture
 def extension(monkeypatch, tmp_path):

@@ -19,6 +19,8 @@ from video_motion.inference import registry
 
 from ..blender import bone_heads, go_to
 
+pytestmark = pytest.mark.interface
+
 ROOT = Path(__file__).parents[3]
 SAMPLE = ROOT / "tests" / "sample" / "sample.mp4"
 

@@ -11,6 +11,8 @@ from video_motion.addon.scene.keyframes import frames_of
 
 from ..blender import bone_heads, go_to
 
+pytestmark = pytest.mark.interface
+
 
 @pytest.fixture(autouse=True)
 def registered():

@@ -16,6 +16,8 @@ from video_motion.inference.body import rotations
 from video_motion.inference.body.skeleton import JOINT_NAMES, PARENTS
 from video_motion.inference.motion.files import SMPL_PELVIS, read_motion
 
+pytestmark = pytest.mark.interface
+
 MILLIMETRES = 1000.0
 CLOSE = 0.01
 KINDS = ("objects", "armatures", "meshes", "actions", "scenes", "shape_keys", "materials", "images", "collections")

@@ -16,6 +16,8 @@ from video_motion.inference.registry import RegistryError
 
 from ..blender import bone_heads, go_to, vertices
 
+pytestmark = pytest.mark.interface
+
 
 @pytest.fixture(autouse=True)
 def registered(body_file, monkeypatch):

@@ -11,6 +11,8 @@ import pytest
 
 from ..blender import bone_heads, go_to
 
+pytestmark = pytest.mark.interface
+
 
 def wham(path: Path, people: int) -> Path:
     """Write what WHAM would of people who stand, raise an arm and travel, in a world with y up."""

@@ -12,6 +12,8 @@ from video_motion.addon.retarget import operators
 from video_motion.addon.retarget.bones import BODY_SLOTS, FINGER_SLOTS, FINGERS, SLOTS
 from video_motion.addon.scene import take as scenes
 
+pytestmark = pytest.mark.interface
+
 NAMES = {
     "pelvis": "Hips",
     "spine1": "Spine",

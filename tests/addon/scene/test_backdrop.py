@@ -13,6 +13,8 @@ from video_motion.addon.scene import take as scenes
 
 from ..blender import go_to
 
+pytestmark = pytest.mark.interface
+
 DATA = Path(__file__).parents[1] / "data"
 STEADY_RATE = 30000 / 1001
 

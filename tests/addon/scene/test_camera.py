@@ -12,6 +12,8 @@ from video_motion.addon.scene.keyframes import frames_of
 
 from ..blender import go_to
 
+pytestmark = pytest.mark.interface
+
 
 @pytest.mark.parametrize("size", [(1280, 720), (720, 1280), (640, 640)])
 @pytest.mark.parametrize("moving", [False, True])

@@ -15,6 +15,8 @@ from video_motion.inference.body.skeleton import JOINT_NAMES, PARENTS
 
 from ..blender import bone_heads, go_to, vertices
 
+pytestmark = pytest.mark.interface
+
 TENTH_OF_A_MILLIMETRE = 1e-4
 
 

@@ -14,6 +14,8 @@ from video_motion.inference.body.smpl import Body
 
 from ..blender import go_to, vertices
 
+pytestmark = pytest.mark.interface
+
 TENTH_OF_A_MILLIMETRE = 1e-4
 
 

@@ -14,6 +14,8 @@ from video_motion.addon.scene.keyframes import frames_of, scene_frame_rate
 
 from ..blender import bone_heads, go_to
 
+pytestmark = pytest.mark.interface
+
 
 def without_camera(motion):
     return replace(motion, image_size=np.zeros(2, dtype=int))
