@@ -129,7 +129,7 @@ class _Conversion:
         """Look for people."""
         began = time.perf_counter()
         flow = self.temporal is not None and self.temporal.needs_flow
-        looks = self.temporal is not None and self.temporal.needs_looks
+        looks = self.temporal is not None and self.temporal.needs_roi_views
         if self._cache is not None:
             # What was found for a network that asked for more will do.
             for also_flow in sorted({flow, True}):
@@ -138,7 +138,7 @@ class _Conversion:
                     if arrays is not None:
                         self.reused.append("people")
                         self.watch.add("people", began)
-                        return Observations.of_arrays(arrays)
+                        return Observations.from_arrays(arrays)
         found = self._look(flow, looks)
         if self._cache is not None:
             self._note(self._cache.keep(self._finding_key(flow, looks), found.arrays()))
@@ -179,7 +179,7 @@ class _Conversion:
         camera_motion = CameraMotion(size, self._options.focal, flow)
         clock: list[tuple[int, float]] = []
         began, waited = time.perf_counter(), watch.seconds.get("camera", 0.0)
-        tracker = Tracker(network, store=self._store, looks=looks)
+        tracker = Tracker(network, store=self._store, roi_views=looks)
         # The camera is followed while people are looked for in the next frame.
         with ThreadPoolExecutor(1) as aside:
             following: Future[None] | None = None
@@ -203,7 +203,7 @@ class _Conversion:
             frames=np.array([number for number, _ in clock]),
             timestamps=np.array([second for _, second in clock]),
             tracks=tracks,
-            turns=camera_motion.turns(),
+            camera_rotations=camera_motion.rotations(),
             homographies=camera_motion.homographies(),
             warnings=list(footage.warnings),
         )
@@ -211,16 +211,16 @@ class _Conversion:
     def _guess_one(self, track: Track, scenery: VideoContext) -> PoseEstimate:
         assert self.temporal is not None
         if self._cache is None:
-            return self.temporal.follow(track, scenery)
+            return self.temporal.estimate(track, scenery)
         weights = (registry.items()[item].sha256 for item in estimators.NETWORKS[self._options.network])
-        flow, looks = self.temporal.needs_flow, self.temporal.needs_looks
+        flow, looks = self.temporal.needs_flow, self.temporal.needs_roi_views
         key = hash_of(self._finding_key(flow, looks), hash_of_code(*GUESSING_CODE), *weights, track.number)
         arrays = self._cache.load(key)
         if arrays is not None:
             if "network" not in self.reused:
                 self.reused.append("network")
             return PoseEstimate(**arrays)
-        guess = self.temporal.follow(track, scenery)
+        guess = self.temporal.estimate(track, scenery)
         self._note(self._cache.keep(key, vars(guess)))
         return guess
 
@@ -253,7 +253,7 @@ def find_people(
         FootageError: the video cannot be read.
         NobodyFoundError: nobody was found in it.
         RegistryError: a weight file is missing and cannot be had.
-        EngineError: the network can't run on the device of the options.
+        NetworkError: the network can't run on the device of the options.
     """
     found = _Conversion(path, options, progress, cache).find()
     _choose(found.tracks, None, path)
@@ -272,7 +272,7 @@ def convert_footage(
         NobodyFoundError: nobody was found in it.
         BodyError: the body file of the options is not one.
         RegistryError: a weight file is missing and cannot be had.
-        EngineError: the network can't run on the device of the options.
+        NetworkError: the network can't run on the device of the options.
     """
     began = time.perf_counter()
     body_path = options.body or registry.body_path()
@@ -282,7 +282,7 @@ def convert_footage(
     watch.seconds["load"] = time.perf_counter() - began
     found = conversion.find()
     chosen = _choose(found.tracks, options.person, path)
-    camera = Camera(found.size, intrinsics(found.size, options.focal), found.turns)
+    camera = Camera(found.size, intrinsics(found.size, options.focal), found.camera_rotations)
     guesses = conversion.guess(found, chosen, camera.K)
 
     began = time.perf_counter()
@@ -296,7 +296,7 @@ def convert_footage(
         options.feet,
         options.shapes,
         progress=lambda done, total: progress("motion", done, total),
-        guesses=guesses,
+        pose_estimates=guesses,
         estimator=options.network,
     )
     watch.add("motion", began)
@@ -315,7 +315,7 @@ def convert_footage(
     warnings = [*found.warnings, *conversion.warnings]
     if temporal is not None and temporal.notice:
         warnings.append(temporal.notice)
-    if camera_moved := bool(np.ptp(camera.turns, axis=0).max() > 0):
+    if camera_moved := bool(np.ptp(camera.rotations, axis=0).max() > 0):
         warnings.append(
             "The camera moves: its turns are followed, its travel is not, so feet may slide against the floor."
         )

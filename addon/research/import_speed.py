@@ -45,7 +45,7 @@ def made_up(body: Body, count: int) -> Motion:
         poses_cam=poses,
         trans_cam=trans,
         betas=betas,
-        pelvis=body.rest_joints(betas)[0],
+        rest_pelvis=body.rest_joints(betas)[0],
         joints_cam=body.joints(poses, betas, trans),
         camera_K=np.array([[1000.0, 0.0, 640.0], [0.0, 1000.0, 360.0], [0.0, 0.0, 1.0]]),
         camera_to_world=np.tile(camera_to_world, (count, 1, 1)),

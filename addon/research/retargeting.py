@@ -27,7 +27,7 @@ from ...inference.body import rotations
 from ...inference.body.skeleton import JOINT_NAMES
 from ...inference.body.smpl import Body
 from ...inference.motion.formats import read_motions
-from ...inference.motion.legs import spans_of
+from ...inference.motion.legs import contact_spans
 from ...inference.motion.motion import Motion
 from ...inference.paths import ROOT
 from ...inference.research.training.mocap.cmu import read_cmu
@@ -222,7 +222,7 @@ def sliding(pose: Pose, spans: tuple[list, list]) -> float:
 def standing_spans(pose: Pose, times: np.ndarray) -> tuple[list, list]:
     """When the feet of a pose stand, by speed and height."""
     points = np.stack([pose.joints.get(f"{side}_toe", pose.joints[f"{side}_foot"]) for side in SIDES], axis=1)
-    return spans_of(find_standing(points, times, _leg(pose)), times)
+    return contact_spans(find_standing(points, times, _leg(pose)), times)
 
 
 def round_trip(source: bpy.types.Object, target: bpy.types.Object, body: Body, motion: Motion) -> np.ndarray:

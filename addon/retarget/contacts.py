@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ...inference.motion.legs import Spans, hold_still
+from ...inference.motion.legs import Spans, lock_feet
 from .bones import SIDES
 from .transfer import Plan, positions
 
@@ -56,7 +56,7 @@ def hold_feet(
     legs = heads[:, np.stack([thighs, shins, feet], axis=1)]
     to_front = np.swapaxes(plan.aligned[thighs], -1, -2) @ (plan.turn @ plan.source.frame[:, 1])
     front = (turned[:, thighs] @ to_front[..., None])[..., 0]
-    held = hold_still(legs, heads[:, balls], spans, times, front)
+    held = lock_feet(legs, heads[:, balls], spans, times, front)
     turned = turned.copy()
     turned[:, thighs] = held.thighs @ turned[:, thighs]
     turned[:, shins] = held.shins @ turned[:, shins]

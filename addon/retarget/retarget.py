@@ -9,7 +9,7 @@ import bpy
 import numpy as np
 
 from ...inference.body import rotations
-from ...inference.motion.legs import spans_of
+from ...inference.motion.legs import contact_spans
 from ..compatibility import Channels, new_channels
 from ..scene.keyframes import CONSTANT, LINEAR, OURS, scene_frame_rate, write_curve
 from .bones import SIDES, RetargetError, Rig, read_rig
@@ -132,7 +132,7 @@ def retarget(
     if options.hold_feet and len(frames) > 2:
         feet = tuple(source_mapping.bones[f"{side}_foot"][0] for side in SIDES)
         standing = find_standing(balls, times, bodies[0].leg, read_contacts(source, feet, frames))
-        turned, held = hold_feet(plan, turned, hips, spans_of(standing, times), times)
+        turned, held = hold_feet(plan, turned, hips, contact_spans(standing, times), times)
         centres, hips = centres + (held - hips), held
 
     over_floor = (centres - bodies[1].centre) * (1.0, 1.0, 0.0)

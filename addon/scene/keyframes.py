@@ -109,7 +109,7 @@ def create_action(armature: bpy.types.Object, motion: Motion, name: str, frame_r
     axes = rest_axes(armature)
     quaternions = bone_rotations(motion.poses, axes)
     pelvis = np.array(armature.data.bones[JOINT_NAMES[0]].head_local, dtype=np.float64)
-    locations = (motion.pelvis + motion.trans - pelvis) @ axes[0]
+    locations = (motion.rest_pelvis + motion.trans - pelvis) @ axes[0]
     for bone, name_of_bone in enumerate(JOINT_NAMES):
         group = channels.groups.new(name_of_bone)
         path = f'pose.bones["{name_of_bone}"]'

@@ -117,7 +117,7 @@ def build_scene(
         if footage is not None:
             take.footage = show_footage(take.camera, footage, filmed, frame_rate)
     if options.floor:
-        positions = np.concatenate([motion.trans + motion.pelvis for motion in motions])
+        positions = np.concatenate([motion.trans + motion.rest_pelvis for motion in motions])
         take.floor = create_floor(f"{name} floor", positions)
         take.collection.objects.link(take.floor)
     if options.lights:

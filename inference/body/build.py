@@ -137,7 +137,7 @@ def body_arrays(source: anny.Anny) -> dict[str, NDArray[Any]]:
         for side in _SIDES
         for finger in _KNUCKLE_HEADS
     }
-    over_vertices, over_joints = landmarks.as_blazepose_sees(
+    over_vertices, over_joints = landmarks.move_to_blazepose_positions(
         *landmarks.regressors(_landmark_recipes(source), regressor, weights, knuckles), regressor
     )
     parents = np.array(PARENTS, dtype=np.int64)

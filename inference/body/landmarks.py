@@ -91,7 +91,7 @@ def regressors(
 
 # Where BlazePose puts its points on this project's body, against the points themselves: the mean offset, in the frame
 # of the bone, over people rendered with known motion. {side} is the landmark's own side, {other} the other.
-_SEEN: dict[str, tuple[dict[str, float], str]] = {
+_BLAZEPOSE_OFFSETS: dict[str, tuple[dict[str, float], str]] = {
     "shoulder": ({"{side}_shoulder": 0.96, "{other}_shoulder": 0.04}, "{side}_collar"),
     "wrist": ({"{side}_wrist": 0.71, "{side}_hand": 0.29}, "{side}_wrist"),
     "thumb": ({"{side}_thumb": 0.5, "{side}_hand": 0.5}, "{side}_wrist"),
@@ -107,7 +107,9 @@ _SEEN: dict[str, tuple[dict[str, float], str]] = {
 }
 
 
-def as_blazepose_sees(over_vertices: Floats, over_joints: Floats, joint_regressor: Floats) -> tuple[Floats, Floats]:
+def move_to_blazepose_positions(
+    over_vertices: Floats, over_joints: Floats, joint_regressor: Floats
+) -> tuple[Floats, Floats]:
     """Move anatomical landmarks to where BlazePose, on average, puts them.
 
     Args:
@@ -120,7 +122,7 @@ def as_blazepose_sees(over_vertices: Floats, over_joints: Floats, joint_regresso
     points: dict[str, Floats] = dict(zip(names, np.concatenate([joint_regressor, over_vertices]), strict=True))
     seen_vertices, seen_joints = over_vertices.copy(), over_joints.copy()
     for side, other in (("left", "right"), ("right", "left")):
-        for landmark, (mixture, bone) in _SEEN.items():
+        for landmark, (mixture, bone) in _BLAZEPOSE_OFFSETS.items():
             row = LANDMARK_NAMES.index(f"{side}_{landmark}")
             named = {name.format(side=side, other=other): weight for name, weight in mixture.items()}
             seen_vertices[row] = np.sum([weight * points[name] for name, weight in named.items()], axis=0)

@@ -222,7 +222,7 @@ class Body:
         """Rest joints (..., 24, 3) for betas (..., ≤ B)."""
         return _shaped(self.joint_template, self.joint_shapedirs, betas)
 
-    def landmark_rest(self, betas: ArrayLike | None = None) -> Floats:
+    def rest_landmarks(self, betas: ArrayLike | None = None) -> Floats:
         """Rest landmarks (..., 33, 3) for betas (..., ≤ B)."""
         return self.landmarks.rest(betas)
 

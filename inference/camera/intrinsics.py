@@ -14,15 +14,15 @@ class Camera:
     Attributes:
         size: width and height of its images in pixels.
         K: (3, 3) intrinsics in pixels.
-        turns: (M, 3, 3) rotation from each frame's camera space into the first frame's.
+        rotations: (M, 3, 3) rotation from each frame's camera space into the first frame's.
     """
 
     size: tuple[int, int]
     K: np.ndarray
-    turns: np.ndarray
+    rotations: np.ndarray
 
     @classmethod
-    def still(cls, size: tuple[int, int], frames: int, focal: float | None = None) -> Camera:
+    def from_image_size(cls, size: tuple[int, int], frames: int, focal: float | None = None) -> Camera:
         """A camera at rest with its axis through the middle of the image.
 
         Args:

@@ -41,13 +41,13 @@ class CameraMotion:
         self._camera = intrinsics(size, focal)
         self._camera[:2] *= self._scale
         self._random = np.random.default_rng(0)
-        self._turns: list[np.ndarray] = []
+        self._rotations: list[np.ndarray] = []
         self._flow = flow
         self._homographies: list[np.ndarray] = []
-        self._key_turn = np.eye(3)
+        self._key_rotation = np.eye(3)
         self._previous: np.ndarray | None = None
         self._key_points = self._points = np.empty((0, 2), np.float32)
-        self._planted = 0
+        self._key_count = 0
 
     def add(self, image: np.ndarray, people: Sequence[np.ndarray] = ()) -> None:
         """Take the next frame.
@@ -60,19 +60,19 @@ class CameraMotion:
         grey = cv2.cvtColor(small, cv2.COLOR_BGR2GRAY)
         self._homographies.append(np.eye(3))
         if self._previous is None:
-            self._turns.append(np.eye(3))
+            self._rotations.append(np.eye(3))
         else:
-            self._turns.append(self._follow(grey))
-        if len(self._points) < max(_FEWEST, _KEPT * self._planted):
-            self._plant(grey, people)
+            self._rotations.append(self._follow(grey))
+        if len(self._points) < max(_FEWEST, _KEPT * self._key_count):
+            self._start_key_frame(grey, people)
         self._previous = grey
 
-    def turns(self) -> np.ndarray:
+    def rotations(self) -> np.ndarray:
         """(M, 3, 3) rotation from each frame's camera space into the first frame's; identity if it never turned."""
-        turns = np.array(self._turns).reshape(-1, 3, 3)
-        if not len(turns) or rotations.relative_angle(turns, turns[:1]).max() < _STILL:
-            return np.broadcast_to(np.eye(3), turns.shape).copy()
-        return turns
+        frame_rotations = np.array(self._rotations).reshape(-1, 3, 3)
+        if not len(frame_rotations) or rotations.relative_angle(frame_rotations, frame_rotations[:1]).max() < _STILL:
+            return np.broadcast_to(np.eye(3), frame_rotations.shape).copy()
+        return frame_rotations
 
     def homographies(self) -> np.ndarray:
         """(M, 3, 3) how the background moved from the frame before to each; identity where it can't be told.
@@ -81,47 +81,47 @@ class CameraMotion:
         """
         return np.array(self._homographies).reshape(-1, 3, 3)
 
-    def _note_flow(self, before: np.ndarray, now: np.ndarray) -> None:
+    def _add_homography(self, before: np.ndarray, now: np.ndarray) -> None:
         """Take in where points (n, 2) of the background went; a homography has them all on one plane."""
         size = 2 * self._camera[:2, 2]
         there, here = ((points - self._camera[:2, 2]) / np.hypot(*size) for points in (before, now))
-        found, _ = cv2.findHomography(there, here, cv2.RANSAC, _INLIER_PIXELS / float(np.hypot(*size)))
-        if found is not None and abs(found[2, 2]) > _FLATTEST:
-            self._homographies[-1] = found / found[2, 2]
+        homography, _ = cv2.findHomography(there, here, cv2.RANSAC, _INLIER_PIXELS / float(np.hypot(*size)))
+        if homography is not None and abs(homography[2, 2]) > _FLATTEST:
+            self._homographies[-1] = homography / homography[2, 2]
 
-    def _plant(self, grey: np.ndarray, people: Sequence[np.ndarray]) -> None:
+    def _start_key_frame(self, grey: np.ndarray, people: Sequence[np.ndarray]) -> None:
         free = np.full(grey.shape, 255, np.uint8)
         for box in people:
             left, top, width, height = np.asarray(box) * self._scale
             margin = 0.1 * max(width, height)
             corner, opposite = (left - margin, top - margin), (left + width + margin, top + height + margin)
             cv2.rectangle(free, _pixel(corner), _pixel(opposite), (0,), -1)
-        found = cv2.goodFeaturesToTrack(grey, _POINTS, 0.01, 8, mask=free)
-        self._points = np.empty((0, 2), np.float32) if found is None else found.reshape(-1, 2)
+        corners = cv2.goodFeaturesToTrack(grey, _POINTS, 0.01, 8, mask=free)
+        self._points = np.empty((0, 2), np.float32) if corners is None else corners.reshape(-1, 2)
         self._key_points = self._points
-        self._key_turn = self._turns[-1]
-        self._planted = len(self._points)
+        self._key_rotation = self._rotations[-1]
+        self._key_count = len(self._points)
 
     def _follow(self, grey: np.ndarray) -> np.ndarray:
         if self._previous is None or len(self._points) < _FEWEST:
-            return self._turns[-1]
+            return self._rotations[-1]
         start = self._points
         moved, found, _ = cv2.calcOpticalFlowPyrLK(self._previous, grey, start, start.copy(), winSize=(15, 15))
         back, found_back, _ = cv2.calcOpticalFlowPyrLK(grey, self._previous, moved, moved.copy(), winSize=(15, 15))
         both = np.asarray(found, bool).ravel() & np.asarray(found_back, bool).ravel()
         sure = both & (np.linalg.norm(back - self._points, axis=1) < 0.5)
         if self._flow and sure.sum() >= _FEWEST:
-            self._note_flow(start[sure], moved[sure])
+            self._add_homography(start[sure], moved[sure])
         self._points, self._key_points = moved[sure], self._key_points[sure]
         if len(self._points) < _FEWEST:
-            return self._turns[-1]
-        turn, inliers = self._rotation(self._points, self._key_points)
+            return self._rotations[-1]
+        rotation, inliers = self._estimate_rotation(self._points, self._key_points)
         if inliers.mean() < _INLIER_SHARE:
-            return self._turns[-1]
+            return self._rotations[-1]
         self._points, self._key_points = self._points[inliers], self._key_points[inliers]
-        return self._key_turn @ turn
+        return self._key_rotation @ rotation
 
-    def _rotation(self, now: np.ndarray, then: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def _estimate_rotation(self, now: np.ndarray, then: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Rotation (3, 3) from the present camera space to the key frame's, and its inliers; RANSAC on point pairs."""
         rays_now, rays_then = self._rays(now), self._rays(then)
         tolerance = _INLIER_PIXELS / self._camera[0, 0]
@@ -129,11 +129,11 @@ class CameraMotion:
         candidates = rotations.project(np.einsum("tia,tib->tab", rays_then[pairs], rays_now[pairs]))
         errors = np.linalg.norm(np.einsum("tab,nb->tna", candidates, rays_now) - rays_then, axis=-1)
         inliers = errors[(errors < tolerance).sum(1).argmax()] < tolerance
-        turn = np.eye(3)
+        rotation = np.eye(3)
         for _ in range(3):
-            turn = rotations.project(rays_then[inliers].T @ rays_now[inliers]) if inliers.any() else turn
-            inliers = np.linalg.norm(rays_now @ turn.T - rays_then, axis=1) < tolerance
-        return turn, inliers
+            rotation = rotations.project(rays_then[inliers].T @ rays_now[inliers]) if inliers.any() else rotation
+            inliers = np.linalg.norm(rays_now @ rotation.T - rays_then, axis=1) < tolerance
+        return rotation, inliers
 
     def _rays(self, points: np.ndarray) -> np.ndarray:
         plane = (points - self._camera[:2, 2]) / self._camera[[0, 1], [0, 1]]
@@ -141,7 +141,7 @@ class CameraMotion:
         return rays / np.linalg.norm(rays, axis=1, keepdims=True)
 
 
-def homographies_of_turns(before: np.ndarray, now: np.ndarray, focal: np.ndarray) -> np.ndarray:
+def homographies_from_rotations(before: np.ndarray, now: np.ndarray, focal: np.ndarray) -> np.ndarray:
     """(..., 3, 3) how a background far away moves when the camera turns, as `CameraMotion.homographies` tells it.
 
     Args:

@@ -120,7 +120,7 @@ def _estimate_one(video: Path, target: Path, chosen: argparse.Namespace) -> None
     from ..body.bodyfile import BodyError
     from ..conversion import NobodyFoundError, convert_footage
     from ..footage.reader import FootageError
-    from ..pose.session import EngineError
+    from ..pose.session import NetworkError
 
     began = time.perf_counter()
     progress = console.Progress(video.name)
@@ -131,7 +131,7 @@ def _estimate_one(video: Path, target: Path, chosen: argparse.Namespace) -> None
         motions = _save(result.motions, target)
         content = {**result.report, "motions": [file.name for file in motions]}
         write_json(_add_suffix(target, ".json"), content)
-    except (FootageError, NobodyFoundError, BodyError, EngineError, registry.RegistryError) as error:
+    except (FootageError, NobodyFoundError, BodyError, NetworkError, registry.RegistryError) as error:
         raise CommandError(str(error)) from error
     except OSError as error:
         raise CommandError(f"{video} gave no result: {error}.") from error

@@ -21,9 +21,9 @@ from ..camera.intrinsics import Camera
 from ..people.track import Track
 from ..pose.pose_estimate import PoseEstimate
 from . import standing
-from .fit import Evidence, Fit, ShapedBody, fit, place, sight_frames
+from .fit import Evidence, Fit, ShapedBody, fit, solve_translation, view_rotations
 from .motion import Motion
-from .subject import Subject, shape_from_limbs, steady
+from .subject import Subject, shape_from_limbs, smoothed_prior
 
 Progress = Callable[[int, int], None]
 
@@ -78,7 +78,7 @@ def estimate(
     feet: float = 1.0,
     shapes: Mapping[int, np.ndarray] | None = None,
     progress: Progress = lambda done, total: None,
-    guesses: Sequence[PoseEstimate] | None = None,
+    pose_estimates: Sequence[PoseEstimate] | None = None,
     estimator: str = "landmarks",
 ) -> list[Motion]:
     """Animate a body for each track.
@@ -93,8 +93,8 @@ def estimate(
         feet: how firmly standing feet are held, 1 as measured best, 0 not at all.
         shapes: β (10,) that people are known to have, by the number of their track; others' are estimated.
         progress: told how many steps are done, of how many.
-        guesses: what a network says of each track; without them BlazePose's world landmarks are the 3D evidence.
-        estimator: name of what made the guesses.
+        pose_estimates: a network's, of each track; without them BlazePose's world landmarks are the 3D evidence.
+        estimator: name of what made the estimates.
 
     Returns:
         One `Motion` per track, from its first to its last frame, gaps bridged.
@@ -109,14 +109,14 @@ def estimate(
 
     subjects = []
     for number, track in enumerate(tracks):
-        guess = None if guesses is None else guesses[number]
+        pose_estimate = None if pose_estimates is None else pose_estimates[number]
         shape = shapes.get(track.number)
-        subjects.append(_fit_person(track, guess, shape, frames, timestamps, camera, body, smoothing, step))
-    transform = standing.stand_on_floor(subjects)
+        subjects.append(_fit_person(track, pose_estimate, shape, frames, timestamps, camera, body, smoothing, step))
+    transform = standing.estimate_floor(subjects)
     motions = []
     for subject in subjects:
         if subject.track.number not in shapes:
-            standing.bring_to_floor(subject, transform)
+            standing.scale_to_floor(subject, transform)
         standing.keep_balance(subject, transform, smoothing)
         step(_BALANCE)
         standings = standing.plant_feet(subject, transform, smoothing, feet)
@@ -127,7 +127,7 @@ def estimate(
 
 def _fit_person(
     track: Track,
-    guess: PoseEstimate | None,
+    pose_estimate: PoseEstimate | None,
     shape: np.ndarray | None,
     frames: np.ndarray,
     timestamps: np.ndarray,
@@ -138,27 +138,27 @@ def _fit_person(
 ) -> Subject:
     rows = np.searchsorted(frames, track.frames)
     span = slice(rows[0], rows[-1] + 1)
-    clock, turns, seen = timestamps[span], camera.turns[span], rows - rows[0]
+    clock, turns, seen = timestamps[span], camera.rotations[span], rows - rows[0]
     evidence = _evidence(track, camera)
-    if guess is None:
+    if pose_estimate is None:
         solid = track.world_landmarks
         figure = ShapedBody(body, _shape(body, solid, track, shape))
         start, trans = _start(figure, evidence)
         first = fit(figure, evidence, start, trans, steps=14)
     else:
-        solid = _solid(body, guess)
+        solid = _landmarks_3d(body, pose_estimate)
         figure = ShapedBody(body, _shape(body, solid, track, shape))
         evidence.world[:], evidence.world_sigma[:] = solid, _GUESS_NOISE
         evidence.depth_factor = _GUESS_DEPTH
-        _, _, points = figure.pose(guess.rotations, np.zeros((len(track), 3)))
-        first = fit(figure, evidence, guess.rotations, place(evidence, points), steps=5)
+        _, _, points = figure.pose(pose_estimate.rotations, np.zeros((len(track), 3)))
+        first = fit(figure, evidence, pose_estimate.rotations, solve_translation(evidence, points), steps=5)
     whole = _spread_evidence(evidence, seen, len(clock))
     subject = Subject(track, solid, frames[span], seen, clock, turns, whole, figure, _bridge(first, seen, clock))
     step(_FIRST_FIT)
     for strength in (0.5, 0.25):
-        subject.refit(steady(subject, smoothing, strength), steps=4)
+        subject.refit(smoothed_prior(subject, smoothing, strength), steps=4)
         step(_REFITS // 2)
-    subject.settle(smoothing)
+    subject.smooth(smoothing)
     return subject
 
 
@@ -166,9 +166,9 @@ def _shape(body: Body, solid: np.ndarray, track: Track, known: np.ndarray | None
     return shape_from_limbs(body, solid, track.visibility) if known is None else known
 
 
-def _solid(body: Body, guess: PoseEstimate) -> np.ndarray:
+def _landmarks_3d(body: Body, pose_estimate: PoseEstimate) -> np.ndarray:
     """(n, 33, 3) landmarks of a guessed body, camera axes, from between the hips, metres."""
-    points = body.landmark_positions(guess.rotations, guess.betas)
+    points = body.landmark_positions(pose_estimate.rotations, pose_estimate.betas)
     return points - points[:, _HIPS].mean(1, keepdims=True)
 
 
@@ -210,7 +210,7 @@ def _spread_evidence(evidence: Evidence, seen: np.ndarray, n: int) -> Evidence:
 
 def _start(figure: ShapedBody, evidence: Evidence) -> tuple[np.ndarray, np.ndarray]:
     """Pose and translation in closed form: the torso turned as a whole, limbs swung from their parents."""
-    seen = np.einsum("nab,nkb->nka", sight_frames(evidence), evidence.world)
+    seen = np.einsum("nab,nkb->nka", view_rotations(evidence), evidence.world)
     n = len(seen)
     local = np.broadcast_to(np.eye(3), (n, 24, 3, 3)).copy()
     rest = figure.landmarks
@@ -223,7 +223,7 @@ def _start(figure: ShapedBody, evidence: Evidence) -> tuple[np.ndarray, np.ndarr
         swing = rotations.between(before, seen[:, end] - seen[:, start])
         local[:, joint] = np.swapaxes(turned, 1, 2) @ swing @ turned @ local[:, joint]
     _, _, points = figure.pose(local, np.zeros((n, 3)))
-    return local, place(evidence, points)
+    return local, solve_translation(evidence, points)
 
 
 def _bridge(seen_fit: Fit, seen: np.ndarray, clock: np.ndarray) -> Fit:
@@ -245,7 +245,7 @@ def _motion(subject: Subject, transform: np.ndarray, camera: Camera, standings: 
     track, seen, n = subject.track, subject.seen, len(subject.frames)
     bridged = np.ones(n, dtype=bool)
     bridged[seen] = False
-    _, joints, _ = subject.figure.pose(subject.fit.rotations, subject.fit.trans)
+    _, joints, _ = subject.shaped_body.pose(subject.fit.rotations, subject.fit.trans)
 
     def spread(values: np.ndarray) -> np.ndarray:
         whole = np.zeros((n, *values.shape[1:]))
@@ -253,14 +253,14 @@ def _motion(subject: Subject, transform: np.ndarray, camera: Camera, standings: 
         return whole
 
     to_world = np.broadcast_to(transform, (n, 4, 4)).copy()
-    to_world[:, :3, :3] = transform[:3, :3] @ subject.turns
+    to_world[:, :3, :3] = transform[:3, :3] @ subject.camera_rotations
     boxes = np.stack([np.interp(np.arange(n), seen, column) for column in track.boxes.T], axis=1)
     return Motion(
         timestamps=subject.timestamps,
         poses_cam=rotations.matrix_to_axis_angle(subject.fit.rotations),
         trans_cam=subject.fit.trans,
-        betas=subject.figure.betas,
-        pelvis=subject.figure.joints[0],
+        betas=subject.shaped_body.betas,
+        rest_pelvis=subject.shaped_body.joints[0],
         joints_cam=joints,
         camera_K=camera.K,
         camera_to_world=to_world,

@@ -161,7 +161,7 @@ def _without_camera(
         poses_cam=poses_cam,
         trans_cam=trans_cam,
         betas=padded,
-        pelvis=pelvis,
+        rest_pelvis=pelvis,
         joints_cam=body.joints(poses_cam, betas, trans_cam),
         camera_K=np.eye(3),
         camera_to_world=np.tile(NO_CAMERA, (count, 1, 1)),

@@ -108,16 +108,17 @@ class Evidence:
 
 @dataclass
 class Prior:
-    """Where a fit is drawn to beside the evidence: smooth motion and planted feet.
+    """What a fit stays near, apart from the evidence: smooth motion and planted feet.
 
     Attributes:
         rotations: (n, 24, 3, 3) local rotations to stay near.
-        rotation_sigma: (n, 24) radians, infinite for no pull.
+        rotation_sigma: (n, 24) radians, infinite for none.
         trans: (n, 3) translation to stay near.
-        trans_sigma: (n, 3) metres along each camera axis, infinite for no pull.
-        anchors: (n, 33, 3) positions in camera space to hold landmarks at.
-        anchor_sigma: (n, 33) metres, infinite for no anchor.
-        level: (n, 2, 3) two directions in camera space that lie in the floor; along them the body keeps its balance.
+        trans_sigma: (n, 3) metres along each camera axis, infinite for none.
+        targets: (n, 33, 3) positions in camera space to hold landmarks at.
+        target_sigma: (n, 33) metres, infinite for none.
+        floor_axes: (n, 2, 3) two directions in camera space that lie in the floor, along which the body
+            keeps its balance.
         balance_sigma: (n,) metres that the trunk may be off the feet, infinite for a body that lies or flies.
     """
 
@@ -125,9 +126,9 @@ class Prior:
     rotation_sigma: np.ndarray
     trans: np.ndarray
     trans_sigma: np.ndarray
-    anchors: np.ndarray
-    anchor_sigma: np.ndarray
-    level: np.ndarray
+    targets: np.ndarray
+    target_sigma: np.ndarray
+    floor_axes: np.ndarray
     balance_sigma: np.ndarray
 
     def rows(self, window: slice | np.ndarray) -> Prior:
@@ -150,7 +151,7 @@ class Fit:
     information: np.ndarray = field(default_factory=lambda: np.empty(0))
 
 
-def sight_frames(evidence: Evidence) -> np.ndarray:
+def view_rotations(evidence: Evidence) -> np.ndarray:
     """(n, 3, 3) rotations from axes along the line of sight to the person into the camera's axes.
 
     BlazePose sees a crop as if the camera looked straight at it, so its world landmarks turn with the line of sight.
@@ -165,7 +166,7 @@ def sight_frames(evidence: Evidence) -> np.ndarray:
     return rotations.between(np.broadcast_to([0.0, 0.0, 1.0], sight.shape), sight)
 
 
-def place(evidence: Evidence, points: np.ndarray) -> np.ndarray:
+def solve_translation(evidence: Evidence, points: np.ndarray) -> np.ndarray:
     """(n, 3) translation that projects `points` (n, 33, 3) nearest to the pixels, linear least squares."""
     focal = evidence.camera_K[[0, 1], [0, 1]]
     seen = (evidence.pixels - evidence.camera_K[:2, 2]) / focal
@@ -198,19 +199,19 @@ class _Problem:
     these axes a landmark x below joint a moves by ω × (x − p_a).
     """
 
-    def __init__(self, figure: ShapedBody, evidence: Evidence, pull: Prior | None, robust: float):
-        self.figure, self.evidence, self.pull, self.robust = figure, evidence, pull, robust
-        self.sight = sight_frames(evidence)
+    def __init__(self, shaped_body: ShapedBody, evidence: Evidence, prior: Prior | None, robust: float):
+        self.shaped_body, self.evidence, self.prior, self.robust = shaped_body, evidence, prior, robust
+        self.sight = view_rotations(evidence)
         self.focal = evidence.camera_K[[0, 1], [0, 1]]
         self.world_scale = 1 / (evidence.world_sigma[..., None] * np.array([1.0, 1.0, evidence.depth_factor]))
-        carried = figure.weights @ ANCESTRY.T.astype(float)
+        carried = shaped_body.weights @ ANCESTRY.T.astype(float)
         self.pair_landmark, self.pair_joint = np.nonzero(carried > 0)
         self.pair_weight = carried[self.pair_landmark, self.pair_joint][:, None]
 
     def rows(self, chosen: np.ndarray) -> _Problem:
         """The problem of some frames, (n,) whether chosen."""
-        pull = self.pull.rows(chosen) if self.pull is not None else None
-        return _Problem(self.figure, self.evidence.rows(chosen), pull, self.robust)
+        prior = self.prior.rows(chosen) if self.prior is not None else None
+        return _Problem(self.shaped_body, self.evidence.rows(chosen), prior, self.robust)
 
     def residuals(self, local: np.ndarray, trans: np.ndarray, points: np.ndarray) -> dict[str, np.ndarray]:
         """Whitened residual blocks, each (n, m, c) with c components per item."""
@@ -225,13 +226,13 @@ class _Problem:
             "limits": beyond / _LIMIT_SOFTNESS,
             "spread": angles / SPREAD,
         }
-        if self.pull is not None:
-            away = rotations.matrix_to_axis_angle(np.swapaxes(self.pull.rotations, -1, -2) @ local)
-            blocks["smooth"] = away / self.pull.rotation_sigma[..., None]
-            blocks["drift"] = ((trans - self.pull.trans) / self.pull.trans_sigma)[:, None]
-            blocks["anchors"] = (points - self.pull.anchors) / self.pull.anchor_sigma[..., None]
-            over = (_BALANCE @ points) @ np.swapaxes(self.pull.level, 1, 2)
-            blocks["balance"] = over / self.pull.balance_sigma[:, None, None]
+        if self.prior is not None:
+            away = rotations.matrix_to_axis_angle(np.swapaxes(self.prior.rotations, -1, -2) @ local)
+            blocks["smooth"] = away / self.prior.rotation_sigma[..., None]
+            blocks["drift"] = ((trans - self.prior.trans) / self.prior.trans_sigma)[:, None]
+            blocks["targets"] = (points - self.prior.targets) / self.prior.target_sigma[..., None]
+            over = (_BALANCE @ points) @ np.swapaxes(self.prior.floor_axes, 1, 2)
+            blocks["balance"] = over / self.prior.balance_sigma[:, None, None]
         return blocks
 
     def cost(self, blocks: dict[str, np.ndarray]) -> np.ndarray:
@@ -275,24 +276,24 @@ class _Problem:
             (blocks["spread"], angle_slope / SPREAD[..., None]),
         ):
             _add_turns(normal, right, block, part)
-        if self.pull is not None:
+        if self.prior is not None:
             _add_turns(
                 normal,
                 right,
                 blocks["smooth"],
-                np.swapaxes(turned, -1, -2) / self.pull.rotation_sigma[..., None, None],
+                np.swapaxes(turned, -1, -2) / self.prior.rotation_sigma[..., None, None],
             )
             diagonal = np.arange(72, 75)
-            normal[:, diagonal, diagonal] += 1 / self.pull.trans_sigma**2
-            right[:, 72:] -= blocks["drift"][:, 0] / self.pull.trans_sigma
-            held = np.isfinite(self.pull.anchor_sigma[:, _USED]).any(0)
+            normal[:, diagonal, diagonal] += 1 / self.prior.trans_sigma**2
+            right[:, 72:] -= blocks["drift"][:, 0] / self.prior.trans_sigma
+            held = np.isfinite(self.prior.target_sigma[:, _USED]).any(0)
             if held.any():
-                part = slope[:, held] / self.pull.anchor_sigma[:, _USED][:, held, None, None]
-                more, side = _normal([part.reshape(n, -1, 75)], [blocks["anchors"][:, _USED][:, held]])
+                part = slope[:, held] / self.prior.target_sigma[:, _USED][:, held, None, None]
+                more, side = _normal([part.reshape(n, -1, 75)], [blocks["targets"][:, _USED][:, held]])
                 normal += more
                 right += side
             tilt = np.einsum("bk,nkai->nbai", _BALANCE[:, _USED], slope, optimize=True)
-            tilt = self.pull.level[:, None] @ tilt / self.pull.balance_sigma[:, None, None, None]
+            tilt = self.prior.floor_axes[:, None] @ tilt / self.prior.balance_sigma[:, None, None, None]
             more, side = _normal([tilt.reshape(n, -1, 75)], [blocks["balance"]])
             normal += more
             right += side
@@ -331,11 +332,11 @@ def _add_turns(normal: np.ndarray, right: np.ndarray, block: np.ndarray, slope: 
 
 
 def fit(
-    figure: ShapedBody,
+    shaped_body: ShapedBody,
     evidence: Evidence,
     local: np.ndarray,
     trans: np.ndarray,
-    pull: Prior | None = None,
+    prior: Prior | None = None,
     steps: int = 10,
     robust: float = 3.0,
     chunk: int = 64,
@@ -343,11 +344,11 @@ def fit(
     """Levenberg–Marquardt from a start, each frame with its own damping.
 
     Args:
-        figure: the person's skeleton and landmarks.
+        shaped_body: the person's skeleton and landmarks.
         evidence: what was seen (n frames).
         local: (n, 24, 3, 3) start rotations.
         trans: (n, 3) start translation in camera space, metres.
-        pull: smooth motion and planted feet to stay near.
+        prior: smooth motion and planted feet to stay near.
         steps: most steps taken; a frame that hardly improves any more takes none.
         robust: standard deviations beyond which a landmark loses its say (Geman–McClure).
         chunk: frames that one thread works on at a time.
@@ -355,7 +356,7 @@ def fit(
 
     def solve(start: int) -> Fit:
         window = slice(start, start + chunk)
-        problem = _Problem(figure, evidence.rows(window), pull.rows(window) if pull else None, robust)
+        problem = _Problem(shaped_body, evidence.rows(window), prior.rows(window) if prior else None, robust)
         return _descend(problem, local[window], trans[window], steps)
 
     with ThreadPoolExecutor(min(os.cpu_count() or 1, 4)) as workers:
@@ -365,7 +366,7 @@ def fit(
 
 def _descend(problem: _Problem, local: np.ndarray, trans: np.ndarray, steps: int) -> Fit:
     n = len(local)
-    turned, placed, points = problem.figure.pose(local, trans)
+    turned, placed, points = problem.shaped_body.pose(local, trans)
     blocks = problem.residuals(local, trans, points)
     at = {"local": local, "trans": trans, "turned": turned, "placed": placed, "points": points, **blocks}
     at["cost"] = problem.cost(blocks)
@@ -384,7 +385,7 @@ def _descend(problem: _Problem, local: np.ndarray, trans: np.ndarray, steps: int
             "local": at["local"] @ rotations.axis_angle_to_matrix(own),
             "trans": at["trans"] + change[:, 72:],
         }
-        new["turned"], new["placed"], new["points"] = problem.figure.pose(new["local"], new["trans"])
+        new["turned"], new["placed"], new["points"] = problem.shaped_body.pose(new["local"], new["trans"])
         new |= problem.residuals(new["local"], new["trans"], new["points"])
         new["cost"] = problem.cost({name: new[name] for name in blocks})
         better = new["cost"] < at["cost"]

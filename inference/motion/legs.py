@@ -37,7 +37,7 @@ _FRONT = 0.01
 
 
 @dataclass(frozen=True)
-class Held:
+class LegCorrection:
     """What holds feet still.
 
     Attributes:
@@ -51,7 +51,7 @@ class Held:
     shins: np.ndarray
 
 
-def spans_of(standing: np.ndarray, times: np.ndarray) -> Spans:
+def contact_spans(standing: np.ndarray, times: np.ndarray) -> Spans:
     """Turn (N, 2) booleans into contact spans; ``times`` (N,) in seconds."""
     found: Spans = ([], [])
     for foot in range(2):
@@ -66,7 +66,7 @@ def spans_of(standing: np.ndarray, times: np.ndarray) -> Spans:
     return found
 
 
-def hold_still(
+def lock_feet(
     legs: np.ndarray,
     points: np.ndarray,
     spans: Spans,
@@ -75,7 +75,7 @@ def hold_still(
     follow: float = 0.2,
     stay: np.ndarray | float = 0.05,
     share: float = 1.0,
-) -> Held:
+) -> LegCorrection:
     """Find how legs bend so that standing feet stay where they are.
 
     The hips follow the feet so that the legs bend as little as possible, and come down where a leg would have to
@@ -95,7 +95,7 @@ def hold_still(
     moved = share * corrections(points, spans, times)
     if not moved.any():
         still = np.broadcast_to(np.eye(3), (*moved.shape, 3))
-        return Held(np.zeros((len(times), 3)), still, still)
+        return LegCorrection(np.zeros((len(times), 3)), still, still)
     goals = legs[:, :, 2] + moved
     hips = _smooth(_follow(legs, moved, spans, np.asarray(stay)), times, follow)
     carried = legs + hips[:, None, None]
@@ -103,7 +103,7 @@ def hold_still(
     hips[:, 2] -= _spread(drop, times)
     carried = legs + hips[:, None, None]
     bent = [bend_leg(carried[:, foot], goals[:, foot], front[:, foot]) for foot in range(2)]
-    return Held(hips, *(np.stack(bones, axis=1) for bones in zip(*bent, strict=True)))
+    return LegCorrection(hips, *(np.stack(bones, axis=1) for bones in zip(*bent, strict=True)))
 
 
 def corrections(points: np.ndarray, spans: Spans, times: np.ndarray) -> np.ndarray:

@@ -13,27 +13,8 @@ from .. import zips
 from ..body import rotations
 from ..errors import VideoMotionError
 
-# Array name in the file -> attribute. `poses` and `trans` are derived (world), everything else is stored as it is.
-_STORED = {
-    "timestamps": "timestamps",
-    "betas": "betas",
-    "poses_cam": "poses_cam",
-    "trans_cam": "trans_cam",
-    "pelvis": "pelvis",
-    "joints_cam": "joints_cam",
-    "camera_K": "camera_K",
-    "camera_to_world": "camera_to_world",
-    "image_size": "image_size",
-    "frames": "frames",
-    "boxes": "boxes",
-    "scores": "scores",
-    "bridged": "bridged",
-    "contacts": "contacts",
-    "landmarks": "landmarks",
-    "world_landmarks": "world_landmarks",
-}
-
-# Of the stored arrays; None is the number of frames. A body may have fewer than ten shape coefficients.
+# Shapes of the stored arrays by their key in the file; None is the number of frames. A body may have fewer than ten
+# shape coefficients. `poses` and `trans` (world) are derived from these.
 _SHAPES: dict[str, tuple[int | None, ...]] = {
     "timestamps": (None,),
     "poses_cam": (None, 24, 3),
@@ -52,6 +33,9 @@ _SHAPES: dict[str, tuple[int | None, ...]] = {
     "world_landmarks": (None, 33, 3),
 }
 
+_ATTRIBUTES = {key: key for key in ("betas", *_SHAPES)} | {"pelvis": "rest_pelvis"}
+"""The attribute of `Motion` for each key of the file."""
+
 
 class MotionFileError(VideoMotionError):
     """A motion file that cannot be read; the message is one sentence for the user."""
@@ -68,7 +52,7 @@ class Motion:
         poses_cam: (N, 24, 3) SMPL axis-angle rotations; the root's is in camera space.
         trans_cam: (N, 3) SMPL translation in camera space, metres.
         betas: (10,) SMPL shape.
-        pelvis: (3,) the rest position of the root joint for `betas`, metres.
+        rest_pelvis: (3,) the rest position of the root joint for `betas`, metres; `pelvis` in the file.
         joints_cam: (N, 24, 3) joint positions in camera space, metres.
         camera_K: (3, 3) intrinsics in pixels.
         camera_to_world: (N, 4, 4) rigid transform from camera space to the world, per frame.
@@ -90,7 +74,7 @@ class Motion:
     poses_cam: np.ndarray
     trans_cam: np.ndarray
     betas: np.ndarray
-    pelvis: np.ndarray
+    rest_pelvis: np.ndarray
     joints_cam: np.ndarray
     camera_K: np.ndarray
     camera_to_world: np.ndarray
@@ -128,9 +112,9 @@ class Motion:
     @property
     def trans(self) -> np.ndarray:
         """(N, 3) SMPL translation in the world, metres."""
-        root = self.trans_cam + self.pelvis
+        root = self.trans_cam + self.rest_pelvis
         turned = np.einsum("nij,nj->ni", self.camera_to_world[:, :3, :3], root)
-        return turned + self.camera_to_world[:, :3, 3] - self.pelvis
+        return turned + self.camera_to_world[:, :3, 3] - self.rest_pelvis
 
     @property
     def joints_world(self) -> np.ndarray:
@@ -153,9 +137,9 @@ class Motion:
         n = len(self)
         rows = {
             name: value[keep]
-            for name in _STORED.values()
+            for key, name in _ATTRIBUTES.items()
             if (value := getattr(self, name)).ndim
-            and name not in ("betas", "pelvis", "camera_K", "image_size")
+            and key not in ("betas", "pelvis", "camera_K", "image_size")
             and len(value) == n
         }
         return replace(self, **rows)
@@ -166,7 +150,7 @@ class Motion:
         The file is a superset of what AMASS and the SMPL add-ons read (`poses` (N, 72) and `trans` in the z-up world,
         `betas`, `gender`, `mocap_framerate`).
         """
-        arrays = {key: getattr(self, name) for key, name in _STORED.items()}
+        arrays = {key: getattr(self, name) for key, name in _ATTRIBUTES.items()}
         arrays["poses"] = self.poses.reshape(len(self), 72)
         arrays["trans"] = self.trans
         arrays = {
@@ -199,23 +183,23 @@ class Motion:
         try:
             zips.check_zip(path)
             with np.load(path, allow_pickle=False) as archive:
-                missing = sorted(set(_STORED) - set(archive.files))
+                missing = sorted(set(_ATTRIBUTES) - set(archive.files))
                 if missing:
                     raise MotionFileError(
                         f"{path} is not a motion file of Video Motion: it lacks {', '.join(missing[:3])}."
                     )
-                # Each access to an archive reads and unpacks anew.
-                arrays = {name: archive[key] for key, name in _STORED.items()}
-                for name, array in arrays.items():
+                # Each access to an archive reads and unpacks again.
+                arrays = {key: archive[key] for key in _ATTRIBUTES}
+                for key, array in arrays.items():
                     if array.dtype == np.float32:
-                        arrays[name] = array.astype(np.float64)
+                        arrays[key] = array.astype(np.float64)
                 n = arrays["timestamps"].size
-                for name, shape in _SHAPES.items():
-                    if arrays[name].shape != tuple(n if side is None else side for side in shape):
-                        raise MotionFileError(f"{path} is damaged: its {name} is {arrays[name].shape} for {n} frames.")
-                for name in ("betas", *_SHAPES):
-                    if arrays[name].dtype.kind not in "fiub" or not np.isfinite(arrays[name]).all():
-                        raise MotionFileError(f"{path} is damaged: its {name} has values that are not numbers.")
+                for key, shape in _SHAPES.items():
+                    if arrays[key].shape != tuple(n if side is None else side for side in shape):
+                        raise MotionFileError(f"{path} is damaged: its {key} is {arrays[key].shape} for {n} frames.")
+                for key, array in arrays.items():
+                    if array.dtype.kind not in "fiub" or not np.isfinite(array).all():
+                        raise MotionFileError(f"{path} is damaged: its {key} has values that are not numbers.")
                 if arrays["betas"].ndim != 1:
                     raise MotionFileError(f"{path} is damaged: its betas are {arrays['betas'].shape}.")
                 if (np.diff(arrays["timestamps"]) <= 0).any():
@@ -224,7 +208,7 @@ class Motion:
                 if not isinstance(provenance, dict):
                     raise MotionFileError(f"{path} is damaged: its provenance is not a table.")
                 return cls(
-                    **arrays,
+                    **{_ATTRIBUTES[key]: array for key, array in arrays.items()},
                     estimator=str(archive["estimator"]),
                     person=int(archive["person"]),
                     gender=str(archive["gender"]),

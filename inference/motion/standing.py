@@ -7,7 +7,7 @@ import numpy as np
 from ..body.skeleton import JOINT_NAMES
 from . import contacts, floor, legs
 from .fit import Fit, ShapedBody
-from .subject import LIMBS, Subject, shape_from_limbs, steady
+from .subject import LIMBS, Subject, shape_from_limbs, smoothed_prior
 
 # Metres between the lowest landmark of a flat foot and the floor.
 _SKIN = 0.01
@@ -31,15 +31,15 @@ _STAY_ALONG, _STAY_ACROSS = 0.05, 50.0
 
 def _soles(subject: Subject) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Joints (n, 24, 3), sole points (n, 4, 3) in the first camera's space, and the latter's scores (n, 4)."""
-    _, joints, points = subject.figure.pose(subject.fit.rotations, subject.fit.trans)
+    _, joints, points = subject.shaped_body.pose(subject.fit.rotations, subject.fit.trans)
     soles = list(contacts.SOLE_LANDMARKS)
     scores = np.zeros((len(subject.frames), 4))
     scores[subject.seen] = subject.track.visibility[:, soles]
-    back = np.swapaxes(subject.turns, 1, 2)
+    back = np.swapaxes(subject.camera_rotations, 1, 2)
     return joints @ back, points[:, soles] @ back, scores
 
 
-def stand_on_floor(subjects: list[Subject]) -> np.ndarray:
+def estimate_floor(subjects: list[Subject]) -> np.ndarray:
     """(4, 4) first camera to world, from everybody's standing feet and upright bodies."""
     joints, points, weights = [], [], []
     for subject in subjects:
@@ -50,7 +50,8 @@ def stand_on_floor(subjects: list[Subject]) -> np.ndarray:
         weights.append(contacts.standing(speed, None, scores) / len(subjects))
     up = floor.upright_direction(np.concatenate(joints))
     ground = [
-        soles - _sole_heights(subject.figure)[:, None] * up for soles, subject in zip(points, subjects, strict=True)
+        soles - _sole_heights(subject.shaped_body)[:, None] * up
+        for soles, subject in zip(points, subjects, strict=True)
     ]
     # A raised foot may hang still in the air: only the lower one of a moment can be on the floor.
     firm = [weight * _lowest(soles @ up) for soles, weight in zip(ground, weights, strict=True)]
@@ -65,7 +66,7 @@ def _lowest(height: np.ndarray) -> np.ndarray:
     return np.exp(-(((height - height.min(1, keepdims=True)) / 0.05) ** 2))
 
 
-def bring_to_floor(subject: Subject, transform: np.ndarray) -> None:
+def scale_to_floor(subject: Subject, transform: np.ndarray) -> None:
     """Make a person larger and farther, or smaller and nearer, until the feet stand on everybody's floor.
 
     The image says nothing of a person's size; the floor that they share with others does.
@@ -81,13 +82,13 @@ def bring_to_floor(subject: Subject, transform: np.ndarray) -> None:
     eye = transform[2, 3]
     if eye - above < _LOWEST_EYE:
         return
-    track, old = subject.track, subject.figure
+    track, old = subject.track, subject.shaped_body
     scale = np.clip(eye / (eye - above), 1 / _LARGEST_RESIZING, _LARGEST_RESIZING)
-    figure = ShapedBody(old.body, shape_from_limbs(old.body, subject.solid, track.visibility, float(scale)))
+    figure = ShapedBody(old.body, shape_from_limbs(old.body, subject.landmarks_3d, track.visibility, float(scale)))
     grown = np.linalg.norm(figure.landmarks[LIMBS[:, 0]] - figure.landmarks[LIMBS[:, 1]], axis=1).sum()
     grown /= np.linalg.norm(old.landmarks[LIMBS[:, 0]] - old.landmarks[LIMBS[:, 1]], axis=1).sum()
     trans = (subject.fit.trans + old.joints[0]) * grown - figure.joints[0]
-    subject.figure = figure
+    subject.shaped_body = figure
     subject.fit = Fit(subject.fit.rotations, trans, subject.fit.information)
 
 
@@ -96,23 +97,23 @@ def keep_balance(subject: Subject, transform: np.ndarray, smoothing: float) -> N
 
     One image hardly tells a lean towards the camera from an upright body; people who do not fall do.
     """
-    _, joints, _ = subject.figure.pose(subject.fit.rotations, subject.fit.trans)
-    up = np.einsum("nji,j->ni", subject.turns, transform[2, :3])
+    _, joints, _ = subject.shaped_body.pose(subject.fit.rotations, subject.fit.trans)
+    up = np.einsum("nji,j->ni", subject.camera_rotations, transform[2, :3])
     whole = joints[:, 12] - joints[:, [7, 8]].mean(1)
     upright = np.einsum("ni,ni->n", whole, up) / np.linalg.norm(whole, axis=1)
-    pull = steady(subject, smoothing, 0.25)
-    pull.level = transform[:2, :3] @ subject.turns
+    prior = smoothed_prior(subject, smoothing, 0.25)
+    prior.floor_axes = transform[:2, :3] @ subject.camera_rotations
     with np.errstate(divide="ignore"):
-        pull.balance_sigma = _BALANCE_SIGMA / np.clip((upright - 0.6) / 0.3, 0, 1)
-    subject.refit(pull, steps=5)
-    subject.settle(smoothing)
+        prior.balance_sigma = _BALANCE_SIGMA / np.clip((upright - 0.6) / 0.3, 0, 1)
+    subject.refit(prior, steps=5)
+    subject.smooth(smoothing)
 
 
 def _standing(subject: Subject, transform: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """How far each sole point is above where it stands (n, 4), how surely it stands (n, 4), its place (n, 4, 3)."""
     _, points, scores = _soles(subject)
     world = points @ transform[:3, :3].T + transform[:3, 3]
-    clearance = world[..., 2] - _sole_heights(subject.figure)
+    clearance = world[..., 2] - _sole_heights(subject.shaped_body)
     speed = contacts.sideways_speed(points, subject.timestamps)
     # Only height above the lower foot counts: the person may stand on a kerb.
     lift = np.median(clearance.min(1))
@@ -137,14 +138,14 @@ def plant_feet(subject: Subject, transform: np.ndarray, smoothing: float, streng
     stands = probability.reshape(len(probability), 2, 2).max(1)
     if strength == 0:
         return stands
-    heights = _sole_heights(subject.figure) + np.median(clearance.min(1))
+    heights = _sole_heights(subject.shaped_body) + np.median(clearance.min(1))
     places, hold = contacts.plant(world, probability, subject.timestamps, heights)
-    pull = steady(subject, 0.0, 1.0)
-    pull.anchors[:, soles] = (places - shift) @ turn @ subject.turns
+    prior = smoothed_prior(subject, 0.0, 1.0)
+    prior.targets[:, soles] = (places - shift) @ turn @ subject.camera_rotations
     with np.errstate(divide="ignore"):
-        pull.anchor_sigma[:, soles] = _PLANTED_SIGMA / (strength * hold)
-    subject.refit(pull, steps=5)
-    subject.settle(smoothing * _LAST_SMOOTHING)
+        prior.target_sigma[:, soles] = _PLANTED_SIGMA / (strength * hold)
+    subject.refit(prior, steps=5)
+    subject.smooth(smoothing * _LAST_SMOOTHING)
     _hold_still(subject, transform, probability[:, 2:] > 0.5, min(strength, 1.0))
     return stands
 
@@ -153,18 +154,18 @@ def _hold_still(subject: Subject, transform: np.ndarray, standing: np.ndarray, s
     """Bend the legs so that the balls of the feet keep still while they stand (n, 2): the fit only comes near that."""
     if len(standing) < 3:
         return
-    turned, joints, _ = subject.figure.pose(subject.fit.rotations, subject.fit.trans)
-    to_world = transform[:3, :3] @ subject.turns
+    turned, joints, _ = subject.shaped_body.pose(subject.fit.rotations, subject.fit.trans)
+    to_world = transform[:3, :3] @ subject.camera_rotations
     turned = to_world[:, None] @ turned
     joints = np.einsum("nij,nkj->nki", to_world, joints) + transform[:3, 3]
-    spans = legs.spans_of(standing, subject.timestamps)
+    spans = legs.contact_spans(standing, subject.timestamps)
     thighs, shins, feet = _LEGS.T
     front = turned[:, thighs][..., 2]
     sight = joints[:, 0] - transform[:3, 3]
     sight /= np.linalg.norm(sight, axis=1, keepdims=True)
     along = sight[:, :, None] * sight[:, None]
     stay = _STAY_ALONG * along + _STAY_ACROSS * (np.eye(3) - along)
-    held = legs.hold_still(joints[:, _LEGS], joints[:, _BALLS], spans, subject.timestamps, front, _FOLLOW, stay, share)
+    held = legs.lock_feet(joints[:, _LEGS], joints[:, _BALLS], spans, subject.timestamps, front, _FOLLOW, stay, share)
     feet_turned = turned[:, feet]
     turned[:, thighs] = held.thighs @ turned[:, thighs]
     turned[:, shins] = held.shins @ turned[:, shins]

@@ -67,23 +67,23 @@ class Subject:
     """
 
     track: Track
-    solid: np.ndarray
+    landmarks_3d: np.ndarray
     frames: np.ndarray
     seen: np.ndarray
     timestamps: np.ndarray
-    turns: np.ndarray
+    camera_rotations: np.ndarray
     evidence: Evidence
-    figure: ShapedBody
+    shaped_body: ShapedBody
     fit: Fit
 
-    def refit(self, pull: Prior, steps: int) -> None:
-        """Fit again from the motion so far, near `pull`."""
-        self.fit = fit(self.figure, self.evidence, self.fit.rotations, self.fit.trans, pull, steps)
+    def refit(self, prior: Prior, steps: int) -> None:
+        """Fit again from the motion so far, near `prior`."""
+        self.fit = fit(self.shaped_body, self.evidence, self.fit.rotations, self.fit.trans, prior, steps)
 
-    def settle(self, smoothing: float) -> None:
+    def smooth(self, smoothing: float) -> None:
         """Smooth the motion so far."""
-        pull = steady(self, smoothing, 1.0)
-        self.fit = Fit(pull.rotations, pull.trans, self.fit.information)
+        prior = smoothed_prior(self, smoothing, 1.0)
+        self.fit = Fit(prior.rotations, prior.trans, self.fit.information)
 
 
 def shape_from_limbs(body: Body, world: np.ndarray, visibility: np.ndarray, scale: float = 1.0) -> np.ndarray:
@@ -105,7 +105,7 @@ def shape_from_limbs(body: Body, world: np.ndarray, visibility: np.ndarray, scal
     directions = body.landmarks.shapedirs
     sigma = _LENGTH_NOISE / np.sqrt(np.clip(trust.mean(0), 0.05, 1))
     for _ in range(4):
-        rest = body.landmark_rest(betas)
+        rest = body.rest_landmarks(betas)
         bones = rest[LIMBS[:, 0]] - rest[LIMBS[:, 1]]
         long = np.linalg.norm(bones, axis=1)
         slope = np.einsum("la,lab->lb", bones / long[:, None], directions[LIMBS[:, 0]] - directions[LIMBS[:, 1]])
@@ -115,7 +115,7 @@ def shape_from_limbs(body: Body, world: np.ndarray, visibility: np.ndarray, scal
     return np.clip(betas, -3, 3)
 
 
-def steady(subject: Subject, smoothing: float, strength: float) -> Prior:
+def smoothed_prior(subject: Subject, smoothing: float, strength: float) -> Prior:
     """The motion so far, smoothed, as something the next fit stays near.
 
     The camera's own shaking is taken out before smoothing and put back after it.
@@ -125,7 +125,7 @@ def steady(subject: Subject, smoothing: float, strength: float) -> Prior:
         smoothing: 1 as measured best, 0 for none, more for calmer motion.
         strength: how firmly the next fit is held, 1 for a standard deviation of 4 degrees.
     """
-    result, clock, turns, figure = subject.fit, subject.timestamps, subject.turns, subject.figure
+    result, clock, turns, figure = subject.fit, subject.timestamps, subject.camera_rotations, subject.shaped_body
     n = len(clock)
     turned, trans = result.rotations, result.trans
     if smoothing > 0:
@@ -146,9 +146,9 @@ def steady(subject: Subject, smoothing: float, strength: float) -> Prior:
         rotation_sigma=np.full((n, 24), np.radians(4.0) / strength),
         trans=trans,
         trans_sigma=np.full((n, 3), 0.04 / strength),
-        anchors=np.zeros((n, 33, 3)),
-        anchor_sigma=np.full((n, 33), np.inf),
-        level=np.zeros((n, 2, 3)),
+        targets=np.zeros((n, 33, 3)),
+        target_sigma=np.full((n, 33), np.inf),
+        floor_axes=np.zeros((n, 2, 3)),
         balance_sigma=np.full(n, np.inf),
     )
 

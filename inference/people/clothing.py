@@ -43,7 +43,7 @@ def histograms(image: np.ndarray, landmarks: np.ndarray) -> np.ndarray | None:
     return np.array(parts)
 
 
-def likeness(one: np.ndarray | None, other: np.ndarray | None) -> float:
+def similarity(one: np.ndarray | None, other: np.ndarray | None) -> float:
     """Bhattacharyya coefficient of two results of `histograms`, 0 to 1; one half if either is unknown."""
     if one is None or other is None:
         return 0.5

@@ -14,8 +14,8 @@ import numpy as np
 MARGIN = 1.25
 
 # Where else Multi-RoI looks at a person: x and y offsets in units of the crop's side, along its axes, and its scale.
-_LOOKS = np.array([[0.1, 0.0, 1.5], [-0.1, 0.0, 1.25], [0.0, 0.1, 0.8], [0.0, -0.1, 0.65]])
-LOOKS = len(_LOOKS)
+_ROI_OFFSETS = np.array([[0.1, 0.0, 1.5], [-0.1, 0.0, 1.25], [0.0, 0.1, 0.8], [0.0, -0.1, 0.65]])
+ROI_VIEWS = len(_ROI_OFFSETS)
 
 
 def around(center: np.ndarray, rim: np.ndarray) -> np.ndarray:
@@ -27,11 +27,11 @@ def around(center: np.ndarray, rim: np.ndarray) -> np.ndarray:
     return np.array([center[0], center[1], 2 * MARGIN * np.hypot(dx, dy), np.arctan2(dx, -dy)])
 
 
-def looks(crop: np.ndarray) -> np.ndarray:
+def roi_crops(crop: np.ndarray) -> np.ndarray:
     """(4, 4) a crop's (4,) other regions of interest, moved and scaled as Multi-RoI does (implementation details)."""
     turn = affine(np.array([0.0, 0.0, 1.0, crop[3]]), 1)[:, :2]
-    centers = crop[:2] + crop[2] * _LOOKS[:, :2] @ turn.T
-    sides, rotations = crop[2] * _LOOKS[:, 2:], np.full((LOOKS, 1), crop[3])
+    centers = crop[:2] + crop[2] * _ROI_OFFSETS[:, :2] @ turn.T
+    sides, rotations = crop[2] * _ROI_OFFSETS[:, 2:], np.full((ROI_VIEWS, 1), crop[3])
     return np.concatenate([centers, sides, rotations], axis=1)
 
 

@@ -41,11 +41,11 @@ class Detections:
         return len(self.scores)
 
     @classmethod
-    def none(cls) -> Detections:
+    def empty(cls) -> Detections:
         """Nobody."""
         return cls(np.zeros(0), np.zeros((0, 4)), np.zeros((0, 4, 2)))
 
-    def and_new(self, others: Detections) -> Detections:
+    def merged(self, others: Detections) -> Detections:
         """These people and those of `others` who are not among them."""
         new = [i for i, box in enumerate(others.boxes) if not (box_overlap(box, self.boxes) > MIN_OVERLAP).any()]
         return Detections(
@@ -88,21 +88,21 @@ class Detector:
         """
         if regions is None:
             regions = crops.whole(image.shape)[None]
-        found = Detections.none()
+        detections = Detections.empty()
         for region in regions:
-            found = found.and_new(self._look(image, region))
-        return found
+            detections = detections.merged(self._detect(image, region))
+        return detections
 
-    def _look(self, image: np.ndarray, region: np.ndarray) -> Detections:
+    def _detect(self, image: np.ndarray, region: np.ndarray) -> Detections:
         pixels = cv2.cvtColor(crops.cut(image, region, INPUT_SIZE, cv2.BORDER_CONSTANT), cv2.COLOR_BGR2RGB)
         coordinates, logits = self._network(pixels.astype(np.float32) * np.float32(2 / 255) - 1)
-        found = suppress(decode(coordinates[0], logits[0, :, 0]))
+        detections = suppress(decode(coordinates[0], logits[0, :, 0]))
         x, y, side, _ = region
         corner = np.array([x, y]) - side / 2
         return Detections(
-            found.scores,
-            np.concatenate([corner + found.boxes[:, :2] * side, found.boxes[:, 2:] * side], axis=1),
-            corner + found.points * side,
+            detections.scores,
+            np.concatenate([corner + detections.boxes[:, :2] * side, detections.boxes[:, 2:] * side], axis=1),
+            corner + detections.points * side,
         )
 
 

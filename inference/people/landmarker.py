@@ -119,9 +119,9 @@ class Landmarker:
 
     def run(self, image: np.ndarray, crop: np.ndarray) -> Output:
         """Everything the network says about the crop (4,) of an image (H, W, 3), BGR uint8."""
-        return self.see(crops.cut(image, crop, INPUT_SIZE))
+        return self.run_on_crop(crops.cut(image, crop, INPUT_SIZE))
 
-    def see(self, picture: np.ndarray) -> Output:
+    def run_on_crop(self, picture: np.ndarray) -> Output:
         """Everything the network says about a picture (256, 256, 3), BGR uint8, that is a crop already."""
         pixels = cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)
         landmarks, world, score, mask, heatmaps = self._network(

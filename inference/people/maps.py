@@ -71,13 +71,13 @@ class MapStore:
 
     def read(self, numbers: Sequence[int] | np.ndarray) -> np.ndarray:
         """(n, 40, 64, 64) the maps of some numbers; zeros for `NONE`."""
-        found = np.zeros((len(numbers), *SHAPE), np.uint8)
+        maps = np.zeros((len(numbers), *SHAPE), np.uint8)
         for place, number in enumerate(numbers):
             if number != NONE:
                 start, end = self._starts[number], self._starts[number + 1]
                 self._file.seek(start)
-                found[place] = unpack(self._file.read(end - start))
-        return found
+                maps[place] = unpack(self._file.read(end - start))
+        return maps
 
     def close(self) -> None:
         """Delete the file."""

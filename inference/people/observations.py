@@ -9,7 +9,7 @@ import numpy as np
 
 from .track import RoiViews, Track
 
-_LOOKS = "looks."
+_ROI_PREFIX = "roi_views."
 
 
 @dataclass
@@ -22,7 +22,7 @@ class Observations:
         frames: (M,) frame numbers.
         timestamps: (M,) seconds.
         tracks: the people.
-        turns: (M, 3, 3) see `CameraMotion.turns`.
+        camera_rotations: (M, 3, 3) see `CameraMotion.rotations`.
         homographies: (M, 3, 3) see `CameraMotion.homographies`; identity where nobody asked for them.
         warnings: one sentence each.
     """
@@ -32,48 +32,50 @@ class Observations:
     frames: np.ndarray
     timestamps: np.ndarray
     tracks: list[Track]
-    turns: np.ndarray
+    camera_rotations: np.ndarray
     homographies: np.ndarray
     warnings: list[str] = field(default_factory=list)
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Everything as named arrays; the tracks' local maps are not among them."""
-        told = {"size": self.size, "frame_rate": self.frame_rate, "warnings": self.warnings}
-        told["people"] = [track.number for track in self.tracks]
+        header = {"size": self.size, "frame_rate": self.frame_rate, "warnings": self.warnings}
+        header["people"] = [track.number for track in self.tracks]
         named = {
-            "told": np.str_(json.dumps(told)),
+            "header": np.str_(json.dumps(header)),
             "frames": self.frames,
             "timestamps": self.timestamps,
-            "turns": self.turns,
+            "camera_rotations": self.camera_rotations,
             "homographies": self.homographies,
         }
         for track in self.tracks:
             parts = {item.name: getattr(track, item.name) for item in fields(Track)}
-            looks = parts.pop("looks")
+            roi_views = parts.pop("roi_views")
             del parts["number"]
-            if looks is not None:
-                parts |= {f"{_LOOKS}{item.name}": getattr(looks, item.name) for item in fields(RoiViews)}
+            if roi_views is not None:
+                parts |= {f"{_ROI_PREFIX}{item.name}": getattr(roi_views, item.name) for item in fields(RoiViews)}
             named |= {f"{track.number}.{name}": values for name, values in parts.items()}
         return {name: np.asarray(values) for name, values in named.items()}
 
     @classmethod
-    def of_arrays(cls, arrays: dict[str, np.ndarray]) -> Observations:
+    def from_arrays(cls, arrays: dict[str, np.ndarray]) -> Observations:
         """What `arrays` gave, made whole again.
 
         Raises:
             KeyError, TypeError, ValueError: they are others.
         """
-        told = json.loads(str(arrays["told"]))
+        header = json.loads(str(arrays["header"]))
         tracks = []
-        for number in told["people"]:
+        for number in header["people"]:
             prefix = f"{number}."
             own = {name.removeprefix(prefix): values for name, values in arrays.items() if name.startswith(prefix)}
-            looks = {name.removeprefix(_LOOKS): own.pop(name) for name in list(own) if name.startswith(_LOOKS)}
-            tracks.append(Track(number=number, looks=RoiViews(**looks) if looks else None, **own))
+            roi_views = {
+                name.removeprefix(_ROI_PREFIX): own.pop(name) for name in list(own) if name.startswith(_ROI_PREFIX)
+            }
+            tracks.append(Track(number=number, roi_views=RoiViews(**roi_views) if roi_views else None, **own))
         return cls(
-            size=tuple(told["size"]),
-            frame_rate=told["frame_rate"],
+            size=tuple(header["size"]),
+            frame_rate=header["frame_rate"],
             tracks=tracks,
-            warnings=told["warnings"],
-            **{name: arrays[name] for name in ("frames", "timestamps", "turns", "homographies")},
+            warnings=header["warnings"],
+            **{name: arrays[name] for name in ("frames", "timestamps", "camera_rotations", "homographies")},
         )

@@ -15,14 +15,14 @@ JOINTS = np.array([0, 11, 12, 13, 14, 15, 16, 23, 24, 25, 26, 27, 28])
 TOLERANCE = 0.06
 # Seconds over which a person's pace is measured, and in which their look is renewed.
 VELOCITY_WINDOW = 0.4
-LOOK_TIME = 1.0
+APPEARANCE_TIME = 1.0
 # Someone less like themselves than this when lost was already hidden, or the pose had begun to slip.
-FADING = 0.9
+MIN_SIMILARITY_WHEN_LOST = 0.9
 # Rows to the next second look, at least and as a part of the rows so far.
-LOOK_ROWS = 4
-LOOK_GROWTH = 0.5
+RECHECK_ROWS = 4
+RECHECK_GROWTH = 0.5
 # Whose joints are this plain on average needs no more second looks.
-PLAIN = 0.85
+CLEARLY_VISIBLE = 0.85
 
 
 @dataclass
@@ -39,9 +39,9 @@ class Row:
     box: np.ndarray
     score: float
     center: np.ndarray
-    likeness: float
+    similarity: float
     maps: int
-    looks: dict[str, np.ndarray] = field(default_factory=dict)
+    roi_views: dict[str, np.ndarray] = field(default_factory=dict)
 
 
 class CropSmoother:
@@ -84,11 +84,11 @@ class Target:
     def __init__(self, store: maps.MapStore | None = None):
         self._store = store
         self.rows: list[Row] = []
-        self.look: np.ndarray | None = None
+        self.appearance: np.ndarray | None = None
         self.lost_at: float | None = None
         self.pose: Pose | None = None
         self._trusts: list[float] = []
-        self._next_look = LOOK_ROWS
+        self._next_recheck = RECHECK_ROWS
         self._smoother = CropSmoother()
         self._points = np.zeros((2, 2))
 
@@ -111,7 +111,7 @@ class Target:
         """Where to look in the next frame (4,)."""
         return crops.around(*self._points)
 
-    def add(self, number: int, timestamp: float, pose: Pose, look: np.ndarray | None) -> None:
+    def add(self, number: int, timestamp: float, pose: Pose, appearance: np.ndarray | None) -> None:
         """The person was seen."""
         elapsed = 0.0
         if not self.visible:
@@ -131,25 +131,27 @@ class Target:
                 pose.box().astype(np.float32),
                 pose.score,
                 pose.center,
-                clothing.likeness(self.look, look),
+                clothing.similarity(self.appearance, appearance),
                 self._keep_maps(pose),
             )
         )
         self.pose = pose
         self._points = self._smoother(np.stack([pose.center, pose.rim]), timestamp)
-        if look is not None:
-            rate = min(elapsed / LOOK_TIME, 1)
-            self.look = look if self.look is None else (1 - rate) * self.look + rate * look
+        if appearance is not None:
+            rate = min(elapsed / APPEARANCE_TIME, 1)
+            self.appearance = (
+                appearance if self.appearance is None else (1 - rate) * self.appearance + rate * appearance
+            )
 
     def _keep_maps(self, pose: Pose) -> int:
         if self._store is None or pose.output is None:
             return maps.NONE
         return self._store.add(maps.local_maps(pose.output))
 
-    def lose(self, timestamp: float) -> None:
+    def mark_lost(self, timestamp: float) -> None:
         """The person is not to be seen any more."""
         self.lost_at, self.pose = timestamp, None
-        while len(self.rows) > 1 and self.last.likeness < FADING:
+        while len(self.rows) > 1 and self.last.similarity < MIN_SIMILARITY_WHEN_LOST:
             self.rows.pop()
 
     @property
@@ -158,19 +160,19 @@ class Target:
         return float(np.mean(self._trusts))
 
     @property
-    def looks(self) -> int:
+    def recheck_count(self) -> int:
         """Count of second looks so far."""
         return len(self._trusts)
 
-    def wants_look(self) -> bool:
+    def recheck_due(self) -> bool:
         """Whether a second look is due: ever more rarely, and not for someone plainly to be seen."""
-        plain = np.mean([r.visibility[JOINTS].mean() for r in self.rows[-LOOK_ROWS:]]) >= PLAIN
-        return len(self.rows) >= self._next_look and not plain
+        clear = np.mean([r.visibility[JOINTS].mean() for r in self.rows[-RECHECK_ROWS:]]) >= CLEARLY_VISIBLE
+        return len(self.rows) >= self._next_recheck and not clear
 
-    def looked(self, *trusts: float) -> None:
+    def add_rechecks(self, *trusts: float) -> None:
         """Take in how far second looks say that the newest pose is a person's."""
         self._trusts += trusts
-        self._next_look = len(self.rows) + max(LOOK_ROWS, round(LOOK_GROWTH * len(self.rows)))
+        self._next_recheck = len(self.rows) + max(RECHECK_ROWS, round(RECHECK_GROWTH * len(self.rows)))
 
     def predict(self, timestamp: float) -> np.ndarray:
         """The hip centre (2,) in pixels at a later time, the person keeping their pace for a moment."""
@@ -185,10 +187,10 @@ class Target:
         """The newest crop (4,), moved to where the person should be at a later time."""
         return np.concatenate([self.predict(timestamp), self.last.crop[2:]])
 
-    def surprise(self, timestamp: float, pose: Pose, look: np.ndarray | None) -> float:
+    def mismatch(self, timestamp: float, pose: Pose, appearance: np.ndarray | None) -> float:
         """How little a pose fits this person: 0 for the expected place and clothes, above 1 for someone else."""
         distance = np.hypot(*(pose.center - self.predict(timestamp))) / max(self.size, 1e-6)
-        return float(distance) + 1 - clothing.likeness(self.look, look)
+        return float(distance) + 1 - clothing.similarity(self.appearance, appearance)
 
 
 def agreement(one: np.ndarray, other: np.ndarray, size: float) -> float:

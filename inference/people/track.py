@@ -9,7 +9,7 @@ import numpy as np
 
 @dataclass
 class RoiViews:
-    """What the detector said of a person's other regions of interest, those of `crops.looks`, in n frames.
+    """What the detector said of a person's other regions of interest, those of `crops.roi_crops`, in n frames.
 
     Attributes:
         landmarks: (n, 4, 33, 2), this and all others as in `Track`.
@@ -45,7 +45,7 @@ class Track:
         boxes: (n, 4) axis-aligned box around the body's landmarks: left, top, width, height in pixels.
         scores: (n,) the network's confidence that a person is in the crop.
         maps: (n,) numbers of the local maps in the video's `MapStore`, `maps.NONE` for none.
-        looks: at the person's other regions of interest; None if nobody looked.
+        roi_views: at the person's other regions of interest; None if nobody looked.
     """
 
     number: int
@@ -59,7 +59,7 @@ class Track:
     boxes: np.ndarray
     scores: np.ndarray
     maps: np.ndarray
-    looks: RoiViews | None = None
+    roi_views: RoiViews | None = None
 
     def __len__(self) -> int:
         return len(self.frames)

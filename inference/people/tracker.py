@@ -33,14 +33,14 @@ RETRY = 3
 # How far a lost person may stray, in crop sides and in crop sides per second, and how unlike they may look.
 STRAY = 0.3
 STRAY_SPEED = 0.8
-MIN_LIKENESS = 0.65
-SURE_LIKENESS = 0.85
+MIN_SIMILARITY = 0.65
+SURE_SIMILARITY = 0.85
 MAX_GROWTH = 1.6
 # A pose this far from where the person should be, in crop sides, is someone else's unless the clothes are the same.
 JUMP = 0.25
 # So long, in seconds, must someone near others look unlike themselves to be taken for one of those.
 SLIP = 0.1
-SLIP_LIKENESS = 0.8
+SLIP_SIMILARITY = 0.8
 COMPANY = 0.8
 # Frames between two searches of the image for new people. Where several are, more may come out from behind others;
 # for one alone, so many frames pass between two regions of the image: it costs little beside following them.
@@ -86,11 +86,11 @@ def track_people(
 
 
 @dataclass
-class Fresh:
+class NewPerson:
     """A pose that nobody has yet, the colours of the clothes, and what second looks said of it."""
 
     pose: Pose
-    look: np.ndarray | None
+    appearance: np.ndarray | None
     trusts: list[float]
 
 
@@ -110,16 +110,16 @@ class Tracker:
         model: finds people and reads their poses.
         max_people: so many people are followed at a time.
         store: where their local maps go, None for nowhere.
-        looks: whether to look at each person's other regions of interest too.
+        roi_views: whether to look at each person's other regions of interest too.
     """
 
     def __init__(
-        self, model: PoseModel, max_people: int = MAX_PEOPLE, store: MapStore | None = None, looks: bool = False
+        self, model: PoseModel, max_people: int = MAX_PEOPLE, store: MapStore | None = None, roi_views: bool = False
     ):
         if max_people < 1:
             raise ValueError("At least one person must be followed.")
         self._model = model
-        self._max_people, self._store, self._looks = max_people, store, looks
+        self._max_people, self._store, self._roi_views = max_people, store, roi_views
         self._targets: list[Target] = []
         self._regions: list[np.ndarray] = []
         self._wait = 0
@@ -132,16 +132,16 @@ class Tracker:
         """Take in the next frame."""
         self._follow(frame)
         self._search(frame)
-        if self._looks:
+        if self._roi_views:
             for target in self._visible():
                 if target.last.frame == frame.number:
-                    self._look(target.last, frame)
+                    self._view_rois(target.last, frame)
 
-    def _look(self, row: Row, frame: Frame) -> None:
+    def _view_rois(self, row: Row, frame: Frame) -> None:
         # Kept as numbers: a pose holds all that the network said.
-        poses = [self._model.pose(frame.image, crop) for crop in crops.looks(row.crop.astype(float))]
+        poses = [self._model.pose(frame.image, crop) for crop in crops.roi_crops(row.crop.astype(float))]
         of_poses = {"scores": "score", "crops": "crop"}
-        row.looks = {
+        row.roi_views = {
             item.name: np.array([getattr(pose, of_poses.get(item.name, item.name)) for pose in poses], np.float32)
             for item in fields(RoiViews)
         }
@@ -152,7 +152,7 @@ class Tracker:
             t
             for t in self._targets
             if t.last.timestamp - t.rows[0].timestamp >= min_duration
-            and t.trust >= trust.ENOUGH
+            and t.trust >= trust.MIN_TRUST
             and np.mean([r.score for r in t.rows]) >= MIN_MEAN_SCORE
         ]
         kept.sort(key=lambda t: -sum(r.box[3] * r.score for r in t.rows))
@@ -169,52 +169,54 @@ class Tracker:
         seen: list[tuple[Target, Pose, np.ndarray | None]] = []
         for target in self._visible():
             pose = self._model.pose(frame.image, target.crop())
-            look = clothing.histograms(frame.image, pose.landmarks)
-            if pose.score < MIN_SCORE or self._jumped(target, frame, pose, look):
-                target.lose(frame.timestamp)
+            appearance = clothing.histograms(frame.image, pose.landmarks)
+            if pose.score < MIN_SCORE or self._jumped(target, frame, pose, appearance):
+                target.mark_lost(frame.timestamp)
             else:
-                seen.append((target, pose, look))
+                seen.append((target, pose, appearance))
         # The best fits first: who finds a pose taken has slipped onto somebody else.
-        seen.sort(key=lambda s: s[0].surprise(frame.timestamp, s[1], s[2]) - s[1].visibility.mean())
+        seen.sort(key=lambda s: s[0].mismatch(frame.timestamp, s[1], s[2]) - s[1].visibility.mean())
         owners: list[Pose] = []
-        for target, pose, look in seen:
-            owner = next((t for t, p, _ in seen if any(p is o for o in owners) and _one_body(p, pose)), None)
+        for target, pose, appearance in seen:
+            owner = next((t for t, p, _ in seen if any(p is o for o in owners) and _same_body(p, pose)), None)
             if owner is None:
                 owners.append(pose)
-                target.add(frame.number, frame.timestamp, pose, look)
-                self._check_slip(target, frame, look)
+                target.add(frame.number, frame.timestamp, pose, appearance)
+                self._check_slip(target, frame, appearance)
                 self._check_trust(target, frame, pose)
             else:
                 self._undo_slip(target, owner)
-                target.lose(frame.timestamp)
+                target.mark_lost(frame.timestamp)
 
-    def _jumped(self, target: Target, frame: Frame, pose: Pose, look: np.ndarray | None) -> bool:
+    def _jumped(self, target: Target, frame: Frame, pose: Pose, appearance: np.ndarray | None) -> bool:
         distance = np.hypot(*(pose.center - target.predict(frame.timestamp)))
-        return distance > JUMP * target.size and clothing.likeness(target.look, look) < MIN_LIKENESS
+        return distance > JUMP * target.size and clothing.similarity(target.appearance, appearance) < MIN_SIMILARITY
 
-    def _check_slip(self, target: Target, frame: Frame, look: np.ndarray | None) -> None:
+    def _check_slip(self, target: Target, frame: Frame, appearance: np.ndarray | None) -> None:
         """Lose a person who for a while has looked more like their neighbour, and take those frames back."""
         strange = 0
-        while strange < len(target.rows) and target.rows[-1 - strange].likeness < SLIP_LIKENESS:
+        while strange < len(target.rows) and target.rows[-1 - strange].similarity < SLIP_SIMILARITY:
             strange += 1
         if strange < 2 or strange == len(target.rows):
             return
         lasts = frame.timestamp - target.rows[-strange].timestamp >= SLIP
-        if lasts and any(clothing.likeness(o.look, look) > target.last.likeness for o in self._company(target, frame)):
+        if lasts and any(
+            clothing.similarity(o.appearance, appearance) > target.last.similarity for o in self._company(target, frame)
+        ):
             del target.rows[-strange:]
-            target.lose(frame.timestamp)
+            target.mark_lost(frame.timestamp)
 
     def _check_trust(self, target: Target, frame: Frame, pose: Pose) -> None:
         """Take a second look at someone doubtful, and give up what is no person."""
-        if not target.visible or not target.wants_look():
+        if not target.visible or not target.recheck_due():
             return
-        target.looked(self._second_look(frame, pose, target.looks))
-        if target.looks >= trust.MIN_LOOKS and target.trust < trust.START:
+        target.add_rechecks(self._recheck(frame, pose, target.recheck_count))
+        if target.recheck_count >= trust.MIN_RECHECKS and target.trust < trust.MIN_TRUST_TO_START:
             self._targets.remove(target)
             self._dismiss(frame, pose.crop)
 
-    def _second_look(self, frame: Frame, pose: Pose, number: int) -> float:
-        again = self._model.pose(frame.image, trust.second_crop(pose.crop, number))
+    def _recheck(self, frame: Frame, pose: Pose, number: int) -> float:
+        again = self._model.pose(frame.image, trust.recheck_crop(pose.crop, number))
         return trust.trust(pose, frame.image.shape, again)
 
     def _company(self, target: Target, frame: Frame) -> list[Target]:
@@ -244,18 +246,18 @@ class Tracker:
         candidates = [t.expected_crop(frame.timestamp) for t in missed]
         regions = self._where_to_search(frame, missed)
         if regions:
-            found = self._model.detect(frame.image, np.array(regions))
+            detections = self._model.detect(frame.image, np.array(regions))
             candidates += [
                 crop
-                for crop, points in zip(found.crops(), found.points, strict=True)
-                if not self._known(crop, points[[HIP_CENTER, SHOULDER_CENTER]])
+                for crop, points in zip(detections.crops(), detections.points, strict=True)
+                if not self._is_followed(crop, points[[HIP_CENTER, SHOULDER_CENTER]])
             ]
-        fresh: list[Fresh] = []
+        fresh: list[NewPerson] = []
         for crop in candidates:
             if crop[2] < MIN_SIZE * min(frame.image.shape[:2]) or self._is_dismissed(frame, crop):
                 continue
-            if not self._room(crop[2]) and not any(
-                self._doubt(t, frame, crop[:2], crop[2]) <= 1 for t in self._lost(frame)
+            if not self._has_room(crop[2]) and not any(
+                self._implausibility(t, frame, crop[:2], crop[2]) <= 1 for t in self._lost(frame)
             ):
                 continue
             pose = self._model.pose(frame.image, crop)
@@ -263,23 +265,23 @@ class Tracker:
                 self._dismiss(frame, crop)
                 continue
             others = [t.pose for t in self._visible() if t.pose] + [f.pose for f in fresh]
-            if any(_one_body(o, pose) for o in others):
+            if any(_same_body(o, pose) for o in others):
                 continue
-            trusts = self._first_looks(frame, pose)
-            if np.mean(trusts) < trust.START:
+            trusts = self._first_rechecks(frame, pose)
+            if np.mean(trusts) < trust.MIN_TRUST_TO_START:
                 self._dismiss(frame, crop)
                 continue
-            fresh.append(Fresh(pose, clothing.histograms(frame.image, pose.landmarks), trusts))
-        self._recognise(frame, fresh)
+            fresh.append(NewPerson(pose, clothing.histograms(frame.image, pose.landmarks), trusts))
+        self._reidentify(frame, fresh)
         for new in fresh:
-            self._welcome(frame, new)
+            self._add_target(frame, new)
 
-    def _first_looks(self, frame: Frame, pose: Pose) -> list[float]:
+    def _first_rechecks(self, frame: Frame, pose: Pose) -> list[float]:
         """The trust of each second look at someone new; of the first look alone if that is hopeless already."""
         best = trust.trust(pose, frame.image.shape)
-        if best < trust.START:
+        if best < trust.MIN_TRUST_TO_START:
             return [best]
-        return [self._second_look(frame, pose, number) for number in range(len(trust.LOOKS))]
+        return [self._recheck(frame, pose, number) for number in range(len(trust.RECHECKS))]
 
     def _is_dismissed(self, frame: Frame, crop: np.ndarray) -> bool:
         # In a crowd, someone may stand there the next moment.
@@ -335,7 +337,7 @@ class Tracker:
             return [whole, *_all_tiles(shape, TILES[:1]), small[self._sweeps % len(small)]]
         return [whole, *_all_tiles(shape)]
 
-    def _known(self, crop: np.ndarray, torso: np.ndarray) -> bool:
+    def _is_followed(self, crop: np.ndarray, torso: np.ndarray) -> bool:
         """Whether a detected crop, with its hip and shoulder centre (2, 2), is that of someone already followed."""
         for target in self._visible():
             if _same_place(target.crop(), crop):
@@ -344,14 +346,14 @@ class Tracker:
                 return True
         return False
 
-    def _room(self, size: float) -> bool:
+    def _has_room(self, size: float) -> bool:
         visible = self._visible()
         return len(visible) < self._max_people or size > EVICTION * min(t.size for t in visible)
 
     def _lost(self, frame: Frame) -> list[Target]:
         return [t for t in self._targets if not t.visible and frame.timestamp - t.last.timestamp <= MEMORY]
 
-    def _doubt(self, target: Target, frame: Frame, center: np.ndarray, size: float) -> float:
+    def _implausibility(self, target: Target, frame: Frame, center: np.ndarray, size: float) -> float:
         """How unlikely time, place and size make it that this is a lost person: 0 certain, above 1 impossible."""
         away = frame.timestamp - target.last.timestamp
         reach = (STRAY + STRAY_SPEED * away) * target.size
@@ -359,15 +361,18 @@ class Tracker:
         growth = abs(np.log(size / target.size)) / np.log(MAX_GROWTH)
         return float(max(away / MEMORY, distance / reach, growth))
 
-    def _recognise(self, frame: Frame, fresh: list[Fresh]) -> None:
+    def _reidentify(self, frame: Frame, fresh: list[NewPerson]) -> None:
         """Give lost people back their poses and take these off the list."""
         pairs = []
         for target in self._lost(frame):
             for new in fresh:
-                doubt = self._doubt(target, frame, new.pose.center, new.pose.crop[2])
-                likeness = clothing.likeness(target.look, new.look)
-                if doubt <= 1 and likeness >= MIN_LIKENESS + (SURE_LIKENESS - MIN_LIKENESS) * doubt:
-                    pairs.append((doubt - 3 * likeness, target, new))
+                implausibility = self._implausibility(target, frame, new.pose.center, new.pose.crop[2])
+                similarity = clothing.similarity(target.appearance, new.appearance)
+                if (
+                    implausibility <= 1
+                    and similarity >= MIN_SIMILARITY + (SURE_SIMILARITY - MIN_SIMILARITY) * implausibility
+                ):
+                    pairs.append((implausibility - 3 * similarity, target, new))
         for _, target, new in sorted(pairs, key=lambda p: p[0]):
             index = next((i for i, f in enumerate(fresh) if f is new), None)
             if not target.visible and index is not None and self._make_room(frame, new.pose.crop[2]):
@@ -375,19 +380,19 @@ class Tracker:
                 target.looked(*new.trusts)
                 fresh.pop(index)
 
-    def _welcome(self, frame: Frame, new: Fresh) -> None:
+    def _add_target(self, frame: Frame, new: NewPerson) -> None:
         if self._make_room(frame, new.pose.crop[2]):
             target = Target(self._store)
-            target.add(frame.number, frame.timestamp, new.pose, new.look)
-            target.looked(*new.trusts)
+            target.add(frame.number, frame.timestamp, new.pose, new.appearance)
+            target.add_rechecks(*new.trusts)
             self._targets.append(target)
 
     def _make_room(self, frame: Frame, size: float) -> bool:
-        if not self._room(size):
+        if not self._has_room(size):
             return False
         visible = self._visible()
         if len(visible) >= self._max_people:
-            min(visible, key=lambda t: t.size).lose(frame.timestamp)
+            min(visible, key=lambda t: t.size).mark_lost(frame.timestamp)
         return True
 
 
@@ -407,7 +412,7 @@ def _same_place(one: np.ndarray, other: np.ndarray) -> bool:
     return bool(near and 1 / MAX_GROWTH < other[2] / one[2] < MAX_GROWTH)
 
 
-def _one_body(owner: Pose, pose: Pose) -> bool:
+def _same_body(owner: Pose, pose: Pose) -> bool:
     """Whether a pose is of the same body as its owner's, or lies on that body."""
     size = float(max(owner.crop[2], pose.crop[2]))
     alike = agreement(owner.landmarks, pose.landmarks, size) > SAME_POSE
@@ -428,9 +433,9 @@ def _track(number: int, target: Target) -> Track:
         boxes=np.array([r.box for r in rows]),
         scores=np.array([r.score for r in rows]),
         maps=np.array([r.maps for r in rows]),
-        looks=_looks(rows) if rows[0].looks else None,
+        roi_views=_stack_roi_views(rows) if rows[0].roi_views else None,
     )
 
 
-def _looks(rows: list[Row]) -> RoiViews:
-    return RoiViews(**{item.name: np.array([row.looks[item.name] for row in rows]) for item in fields(RoiViews)})
+def _stack_roi_views(rows: list[Row]) -> RoiViews:
+    return RoiViews(**{item.name: np.array([row.roi_views[item.name] for row in rows]) for item in fields(RoiViews)})

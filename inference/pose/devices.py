@@ -67,11 +67,11 @@ def has_cuda() -> bool:
 def devices() -> list[Device]:
     """Return the CPU and every GPU; where there is none, one entry for CUDA says why."""
     names = _driver().names or ("NVIDIA GPU",)
-    found = [Device("cpu", "CPU", available=True)]
+    result = [Device("cpu", "CPU", available=True)]
     for number, name in enumerate(names):
         why_not = why_not_cuda(number)
-        found.append(Device(f"cuda:{number}", name, not why_not, why_not))
-    return found
+        result.append(Device(f"cuda:{number}", name, not why_not, why_not))
+    return result
 
 
 def why_not_cuda(number: int) -> str:

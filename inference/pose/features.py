@@ -19,13 +19,13 @@ VERSION = 1
 SIZE = 33 * (2 + 1 + 1 + 3) + 12
 """Numbers per frame."""
 
-FLOWS = 15
+FLOW_STEPS = 15
 """Homographies before a frame that the part dynamics look at."""
 
 _LANDMARKS = 33
 
 
-SEEN = ("landmarks", "visibility", "presence", "world_landmarks", "scores", "crops")
+DETECTOR_FIELDS = ("landmarks", "visibility", "presence", "world_landmarks", "scores", "crops")
 """What the detector says of a person, by the names of tracks and records."""
 
 
@@ -62,17 +62,17 @@ def window_features(
     """
     b, t = scores.shape
     middle = crops[:, t // 2 if target is None else target]
-    turn = _turn(-middle[:, 3])
+    rotation = _rotation_2d(-middle[:, 3])
     side = middle[:, 2, None, None]
-    places = np.einsum("bij,btkj->btki", turn, landmarks - middle[:, None, None, :2]) / side[..., None]
+    points_2d = np.einsum("bij,btkj->btki", rotation, landmarks - middle[:, None, None, :2]) / side[..., None]
     world = world_landmarks.copy()
-    world[..., :2] = np.einsum("bij,btkj->btki", turn, world_landmarks[..., :2])
-    moved = np.einsum("bij,btj->bti", turn, crops[..., :2] - middle[:, None, :2]) / side
+    world[..., :2] = np.einsum("bij,btkj->btki", rotation, world_landmarks[..., :2])
+    moved = np.einsum("bij,btj->bti", rotation, crops[..., :2] - middle[:, None, :2]) / side
     grown = np.log(crops[..., 2] / middle[:, None, 2])
     rolled = (crops[..., 3] - middle[:, None, 3] + np.pi) % (2 * np.pi) - np.pi
     of_window = np.concatenate([box_info(middle, camera_K), np.cos(middle[:, 3:]), np.sin(middle[:, 3:])], axis=1)
     parts = (
-        places.reshape(b, t, 2 * _LANDMARKS),
+        points_2d.reshape(b, t, 2 * _LANDMARKS),
         visibility,
         presence,
         world.reshape(b, t, 3 * _LANDMARKS),
@@ -87,40 +87,42 @@ def window_features(
     return np.concatenate(parts, axis=-1, dtype=np.float32)
 
 
-def region_features(seen: Mapping[str, np.ndarray], camera_K: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def region_features(detections: Mapping[str, np.ndarray], camera_K: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """One frame in R regions of interest, each described by itself as a window of one frame is.
 
     Args:
-        seen: what `SEEN` names, as in `window_features` with regions (B, R, ...) in place of frames; those of a frame
-            are turned alike.
+        detections: `DETECTOR_FIELDS`, as in `window_features` with regions (B, R, ...) in place of frames; all regions
+            of a frame have the same rotation.
         camera_K: (B, 3, 3).
 
     Returns:
         (B, R, 243) float32 features and (B, R, 3) box information.
     """
-    b, r = seen["scores"].shape
+    b, r = detections["scores"].shape
     K = np.repeat(camera_K, r, axis=0)
-    views: dict[str, Any] = {name: seen[name].reshape(b * r, 1, *seen[name].shape[2:]) for name in SEEN}
+    views: dict[str, Any] = {
+        name: detections[name].reshape(b * r, 1, *detections[name].shape[2:]) for name in DETECTOR_FIELDS
+    }
     alone = window_features(**views, offsets=np.zeros((b * r, 1)), known=np.ones((b * r, 1), bool), camera_K=K)
     return alone.reshape(b, r, -1), box_info(views["crops"][:, 0], K).reshape(b, r, 3)
 
 
-def place_size(octaves: int) -> int:
+def encoding_size(octaves: int) -> int:
     """Numbers in the positional encoding of one box."""
     return 3 * (1 + 2 * octaves)
 
 
-def encode_places(boxes: np.ndarray, octaves: int) -> np.ndarray:
+def encode_boxes(boxes: np.ndarray, octaves: int) -> np.ndarray:
     """(B, R, 3 + 6 L) float32 positional encoding γ (Multi-RoI eq. 3) of box information (B, R, 3).
 
     Worked out here and not in a network: the last of 32 octaves turns 2³⁰ times over the image, which only float64
     resolves.
     """
     boxes = boxes.astype(np.float64)
-    places = np.concatenate([boxes[..., :2] / 2.8, 0.06 * boxes[..., 2:] + 0.24], axis=-1)
-    angles = np.pi * places[..., None] * 2.0 ** np.arange(octaves)
+    normalised = np.concatenate([boxes[..., :2] / 2.8, 0.06 * boxes[..., 2:] + 0.24], axis=-1)
+    angles = np.pi * normalised[..., None] * 2.0 ** np.arange(octaves)
     waves = np.stack([np.sin(angles), np.cos(angles)], axis=-1)
-    return np.concatenate([places, waves.reshape(*places.shape[:-1], -1)], axis=-1, dtype=np.float32)
+    return np.concatenate([normalised, waves.reshape(*normalised.shape[:-1], -1)], axis=-1, dtype=np.float32)
 
 
 def flow_features(homographies: np.ndarray, crops: np.ndarray) -> np.ndarray:
@@ -131,15 +133,15 @@ def flow_features(homographies: np.ndarray, crops: np.ndarray) -> np.ndarray:
             diagonal, the last entry 1.
         crops: (B, 4) of the frame estimated: it is seen in the camera rolled with its crop.
     """
-    turn = roll(crops)[:, None]
-    turned = turn @ homographies @ np.swapaxes(turn, 2, 3)
-    return (turned - np.eye(3)).reshape(*homographies.shape[:2], 9).astype(np.float32)
+    rotation = roll(crops)[:, None]
+    rotated = rotation @ homographies @ np.swapaxes(rotation, 2, 3)
+    return (rotated - np.eye(3)).reshape(*homographies.shape[:2], 9).astype(np.float32)
 
 
 def box_info(crops: np.ndarray, camera_K: np.ndarray) -> np.ndarray:
     """(B, 3) CLIFF's box information (Li et al., 2022) of crops (B, 4) in their rolled cameras (B, 3, 3)."""
     focal = camera_K[:, 0, 0, None]
-    centre = np.einsum("bij,bj->bi", _turn(-crops[:, 3]), crops[:, :2] - camera_K[:, :2, 2])
+    centre = np.einsum("bij,bj->bi", _rotation_2d(-crops[:, 3]), crops[:, :2] - camera_K[:, :2, 2])
     size = crops[:, 2, None]
     return np.concatenate([centre / focal * 2.8, (size - 0.24 * focal) / (0.06 * focal)], axis=1)
 
@@ -147,7 +149,7 @@ def box_info(crops: np.ndarray, camera_K: np.ndarray) -> np.ndarray:
 def roll(crops: np.ndarray) -> np.ndarray:
     """(B, 3, 3) rotation from camera axes into those of the cameras rolled with the crops (B, 4)."""
     matrix = np.zeros((len(crops), 3, 3))
-    matrix[:, :2, :2] = _turn(-crops[:, 3])
+    matrix[:, :2, :2] = _rotation_2d(-crops[:, 3])
     matrix[:, 2, 2] = 1.0
     return matrix
 
@@ -161,9 +163,9 @@ def unroll(rotations: np.ndarray, translation: np.ndarray, crops: np.ndarray) ->
         crops: (B, 4) of the middle frames.
     """
     back = np.swapaxes(roll(crops), 1, 2)
-    turned = rotations.astype(float)
-    turned[:, 0] = back @ turned[:, 0]
-    return turned, np.einsum("bij,bj->bi", back, translation)
+    unrolled = rotations.astype(float)
+    unrolled[:, 0] = back @ unrolled[:, 0]
+    return unrolled, np.einsum("bij,bj->bi", back, translation)
 
 
 def full_translation(camera: np.ndarray, box: np.ndarray) -> np.ndarray:
@@ -176,7 +178,7 @@ def full_translation(camera: np.ndarray, box: np.ndarray) -> np.ndarray:
     return np.concatenate([camera[:, 1:] + centre * depth, depth], axis=1)
 
 
-def _turn(angle: np.ndarray) -> np.ndarray:
+def _rotation_2d(angle: np.ndarray) -> np.ndarray:
     """(B, 2, 2) rotation of the image plane by angles (B,)."""
     cos, sin = np.cos(angle), np.sin(angle)
     return np.stack([np.stack([cos, -sin], -1), np.stack([sin, cos], -1)], -2)

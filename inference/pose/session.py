@@ -14,7 +14,7 @@ from ..errors import VideoMotionError
 from .devices import CPU, CUDA, has_cuda, why_not_cuda
 
 
-class EngineError(VideoMotionError):
+class NetworkError(VideoMotionError):
     """A network can't run; the message is one sentence for the user."""
 
 
@@ -31,7 +31,7 @@ class Session:
         inputs: their names.
 
     Raises:
-        EngineError: the file is missing or damaged, or CUDA is asked for and can't be had.
+        NetworkError: the file is missing or damaged, or CUDA is asked for and can't be had.
     """
 
     def __init__(self, path: Path, device: str = "auto"):
@@ -40,7 +40,7 @@ class Session:
         if device != "cpu" and (device != "auto" or has_cuda()):
             number = int(device.partition(":")[2] or 0)
             if why_not := why_not_cuda(number):
-                self._give_up_cuda(device, why_not)
+                self._use_cpu(device, why_not)
             else:
                 providers.insert(0, (CUDA, {"device_id": number}))
         options = onnxruntime.SessionOptions()
@@ -52,18 +52,16 @@ class Session:
             self._session = onnxruntime.InferenceSession(str(path), options, providers=providers)
         except Exception as error:  # ONNX Runtime raises many kinds on damaged files
             if not path.exists():
-                raise EngineError(f"{path} does not exist.") from error
-            raise EngineError(f"{path} can't be run as a network; it may be damaged ({error}).") from error
+                raise NetworkError(f"{path} does not exist.") from error
+            raise NetworkError(f"{path} can't be run as a network; it may be damaged ({error}).") from error
         if len(providers) > 1 and self.device == "cpu":
-            self._give_up_cuda(
-                device, f"CUDA could not start for {path.name}: renew the graphics driver, or use the CPU."
-            )
+            self._use_cpu(device, f"CUDA could not start for {path.name}: renew the graphics driver, or use the CPU.")
         self.properties: Mapping[str, str] = self._session.get_modelmeta().custom_metadata_map
         self.inputs = frozenset(item.name for item in self._session.get_inputs())
 
-    def _give_up_cuda(self, device: str, why_not: str) -> None:
+    def _use_cpu(self, device: str, why_not: str) -> None:
         if device != "auto":
-            raise EngineError(why_not)
+            raise NetworkError(why_not)
         self.notice = f"The network runs on the CPU. {why_not}"
 
     @property

@@ -13,10 +13,10 @@ import numpy as np
 from ..people.track import Track
 from . import features
 from .pose_estimate import PoseEstimate
-from .session import EngineError, Session
+from .session import NetworkError, Session
 
 
-class Maps(Protocol):
+class MapReader(Protocol):
     """Local maps by number, as `people.maps.MapStore` gives them."""
 
     def read(self, numbers: Sequence[int] | np.ndarray) -> np.ndarray:
@@ -41,7 +41,7 @@ class VideoContext:
     """
 
     camera_K: np.ndarray
-    maps: Maps | None = None
+    maps: MapReader | None = None
     frames: np.ndarray | None = None
     homographies: np.ndarray | None = None
 
@@ -55,7 +55,7 @@ class TemporalNetwork:
         device: see `Session`.
 
     Raises:
-        EngineError: a file is missing, damaged, or made for other features; or there is no such device.
+        NetworkError: a file is missing, damaged, or made for other features; or there is no such device.
     """
 
     def __init__(self, window: Path, local: Path | None = None, device: str = "auto"):
@@ -63,7 +63,7 @@ class TemporalNetwork:
         self._local = Session(local, device) if local is not None else None
         properties = self._window.properties
         if properties.get("features") != str(features.VERSION):
-            raise EngineError(f"{window} was made for another version of Video Motion: fetch its weights again.")
+            raise NetworkError(f"{window} was made for another version of Video Motion: fetch its weights again.")
         self._settings = json.loads(properties["settings"])
         self.frames, self.target = int(self._settings["frames"]), int(self._settings["target"])
         self.name = properties["configuration"]
@@ -84,7 +84,7 @@ class TemporalNetwork:
         return self._local is not None
 
     @property
-    def needs_looks(self) -> bool:
+    def needs_roi_views(self) -> bool:
         """Whether it looks at people's other regions of interest."""
         return "regions" in self._window.inputs
 
@@ -93,55 +93,57 @@ class TemporalNetwork:
         """Whether it looks at how the background moved."""
         return "flow" in self._window.inputs
 
-    def follow(self, track: Track, scenery: VideoContext) -> PoseEstimate:
+    def estimate(self, track: Track, context: VideoContext) -> PoseEstimate:
         """The motion of a track."""
         n = len(track)
         rotations, pelvis = np.empty((n, 24, 3, 3)), np.empty((n, 3))
         betas = np.empty((n, 10))
         rows, known, offsets = windows(track.frames, track.timestamps, self.frames, self.target)
-        stride = stride_of(track.frames, track.timestamps)
+        stride = window_stride(track.frames, track.timestamps)
         encoded: dict[int, np.ndarray] = {}
         for start in range(0, n, _BATCH):
             part = slice(start, min(start + _BATCH, n))
             crops = track.crops[part].astype(float)
-            K = np.broadcast_to(scenery.camera_K, (len(crops), 3, 3))
+            K = np.broadcast_to(context.camera_K, (len(crops), 3, 3))
             inputs = {"box": features.box_info(crops, K).astype(np.float32)}
             if "frames" in self._window.inputs:
                 inputs["frames"] = self._frames(track, rows[part], known[part], offsets[part], K)
-            if self._local is not None and scenery.maps is not None:
-                inputs["local"], encoded = self._encode(rows[part], track, scenery.maps, encoded)
+            if self._local is not None and context.maps is not None:
+                inputs["local"], encoded = self._encode(rows[part], track, context.maps, encoded)
             if self.needs_flow:
-                inputs["flow"] = features.flow_features(flows(scenery, track.frames[part], stride), crops)
-            if self.needs_looks:
+                inputs["flow"] = features.flow_features(flow_homographies(context, track.frames[part], stride), crops)
+            if self.needs_roi_views:
                 inputs |= self._regions(track, part, K)
-            turned, shape, scale = self._window(**inputs)
-            placed = features.full_translation(scale, inputs["box"])
-            rotations[part], pelvis[part] = features.unroll(turned, placed, crops)
+            rolled_rotations, shape, crop_camera = self._window(**inputs)
+            rolled_pelvis = features.full_translation(crop_camera, inputs["box"])
+            rotations[part], pelvis[part] = features.unroll(rolled_rotations, rolled_pelvis, crops)
             betas[part] = shape
         return PoseEstimate(rotations, pelvis, betas)
 
     def _frames(
         self, track: Track, rows: np.ndarray, known: np.ndarray, offsets: np.ndarray, camera_K: np.ndarray
     ) -> np.ndarray:
-        seen = {name: getattr(track, name)[rows].astype(float) for name in features.SEEN}
-        return features.window_features(**seen, offsets=offsets, known=known, camera_K=camera_K, target=self.target)
+        detections = {name: getattr(track, name)[rows].astype(float) for name in features.DETECTOR_FIELDS}
+        return features.window_features(
+            **detections, offsets=offsets, known=known, camera_K=camera_K, target=self.target
+        )
 
     def _regions(self, track: Track, part: slice, camera_K: np.ndarray) -> dict[str, np.ndarray]:
-        if track.looks is None:
-            raise EngineError(f"{self.name} wants looks at people's other regions, which this track lacks.")
+        if track.roi_views is None:
+            raise NetworkError(f"{self.name} wants looks at people's other regions, which this track lacks.")
         count = self._settings["regions"]
-        seen = {
-            name: np.concatenate([getattr(track, name)[part, None], getattr(track.looks, name)[part]], 1)[:, :count]
-            for name in features.SEEN
+        detections = {
+            name: np.concatenate([getattr(track, name)[part, None], getattr(track.roi_views, name)[part]], 1)[:, :count]
+            for name in features.DETECTOR_FIELDS
         }
         regions, boxes = features.region_features(
-            {name: values.astype(float) for name, values in seen.items()}, camera_K
+            {name: values.astype(float) for name, values in detections.items()}, camera_K
         )
-        places = features.encode_places(boxes, self._settings["octaves"])
-        return {"regions": regions, "region_boxes": boxes.astype(np.float32), "places": places}
+        encodings = features.encode_boxes(boxes, self._settings["octaves"])
+        return {"regions": regions, "region_boxes": boxes.astype(np.float32), "places": encodings}
 
     def _encode(
-        self, rows: np.ndarray, track: Track, store: Maps, before: dict[int, np.ndarray]
+        self, rows: np.ndarray, track: Track, store: MapReader, before: dict[int, np.ndarray]
     ) -> tuple[np.ndarray, dict[int, np.ndarray]]:
         """Local features (B, L, D, S, S) of windows (B, T), and those of each row, taken from the batch before."""
         assert self._local is not None
@@ -158,7 +160,7 @@ class TemporalNetwork:
         return table[np.searchsorted(needed, wanted)], encoded
 
 
-def stride_of(frames: np.ndarray, timestamps: np.ndarray) -> int:
+def window_stride(frames: np.ndarray, timestamps: np.ndarray) -> int:
     """Frames from one of a window to the next, for a track's frames (n,)."""
     return max(round(1 / (_RATE * _period(frames, timestamps))), 1)
 
@@ -167,22 +169,22 @@ def _period(frames: np.ndarray, timestamps: np.ndarray) -> float:
     return float(np.median(np.diff(timestamps) / np.diff(frames))) if len(frames) > 1 else 1 / _RATE
 
 
-def flows(scenery: VideoContext, frames: np.ndarray, stride: int) -> np.ndarray:
+def flow_homographies(context: VideoContext, frames: np.ndarray, stride: int) -> np.ndarray:
     """(n, 15, 3, 3) how the background moved in the steps of so many frames that lead to frames (n,).
 
     Before the video begins, it did not.
 
     Raises:
-        EngineError: the scenery has no homographies.
+        NetworkError: the context has no homographies.
     """
-    if scenery.homographies is None or scenery.frames is None:
-        raise EngineError("The network wants to know how the background moved, which nobody measured.")
-    place = np.searchsorted(scenery.frames, frames)
-    ends = place[:, None] + stride * (np.arange(features.FLOWS) + 1 - features.FLOWS)
+    if context.homographies is None or context.frames is None:
+        raise NetworkError("The network wants to know how the background moved, which nobody measured.")
+    place = np.searchsorted(context.frames, frames)
+    ends = place[:, None] + stride * (np.arange(features.FLOW_STEPS) + 1 - features.FLOW_STEPS)
     steps = np.broadcast_to(np.eye(3), (*ends.shape, 3, 3))
     for back in range(stride - 1, -1, -1):
         at = ends - back
-        steps = np.where((at > 0)[..., None, None], scenery.homographies[np.maximum(at, 0)], np.eye(3)) @ steps
+        steps = np.where((at > 0)[..., None, None], context.homographies[np.maximum(at, 0)], np.eye(3)) @ steps
     return steps / steps[..., 2:, 2:]
 
 
@@ -195,11 +197,11 @@ def windows(
         (n, length) rows of the track, each frame in which the person was not seen replaced by the next one towards
         the target; (n, length) whether it was not; (n, length) seconds from the target.
     """
-    stride = stride_of(frames, timestamps)
+    step = window_stride(frames, timestamps)
     steps = np.arange(length) - target
-    wanted = frames[:, None] + stride * steps
+    wanted = frames[:, None] + step * steps
     earlier = np.searchsorted(frames, wanted, side="left")
     later = np.searchsorted(frames, wanted, side="right") - 1
     rows = np.where(steps <= 0, earlier, later)
-    seconds = stride * _period(frames, timestamps) * steps
+    seconds = step * _period(frames, timestamps) * steps
     return rows, frames[rows] == wanted, np.broadcast_to(seconds, wanted.shape)

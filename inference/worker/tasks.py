@@ -76,11 +76,11 @@ def _sentence(error: Exception, job: Job) -> str:
     try:
         from ..conversion import NobodyFoundError
         from ..footage.reader import FootageError
-        from ..pose.session import EngineError
+        from ..pose.session import NetworkError
     except ImportError:
         pass
     else:
-        told += (EngineError, FootageError, NobodyFoundError)
+        told += (NetworkError, FootageError, NobodyFoundError)
     if isinstance(error, told):
         return str(error)
     if isinstance(error, MemoryError):

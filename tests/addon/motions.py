@@ -51,7 +51,7 @@ def make_motion(
         poses_cam=poses,
         trans_cam=trans,
         betas=padded,
-        pelvis=body.rest_joints(betas)[0],
+        rest_pelvis=body.rest_joints(betas)[0],
         joints_cam=body.joints(poses, betas, trans),
         camera_K=intrinsics,
         camera_to_world=camera_to_world,

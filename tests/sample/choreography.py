@@ -464,7 +464,7 @@ def truth(body: Body) -> Motion:
         poses_cam=poses,
         trans_cam=trans,
         betas=betas,
-        pelvis=pelvis,
+        rest_pelvis=pelvis,
         joints_cam=body.joints(poses, betas, trans),
         camera_K=K,
         camera_to_world=np.repeat(pose[None], FRAMES, 0),

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from ...body.smpl import Body
-from .people import UPRIGHT_CAMERA, Y_UP, Content, Person, View, numbers, smplx_roots, turns_of
+from .people import UPRIGHT_CAMERA, Y_UP, Content, Person, View, numbers, rotations_from_poses, smplx_roots
 
 _TOOLS = {"GVHMR": "smpl_params", "GEM": "body_params"}
 _NAMES = {"body_pose", "global_orient", "transl"}
@@ -47,7 +47,7 @@ def _content(tool: str, world: dict, camera: dict | None, K: object, axes: np.nd
     # A person's poses may be changed in the world to keep feet still, but the root's frame is the same.
     numbers(seen.roots, path, "transl", n, 3)
     to_world = np.tile(np.eye(4), (n, 1, 1))
-    to_world[:, :3, :3] = person.turns[:, 0] @ np.swapaxes(seen.turns[:, 0], 1, 2)
+    to_world[:, :3, :3] = person.rotations[:, 0] @ np.swapaxes(seen.rotations[:, 0], 1, 2)
     to_world[:, :3, 3] = person.roots - np.einsum("nij,nj->ni", to_world[:, :3, :3], seen.roots)
     first = numbers(np.reshape(np.asarray(K), (-1, 3, 3))[:1], path, "K_fullimg", 1, 3, 3)[0]
     size = round(2.0 * float(first[0, 2])), round(2.0 * float(first[1, 2]))
@@ -62,5 +62,5 @@ def _person(parts: dict, path: Path) -> Person:
     betas = np.zeros((1, 0))
     if parts.get("betas") is not None:
         betas = numbers(np.atleast_2d(np.asarray(parts["betas"])), path, "betas", None, None)
-    turns = turns_of(np.concatenate([orient, pose], axis=1), 22)
+    turns = rotations_from_poses(np.concatenate([orient, pose], axis=1), 22)
     return Person(np.arange(n), turns, smplx_roots(trans), betas)

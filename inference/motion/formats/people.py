@@ -56,7 +56,7 @@ class Person:
     """
 
     frames: np.ndarray
-    turns: np.ndarray
+    rotations: np.ndarray
     roots: np.ndarray
     betas: np.ndarray
     boxes: np.ndarray | None = None
@@ -154,7 +154,7 @@ def _take(person: Person, content: Content, body: Body, own_shape: bool, path: P
         part = fraction.reshape(-1, *[1] * (values.ndim - 1))
         return (1.0 - part) * values[before] + part * values[after]
 
-    quaternions = rotations.matrix_to_quaternion(person.turns[rows])
+    quaternions = rotations.matrix_to_quaternion(person.rotations[rows])
     turns = rotations.quaternion_to_matrix(
         rotations.slerp(quaternions[before], quaternions[after], np.broadcast_to(fraction[:, None], (len(frames), 24)))
     )
@@ -230,7 +230,7 @@ def _motion(
         poses_cam=poses_cam,
         trans_cam=trans_cam,
         betas=betas,
-        pelvis=pelvis,
+        rest_pelvis=pelvis,
         joints_cam=body.joints(poses_cam, take.betas, trans_cam),
         camera_K=np.eye(3) if view is None else view.K.copy(),
         camera_to_world=to_world,
@@ -266,7 +266,7 @@ def numbers(value: object, path: Path, name: str, *shape: int | None) -> np.ndar
     return array
 
 
-def turns_of(poses: np.ndarray, count: int = _JOINTS) -> np.ndarray:
+def rotations_from_poses(poses: np.ndarray, count: int = _JOINTS) -> np.ndarray:
     """Rotations (N, 24, 3, 3) of the first ``count`` joints of poses (N, ≥ 3 ``count``); the others are straight."""
     turns = np.tile(np.eye(3), (len(poses), _JOINTS, 1, 1))
     turns[:, :count] = rotations.axis_angle_to_matrix(poses[:, : 3 * count].reshape(-1, count, 3))

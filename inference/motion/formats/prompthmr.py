@@ -15,7 +15,7 @@ import numpy as np
 from ...body import rotations
 from ...body.smpl import Body
 from ..motion import MotionFileError
-from .people import UPRIGHT_CAMERA, Y_UP, Content, Person, View, numbers, smplx_roots, turns_of
+from .people import UPRIGHT_CAMERA, Y_UP, Content, Person, View, numbers, rotations_from_poses, smplx_roots
 from .tram import view_of
 
 _CAMERA = {"Rcw", "Tcw", "img_focal", "img_center"}
@@ -55,7 +55,7 @@ def _person(track: dict, where: str, path: Path) -> Person:
         poses = numbers(np.reshape(smplx["pose"], (n, -1)), path, "pose", n, None)
         if poses.shape[1] < 3 * _BODY_JOINTS:
             raise MotionFileError(f"{path} is damaged: its pose is {poses.shape}.")
-        turns = turns_of(poses, _BODY_JOINTS)
+        turns = rotations_from_poses(poses, _BODY_JOINTS)
     else:
         matrices = numbers(smplx["rotmat"], path, "rotmat", n, None, 3, 3)
         if matrices.shape[1] < _BODY_JOINTS:

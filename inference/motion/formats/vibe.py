@@ -14,7 +14,7 @@ import numpy as np
 
 from ...body.smpl import Body
 from ...camera.intrinsics import intrinsics
-from .people import UPRIGHT_CAMERA, Content, Person, View, numbers, smpl_roots, turns_of
+from .people import UPRIGHT_CAMERA, Content, Person, View, numbers, rotations_from_poses, smpl_roots
 
 _NAMES = {"pose", "betas", "frame_ids"}
 _CAMERAS = {"pred_cam", "orig_cam"}
@@ -61,7 +61,7 @@ def _person(track: dict, size: tuple[int, int] | None, path: Path, body: Body) -
         centres, sides = np.split(numbers(track["bboxes"], path, "bboxes", n, 4), 2, axis=1)
         boxes = np.concatenate([centres - sides / 2.0, sides], axis=1)
     roots = smpl_roots(body, np.stack([x, y, distance], axis=1), betas)
-    return Person(frames, turns_of(poses), roots, betas, boxes)
+    return Person(frames, rotations_from_poses(poses), roots, betas, boxes)
 
 
 def _image_size(track: dict, path: Path) -> tuple[int, int] | None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ...body.smpl import Body
-from .people import UPRIGHT_CAMERA, Y_UP, Content, Person, numbers, roots_under_hips, smpl_roots, turns_of
+from .people import UPRIGHT_CAMERA, Y_UP, Content, Person, numbers, roots_under_hips, rotations_from_poses, smpl_roots
 
 _WORLD = ("pose_world", "trans_world")
 _CAMERA = ("pose", "trans")
@@ -42,7 +42,7 @@ def read(content: object, path: Path, body: Body) -> Content | None:
 def _person(track: dict, names: tuple[str, str], path: Path, body: Body) -> Person:
     frames = numbers(track["frame_ids"], path, "frame_ids", None)
     n = len(frames)
-    turns = turns_of(numbers(track[names[0]], path, names[0], n, 72))
+    turns = rotations_from_poses(numbers(track[names[0]], path, names[0], n, 72))
     places = numbers(track[names[1]], path, names[1], n, 3)
     betas = numbers(track["betas"], path, "betas", n, None)
     in_world = names is _WORLD

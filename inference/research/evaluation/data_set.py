@@ -10,7 +10,7 @@ import numpy as np
 
 from ...body.smpl import Body
 from ...camera.intrinsics import Camera, intrinsics
-from ...camera.tracking import homographies_of_turns
+from ...camera.tracking import homographies_from_rotations
 from ...motion import estimate as landmarks
 from ...people.track import RoiViews, Track
 from ...pose.temporal import TemporalNetwork, VideoContext
@@ -113,7 +113,7 @@ def track_of(shard: Shard, number: int) -> Track:
         boxes=shard.boxes[seen],
         scores=shard.scores[seen],
         maps=seen,
-        looks=_looks(shard, seen),
+        roi_views=_looks(shard, seen),
     )
 
 
@@ -128,7 +128,7 @@ def scenery_of(shard: Shard, number: int, camera_K: np.ndarray) -> VideoContext:
     rows = np.arange(shard.sequence_starts[number], shard.sequence_starts[number + 1])
     turns = shard.camera_turns[rows].astype(float)
     focal = np.full(len(rows) - 1, shard.camera_K[number, 0, 0] / np.hypot(*shard.image_size[number]))
-    moved = homographies_of_turns(turns[:-1], turns[1:], focal)
+    moved = homographies_from_rotations(turns[:-1], turns[1:], focal)
     return VideoContext(camera_K, ShardMaps(shard), rows - rows[0], np.concatenate([np.eye(3)[None], moved]))
 
 
@@ -162,11 +162,11 @@ def _score_sequence(
     frames, seconds = rows - rows[0], shard.timestamps[rows]
     scenery = scenery_of(shard, number, camera.K)
     for name, network in networks.items():
-        guess = None if network is None else network.follow(track, scenery)
+        guess = None if network is None else network.estimate(track, scenery)
         if guess is not None:
             add(f"{name}, {RAW}", guess.rotations, guess.betas)
         (motion,) = landmarks.estimate(
-            [track], frames, seconds, camera, body, guesses=None if guess is None else [guess], estimator=name
+            [track], frames, seconds, camera, body, pose_estimates=None if guess is None else [guess], estimator=name
         )
         at = track.frames - motion.frames[0]
         add(name, body.local_rotations(motion.poses_cam)[at], motion.betas)

@@ -9,7 +9,7 @@
 | `regions` | (B, R, F) | features of the target frame in R regions of interest, the crop first |
 | `region_boxes` | (B, R, 3) | their box information |
 | `motion` | (B, T, 24, 6) | true global rotations of the window's frames, in the rolled camera; in training only |
-| `places` | (B, R, P) | their positional encodings, `pose.features.encode_places` |
+| `places` | (B, R, P) | their positional encodings, `pose.features.encode_boxes` |
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ...pose.features import FLOWS, place_size
+from ...pose.features import FLOW_STEPS, encoding_size
 
 _Draw = Callable[[Any, int, torch.Generator], Tensor]
 
@@ -36,10 +36,10 @@ _EXAMPLES: Mapping[str, _Draw] = {
         0, 256, (batch, of.local_window, of.maps, 64, 64), generator=rng, dtype=torch.uint8
     ),
     "motion": lambda of, batch, rng: torch.randn(batch, of.frames, 24, 6, generator=rng),
-    "flow": lambda of, batch, rng: 0.01 * torch.randn(batch, FLOWS, 9, generator=rng),
+    "flow": lambda of, batch, rng: 0.01 * torch.randn(batch, FLOW_STEPS, 9, generator=rng),
     "regions": lambda of, batch, rng: torch.randn(batch, of.regions, of.features, generator=rng),
     "region_boxes": lambda of, batch, rng: _boxes(batch, of.regions, rng=rng),
-    "places": lambda of, batch, rng: 2 * torch.rand(batch, of.regions, place_size(of.octaves), generator=rng) - 1,
+    "places": lambda of, batch, rng: 2 * torch.rand(batch, of.regions, encoding_size(of.octaves), generator=rng) - 1,
 }
 
 

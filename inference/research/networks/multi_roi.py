@@ -14,8 +14,8 @@ import torch
 from torch import Tensor, nn
 
 from ...body.smpl import Body, Points
-from ...people.crops import LOOKS
-from ...pose.features import place_size
+from ...people.crops import ROI_VIEWS
+from ...pose.features import encoding_size
 from .base import ROTATIONS, Estimate, Network, NetworkOutput, PosedBodies, upright
 from .settings import Settings
 from .torch_body import TorchBody, full_translation
@@ -100,10 +100,10 @@ class MultiRoi(Network):
         super().__init__(settings, body)
         if settings.relation not in RELATIONS:
             raise ValueError(f"relation is one of {', '.join(RELATIONS)}, not {settings.relation}")
-        if not 1 <= settings.regions <= 1 + LOOKS:
-            raise ValueError(f"regions={settings.regions} is not from 1 to {1 + LOOKS}")
+        if not 1 <= settings.regions <= 1 + ROI_VIEWS:
+            raise ValueError(f"regions={settings.regions} is not from 1 to {1 + ROI_VIEWS}")
         width = settings.static_width
-        encoding = 0 if settings.relation == "none" else place_size(settings.octaves)
+        encoding = 0 if settings.relation == "none" else encoding_size(settings.octaves)
         self.weigh = nn.Sequential(
             nn.Linear(width + encoding, settings.attention), nn.Tanh(), nn.Linear(settings.attention, 1)
         )

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from ...body.smpl import Body
-from ...pose.features import FLOWS
+from ...pose.features import FLOW_STEPS
 from .base import ROTATIONS, Estimate, Network, NetworkOutput, PosedBodies, upright
 from .blocks import PerState
 from .discriminator import MotionDiscriminator
@@ -116,7 +116,7 @@ class PartDynamics(Network):
         # Trained before, by `training.embedding`, and kept fixed.
         self.embedding = Embedding(settings.embedding_hidden).requires_grad_(False).eval()
         self.recurrent = nn.GRU(settings.static_width, settings.recurrent, batch_first=True)
-        width = settings.recurrent + 2 * SIZE * settings.embedding + 9 * FLOWS * settings.dynamics
+        width = settings.recurrent + 2 * SIZE * settings.embedding + 9 * FLOW_STEPS * settings.dynamics
         self.split = nn.Linear(width, len(PARTS) * settings.share)
         self.layers = nn.Sequential(*(SplitAndRecombine(settings) for _ in range(_LAYERS)))
         self.turn = PerState(len(PARTS), settings.share + 3, 6 * _LARGEST)

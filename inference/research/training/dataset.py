@@ -17,7 +17,7 @@ import torch
 from ...body import rotations
 from ...body.skeleton import JOINT_MIRROR, LANDMARK_MIRROR
 from ...body.smpl import Body
-from ...camera.tracking import homographies_of_turns
+from ...camera.tracking import homographies_from_rotations
 from ...people import maps
 from ...pose import features
 from ..evaluation.metrics import LIMB_LANDMARKS
@@ -129,7 +129,7 @@ class Dataset:
         self._looked: dict[str, np.ndarray] = {}
         if "regions" in needs:
             self._add_looks(shards_read)
-        self._seen = {key: joined(key) for key in features.SEEN}
+        self._seen = {key: joined(key) for key in features.DETECTOR_FIELDS}
         self._poses = joined("poses")
         firsts = np.cumsum([0, *lengths])[:-1]
         spans = [
@@ -156,7 +156,7 @@ class Dataset:
                 f"The training data in {self.folder} shows one region of people: make some with `train data --look`."
             )
         self.usable = self.found & np.concatenate([shard.looked for shard in shards])
-        for key in features.SEEN:
+        for key in features.DETECTOR_FIELDS:
             whole = np.concatenate([getattr(shard, key) for shard in shards])
             looks = np.concatenate([getattr(shard, f"look_{key}") for shard in shards])
             self._looked[key] = np.concatenate([whole[:, None], looks], axis=1)
@@ -214,7 +214,9 @@ class Dataset:
         wanted = middles[:, None] + stride[:, None] * steps
         inside = np.clip(wanted, span[:, :1], span[:, 1:] - 1)
         rows = self._nearest_found(inside, middles)
-        window: dict[str, np.ndarray] = {key: self._seen[key][rows].astype(np.float64) for key in features.SEEN}
+        window: dict[str, np.ndarray] = {
+            key: self._seen[key][rows].astype(np.float64) for key in features.DETECTOR_FIELDS
+        }
         window["known"] = (rows == wanted) | (stride == 0)[:, None]
         # A still picture is a video at the usual rate.
         rate = self._frame_rate[self.sequence[middles]]
@@ -245,11 +247,11 @@ class Dataset:
             return None
         of = self.sequence[middles]
         first = self.sequences[of, :1]
-        rows = middles[:, None] + stride[:, None] * (np.arange(features.FLOWS + 1) - features.FLOWS)
+        rows = middles[:, None] + stride[:, None] * (np.arange(features.FLOW_STEPS + 1) - features.FLOW_STEPS)
         # Before the sequence begins, nothing is known to move.
         turns = self._turns[np.maximum(rows, first)].astype(float)
-        focal = np.repeat((self._K[of, 0, 0] / np.hypot(*self._size[of].T))[:, None], features.FLOWS, axis=1)
-        return homographies_of_turns(turns[:, :-1], turns[:, 1:], focal)
+        focal = np.repeat((self._K[of, 0, 0] / np.hypot(*self._size[of].T))[:, None], features.FLOW_STEPS, axis=1)
+        return homographies_from_rotations(turns[:, :-1], turns[:, 1:], focal)
 
     def _nearest_found(self, rows: np.ndarray, middles: np.ndarray) -> np.ndarray:
         """Rows (B, T), each replaced by the next one towards the middle in which the person was seen."""
@@ -313,7 +315,7 @@ class Dataset:
         crops = window["crops"][:, self.target]
         inputs = {"box": features.box_info(crops, camera_K).astype(np.float32)}
         if "frames" in self.needs:
-            seen = {key: window[key] for key in (*features.SEEN, "offsets", "known")}
+            seen = {key: window[key] for key in (*features.DETECTOR_FIELDS, "offsets", "known")}
             inputs["frames"] = features.window_features(**seen, camera_K=camera_K, target=self.target)
         if "maps" in self.needs:
             inputs["maps"] = self._maps(window, mirrored)
@@ -321,10 +323,10 @@ class Dataset:
             inputs["flow"] = features.flow_features(flows, crops)
         if regions is not None:
             of_network: Any = self.settings
-            shown = {key: regions[key][:, : of_network.regions] for key in features.SEEN}
+            shown = {key: regions[key][:, : of_network.regions] for key in features.DETECTOR_FIELDS}
             inputs["regions"], boxes = features.region_features(shown, camera_K)
             inputs["region_boxes"] = boxes.astype(np.float32)
-            inputs["places"] = features.encode_places(boxes, of_network.octaves)
+            inputs["places"] = features.encode_boxes(boxes, of_network.octaves)
         return inputs
 
     def _motion(self, window: dict[str, np.ndarray], turn: np.ndarray, mirrored: np.ndarray) -> dict[str, np.ndarray]:

@@ -23,7 +23,7 @@ A shard is one uncompressed .npz of N rows (frames) in S sequences, without pick
 | `crops` | (N, 4) | the crop that the network saw: centre, side in pixels, rotation |
 | `boxes` | (N, 4) | left, top, width, height around the landmarks |
 | `scores` | (N,) | probability of a person in the crop |
-| `looked` | (N,) | whether it looked at the four other regions of `people.crops.looks`; (0,) if it never did |
+| `looked` | (N,) | whether it looked at the four other regions of `people.crops.roi_crops`; (0,) if it never did |
 | `look_…` | (N, 4, …) | `landmarks`, `visibility`, `presence`, `world_landmarks`, `crops`, `scores` there |
 | `heatmap_starts` | (N + 1,) | bytes at which each row's maps begin; a row that was not found has none |
 | `heatmaps` | (bytes,) | zlib streams of (40, 64, 64) uint8: 39 heatmaps and the outline, 255 for certain |
@@ -42,7 +42,7 @@ import numpy as np
 from ...atomic import atomic_write
 from ...errors import VideoMotionError
 from ...people import maps
-from ...people.crops import LOOKS
+from ...people.crops import ROI_VIEWS
 
 VERSION = 1
 
@@ -77,12 +77,12 @@ class Shard:
     heatmap_starts: np.ndarray
     heatmaps: np.ndarray
     looked: np.ndarray = field(default_factory=lambda: np.zeros(0, bool))
-    look_landmarks: np.ndarray = field(default_factory=lambda: np.zeros((0, LOOKS, 33, 2), np.float32))
-    look_visibility: np.ndarray = field(default_factory=lambda: np.zeros((0, LOOKS, 33), np.float32))
-    look_presence: np.ndarray = field(default_factory=lambda: np.zeros((0, LOOKS, 33), np.float32))
-    look_world_landmarks: np.ndarray = field(default_factory=lambda: np.zeros((0, LOOKS, 33, 3), np.float32))
-    look_crops: np.ndarray = field(default_factory=lambda: np.zeros((0, LOOKS, 4), np.float32))
-    look_scores: np.ndarray = field(default_factory=lambda: np.zeros((0, LOOKS), np.float32))
+    look_landmarks: np.ndarray = field(default_factory=lambda: np.zeros((0, ROI_VIEWS, 33, 2), np.float32))
+    look_visibility: np.ndarray = field(default_factory=lambda: np.zeros((0, ROI_VIEWS, 33), np.float32))
+    look_presence: np.ndarray = field(default_factory=lambda: np.zeros((0, ROI_VIEWS, 33), np.float32))
+    look_world_landmarks: np.ndarray = field(default_factory=lambda: np.zeros((0, ROI_VIEWS, 33, 3), np.float32))
+    look_crops: np.ndarray = field(default_factory=lambda: np.zeros((0, ROI_VIEWS, 4), np.float32))
+    look_scores: np.ndarray = field(default_factory=lambda: np.zeros((0, ROI_VIEWS), np.float32))
 
     def __len__(self) -> int:
         return len(self.timestamps)

@@ -72,7 +72,7 @@ def test_another_motion_takes_them_along(make_motion, licensed_like):
     before = make_motion(count=3)
     character = build(before, licensed_like, correctives=True)
     other = make_motion(count=4, seed=8)
-    after = replace(other, betas=before.betas, pelvis=before.pelvis)
+    after = replace(other, betas=before.betas, rest_pelvis=before.rest_pelvis)
     action = scenes.replace_action(character.armature, after, 25.0)
     betas = before.betas[: licensed_like.shapedirs.shape[2]]
     skin = licensed_like.vertices(after.poses, betas, after.trans)

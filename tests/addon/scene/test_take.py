@@ -136,7 +136,7 @@ def test_the_camera_is_that_of_the_motion_that_has_one(make_motion, body):
 
 def another(motion, make_motion, **options):
     """Another motion of the same person."""
-    return replace(make_motion(**options), betas=motion.betas, pelvis=motion.pelvis)
+    return replace(make_motion(**options), betas=motion.betas, rest_pelvis=motion.rest_pelvis)
 
 
 def test_a_character_gets_another_action(make_motion, body):

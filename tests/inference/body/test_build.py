@@ -84,7 +84,7 @@ def test_adult_in_a_t_pose(body):
         for start, end in ((hip, knee), (knee, ankle)):
             assert (start - end)[1] / np.linalg.norm(end - start) > np.cos(np.radians(4))
         assert abs((foot - ankle)[0]) < 0.1 * (foot - ankle)[2]
-        landmark = dict(zip(LANDMARK_NAMES, body.landmark_rest(), strict=True))
+        landmark = dict(zip(LANDMARK_NAMES, body.rest_landmarks(), strict=True))
         # Palm down: the index finger's side in front, the thumb not above the hand.
         assert (landmark[f"{side}_index"] - landmark[f"{side}_pinky"])[2] > 0.035
         assert abs((landmark[f"{side}_index"] - landmark[f"{side}_pinky"])[1]) < 5 * MILLIMETRE
@@ -98,7 +98,7 @@ def test_sides_mirror(body, mirror):
     np.testing.assert_allclose(body.shapedirs[mirror] * flip[:, None], body.shapedirs, atol=MILLIMETRE)
     np.testing.assert_allclose(body.weights[mirror][:, JOINT_MIRROR], body.weights, atol=1e-3)
     betas = np.linspace(-2, 2, 10)
-    joints, landmarks = body.rest_joints(betas), body.landmark_rest(betas)
+    joints, landmarks = body.rest_joints(betas), body.rest_landmarks(betas)
     np.testing.assert_allclose(joints[list(JOINT_MIRROR)] * flip, joints, atol=MILLIMETRE)
     np.testing.assert_allclose(landmarks[list(LANDMARK_MIRROR)] * flip, landmarks, atol=MILLIMETRE)
 
@@ -124,7 +124,7 @@ def test_shape_directions(body):
 
 
 def test_landmarks_lie_where_they_should(body):
-    landmark = dict(zip(LANDMARK_NAMES, body.landmark_rest(), strict=True))
+    landmark = dict(zip(LANDMARK_NAMES, body.rest_landmarks(), strict=True))
     floor = body.v_template[:, 1].min()
     assert landmark["nose"][2] > max(landmark["left_eye"][2], landmark["mouth_left"][2])
     assert landmark["nose"][1] < landmark["left_eye"][1]

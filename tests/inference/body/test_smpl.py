@@ -106,7 +106,7 @@ def test_landmarks_move_with_their_bones(body, random_pose):
             away = landmarks[:, LANDMARK_NAMES.index(name)] - joints[:, JOINT_NAMES.index(name)]
             assert np.linalg.norm(away, axis=1).max() < reach
     rotations = body.global_rotations(poses)
-    rest, rest_joints = body.landmark_rest(betas), body.rest_joints(betas)
+    rest, rest_joints = body.rest_landmarks(betas), body.rest_joints(betas)
     carried = (rotations[:, None] @ (rest[:, None] - rest_joints)[None, ..., None])[..., 0] + joints[:, None]
     expected = np.einsum("kj,nkjd->nkd", body.landmarks.weights, carried)
     np.testing.assert_allclose(landmarks, expected, atol=1e-6)
@@ -116,7 +116,7 @@ def test_a_licensed_body_has_landmarks(licensed_like_file):
     body = Body.load(licensed_like_file)
     assert body.name == "SMPL_NEUTRAL"
     assert body.posedirs is not None
-    np.testing.assert_allclose(body.landmark_rest()[LANDMARK_NAMES.index("nose")], body.v_template[332])
+    np.testing.assert_allclose(body.rest_landmarks()[LANDMARK_NAMES.index("nose")], body.v_template[332])
     np.testing.assert_allclose(body.landmark_weights.sum(axis=1), 1)
     np.testing.assert_allclose(body.landmark_bones.sum(axis=1), 1)
 
@@ -128,7 +128,7 @@ def test_an_unknown_topology_has_no_landmarks(licensed_like, tmp_path):
     body = Body.load(tmp_path / "other.npz")
     assert body.joints(np.zeros((1, 72))).shape == (1, 24, 3)
     with pytest.raises(BodyError, match="landmarks are not known"):
-        body.landmark_rest()
+        body.rest_landmarks()
 
 
 class FakeChumpy:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 from video_motion.inference.camera.intrinsics import Camera, intrinsics
-from video_motion.inference.camera.tracking import CameraMotion, homographies_of_turns
+from video_motion.inference.camera.tracking import CameraMotion, homographies_from_rotations
 
 SIZE = (640, 360)
 BOX = (110, 230)
@@ -85,7 +85,7 @@ def test_turns_are_found(surroundings: np.ndarray, path: str, boxed: bool):
         else:
             walker(image, number, surroundings)
             motion.add(image)
-    found = motion.turns()
+    found = motion.rotations()
     assert found.shape == (21, 3, 3)
     np.testing.assert_array_equal(found[0], np.eye(3))
     np.testing.assert_allclose(found @ np.swapaxes(found, 1, 2), np.tile(np.eye(3), (21, 1, 1)), atol=1e-9)
@@ -100,8 +100,8 @@ def test_given_focal_length_is_used(surroundings: np.ndarray):
         image = shot(surroundings, turn, focal=450.0)
         right.add(image)
         wrong.add(image)
-    assert errors(right.turns(), true).max() < 0.2
-    assert errors(wrong.turns(), true).max() > 1
+    assert errors(right.rotations(), true).max() < 0.2
+    assert errors(wrong.rotations(), true).max() > 1
 
 
 def test_large_pictures_are_shrunk(surroundings: np.ndarray):
@@ -109,7 +109,7 @@ def test_large_pictures_are_shrunk(surroundings: np.ndarray):
     motion = CameraMotion((1920, 1080))
     for turn in true:
         motion.add(cv2.resize(shot(surroundings, turn), (1920, 1080)))
-    assert errors(motion.turns(), true).max() < 0.2
+    assert errors(motion.rotations(), true).max() < 0.2
 
 
 def test_camera_at_rest_is_exactly_at_rest(surroundings: np.ndarray):
@@ -118,7 +118,7 @@ def test_camera_at_rest_is_exactly_at_rest(surroundings: np.ndarray):
         image = shot(surroundings, Rotation.identity(), noise=number + 1)
         walker(image, number, surroundings)
         motion.add(image)
-    np.testing.assert_array_equal(motion.turns(), np.tile(np.eye(3), (20, 1, 1)))
+    np.testing.assert_array_equal(motion.rotations(), np.tile(np.eye(3), (20, 1, 1)))
 
 
 @pytest.mark.parametrize("kind", ["flat", "noise"])
@@ -128,7 +128,7 @@ def test_pictures_without_a_hold_leave_the_camera_at_rest(kind: str):
     for _ in range(6):
         image = np.full((SIZE[1], SIZE[0], 3), 120, np.uint8)
         motion.add(random.integers(0, 255, image.shape, dtype=np.uint8) if kind == "noise" else image)
-    np.testing.assert_array_equal(motion.turns(), np.tile(np.eye(3), (6, 1, 1)))
+    np.testing.assert_array_equal(motion.rotations(), np.tile(np.eye(3), (6, 1, 1)))
 
 
 def test_goes_on_after_a_flash(surroundings: np.ndarray):
@@ -137,7 +137,7 @@ def test_goes_on_after_a_flash(surroundings: np.ndarray):
     for number, turn in enumerate(true):
         flash = np.full((SIZE[1], SIZE[0], 3), 255, np.uint8)
         motion.add(flash if number == 10 else shot(surroundings, turn))
-    found = errors(motion.turns(), true)
+    found = errors(motion.rotations(), true)
     assert found[:10].max() < 0.2
     assert found.max() < 1.0, "what turned unseen is lost, the rest is not"
 
@@ -147,14 +147,14 @@ def test_cut_to_other_surroundings(surroundings: np.ndarray):
     for number in range(10):
         image = shot(surroundings, Rotation.identity())
         motion.add(image if number < 5 else image[::-1, ::-1].copy())
-    assert errors(motion.turns(), Rotation.identity(10)).max() < 0.2
+    assert errors(motion.rotations(), Rotation.identity(10)).max() < 0.2
 
 
 def test_one_frame_and_none(surroundings: np.ndarray):
     motion = CameraMotion(SIZE)
-    assert motion.turns().shape == (0, 3, 3)
+    assert motion.rotations().shape == (0, 3, 3)
     motion.add(shot(surroundings, Rotation.identity()))
-    np.testing.assert_array_equal(motion.turns(), np.eye(3)[None])
+    np.testing.assert_array_equal(motion.rotations(), np.eye(3)[None])
 
 
 # Axes of the picture turned clockwise, in those of the picture before: its right was up, its down was right.
@@ -168,15 +168,15 @@ def test_portrait_picture(surroundings: np.ndarray):
         # A camera turned on its side: what was a pan of it is a tilt of the picture.
         image = shot(surroundings, Rotation.from_rotvec(turn.as_rotvec() @ SIDEWAYS.T))
         motion.add(cv2.rotate(image, cv2.ROTATE_90_CLOCKWISE))
-    assert errors(motion.turns(), true).max() < 0.2
+    assert errors(motion.rotations(), true).max() < 0.2
 
 
 def test_default_intrinsics():
-    camera = Camera.still((1280, 720), 3)
+    camera = Camera.from_image_size((1280, 720), 3)
     assert camera.K[0, 0] == camera.K[1, 1] == pytest.approx(np.sqrt(1280**2 + 720**2))
     np.testing.assert_array_equal(camera.K[:2, 2], [640, 360])
-    assert Camera.still((1280, 720), 3, 900.0).K[0, 0] == 900
-    np.testing.assert_array_equal(camera.turns, np.tile(np.eye(3), (3, 1, 1)))
+    assert Camera.from_image_size((1280, 720), 3, 900.0).K[0, 0] == 900
+    np.testing.assert_array_equal(camera.rotations, np.tile(np.eye(3), (3, 1, 1)))
 
 
 @pytest.mark.parametrize("path", PATHS)
@@ -188,7 +188,7 @@ def test_homographies_say_where_the_background_went(surroundings: np.ndarray, pa
         motion.add(shot(surroundings, Rotation.from_matrix(turn), noise=number + 1))
     diagonal = float(np.hypot(*SIZE))
     focal = np.full(20, intrinsics(SIZE)[0, 0] / diagonal)
-    expected = homographies_of_turns(true[:-1], true[1:], focal)
+    expected = homographies_from_rotations(true[:-1], true[1:], focal)
     found = motion.homographies()
     np.testing.assert_array_equal(found[0], np.eye(3))
     corners = np.array([[x, y, 1.0] for x in (-0.4, 0, 0.4) for y in (-0.2, 0, 0.2)])

@@ -123,7 +123,7 @@ def make_motion(person: int) -> Motion:
         poses_cam=np.tile(np.append(np.full(1, np.pi), np.zeros(71)).reshape(24, 3), (n, 1, 1)),
         trans_cam=np.tile([0.0, 0.0, 3.0], (n, 1)),
         betas=np.zeros(10),
-        pelvis=np.zeros(3),
+        rest_pelvis=np.zeros(3),
         joints_cam=np.tile([0.0, 0.0, 3.0], (n, 24, 1)),
         camera_K=np.array([[160.0, 0, 80], [0, 160, 60], [0, 0, 1]]),
         camera_to_world=np.tile(np.eye(4), (n, 1, 1)),

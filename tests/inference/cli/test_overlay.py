@@ -65,7 +65,7 @@ def standing(
         poses_cam=poses,
         trans_cam=trans,
         betas=betas,
-        pelvis=pelvis,
+        rest_pelvis=pelvis,
         joints_cam=joints,
         camera_K=K,
         camera_to_world=np.tile(to_world, (n, 1, 1)),

@@ -123,7 +123,7 @@ def test_fields_agree_with_each_other(lap_motion: Motion, body: Body):
     m = lap_motion
     np.testing.assert_allclose(body.joints(m.poses_cam, m.betas, m.trans_cam), m.joints_cam, atol=1e-9)
     np.testing.assert_allclose(body.joints(m.poses, m.betas, m.trans), m.joints_world, atol=1e-9)
-    np.testing.assert_allclose(m.pelvis, body.rest_joints(m.betas)[0], atol=1e-12)
+    np.testing.assert_allclose(m.rest_pelvis, body.rest_joints(m.betas)[0], atol=1e-12)
     lengths = np.linalg.norm(m.joints_cam[:, 1:] - m.joints_cam[:, PARENTS[1:]], axis=-1)
     assert np.ptp(lengths, axis=0).max() < 1e-9, "bones keep their length"
     assert ((m.scores >= 0) & (m.scores <= 1)).all()
@@ -211,7 +211,7 @@ def test_turning_camera_and_uneven_times(body: Body):
     assert motion.camera_moves
     assert world_errors(motion, scene).mean() < 0.08
     assert sliding(motion, scene, body) < 0.25
-    told_nothing = replace(scene, camera=replace(scene.camera, turns=np.tile(np.eye(3), (60, 1, 1))))
+    told_nothing = replace(scene, camera=replace(scene.camera, rotations=np.tile(np.eye(3), (60, 1, 1))))
     assert world_errors(estimate(body, told_nothing, track)[0], scene).mean() > 0.3, "the turns matter"
 
 

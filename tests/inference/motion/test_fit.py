@@ -11,7 +11,16 @@ from video_motion.inference.body.skeleton import JOINT_NAMES, LANDMARK_NAMES, PA
 from video_motion.inference.body.smpl import Body
 from video_motion.inference.camera.intrinsics import intrinsics
 from video_motion.inference.motion import fit as fit_module
-from video_motion.inference.motion.fit import ANCESTRY, Evidence, Prior, ShapedBody, _Problem, fit, place, sight_frames
+from video_motion.inference.motion.fit import (
+    ANCESTRY,
+    Evidence,
+    Prior,
+    ShapedBody,
+    _Problem,
+    fit,
+    solve_translation,
+    view_rotations,
+)
 from video_motion.inference.motion.limits import LIMITS, SPREAD
 from video_motion.inference.people.track import Track
 
@@ -23,14 +32,14 @@ IGNORED = [k for k, name in enumerate(LANDMARK_NAMES) if name.endswith(("inner",
 
 
 @pytest.fixture(scope="module")
-def figure(body: Body) -> ShapedBody:
+def shaped_body(body: Body) -> ShapedBody:
     return ShapedBody(body, np.array([1.0, -0.7, 0.5, 0, 0, 0.3, 0, 0, 0, -0.5]))
 
 
 @pytest.fixture(scope="module")
-def scene(body: Body, figure: ShapedBody) -> scenes.Scene:
+def scene(body: Body, shaped_body: ShapedBody) -> scenes.Scene:
     """Ten moments of a walk, all round."""
-    return scenes.walk(body, np.linspace(0, 5.4, 10), figure.betas)
+    return scenes.walk(body, np.linspace(0, 5.4, 10), shaped_body.betas)
 
 
 def evidence_of(track: Track, pixel_sigma: float = 1.0, world_sigma: float = 0.02) -> Evidence:
@@ -47,34 +56,34 @@ def matrices(vectors: np.ndarray) -> np.ndarray:
     return Rotation.from_rotvec(vectors.reshape(-1, 3)).as_matrix().reshape(*vectors.shape, 3)
 
 
-def random_pull(random: np.random.Generator, local: np.ndarray, trans: np.ndarray, points: np.ndarray) -> Prior:
+def random_prior(random: np.random.Generator, local: np.ndarray, trans: np.ndarray, points: np.ndarray) -> Prior:
     n = len(local)
-    anchor_sigma = np.full((n, 33), np.inf)
-    anchor_sigma[:, scenes.SOLES] = random.uniform(0.01, 0.05, (n, 4))
-    anchor_sigma[0, scenes.SOLES[0]] = np.inf
+    target_sigma = np.full((n, 33), np.inf)
+    target_sigma[:, scenes.SOLES] = random.uniform(0.01, 0.05, (n, 4))
+    target_sigma[0, scenes.SOLES[0]] = np.inf
     level, _ = np.linalg.qr(random.normal(size=(n, 3, 2)))
     return Prior(
         rotations=local @ matrices(random.normal(0, 0.3, (n, 24, 3))),
         rotation_sigma=random.uniform(0.05, 0.3, (n, 24)),
         trans=trans + random.normal(0, 0.1, (n, 3)),
         trans_sigma=random.uniform(0.02, 0.1, (n, 3)),
-        anchors=points + random.normal(0, 0.05, (n, 33, 3)),
-        anchor_sigma=anchor_sigma,
-        level=np.swapaxes(level, 1, 2),
+        targets=points + random.normal(0, 0.05, (n, 33, 3)),
+        target_sigma=target_sigma,
+        floor_axes=np.swapaxes(level, 1, 2),
         balance_sigma=random.uniform(0.05, 0.2, n),
     )
 
 
-@pytest.mark.parametrize("pulled", [False, True], ids=["evidence", "evidence and pull"])
+@pytest.mark.parametrize("with_prior", [False, True], ids=["evidence", "evidence and prior"])
 @pytest.mark.parametrize("robust", [3.0, 1e6], ids=["robust", "plain"])
-def test_right_side_is_the_slope_of_the_cost(figure: ShapedBody, pulled: bool, robust: float):
+def test_right_side_is_the_slope_of_the_cost(shaped_body: ShapedBody, with_prior: bool, robust: float):
     random = np.random.default_rng(11)
     n = 3
     # Wild enough that every limit is passed by some joint and some landmarks are far outliers.
     poses = random.normal(0, 0.5, (n, 24, 3))
     poses[:, 0] = Rotation.from_euler("x", 180, degrees=True).as_rotvec() + random.normal(0, 0.3, (n, 3))
     local, trans = matrices(poses), np.array([0.3, -0.2, 4.0]) + random.normal(0, 0.2, (n, 3))
-    turned, placed, points = figure.pose(local, trans)
+    turned, placed, points = shaped_body.pose(local, trans)
     evidence = Evidence(
         scenes.project(points, K) + random.normal(0, 25, (n, 33, 2)),
         random.uniform(5, 30, (n, 33)),
@@ -84,8 +93,8 @@ def test_right_side_is_the_slope_of_the_cost(figure: ShapedBody, pulled: bool, r
     )
     evidence.pixel_sigma[:, IGNORED] = evidence.world_sigma[:, IGNORED] = np.inf
     evidence.pixel_sigma[1, :12] = np.inf
-    pull = random_pull(random, local, trans, points) if pulled else None
-    problem = _Problem(figure, evidence, pull, robust)
+    prior = random_prior(random, local, trans, points) if with_prior else None
+    problem = _Problem(shaped_body, evidence, prior, robust)
 
     def cost(unknown: int, step: float) -> np.ndarray:
         moved, shifted = local.copy(), trans.copy()
@@ -97,7 +106,7 @@ def test_right_side_is_the_slope_of_the_cost(figure: ShapedBody, pulled: bool, r
             moved[:, unknown // 3] = moved[:, unknown // 3] @ own
         else:
             shifted[:, unknown - 72] += step
-        return problem.cost(problem.residuals(moved, shifted, figure.pose(moved, shifted)[2]))
+        return problem.cost(problem.residuals(moved, shifted, shaped_body.pose(moved, shifted)[2]))
 
     slope = np.stack([(cost(unknown, 1e-5) - cost(unknown, -1e-5)) / 2e-5 for unknown in range(75)], axis=1)
     blocks = problem.residuals(local, trans, points)
@@ -108,14 +117,14 @@ def test_right_side_is_the_slope_of_the_cost(figure: ShapedBody, pulled: bool, r
     assert np.linalg.eigvalsh(normal).min() > -1e-6 * np.abs(normal).max()
 
 
-def test_known_pose_is_found_again(figure: ShapedBody, scene: scenes.Scene):
+def test_known_pose_is_found_again(shaped_body: ShapedBody, scene: scenes.Scene):
     random = np.random.default_rng(2)
     start = matrices(scene.poses) @ matrices(random.normal(0, 0.15, scene.poses.shape))
     evidence = exact(scene, pixel_sigma=0.5, world_sigma=0.005)
     away = scene.trans + random.normal(0, 0.2, scene.trans.shape)
     # So far from such sharp evidence, everything would look like an outlier.
-    result = fit(figure, evidence, start, away, steps=25, robust=1e3)
-    _, joints, points = figure.pose(result.rotations, result.trans)
+    result = fit(shaped_body, evidence, start, away, steps=25, robust=1e3)
+    _, joints, points = shaped_body.pose(result.rotations, result.trans)
     pixels = np.linalg.norm(scenes.project(points, K) - scenes.project(scene.landmarks, K), axis=-1)
     assert pixels.max() < 1.0
     limbs = [JOINT_NAMES.index(f"{side}_{part}") for side in ("left", "right") for part in ("hip", "knee", "ankle")]
@@ -126,50 +135,50 @@ def test_known_pose_is_found_again(figure: ShapedBody, scene: scenes.Scene):
     np.testing.assert_allclose(result.trans, scene.trans, atol=0.05)
 
 
-def test_wrong_landmarks_lose_their_say(figure: ShapedBody, scene: scenes.Scene):
+def test_wrong_landmarks_lose_their_say(shaped_body: ShapedBody, scene: scenes.Scene):
     evidence = exact(scene, pixel_sigma=6.0, world_sigma=0.04)
     wrist, toe = LANDMARK_NAMES.index("left_wrist"), LANDMARK_NAMES.index("right_foot_index")
     evidence.pixels[:, [wrist, toe]] += 250
     evidence.world[:, [wrist, toe]] += 0.6
-    result = fit(figure, evidence, matrices(scene.poses), scene.trans, steps=15)
-    _, joints, _ = figure.pose(result.rotations, result.trans)
+    result = fit(shaped_body, evidence, matrices(scene.poses), scene.trans, steps=15)
+    _, joints, _ = shaped_body.pose(result.rotations, result.trans)
     away = np.linalg.norm(joints - joints[:, :1] - scene.joints + scene.joints[:, :1], axis=-1)
     assert away[:, [1, 2, 4, 5, 16, 17]].max() < 0.03
 
 
 @pytest.mark.parametrize("side", ["left", "right"])
-def test_knees_and_elbows_never_bend_backwards(body: Body, scene: scenes.Scene, figure: ShapedBody, side: str):
+def test_knees_and_elbows_never_bend_backwards(body: Body, scene: scenes.Scene, shaped_body: ShapedBody, side: str):
     knee, elbow = JOINT_NAMES.index(f"{side}_knee"), JOINT_NAMES.index(f"{side}_elbow")
     flexion = 1 if side == "left" else -1
     broken = scene.poses.copy()
     broken[:, knee] = [np.radians(-40), 0, 0]
     broken[:, elbow] = [0, flexion * np.radians(40), 0]
-    wrong = replace(scene, landmarks=body.landmark_positions(broken, figure.betas, scene.trans))
+    wrong = replace(scene, landmarks=body.landmark_positions(broken, shaped_body.betas, scene.trans))
     size = np.ptp(scenes.project(wrong.landmarks, K)[..., 1], axis=1).mean()
     evidence = exact(wrong, pixel_sigma=0.014 * size, world_sigma=0.1)
-    result = fit(figure, evidence, matrices(broken), scene.trans, steps=20)
+    result = fit(shaped_body, evidence, matrices(broken), scene.trans, steps=20)
     angles = np.degrees(Rotation.from_matrix(result.rotations[:, [knee, elbow]].reshape(-1, 3, 3)).as_rotvec())
     angles = angles.reshape(-1, 2, 3)
     assert angles[:, 0, 0].min() > -10, "a knee that bends forwards"
     assert (-flexion * angles[:, 1, 1]).min() > -10, "an elbow that bends backwards"
 
 
-def test_frames_do_not_depend_on_each_other(figure: ShapedBody, scene: scenes.Scene):
+def test_frames_do_not_depend_on_each_other(shaped_body: ShapedBody, scene: scenes.Scene):
     random = np.random.default_rng(3)
     evidence = evidence_of(scenes.film(scene, random), 6.0, 0.05)
     start = matrices(scene.poses + random.normal(0, 0.1, scene.poses.shape))
-    pull = random_pull(random, matrices(scene.poses), scene.trans, scene.landmarks)
-    whole = fit(figure, evidence, start, scene.trans, pull, steps=4)
-    pieces = fit(figure, evidence, start, scene.trans, pull, steps=4, chunk=3)
+    prior = random_prior(random, matrices(scene.poses), scene.trans, scene.landmarks)
+    whole = fit(shaped_body, evidence, start, scene.trans, prior, steps=4)
+    pieces = fit(shaped_body, evidence, start, scene.trans, prior, steps=4, chunk=3)
     one = slice(6, 7)
-    alone = fit(figure, evidence.rows(one), start[one], scene.trans[one], pull.rows(one), steps=4)
+    alone = fit(shaped_body, evidence.rows(one), start[one], scene.trans[one], prior.rows(one), steps=4)
     for name in ("rotations", "trans", "information"):
         np.testing.assert_allclose(getattr(pieces, name), getattr(whole, name), rtol=1e-6, atol=1e-8)
         np.testing.assert_allclose(getattr(alone, name), getattr(whole, name)[one], rtol=1e-6, atol=1e-8)
 
 
 def test_settled_frames_are_where_all_steps_lead(
-    figure: ShapedBody, scene: scenes.Scene, monkeypatch: pytest.MonkeyPatch
+    shaped_body: ShapedBody, scene: scenes.Scene, monkeypatch: pytest.MonkeyPatch
 ):
     random = np.random.default_rng(5)
     evidence = evidence_of(scenes.film(scene, random), 6.0, 0.05)
@@ -177,41 +186,41 @@ def test_settled_frames_are_where_all_steps_lead(
     taken = []
     step = fit_module._step
     monkeypatch.setattr(fit_module, "_step", lambda problem, *rest: taken.append(1) or step(problem, *rest))
-    early = fit(figure, evidence, start, scene.trans, steps=30)
+    early = fit(shaped_body, evidence, start, scene.trans, steps=30)
     steps_taken = len(taken)
     monkeypatch.setattr(fit_module, "_SETTLED", 0.0)
-    late = fit(figure, evidence, start, scene.trans, steps=30)
+    late = fit(shaped_body, evidence, start, scene.trans, steps=30)
     assert steps_taken < 20 < 30 == len(taken) - steps_taken
-    joints = [figure.pose(one.rotations, one.trans)[1] for one in (early, late)]
+    joints = [shaped_body.pose(one.rotations, one.trans)[1] for one in (early, late)]
     moved = [placed - placed[:, :1] for placed in joints]
     assert np.linalg.norm(moved[0] - moved[1], axis=-1).mean() < 0.002
     assert np.linalg.norm(moved[0] - moved[1], axis=-1).max() < 0.02
 
 
-def test_start_is_left_alone(figure: ShapedBody, scene: scenes.Scene):
+def test_start_is_left_alone(shaped_body: ShapedBody, scene: scenes.Scene):
     start, trans = matrices(scene.poses) @ matrices(np.full(scene.poses.shape, 0.05)), scene.trans + 0.1
     before = start.copy(), trans.copy()
-    fit(figure, exact(scene), start, trans, steps=2)
+    fit(shaped_body, exact(scene), start, trans, steps=2)
     np.testing.assert_array_equal(start, before[0])
     np.testing.assert_array_equal(trans, before[1])
 
 
-def test_unseen_frames_follow_the_pull(figure: ShapedBody, scene: scenes.Scene):
+def test_unseen_frames_follow_the_prior(shaped_body: ShapedBody, scene: scenes.Scene):
     evidence = exact(scene)
     evidence.pixel_sigma[4] = evidence.world_sigma[4] = np.inf
     n = len(scene.poses)
-    pull = Prior(
+    prior = Prior(
         rotations=matrices(scene.poses),
         rotation_sigma=np.full((n, 24), 0.02),
         trans=scene.trans,
         trans_sigma=np.full((n, 3), 0.02),
-        anchors=np.zeros((n, 33, 3)),
-        anchor_sigma=np.full((n, 33), np.inf),
-        level=np.zeros((n, 2, 3)),
+        targets=np.zeros((n, 33, 3)),
+        target_sigma=np.full((n, 33), np.inf),
+        floor_axes=np.zeros((n, 2, 3)),
         balance_sigma=np.full(n, np.inf),
     )
     start = matrices(scene.poses + 0.1)
-    result = fit(figure, evidence, start, scene.trans + 0.1, pull, steps=15)
+    result = fit(shaped_body, evidence, start, scene.trans + 0.1, prior, steps=15)
     np.testing.assert_allclose(result.trans[4], scene.trans[4], atol=1e-3)
     away = Rotation.from_matrix(np.swapaxes(matrices(scene.poses[4]), 1, 2) @ result.rotations[4]).magnitude()
     # A hand has neither a landmark nor an unknown of its own; the others yield a little to their usual pose.
@@ -220,19 +229,19 @@ def test_unseen_frames_follow_the_pull(figure: ShapedBody, scene: scenes.Scene):
     assert (result.information[5, :16] > 0).all()
 
 
-def test_translation_in_closed_form(figure: ShapedBody, scene: scenes.Scene):
+def test_translation_in_closed_form(shaped_body: ShapedBody, scene: scenes.Scene):
     evidence = exact(scene)
     true = np.tile([0.4, -0.3, 5.0], (10, 1))
-    np.testing.assert_allclose(place(evidence, scene.landmarks - true[:, None]), true, atol=1e-5)
+    np.testing.assert_allclose(solve_translation(evidence, scene.landmarks - true[:, None]), true, atol=1e-5)
 
 
 def test_line_of_sight(scene: scenes.Scene):
     evidence = exact(scene)
     evidence.pixels[:] = [scenes.SIZE[0] / 2 + K[0, 0], scenes.SIZE[1] / 2]
     right = np.array([[np.sqrt(0.5), 0, np.sqrt(0.5)], [0, 1, 0], [-np.sqrt(0.5), 0, np.sqrt(0.5)]])
-    np.testing.assert_allclose(sight_frames(evidence), np.tile(right, (10, 1, 1)), atol=1e-12)
+    np.testing.assert_allclose(view_rotations(evidence), np.tile(right, (10, 1, 1)), atol=1e-12)
     evidence.pixel_sigma[:] = np.inf
-    np.testing.assert_allclose(sight_frames(evidence), np.tile(np.eye(3), (10, 1, 1)), atol=1e-12)
+    np.testing.assert_allclose(view_rotations(evidence), np.tile(np.eye(3), (10, 1, 1)), atol=1e-12)
 
 
 def test_ancestry():

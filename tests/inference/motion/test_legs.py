@@ -28,8 +28,8 @@ def walk() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return np.stack([hips, knees, ankles], axis=2), ankles + np.array([0.0, 0.12, -0.05]), front
 
 
-def bent(joints: np.ndarray, held: legs.Held) -> np.ndarray:
-    """Legs (N, 2, 3, 3) after what `hold_still` says was done to them."""
+def bent(joints: np.ndarray, held: legs.LegCorrection) -> np.ndarray:
+    """Legs (N, 2, 3, 3) after what `lock_feet` says was done to them."""
     hips = joints[:, :, 0] + held.hips[:, None]
     knees = hips + (held.thighs @ (joints[:, :, 1] - joints[:, :, 0])[..., None])[..., 0]
     ankles = knees + (held.shins @ (joints[:, :, 2] - joints[:, :, 1])[..., None])[..., 0]
@@ -38,7 +38,7 @@ def bent(joints: np.ndarray, held: legs.Held) -> np.ndarray:
 
 def test_standing_feet_keep_still(walk):
     joints, balls, front = walk
-    held = legs.hold_still(joints, balls, STANDS, TIMES, front)
+    held = legs.lock_feet(joints, balls, STANDS, TIMES, front)
     moved = bent(joints, held)
     after = balls + moved[:, :, 2] - joints[:, :, 2]
     for foot, spans in enumerate(STANDS):
@@ -52,7 +52,7 @@ def test_standing_feet_keep_still(walk):
 
 def test_knees_stay_in_their_plane(walk):
     joints, balls, front = walk
-    moved = bent(joints, legs.hold_still(joints, balls, STANDS, TIMES, front))
+    moved = bent(joints, legs.lock_feet(joints, balls, STANDS, TIMES, front))
     sideways = np.cross(moved[:, :, 1] - moved[:, :, 0], moved[:, :, 2] - moved[:, :, 1])
     sideways /= np.linalg.norm(sideways, axis=-1, keepdims=True)
     assert (sideways[..., 0] < -0.99).all(), "bent to the front, about the axis across"
@@ -60,7 +60,7 @@ def test_knees_stay_in_their_plane(walk):
 
 def test_nothing_jumps(walk):
     joints, balls, front = walk
-    moved = bent(joints, legs.hold_still(joints, balls, STANDS, TIMES, front))
+    moved = bent(joints, legs.lock_feet(joints, balls, STANDS, TIMES, front))
     assert np.abs(np.diff(moved, 2, axis=0)).max() * RATE**2 < 12.0, "m/s²; feet of a walk have 30"
     ball = balls + moved[:, :, 2] - joints[:, :, 2]
     speed = np.linalg.norm(np.diff(ball, axis=0), axis=-1) * RATE
@@ -72,7 +72,7 @@ def test_hips_follow_so_that_legs_bend_little(walk):
     joints, _, front = walk
     still = joints[:1] + (np.arange(FRAMES) / RATE * 0.05)[:, None, None, None] * [0.0, 1.0, 0.0]
     stands = ([(0, FRAMES - 1)], [(0, FRAMES - 1)])
-    held = legs.hold_still(still, still[:, :, 2], stands, TIMES, front)
+    held = legs.lock_feet(still, still[:, :, 2], stands, TIMES, front)
     drift = still[:, 0, 0, 1] - np.median(still[:, 0, 0, 1])
     inner = slice(10, FRAMES - 10)
     np.testing.assert_allclose(held.hips[inner, 1], -drift[inner], atol=0.3 * np.abs(drift).max())
@@ -85,21 +85,21 @@ def test_a_share_of_the_way(walk):
     joints, balls, front = walk
     ways = []
     for share in (0.5, 1.0):
-        held = legs.hold_still(joints, balls, STANDS, TIMES, front, share=share)
+        held = legs.lock_feet(joints, balls, STANDS, TIMES, front, share=share)
         ways.append(bent(joints, held)[:, :, 2] - joints[:, :, 2])
     np.testing.assert_allclose(2.0 * ways[0], ways[1], atol=1e-9)
 
 
 def test_nobody_stands(walk):
     joints, balls, front = walk
-    held = legs.hold_still(joints, balls, ([], []), TIMES, front)
+    held = legs.lock_feet(joints, balls, ([], []), TIMES, front)
     np.testing.assert_array_equal(bent(joints, held), joints)
 
 
 def test_feet_out_of_reach_are_held_as_near_as_it_gets(walk):
     joints, _, front = walk
     away = joints + (4.0 * TIMES)[:, None, None, None] * [0.0, 1.0, 0.0]
-    held = legs.hold_still(away, away[:, :, 2], ([(10, 80)], []), TIMES, front)
+    held = legs.lock_feet(away, away[:, :, 2], ([(10, 80)], []), TIMES, front)
     moved = bent(away, held)
     assert np.isfinite(moved).all()
     reach = np.linalg.norm(moved[:, 0, 2] - moved[:, 0, 0], axis=-1)
@@ -129,4 +129,4 @@ def test_spans():
     standing[30:32, 0] = True
     standing[25:, 1] = True
     times = np.arange(40) / 30.0
-    assert legs.spans_of(standing, times) == ([(5, 19)], [(25, 39)]), "a gap is bridged, a touch is none"
+    assert legs.contact_spans(standing, times) == ([(5, 19)], [(25, 39)]), "a gap is bridged, a touch is none"

@@ -29,7 +29,7 @@ def motion(body: Body) -> Motion:
         poses_cam=scene.poses,
         trans_cam=scene.trans,
         betas=scene.betas,
-        pelvis=body.rest_joints(scene.betas)[0],
+        rest_pelvis=body.rest_joints(scene.betas)[0],
         joints_cam=scene.joints,
         camera_K=scene.camera.K,
         camera_to_world=scene.to_world,
@@ -104,7 +104,7 @@ def test_file_poses_the_body_in_the_world(motion: Motion, saved: Path, body: Bod
     moved = np.stack([points @ matrix.T for points, matrix in zip(homogeneous, to_world, strict=True)])[..., :3]
     np.testing.assert_allclose(placed, moved, atol=5e-6)
     np.testing.assert_allclose(motion.joints_world, moved, atol=5e-6)
-    assert np.abs(motion.pelvis).max() > 0.01, "a body whose pelvis is at its origin would hide a mistake"
+    assert np.abs(motion.rest_pelvis).max() > 0.01, "a body whose pelvis is at its origin would hide a mistake"
 
 
 def test_world_has_its_floor_below(motion: Motion, saved: Path, body: Body):
@@ -151,7 +151,7 @@ def test_trimmed_keeps_the_chosen_rows(motion: Motion):
     assert again.frames.tolist() == [100, 102]
     np.testing.assert_array_equal(again.trans, motion.trans[[0, 2]])
     np.testing.assert_array_equal(again.landmarks, motion.landmarks[[0, 2]])
-    for name in ("camera_K", "betas", "pelvis", "image_size"):
+    for name in ("camera_K", "betas", "rest_pelvis", "image_size"):
         np.testing.assert_array_equal(getattr(again, name), getattr(motion, name), name)
 
 

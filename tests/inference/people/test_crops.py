@@ -52,7 +52,7 @@ def test_tiles_cover_the_image_and_overlap_by_half_at_least(shape):
 
 def test_looks_are_moved_along_the_axes_of_the_crop():
     """A crop that lies on its side: its right is the image's down."""
-    there = crops.looks(np.array([100.0, 200.0, 50.0, np.pi / 2]))
+    there = crops.roi_crops(np.array([100.0, 200.0, 50.0, np.pi / 2]))
     expected = [[100, 205, 75], [100, 195, 62.5], [95, 200, 40], [105, 200, 32.5]]
     np.testing.assert_allclose(there[:, :3], expected, atol=1e-9)
     np.testing.assert_allclose(there[:, 3], np.pi / 2)

@@ -1,4 +1,4 @@
-"""What was found in a video, taken apart and made whole."""
+"""What was observations in a video, taken apart and made whole."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from video_motion.inference.people.observations import Observations
 from video_motion.inference.people.track import RoiViews, Track
 
 
-def track(number: int, n: int, looks: bool) -> Track:
+def track(number: int, n: int, roi_views: bool) -> Track:
     random = np.random.default_rng(number)
     shapes = {
         "landmarks": (n, 33, 2),
@@ -29,39 +29,43 @@ def track(number: int, n: int, looks: bool) -> Track:
         frames=np.arange(n),
         timestamps=np.arange(n) / 25,
         maps=np.full(n, -1),
-        looks=RoiViews(**at) if looks else None,
+        roi_views=RoiViews(**at) if roi_views else None,
         **seen,
     )
 
 
 def test_round_trip(tmp_path: Path):
-    found = Observations(
+    observations = Observations(
         size=(640, 480),
         frame_rate=29.97,
         frames=np.arange(7),
         timestamps=np.arange(7) / 29.97,
-        tracks=[track(1, 7, looks=True), track(12, 3, looks=False)],
-        turns=np.tile(np.eye(3), (7, 1, 1)),
+        tracks=[track(1, 7, roi_views=True), track(12, 3, roi_views=False)],
+        camera_rotations=np.tile(np.eye(3), (7, 1, 1)),
         homographies=np.random.default_rng(0).random((7, 3, 3)),
         warnings=["It's dark."],
     )
     cache = Cache(tmp_path)
-    cache.keep("a", found.arrays())
+    cache.keep("a", observations.arrays())
     arrays = cache.load("a")
     assert arrays is not None
-    back = Observations.of_arrays(arrays)
-    assert (back.size, back.frame_rate, back.warnings) == (found.size, found.frame_rate, found.warnings)
-    for name in ("frames", "timestamps", "turns", "homographies"):
-        np.testing.assert_array_equal(getattr(back, name), getattr(found, name))
-    for one, other in zip(found.tracks, back.tracks, strict=True):
+    back = Observations.from_arrays(arrays)
+    assert (back.size, back.frame_rate, back.warnings) == (
+        observations.size,
+        observations.frame_rate,
+        observations.warnings,
+    )
+    for name in ("frames", "timestamps", "camera_rotations", "homographies"):
+        np.testing.assert_array_equal(getattr(back, name), getattr(observations, name))
+    for one, other in zip(observations.tracks, back.tracks, strict=True):
         assert one.number == other.number
         for item in fields(Track):
-            if item.name not in ("number", "looks"):
+            if item.name not in ("number", "roi_views"):
                 np.testing.assert_array_equal(getattr(one, item.name), getattr(other, item.name))
-    assert back.tracks[1].looks is None
-    assert found.tracks[0].looks is not None
-    assert back.tracks[0].looks is not None
+    assert back.tracks[1].roi_views is None
+    assert observations.tracks[0].roi_views is not None
+    assert back.tracks[0].roi_views is not None
     for item in fields(RoiViews):
         np.testing.assert_array_equal(
-            getattr(found.tracks[0].looks, item.name), getattr(back.tracks[0].looks, item.name)
+            getattr(observations.tracks[0].roi_views, item.name), getattr(back.tracks[0].roi_views, item.name)
         )

@@ -48,10 +48,10 @@ def test_upside_down_is_trusted_less():
 
 def test_second_looks_differ_and_see_nearly_the_same():
     crop = np.array([100.0, 50.0, 200.0, 0.3])
-    first, second = trust.second_crop(crop, 0), trust.second_crop(crop, 1)
+    first, second = trust.recheck_crop(crop, 0), trust.recheck_crop(crop, 1)
     np.testing.assert_allclose(first, [112, 62, 224, 0.3])
     np.testing.assert_allclose(second, [88, 38, 180, 0.4])
-    np.testing.assert_array_equal(trust.second_crop(crop, 2), first)
+    np.testing.assert_array_equal(trust.recheck_crop(crop, 2), first)
 
 
 def test_a_huddled_pose_is_trusted_less():

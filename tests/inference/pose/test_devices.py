@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from video_motion.inference import registry
 from video_motion.inference.pose import devices
-from video_motion.inference.pose.session import EngineError, Session
+from video_motion.inference.pose.session import NetworkError, Session
 
 ROOT = Path(__file__).parents[3]
 
@@ -76,7 +76,7 @@ def test_a_build_for_the_cpu_says_so(device: str):
     session = Session(registry.path("tar"))
     assert (session.device, session.notice) == ("cpu", None)
     assert Session(registry.path("tar"), "cpu").notice is None
-    with pytest.raises(EngineError, match="made for the CPU only: install Video Motion's CUDA edition"):
+    with pytest.raises(NetworkError, match="made for the CPU only: install Video Motion's CUDA edition"):
         Session(registry.path("tar"), device)
 
 

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 from video_motion.inference.body.rotations import axis_angle_to_matrix
-from video_motion.inference.camera.tracking import homographies_of_turns
+from video_motion.inference.camera.tracking import homographies_from_rotations
 from video_motion.inference.pose import features
-from video_motion.inference.pose.session import EngineError
-from video_motion.inference.pose.temporal import VideoContext, flows
+from video_motion.inference.pose.session import NetworkError
+from video_motion.inference.pose.temporal import VideoContext, flow_homographies
 
 FOCAL = 0.9
 
@@ -19,13 +19,13 @@ def turns(count: int) -> np.ndarray:
 
 def scenery(count: int = 40) -> VideoContext:
     turned = turns(count)
-    moved = homographies_of_turns(turned[:-1], turned[1:], np.full(count - 1, FOCAL))
+    moved = homographies_from_rotations(turned[:-1], turned[1:], np.full(count - 1, FOCAL))
     return VideoContext(np.eye(3), None, 7 + np.arange(count), np.concatenate([np.eye(3)[None], moved]))
 
 
 def test_a_turned_camera_moves_points_as_pinhole_cameras_do():
     before, now = turns(2)
-    (moved,) = homographies_of_turns(before[None], now[None], np.array([FOCAL]))
+    (moved,) = homographies_from_rotations(before[None], now[None], np.array([FOCAL]))
     ray = np.array([0.2, -0.1, 1.0])
     point = FOCAL * ray[:2]
     there = now.T @ before @ ray
@@ -35,32 +35,32 @@ def test_a_turned_camera_moves_points_as_pinhole_cameras_do():
 
 def test_steps_of_several_frames_are_those_of_a_slower_video():
     turned = turns(40)
-    told = flows(scenery(), np.array([7 + 39]), 2)
-    rows = 39 + 2 * (np.arange(features.FLOWS + 1) - features.FLOWS)
-    expected = homographies_of_turns(turned[rows[:-1]], turned[rows[1:]], np.full(features.FLOWS, FOCAL))
+    told = flow_homographies(scenery(), np.array([7 + 39]), 2)
+    rows = 39 + 2 * (np.arange(features.FLOW_STEPS + 1) - features.FLOW_STEPS)
+    expected = homographies_from_rotations(turned[rows[:-1]], turned[rows[1:]], np.full(features.FLOW_STEPS, FOCAL))
     np.testing.assert_allclose(told[0], expected, atol=1e-10)
 
 
 def test_before_the_video_nothing_moved():
-    told = flows(scenery(), np.array([7, 9]), 1)
-    np.testing.assert_array_equal(told[0], np.broadcast_to(np.eye(3), (features.FLOWS, 3, 3)))
+    told = flow_homographies(scenery(), np.array([7, 9]), 1)
+    np.testing.assert_array_equal(told[0], np.broadcast_to(np.eye(3), (features.FLOW_STEPS, 3, 3)))
     assert (told[1, :-2] == np.eye(3)).all()
     assert (told[1, -2:] != np.eye(3)).any(axis=(1, 2)).all()
 
 
 def test_a_network_that_asks_for_flow_is_not_run_without():
-    with pytest.raises(EngineError, match="background"):
-        flows(VideoContext(np.eye(3)), np.array([0]), 1)
+    with pytest.raises(NetworkError, match="background"):
+        flow_homographies(VideoContext(np.eye(3)), np.array([0]), 1)
 
 
 def test_flow_is_seen_in_the_rolled_camera():
     """What moves to the right in a picture lying on its side moves down in the upright crop."""
-    right = np.tile(np.eye(3), (1, features.FLOWS, 1, 1))
+    right = np.tile(np.eye(3), (1, features.FLOW_STEPS, 1, 1))
     right[..., 0, 2] = 0.1
     crop = np.array([[0.0, 0, 1, -np.pi / 2]])
-    told = features.flow_features(right, crop).reshape(features.FLOWS, 3, 3)
-    np.testing.assert_allclose(told[:, :2, 2], np.tile([0.0, 0.1], (features.FLOWS, 1)), atol=1e-6)
-    assert not features.flow_features(np.tile(np.eye(3), (1, features.FLOWS, 1, 1)), crop).any()
+    told = features.flow_features(right, crop).reshape(features.FLOW_STEPS, 3, 3)
+    np.testing.assert_allclose(told[:, :2, 2], np.tile([0.0, 0.1], (features.FLOW_STEPS, 1)), atol=1e-6)
+    assert not features.flow_features(np.tile(np.eye(3), (1, features.FLOW_STEPS, 1, 1)), crop).any()
 
 
 def test_each_region_is_described_as_if_it_were_the_only_crop():

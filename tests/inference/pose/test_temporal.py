@@ -10,7 +10,7 @@ from video_motion.inference.body.smpl import Body
 from video_motion.inference.people.maps import MapStore
 from video_motion.inference.people.track import Track
 from video_motion.inference.pose import features
-from video_motion.inference.pose.session import EngineError, Session
+from video_motion.inference.pose.session import NetworkError, Session
 from video_motion.inference.pose.temporal import TemporalNetwork, VideoContext, windows
 from video_motion.inference.research.networks.export import export
 from video_motion.inference.research.networks.figure import full_translation, sixd_to_matrix, to_local
@@ -105,7 +105,7 @@ def test_a_lone_frame_is_its_own_window():
 
 def test_along_a_track_the_engine_says_what_torch_says(network: Tar, files: list[Path], seen: tuple[Track, MapStore]):
     track, store = seen
-    guess = TemporalNetwork(files[1], files[0], "cpu").follow(track, VideoContext(K, store))
+    guess = TemporalNetwork(files[1], files[0], "cpu").estimate(track, VideoContext(K, store))
     rows, known, offsets = windows(track.frames, track.timestamps, 9, 4)
     camera = np.broadcast_to(K, (len(track), 3, 3))
     arrays = (getattr(track, name)[rows] for name in ("landmarks", "visibility", "presence", "world_landmarks"))
@@ -126,22 +126,22 @@ def test_every_input_of_a_window_counts(files: list[Path], seen: tuple[Track, Ma
     """Neither landmarks nor maps may be lost on the way into the network."""
     track, store = seen
     engine = TemporalNetwork(files[1], files[0], "cpu")
-    before = engine.follow(track, VideoContext(K, store))
-    again = engine.follow(track, VideoContext(K, store))
+    before = engine.estimate(track, VideoContext(K, store))
+    again = engine.estimate(track, VideoContext(K, store))
     np.testing.assert_array_equal(before.rotations, again.rotations)
     other = MapStore()
     for number in track.maps:
         other.add(np.roll(store.read([number])[0], 9, axis=2))
-    changed = np.abs(engine.follow(track, VideoContext(K, other)).rotations - before.rotations).max()
+    changed = np.abs(engine.estimate(track, VideoContext(K, other)).rotations - before.rotations).max()
     assert changed > 1e-6
 
 
 def test_files_that_are_no_networks_are_named(tmp_path: Path):
-    with pytest.raises(EngineError, match=r"nothing\.onnx does not exist"):
+    with pytest.raises(NetworkError, match=r"nothing\.onnx does not exist"):
         Session(tmp_path / "nothing.onnx", "cpu")
     broken = tmp_path / "broken.onnx"
     broken.write_bytes(b"no network")
-    with pytest.raises(EngineError, match="may be damaged"):
+    with pytest.raises(NetworkError, match="may be damaged"):
         Session(broken, "cpu")
 
 
@@ -151,11 +151,11 @@ def test_cuda_is_refused_where_there_is_none(files: list[Path]):
     if "CUDAExecutionProvider" in onnxruntime.get_available_providers():
         pytest.skip("This build of ONNX Runtime has CUDA.")
     assert Session(files[1], "auto").device == "cpu"
-    with pytest.raises(EngineError, match="onnxruntime-gpu"):
+    with pytest.raises(NetworkError, match="onnxruntime-gpu"):
         Session(files[1], "cuda")
 
 
 def test_weights_for_other_features_are_refused(files: list[Path], monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(features, "VERSION", 99)
-    with pytest.raises(EngineError, match="another version"):
+    with pytest.raises(NetworkError, match="another version"):
         TemporalNetwork(files[1], files[0], "cpu")

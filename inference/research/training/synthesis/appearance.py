@@ -138,7 +138,7 @@ def _cloth(rest: np.ndarray, patterns: tuple[str, ...], rng: np.random.Generator
 
 def _hair(body: Body, betas: np.ndarray, rest: np.ndarray, bone: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """(V,) which vertices have hair on them."""
-    marks: dict[str, np.ndarray] = dict(zip(LANDMARK_NAMES, body.landmark_rest(betas), strict=True))
+    marks: dict[str, np.ndarray] = dict(zip(LANDMARK_NAMES, body.rest_landmarks(betas), strict=True))
     head = bone == JOINT_NAMES.index("head")
     eyes = (marks["left_eye"] + marks["right_eye"]) / 2
     ears = (marks["left_ear"] + marks["right_ear"]) / 2
@@ -157,7 +157,7 @@ def _hair(body: Body, betas: np.ndarray, rest: np.ndarray, bone: np.ndarray, rng
 def _face(
     body: Body, betas: np.ndarray, rest: np.ndarray, bone: np.ndarray, colours: np.ndarray, hair: np.ndarray
 ) -> None:
-    marks: dict[str, np.ndarray] = dict(zip(LANDMARK_NAMES, body.landmark_rest(betas), strict=True))
+    marks: dict[str, np.ndarray] = dict(zip(LANDMARK_NAMES, body.rest_landmarks(betas), strict=True))
     head = bone == JOINT_NAMES.index("head")
     mouth = (marks["mouth_left"] + marks["mouth_right"]) / 2
     for side in ("left", "right"):

@@ -16,7 +16,7 @@ import numpy as np
 from .... import console, registry
 from ....body.skeleton import LANDMARK_MIRROR, LANDMARK_NAMES
 from ....body.smpl import Body
-from ....people.crops import LOOKS
+from ....people.crops import ROI_VIEWS
 from ..mocap.library import Library
 from ..shards import Shard, ShardError, read_shard, write_shard
 from .generate import FRAMES, clips_of, share_work, stage
@@ -87,7 +87,7 @@ class Errors:
         true = Seen.of(marks[rows], shard.camera_K[of])
         found = shard.found[:, None]
         if len(shard.looked):
-            found = np.concatenate([found, np.repeat(shard.looked[:, None], LOOKS, axis=1)], axis=1)
+            found = np.concatenate([found, np.repeat(shard.looked[:, None], ROI_VIEWS, axis=1)], axis=1)
         found = found[rows]
 
         def seen(name: str) -> np.ndarray:

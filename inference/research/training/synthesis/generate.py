@@ -122,7 +122,7 @@ def follow(
             smoother = CropSmoother()
             points = _detected(pixels[frame], rng)
             first = crops.around(*points)
-            pose = decode(landmarker.see(scene.draw(frame, first)), first)
+            pose = decode(landmarker.run_on_crop(scene.draw(frame, first)), first)
             points = np.stack([pose.center, pose.rim]) if pose.score >= MIN_SCORE else None
         wait -= 1
         if points is None or np.hypot(*(points[1] - points[0])) < 4:
@@ -130,15 +130,15 @@ def follow(
             yield None
             continue
         crop = crops.around(*points)
-        output = landmarker.see(scene.draw(frame, crop))
+        output = landmarker.run_on_crop(scene.draw(frame, crop))
         pose = decode(output, crop)
         if pose.score < MIN_SCORE:
             points, wait = None, RETRY
             yield None
             continue
         points = smoother(np.stack([pose.center, pose.rim]), frame / rate)
-        others = crops.looks(crop) if look_every and frame % look_every == 0 else ()
-        looks = [decode(landmarker.see(scene.draw(frame, other)), other) for other in others]
+        others = crops.roi_crops(crop) if look_every and frame % look_every == 0 else ()
+        looks = [decode(landmarker.run_on_crop(scene.draw(frame, other)), other) for other in others]
         yield Sight(pose, maps.pack(maps.local_maps(output)), looks)
 
 
@@ -230,7 +230,7 @@ def _seen(pose: Pose | None) -> dict[str, object]:
 
 
 def _looked(poses: list[Pose]) -> dict[str, object]:
-    seen = [_seen(pose) for pose in poses] or [_seen(None)] * crops.LOOKS
+    seen = [_seen(pose) for pose in poses] or [_seen(None)] * crops.ROI_VIEWS
     arrays = {f"look_{key}": [one[key] for one in seen] for key in seen[0] if key not in ("found", "boxes")}
     return {"looked": bool(poses), **arrays}
 
@@ -246,7 +246,7 @@ def contact_sheet(
         pixels = scene.landmark_pixels()[0]
         crop = crops.around(*_detected(pixels, rng))
         picture = scene.draw(0, crop)
-        pose = decode(landmarker.see(picture), crop)
+        pose = decode(landmarker.run_on_crop(picture), crop)
         for points, colour in ((pixels, (0, 0, 255)), (pose.landmarks, (0, 255, 0))):
             for x, y in crops.from_image(points, crop)[11:] * len(picture):
                 cv2.circle(picture, (int(x), int(y)), 2, colour, -1, cv2.LINE_AA)

@@ -34,7 +34,7 @@ def true_motion(body: Body) -> Motion:
         poses_cam=poses,
         trans_cam=trans,
         betas=betas,
-        pelvis=body.rest_joints(betas)[0],
+        rest_pelvis=body.rest_joints(betas)[0],
         joints_cam=joints,
         camera_K=K,
         camera_to_world=np.repeat(np.eye(4)[None], FRAMES, 0),

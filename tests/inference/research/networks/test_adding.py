@@ -70,6 +70,6 @@ def test_it_is_trained_exported_and_run(added, body, tmp_path):
         maps=np.zeros(n, int),
     )
     K = np.array([[600.0, 0, 320], [0, 600, 240], [0, 0, 1]])
-    estimate = TemporalNetwork(tmp_path / f"{added}.onnx", device="cpu").follow(track, VideoContext(K))
+    estimate = TemporalNetwork(tmp_path / f"{added}.onnx", device="cpu").estimate(track, VideoContext(K))
     assert estimate.rotations.shape == (n, 24, 3, 3)
     np.testing.assert_allclose(np.linalg.det(estimate.rotations), 1, atol=1e-4)

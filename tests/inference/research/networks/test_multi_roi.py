@@ -51,8 +51,8 @@ def test_contrast_worked_by_hand():
 def test_high_octaves_are_worked_out_in_float64():
     """Half a wave of the last octave is 2⁻³¹ of the image, which float32 rounds to nothing."""
     box = np.array([[[2.8 * (0.25 + 0.5 / 2**31), 0.0, (0.5 - 0.24) / 0.06]]])
-    encoding = features.encode_places(box, 32)
-    assert encoding.shape == (1, 1, features.place_size(32)) == (1, 1, 195)
+    encoding = features.encode_boxes(box, 32)
+    assert encoding.shape == (1, 1, features.encoding_size(32)) == (1, 1, 195)
     x_waves = encoding[0, 0, 3:67].reshape(32, 2)
     # sin and cos of 2³¹ π x: a quarter of the image is a whole number of waves, and π / 2 is left.
     np.testing.assert_allclose(x_waves[31], [1, 0], atol=1e-5)

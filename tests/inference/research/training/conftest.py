@@ -95,9 +95,9 @@ def with_looks(shard: shards.Shard, rng: np.random.Generator, every: int = 3) ->
     found = {}
     for name in ("landmarks", "visibility", "presence", "world_landmarks", "scores"):
         values = getattr(shard, name)
-        made = values[:, None] + rng.normal(0, 0.01, (len(shard), crops.LOOKS, *values.shape[1:]))
+        made = values[:, None] + rng.normal(0, 0.01, (len(shard), crops.ROI_VIEWS, *values.shape[1:]))
         found[f"look_{name}"] = made
-    found["look_crops"] = np.stack([crops.looks(crop) for crop in shard.crops])
+    found["look_crops"] = np.stack([crops.roi_crops(crop) for crop in shard.crops])
     seen = {
         name: np.where(looked.reshape(-1, *[1] * (values.ndim - 1)), values, 0).astype(np.float32)
         for name, values in found.items()

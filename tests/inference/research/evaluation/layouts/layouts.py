@@ -18,7 +18,7 @@ def in_world(sample: Sample) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     poses = motion.poses_cam.copy()
     poses[:, 0] = rotations.matrix_to_axis_angle(back[:, :3, :3] @ rotations.axis_angle_to_matrix(poses[:, 0]))
     joints = np.einsum("nij,nkj->nki", back[:, :3, :3], motion.joints_cam) + back[:, None, :3, 3]
-    return poses.reshape(len(motion), 72), joints[:, 0] - motion.pelvis, joints
+    return poses.reshape(len(motion), 72), joints[:, 0] - motion.rest_pelvis, joints
 
 
 def threedpw_table(sample: Sample) -> dict[str, Any]:

@@ -115,7 +115,7 @@ def test_the_detector_finds_people_where_the_truth_says(body: Body, library: Lib
         crop = crops.around(*generate._detected(pixels, rng))
         picture = scene.draw(0, crop)
         assert picture.shape == (256, 256, 3)
-        pose = decode(landmarker.see(picture), crop)
+        pose = decode(landmarker.run_on_crop(picture), crop)
         off.append(np.linalg.norm(pose.landmarks - pixels, axis=1)[LIMBS] / crop[2])
     assert np.median(off) < 0.035
 
@@ -158,7 +158,7 @@ def test_looks_see_the_same_person(body: Body, library: Library, landmarker: Lan
     shard = shards.read_shard(tmp_path / "looks.npz")
     rows = np.flatnonzero(shard.looked)
     assert set(rows % FRAMES) == {0, 5}
-    np.testing.assert_allclose(shard.look_crops[rows[0]], crops.looks(shard.crops[rows[0]]), rtol=1e-5)
+    np.testing.assert_allclose(shard.look_crops[rows[0]], crops.roi_crops(shard.crops[rows[0]]), rtol=1e-5)
     looks, whole = shard.look_landmarks[rows][:, :, LIMBS], shard.landmarks[rows][:, None, LIMBS]
     off = np.linalg.norm(looks - whole, axis=-1)
     # In the smallest region hands and feet may be cut off.
