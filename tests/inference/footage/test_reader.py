@@ -210,7 +210,7 @@ def test_reads_a_bounded_number_of_frames_ahead(tmp_path: Path):
 def test_nothing_on_stderr(tmp_path: Path):
     (tmp_path / "noise.mp4").write_bytes(bytes(range(256)) * 40)
     code = f"""
-from video_motion.inference.footage import Footage, FootageError
+from video_motion.inference.footage.reader import Footage, FootageError
 for name in {[str(DATA / "cut_off.mp4"), str(tmp_path / "noise.mp4")]!r}:
     try:
         list(Footage(name))

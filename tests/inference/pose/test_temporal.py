@@ -13,8 +13,8 @@ from video_motion.inference.pose import features
 from video_motion.inference.pose.session import NetworkError, Session
 from video_motion.inference.pose.temporal import TemporalNetwork, VideoContext, windows
 from video_motion.inference.research.networks.export import export
-from video_motion.inference.research.networks.figure import full_translation, sixd_to_matrix, to_local
 from video_motion.inference.research.networks.tar import Tar, TarSettings
+from video_motion.inference.research.networks.torch_body import full_translation, sixd_to_matrix, to_local
 
 K = np.array([[900.0, 0, 640], [0, 900, 360], [0, 0, 1]])
 TINY = TarSettings(
