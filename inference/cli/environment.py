@@ -1,4 +1,4 @@
-"""The virtual environments beside the code, and the system libraries that Blender's module links to.
+"""The virtual environments next to the code, and the system libraries that Blender's module links to.
 
 Everything is made inside the checkout; the system stays as it is. A stamp file in each environment holds the hash of
 its requirements, so that the second run costs a few file reads. Standard library only.
@@ -32,12 +32,12 @@ PIP_INSTALL = ("install", "--quiet", "--no-input", "--progress-bar", "off")
 
 
 class SetupError(VideoMotionError):
-    """The set-up can't go on; the message tells the user why and what to do."""
+    """The set-up can't go on; the message says why and what to do."""
 
 
 @dataclass(frozen=True)
 class Environment:
-    """A virtual environment: its folder in the checkout, a file of requirements, and what to tell the user."""
+    """A virtual environment: its folder in the checkout, a file of requirements, and what the user sees of it."""
 
     folder: str
     requirements: str
@@ -286,7 +286,7 @@ def _fetch_libraries(missing: set[str], lock: int) -> None:
 
 
 def _fetch_debian(packages: Sequence[str], folder: Path, lock: int, failure: str) -> None:
-    """Unpack Debian packages into `folder`, which is there whole or not at all. Needs no root and changes no system."""
+    """Unpack Debian packages into `folder`, which is complete or missing afterwards. Needs no root."""
     work = CACHE / "apt"
     shutil.rmtree(work, ignore_errors=True)
     for name in ("lists/partial", "archives/partial", "packages", "root"):

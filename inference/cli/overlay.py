@@ -73,7 +73,7 @@ def overlaid(footage: Footage, motions: Sequence[Motion], body: Body, height: in
 
 
 def write_video(footage: Footage, motions: Sequence[Motion], body: Body, path: Path, height: int = 0) -> None:
-    """Write the overlay as an MP4 beside its final name first, so that `path` is whole or not there.
+    """Write the overlay as an MP4, under a temporary name first, so that `path` is complete or missing.
 
     Raises:
         OSError: the video cannot be written.
