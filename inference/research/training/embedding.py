@@ -1,4 +1,4 @@
-"""Trains the pose embedding of the part dynamics: 2D poses of one 3D pose, seen from anywhere, come to lie together."""
+"""Trains the pose embedding of the part dynamics: 2D views of one 3D pose get embeddings close to each other."""
 
 from __future__ import annotations
 
@@ -11,18 +11,19 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ... import console, registry
+from ... import registry
 from ...atomic import write_json
 from ...body.rotations import axis_angle_to_matrix
 from ...body.smpl import Body
 from ..networks.embedding import AMONG_MARKERS, Embedding, normalised
 from ..networks.torch_body import TorchBody, marker_points, to_global
+from . import progress
 from .mocap.library import Library
-from .synthesis.generate import clips_of
+from .synthesis.generate import split_clips
 from .trainer import Schedule, TrainingError, save_checkpoint
 
 SAMPLES = 20
-"""K, draws of each of two embeddings that a matching probability is the mean of."""
+"""K, samples of each of two embeddings over which a matching probability is averaged."""
 
 SAME_POSE = 0.1
 """κ: poses nearer than this (NP-MPJPE) match."""
@@ -33,18 +34,17 @@ RATIO = 2.0
 POSITIVE_WEIGHT, PRIOR_WEIGHT = 0.005, 0.001
 _TILT = math.radians(30)
 _DISTANCE = 4.0
-_TOLD_SECONDS = 15.0
 _GALLERY = 1500
-# Neighbours in a motion hardly differ.
+# Neighbouring frames are nearly the same.
 _EVERY = 4
 
 
-def keypoints_of(library: Library, body: Body, split: str) -> Tensor:
-    """(N, 13, 3) keypoints of a split's poses, the root's rotation taken off, metres."""
+def split_keypoints(library: Library, body: Body, split: str) -> Tensor:
+    """(N, 13, 3) keypoints of a split's poses without root rotation, metres."""
     rows = np.concatenate(
         [
             np.arange(int(library.starts[clip]), int(library.starts[clip + 1]), _EVERY)
-            for clip in clips_of(library, split)
+            for clip in split_clips(library, split)
         ]
     )
     torch_body = TorchBody(body, marker_points(body))
@@ -52,23 +52,25 @@ def keypoints_of(library: Library, body: Body, split: str) -> Tensor:
     for part in np.array_split(rows, max(len(rows) // 4096, 1)):
         local = axis_angle_to_matrix(library.poses[part].astype(float))
         local[:, 0] = np.eye(3)
-        turned = to_global(torch.from_numpy(local).float())
+        global_rotations = to_global(torch.from_numpy(local).float())
         betas = torch.zeros(len(part), 10)
-        parts.append(torch_body.points(turned, torch_body.joints(turned, betas), betas)[:, AMONG_MARKERS])
+        parts.append(
+            torch_body.points(global_rotations, torch_body.joints(global_rotations, betas), betas)[:, AMONG_MARKERS]
+        )
     return torch.cat(parts)
 
 
-def seen_from_anywhere(keypoints: Tensor, rng: torch.Generator) -> Tensor:
-    """(B, 13, 2) what cameras at random azimuths, tilted and rolled by up to 30 degrees, see of poses (B, 13, 3)."""
+def random_views(keypoints: Tensor, rng: torch.Generator) -> Tensor:
+    """(B, 13, 2) poses (B, 13, 3) in cameras at random azimuths, tilted and rolled by up to 30 degrees."""
     shape = (len(keypoints),)
     azimuth = (2 * torch.rand(shape, generator=rng) - 1) * math.pi
     tilt, roll = ((2 * torch.rand(shape, generator=rng) - 1) * _TILT for _ in range(2))
-    turned = _about(2, roll) @ _about(0, tilt) @ _about(1, azimuth)
-    there = keypoints @ turned.transpose(1, 2)
-    return there[..., :2] / (there[..., 2:] + _DISTANCE)
+    rotation = _rotation_about(2, roll) @ _rotation_about(0, tilt) @ _rotation_about(1, azimuth)
+    in_camera = keypoints @ rotation.transpose(1, 2)
+    return in_camera[..., :2] / (in_camera[..., 2:] + _DISTANCE)
 
 
-def _about(axis: int, angle: Tensor) -> Tensor:
+def _rotation_about(axis: int, angle: Tensor) -> Tensor:
     """(B, 3, 3) rotations about one axis."""
     cos, sin = torch.cos(angle), torch.sin(angle)
     matrix = torch.eye(3).repeat(len(angle), 1, 1)
@@ -79,10 +81,10 @@ def _about(axis: int, angle: Tensor) -> Tensor:
 
 
 def distances(ours: Tensor, theirs: Tensor) -> Tensor:
-    """(..., ) NP-MPJPE of poses (..., 13, 3): mean distance of keypoints after the best alignment.
+    """(...,) NP-MPJPE of poses (..., 13, 3): mean distance of keypoints after the best alignment.
 
-    Poses are brought to the size in which keypoints are 1 from the middle of the hips in the mean; what is left of
-    scale, rotation and place is Procrustes' (the poem code's measure, in other units).
+    Poses are scaled so that keypoints have a mean distance of 1 from the midpoint of the hips; the remaining scale,
+    rotation and translation are aligned by Procrustes (the measure of the paper's code, in other units).
     """
     flat = [normalised(poses.flatten(0, -3)) for poses in (ours, theirs)]
     one, other = (poses - poses.mean(1, keepdim=True) for poses in flat)
@@ -90,10 +92,10 @@ def distances(ours: Tensor, theirs: Tensor) -> Tensor:
     left, values, right = torch.linalg.svd(product)
     sign = torch.ones(len(one), 3)
     sign[:, 2] = torch.linalg.det(left @ right)
-    turn = (left * sign[:, None]) @ right
+    rotation = (left * sign[:, None]) @ right
     scale = (values * sign).sum(1) / one.square().sum((1, 2)).clamp(min=1e-9)
-    off = scale[:, None, None] * one @ turn - other
-    return off.square().sum(-1).sqrt().mean(1).unflatten(0, ours.shape[:-2])
+    difference = scale[:, None, None] * one @ rotation - other
+    return difference.square().sum(-1).sqrt().mean(1).unflatten(0, ours.shape[:-2])
 
 
 def matching(embedding: Embedding, ours: tuple[Tensor, Tensor], theirs: tuple[Tensor, Tensor]) -> Tensor:
@@ -105,28 +107,28 @@ def matching(embedding: Embedding, ours: tuple[Tensor, Tensor], theirs: tuple[Te
         mean[:, None] + deviation[:, None] * torch.randn(len(mean), SAMPLES, mean.shape[1])
         for mean, deviation in (ours, theirs)
     )
-    apart = torch.cdist(one.flatten(0, 1), other.flatten(0, 1))
-    told = embedding.matching(apart).unflatten(0, (len(one), SAMPLES)).unflatten(2, (len(other), SAMPLES))
-    return told.logsumexp((1, 3)) - 2 * math.log(SAMPLES)
+    distance = torch.cdist(one.flatten(0, 1), other.flatten(0, 1))
+    logarithms = embedding.matching(distance).unflatten(0, (len(one), SAMPLES)).unflatten(2, (len(other), SAMPLES))
+    return logarithms.logsumexp((1, 3)) - 2 * math.log(SAMPLES)
 
 
 def objective(embedding: Embedding, keypoints: Tensor, rng: torch.Generator) -> dict[str, Tensor]:
     """Losses of a batch of poses (B, 13, 3), by name: triplet ratio, positive pairs, and the prior (KL)."""
-    views = [embedding(seen_from_anywhere(keypoints, rng)) for _ in range(2)]
+    views = [embedding(random_views(keypoints, rng)) for _ in range(2)]
     far = -matching(embedding, *views)
     count = len(keypoints)
     with torch.no_grad():
         pairs = distances(keypoints[:, None].expand(-1, count, -1, -1), keypoints[None].expand(count, -1, -1, -1))
-        strangers = pairs > SAME_POSE
+        negatives = pairs > SAME_POSE
         positive = far.diagonal()
-        # The nearest stranger that is farther than the positive; where there is none, the farthest of all.
-        beyond = torch.where(strangers & (far > positive[:, None]), far, torch.inf)
-        nearest, place = beyond.min(1)
-        fallback = torch.where(strangers, far, -torch.inf).argmax(1)
-        place = torch.where(nearest.isfinite(), place, fallback)
-        counted = strangers.any(1)
+        # The nearest negative that is farther than the positive; without one, the farthest negative.
+        beyond = torch.where(negatives & (far > positive[:, None]), far, torch.inf)
+        nearest, column = beyond.min(1)
+        fallback = torch.where(negatives, far, -torch.inf).argmax(1)
+        column = torch.where(nearest.isfinite(), column, fallback)
+        counted = negatives.any(1)
     positive = far.diagonal()
-    negative = far.gather(1, place[:, None])[:, 0]
+    negative = far.gather(1, column[:, None])[:, 0]
     ratio = (positive - negative + math.log(RATIO)).clamp(min=0)
     mean, deviation = (torch.cat(parts) for parts in zip(*views, strict=True))
     prior = 0.5 * (mean.square() + deviation.square() - 1 - 2 * deviation.log()).sum(1).mean()
@@ -140,32 +142,32 @@ def objective(embedding: Embedding, keypoints: Tensor, rng: torch.Generator) -> 
 def retrieval(embedding: Embedding, poses: Tensor, rng: torch.Generator) -> dict[str, float]:
     """Share of poses (N, 13, 3) whose nearest other view shows a matching pose: by the embedding, and by plain 2D.
 
-    Each pose is sought, from one view, among all poses seen from other ones, itself among them.
+    Each pose is searched, from one view, among all poses in other views, including itself.
     """
-    sought, gallery = (seen_from_anywhere(poses, rng) for _ in range(2))
+    queries, gallery = (random_views(poses, rng) for _ in range(2))
     with torch.no_grad():
         embedding.eval()
-        ours = torch.cdist(embedding(sought)[0], embedding(gallery)[0])
-    plain = torch.cdist(normalised(sought).flatten(1), normalised(gallery).flatten(1))
-    told = {}
-    for name, apart in (("embedding", ours), ("2D pose", plain)):
-        found = poses[apart.argmin(1)]
-        told[name] = float((distances(poses, found) <= SAME_POSE).float().mean())
-    return told
+        ours = torch.cdist(embedding(queries)[0], embedding(gallery)[0])
+    plain = torch.cdist(normalised(queries).flatten(1), normalised(gallery).flatten(1))
+    shares = {}
+    for name, distance in (("embedding", ours), ("2D pose", plain)):
+        matches = poses[distance.argmin(1)]
+        shares[name] = float((distances(poses, matches) <= SAME_POSE).float().mean())
+    return shares
 
 
 def run(options: argparse.Namespace) -> dict[str, float]:
-    """Train with the options of `train embedding`; returns what `retrieval` measures on held-out motions.
+    """Train with the options of `train embedding`; returns the `retrieval` on held-out motions.
 
     Raises:
         MocapError: the data's library is missing.
-        TrainingError: there is a training in the folder already.
+        TrainingError: the folder already holds a training.
     """
     checkpoint: Path = options.out / "checkpoint.pt"
     if checkpoint.exists():
         raise TrainingError(f"{options.out} holds another training: name another folder.")
     library, body = Library.load(options.data / "library.npz"), Body.load(registry.body_path())
-    poses, held_out = (keypoints_of(library, body, split) for split in ("train", "validation"))
+    poses, held_out = (split_keypoints(library, body, split) for split in ("train", "validation"))
     if options.threads:
         torch.set_num_threads(options.threads)
     torch.manual_seed(options.seed)
@@ -173,8 +175,9 @@ def run(options: argparse.Namespace) -> dict[str, float]:
     embedding = Embedding(options.hidden)
     optimizer = torch.optim.Adam(embedding.parameters(), lr=options.rate)
     schedule = Schedule(minutes=options.minutes, rate=options.rate, warm_up=0.0)
-    began = told = time.monotonic()
+    began = time.monotonic()
     step, share = 0, 0.0
+    shown = progress.share_bar("training")
     while share < 1:
         rows = torch.randint(len(poses), (options.batch,), generator=rng)
         parts = objective(embedding.train(), poses[rows], rng)
@@ -186,12 +189,10 @@ def run(options: argparse.Namespace) -> dict[str, float]:
         optimizer.step()
         step += 1
         share = schedule.share(time.monotonic() - began, step)
-        if time.monotonic() - told > _TOLD_SECONDS:
-            told = time.monotonic()
-            losses = ", ".join(f"{name} {part.item():.3f}" for name, part in parts.items())
-            console.say(f"{share * options.minutes:.1f} of {options.minutes:g} min, step {step}, {losses}")
-    some = torch.linspace(0, len(held_out) - 1, min(_GALLERY, len(held_out))).long()
-    measured = retrieval(embedding, held_out[some], torch.Generator().manual_seed(1))
+        progress.advance(shown, share, step=step, **{name: part.item() for name, part in parts.items()})
+    shown.close()
+    chosen = torch.linspace(0, len(held_out) - 1, min(_GALLERY, len(held_out))).long()
+    measured = retrieval(embedding, held_out[chosen], torch.Generator().manual_seed(1))
     options.out.mkdir(parents=True, exist_ok=True)
     state = {f"module.embedding.{name}": part for name, part in embedding.state_dict().items()}
     save_checkpoint({"averaged": state}, checkpoint)

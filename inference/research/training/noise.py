@@ -1,4 +1,4 @@
-"""Cheap faults of a detector, on top of its own, drawn anew for every training window."""
+"""Data augmentation: random detector errors on top of the real ones, new for every training window."""
 
 from __future__ import annotations
 
@@ -11,29 +11,29 @@ from ...people.maps import SHAPE
 
 _MIRROR = np.array(LANDMARK_MIRROR)
 _ARMS, _LEGS = np.arange(11, 23), np.arange(23, 33)
-_OF_LANDMARKS = ("landmarks", "world_landmarks", "visibility", "presence")
-# How far off dropped landmarks are, crop sides and metres; how much of their visibility they keep at most; how many of
-# a window's frames they are dropped in.
-_OFF, _WORLD_OFF, _KEPT, _DROPPED = 0.12, 0.15, 0.6, 0.7
+_LANDMARK_KEYS = ("landmarks", "world_landmarks", "visibility", "presence")
+# Error of dropped landmarks in crop sides and in metres, the largest share of their visibility that they keep, and the
+# share of a window's frames in which they are dropped.
+_DROP_ERROR, _WORLD_DROP_ERROR, _MAX_VISIBILITY, _DROPPED_FRAMES = 0.12, 0.15, 0.6, 0.7
 BLANK = -1
-"""In `channels`, stands for a map without anything on it."""
+"""In `channels`: an empty map."""
 
 
 @dataclass(frozen=True)
 class Noise:
-    """How strong the faults are.
+    """Strengths of the errors.
 
     Attributes:
         jitter: of landmarks from frame to frame, crop sides.
         bias: of landmarks over the window, crop sides.
         world_jitter: of world landmarks from frame to frame, metres.
         world_bias: of world landmarks over the window, metres.
-        swap: share of windows in which arms or legs change sides for some frames.
-        drop: share of landmarks that are far off, hardly trusted and on no map in most frames.
-        box: of the crop's place from frame to frame, crop sides; whole cells of the maps, which follow.
-        miss: share of frames in which the person is not seen.
+        swap: share of windows in which left and right arms or legs are swapped for some frames.
+        drop: share of landmarks with a large error, low visibility and no heatmap in most frames.
+        box: of the crop's position from frame to frame, crop sides; rounded to cells of the maps, which follow.
+        miss: share of frames in which the person is not detected.
         flow: of the background's flow, image diagonals from frame to frame.
-        still: share of frames whose flow can't be found and is taken for none.
+        still: share of frames whose flow can't be estimated and is set to none.
     """
 
     jitter: float = 0.003
@@ -48,22 +48,22 @@ class Noise:
     still: float = 0.03
 
     def scaled(self, factor: float) -> Noise:
-        """All of it stronger or weaker; 0 for none."""
+        """All strengths times a factor; 0 for no noise."""
         return Noise(**{item.name: factor * getattr(self, item.name) for item in fields(self)})
 
 
-def spoil(window: dict[str, np.ndarray], noise: Noise, rng: np.random.Generator, target: int) -> None:
-    """Spoil B windows of T frames in place.
+def augment(window: dict[str, np.ndarray], noise: Noise, rng: np.random.Generator, target: int) -> None:
+    """Augment B windows of T frames in place.
 
-    A frame that stands in for another gets that one's faults; the target is never missed.
+    A frame that replaces another one has the same errors in both places; the target is never missed.
 
     Args:
-        window: what `features.window_features` takes, but for the camera, and besides `rows` (B, T) of the data set
-            that the frames come from, `channels` (B, T, 40) that local maps are taken from and `cells` (B, T, 2) by
+        window: the arguments of `features.window_features` except the camera, and `rows` (B, T), the frames' rows in
+            the data set, `channels` (B, T, 40), the channels that local maps are read from, and `cells` (B, T, 2), by
             which crops have moved over their maps.
-        noise: how strong the faults are.
-        rng: where they come from.
-        target: number of the frame that is estimated.
+        noise: strengths of the errors.
+        rng: source of randomness.
+        target: index of the frame that is estimated.
     """
     b, t = window["scores"].shape
     source = _miss(window, noise.miss, rng, target)
@@ -74,43 +74,43 @@ def spoil(window: dict[str, np.ndarray], noise: Noise, rng: np.random.Generator,
     world += noise.world_bias * rng.standard_normal((b, 1, 33, 3))
     world += noise.world_jitter * rng.standard_normal((b, t, 33, 3))
 
-    dropped = (rng.random((b, 1, 33)) < noise.drop) & (rng.random((b, t, 33)) < _DROPPED)
-    landmarks += np.where(dropped[..., None], side * _OFF * rng.standard_normal((b, t, 33, 2)), 0)
-    world += np.where(dropped[..., None], _WORLD_OFF * rng.standard_normal((b, t, 33, 3)), 0)
-    window["visibility"] *= np.where(dropped, rng.uniform(0, _KEPT, (b, t, 33)), 1)
+    dropped = (rng.random((b, 1, 33)) < noise.drop) & (rng.random((b, t, 33)) < _DROPPED_FRAMES)
+    landmarks += np.where(dropped[..., None], side * _DROP_ERROR * rng.standard_normal((b, t, 33, 2)), 0)
+    world += np.where(dropped[..., None], _WORLD_DROP_ERROR * rng.standard_normal((b, t, 33, 3)), 0)
+    window["visibility"] *= np.where(dropped, rng.uniform(0, _MAX_VISIBILITY, (b, t, 33)), 1)
     channels[:, :, :33][dropped] = BLANK
 
     for limbs in (_ARMS, _LEGS):
         swapped = np.nonzero((rng.random((b, 1)) < noise.swap) & _run(b, t, rng))
-        for key in (*_OF_LANDMARKS, "channels"):
+        for key in (*_LANDMARK_KEYS, "channels"):
             frames = window[key][swapped]
             frames[:, limbs] = frames[:, _MIRROR[limbs]]
             window[key][swapped] = frames
 
     _move_crops(window, noise.box, rng)
-    for key in (*_OF_LANDMARKS, "scores", "crops", "channels", "cells"):
+    for key in (*_LANDMARK_KEYS, "scores", "crops", "channels", "cells"):
         window[key] = window[key][np.arange(b)[:, None], source]
 
 
-def spoil_flow(homographies: np.ndarray, noise: Noise, rng: np.random.Generator) -> None:
-    """Spoil homographies (B, 15, 3, 3), see `engine.features.flow_features`, in place."""
-    # What moves the image's border by a part of the diagonal, as a shift, a stretch or a tilt.
+def augment_flow(homographies: np.ndarray, noise: Noise, rng: np.random.Generator) -> None:
+    """Augment homographies (B, 15, 3, 3), see `pose.features.flow_features`, in place."""
+    # Shifts, stretches and tilts that each move the image's border by the same part of the diagonal.
     strength = noise.flow * np.array([[2.0, 2.0, 1.0], [2.0, 2.0, 1.0], [4.0, 4.0, 0.0]])
     homographies += strength * rng.standard_normal(homographies.shape)
     homographies[rng.random(homographies.shape[:2]) < noise.still] = np.eye(3)
 
 
 def _miss(window: dict[str, np.ndarray], share: float, rng: np.random.Generator, target: int) -> np.ndarray:
-    """Miss some frames; returns the place (B, T) in the window whose content each frame shows then."""
+    """Drop detections of some frames; returns the slots (B, T) in the window whose content each frame then has."""
     rows = window["rows"]
     b, t = rows.shape
     missed = rng.random((b, t)) < share
     missed[:, target] = False
     source = np.tile(np.arange(t), (b, 1))
-    for place in range(target - 1, -1, -1):
-        source[:, place] = np.where(missed[:, place], source[:, place + 1], place)
-    for place in range(target + 1, t):
-        source[:, place] = np.where(missed[:, place], source[:, place - 1], place)
+    for slot in range(target - 1, -1, -1):
+        source[:, slot] = np.where(missed[:, slot], source[:, slot + 1], slot)
+    for slot in range(target + 1, t):
+        source[:, slot] = np.where(missed[:, slot], source[:, slot - 1], slot)
     window["known"] = window["known"] & ~missed
     window["rows"] = np.take_along_axis(rows, source, axis=1)
     first = np.argmax(window["rows"][:, :, None] == window["rows"][:, None, :], axis=-1)
@@ -118,7 +118,7 @@ def _miss(window: dict[str, np.ndarray], share: float, rng: np.random.Generator,
 
 
 def _run(b: int, t: int, rng: np.random.Generator) -> np.ndarray:
-    """(b, t) one run of frames in each window."""
+    """(b, t) a mask of one run of frames in each window."""
     start, length = rng.integers(-t, t, (b, 1)), rng.integers(1, t + 1, (b, 1))
     frame = np.arange(t)
     return (frame >= start) & (frame < start + length)

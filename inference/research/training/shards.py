@@ -1,4 +1,4 @@
-"""Training records: what the detector saw in every frame of some sequences, beside the truth.
+"""Shards of training data: the detector's output in every frame of some sequences, with the truth.
 
 A shard is one uncompressed .npz of N rows (frames) in S sequences, without pickled objects:
 
@@ -6,7 +6,7 @@ A shard is one uncompressed .npz of N rows (frames) in S sequences, without pick
 |---|---|---|
 | `version` | () | version of this layout |
 | `sequence_starts` | (S + 1,) | rows at which sequences begin |
-| `names` | (S,) text | the motion that each sequence shows |
+| `names` | (S,) text | the motion of each sequence |
 | `betas` | (S, 10) | true shape |
 | `camera_K` | (S, 3, 3) | true intrinsics, pixels |
 | `image_size` | (S, 2) | width, height |
@@ -15,18 +15,18 @@ A shard is one uncompressed .npz of N rows (frames) in S sequences, without pick
 | `poses` | (N, 24, 3) | true axis-angle rotations, the root's in camera axes |
 | `trans` | (N, 3) | true SMPL translation in the camera, metres |
 | `camera_turns` | (N, 3, 3) | rotation from the frame's camera into the sequence's first |
-| `camera_moves` | (N, 3) | the camera's place in the first one's axes, metres |
-| `found` | (N,) | whether the detector saw the person; if not, its other values are 0 |
+| `camera_moves` | (N, 3) | the camera's position in the first one's axes, metres |
+| `found` | (N,) | whether the person was detected; if not, the detector's other values are 0 |
 | `landmarks` | (N, 33, 2) | image pixels |
 | `visibility`, `presence` | (N, 33) | probabilities |
 | `world_landmarks` | (N, 33, 3) | metres, camera axes, origin between the hips |
-| `crops` | (N, 4) | the crop that the network saw: centre, side in pixels, rotation |
+| `crops` | (N, 4) | the network's crop: centre, side in pixels, rotation |
 | `boxes` | (N, 4) | left, top, width, height around the landmarks |
 | `scores` | (N,) | probability of a person in the crop |
 | `looked` | (N,) | whether it looked at the four other regions of `people.crops.roi_crops`; (0,) if it never did |
 | `look_…` | (N, 4, …) | `landmarks`, `visibility`, `presence`, `world_landmarks`, `crops`, `scores` there |
-| `heatmap_starts` | (N + 1,) | bytes at which each row's maps begin; a row that was not found has none |
-| `heatmaps` | (bytes,) | zlib streams of (40, 64, 64) uint8: 39 heatmaps and the outline, 255 for certain |
+| `heatmap_starts` | (N + 1,) | bytes at which each row's maps begin; a row without a detection has none |
+| `heatmaps` | (bytes,) | zlib streams of (40, 64, 64) uint8: 39 heatmaps and the segmentation mask, 255 for certain |
 
 Camera axes are x right, y down, z forward.
 """
@@ -45,6 +45,9 @@ from ...people import maps
 from ...people.crops import ROI_VIEWS
 
 VERSION = 1
+
+TRANSFERRED = ("transferred", "imitated")
+"""Folders of shards with transferred errors; the second one is the former name."""
 
 
 class ShardError(VideoMotionError):
@@ -88,12 +91,12 @@ class Shard:
         return len(self.timestamps)
 
     def maps(self, row: int) -> np.ndarray:
-        """(40, 64, 64) uint8 local maps of a row; zeros where the person was not found."""
+        """(40, 64, 64) uint8 local maps of a row; zeros where the person was not detected."""
         return maps.unpack(self.heatmaps[self.heatmap_starts[row] : self.heatmap_starts[row + 1]].tobytes())
 
 
 def write_shard(path: Path, shard: Shard) -> None:
-    """Write a shard; a half-written one never stands under that name."""
+    """Write a shard; the file appears only when it is complete."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_write(path) as temporary, temporary.open("wb") as stream:
         arrays = {item.name: getattr(shard, item.name) for item in fields(Shard)}
@@ -101,7 +104,7 @@ def write_shard(path: Path, shard: Shard) -> None:
 
 
 def read_shard(path: Path) -> Shard:
-    """Read a shard, its heatmaps mapped from the file and not held in memory.
+    """Read a shard; its heatmaps are memory-mapped.
 
     Raises:
         ShardError: the file is missing, damaged, or of another version.
@@ -110,8 +113,8 @@ def read_shard(path: Path) -> Shard:
         with np.load(path, allow_pickle=False) as archive:
             if int(archive["version"]) != VERSION:
                 raise ShardError(f"{path} is of version {archive['version']}, not {VERSION}: generate the data again.")
-            may_lack = {item.name for item in fields(Shard) if item.default_factory is not MISSING}
-            names = {item.name for item in fields(Shard)} - {"heatmaps"} - (may_lack - set(archive.files))
+            optional = {item.name for item in fields(Shard) if item.default_factory is not MISSING}
+            names = {item.name for item in fields(Shard)} - {"heatmaps"} - (optional - set(archive.files))
             arrays = {name: archive[name] for name in names}
         return Shard(**arrays, heatmaps=_mapped(path, "heatmaps.npy"))
     except FileNotFoundError as error:
@@ -122,8 +125,13 @@ def read_shard(path: Path) -> Shard:
         ) from error
 
 
+def transferred_shards(folder: Path) -> list[Path]:
+    """The shards of a data set that have transferred errors."""
+    return [path for name in TRANSFERRED for path in sorted((folder / name).glob("*.npz"))]
+
+
 def _mapped(path: Path, member: str) -> np.ndarray:
-    """An uncompressed one-dimensional array of bytes inside an .npz, as a memory map."""
+    """Memory-map an uncompressed one-dimensional array of bytes in an .npz."""
     with zipfile.ZipFile(path) as archive:
         info = archive.getinfo(member)
         if info.compress_type != zipfile.ZIP_STORED:

@@ -24,87 +24,92 @@ from ..networks.settings import Settings
 from .dataset import Dataset, WindowSampling
 from .losses import LOSSES
 from .noise import Noise
-from .shards import ShardError
 from .trainer import Schedule, Trainer, TrainingError, read_checkpoint
-from .validation import rows_to_check
-
-__all__ = ["ShardError", "TrainingError"]
+from .validation import validation_rows
 
 _SETTINGS = "settings"
-_TO_STANDARDISE = 512
-_SOME = 4
+_FORMER_NAMES = {"drawing": "sampling", "imitated": "transferred"}
+_STANDARDISED_ON = 512
+_ROUNDING_EVERY = 4
 _Settings = TypeVar("_Settings", Settings, Schedule, WindowSampling, Noise)
 
 
-def settings_of(name: str, changes: Sequence[str], schedule: Schedule | None = None) -> tuple[Configuration, Schedule]:
+def changed_settings(
+    name: str, changes: Sequence[str], schedule: Schedule | None = None
+) -> tuple[Configuration, Schedule]:
     """A configuration by name, and a schedule, with changes.
 
     Args:
         name: among the configurations.
-        changes: such as `refine=false` and `local_window=3`, or `noise.jitter=0`, `drawing.still=0.2` and
+        changes: such as `refine=false` and `local_window=3`, or `noise.jitter=0`, `sampling.still=0.2` and
             `schedule.clip=1`.
-        schedule: what the changes are made to; None for the usual one.
+        schedule: to change; None for the default one.
 
     Raises:
         TrainingError: there is no such configuration or setting, or the value does not fit.
     """
     try:
-        usual = configurations.configuration(name)
+        default = configurations.configuration(name)
     except ConfigurationError as error:
         raise TrainingError(str(error)) from error
     schedule = schedule or Schedule()
-    groups: dict[str, dict[str, str]] = {_SETTINGS: {}, "schedule": {}, "drawing": {}, "noise": {}}
+    groups: dict[str, dict[str, str]] = {_SETTINGS: {}, "schedule": {}, "sampling": {}, "noise": {}}
     for change in changes:
         key, sign, text = change.partition("=")
         group, dot, field = key.partition(".")
         if not dot:
             group, field = _SETTINGS, key
+        group = _FORMER_NAMES.get(group, group)
+        if group == "sampling":
+            field = _FORMER_NAMES.get(field, field)
         if not sign or group not in groups:
-            raise TrainingError(f"{change} does not fit: write NAME=VALUE, or noise., drawing. or schedule.NAME=VALUE.")
+            raise TrainingError(
+                f"{change} does not fit: write NAME=VALUE, or noise., sampling. or schedule.NAME=VALUE."
+            )
         groups[group][field] = text
-    noise = _changed(schedule.drawing.noise, groups["noise"])
-    drawing = dataclasses.replace(_changed(schedule.drawing, groups["drawing"]), noise=noise)
-    schedule = dataclasses.replace(_changed(schedule, groups["schedule"]), drawing=drawing)
-    return dataclasses.replace(usual, settings=_changed(usual.settings, groups[_SETTINGS])), schedule
+    noise = _changed(schedule.sampling.noise, groups["noise"])
+    sampling = dataclasses.replace(_changed(schedule.sampling, groups["sampling"]), noise=noise)
+    schedule = dataclasses.replace(_changed(schedule, groups["schedule"]), sampling=sampling)
+    return dataclasses.replace(default, settings=_changed(default.settings, groups[_SETTINGS])), schedule
 
 
 def _changed(settings: _Settings, changes: Mapping[str, str]) -> _Settings:
-    usual = {
+    defaults = {
         item.name: getattr(settings, item.name)
         for item in dataclasses.fields(settings)
         if isinstance(getattr(settings, item.name), (bool, int, float, str, tuple))
     }
     values: dict[str, Any] = {}
     for name, text in changes.items():
-        if name not in usual:
-            raise TrainingError(f"{name}={text} does not fit: there are {', '.join(usual)}.")
+        if name not in defaults:
+            raise TrainingError(f"{name}={text} does not fit: there are {', '.join(defaults)}.")
         try:
-            values[name] = text if isinstance(usual[name], str) else _like(usual[name], json.loads(text))
+            values[name] = text if isinstance(defaults[name], str) else _typed_like(defaults[name], json.loads(text))
         except ValueError as error:
             raise TrainingError(
-                f"{name}={text} does not fit: write it like {name}={json.dumps(usual[name])}."
+                f"{name}={text} does not fit: write it like {name}={json.dumps(defaults[name])}."
             ) from error
     return dataclasses.replace(settings, **values)
 
 
-def _like(usual: object, value: object) -> object:
-    """The value in the type of the usual one; raises ValueError if it is of another kind."""
-    if isinstance(usual, tuple) and isinstance(value, list) and value:
-        return tuple(_like(usual[0], item) for item in value)
-    if isinstance(usual, float) and type(value) is int:
+def _typed_like(default: object, value: object) -> object:
+    """The value in the type of the default; raises ValueError if it is of another kind."""
+    if isinstance(default, tuple) and isinstance(value, list) and value:
+        return tuple(_typed_like(default[0], item) for item in value)
+    if isinstance(default, float) and type(value) is int:
         return float(value)
-    if type(value) is not type(usual):
+    if type(value) is not type(default):
         raise ValueError
     return value
 
 
-def weights_of(usual: Mapping[str, float], changes: Sequence[str]) -> dict[str, float]:
-    """Weights of the losses, with changes such as `joint_distance=60`; 0 leaves a loss out.
+def loss_weights(defaults: Mapping[str, float], changes: Sequence[str]) -> dict[str, float]:
+    """Weights of the losses, with changes such as `joint_distance=60`; 0 removes a loss.
 
     Raises:
-        TrainingError: there is no such loss, or its weight is no number.
+        TrainingError: there is no such loss, or its weight is not a number from 0.
     """
-    weights, known = dict(usual), dict.fromkeys((*LOSSES, *usual))
+    weights, known = dict(defaults), dict.fromkeys((*LOSSES, *defaults))
     for change in changes:
         name, _, text = change.partition("=")
         if name not in known:
@@ -118,16 +123,16 @@ def weights_of(usual: Mapping[str, float], changes: Sequence[str]) -> dict[str, 
     return {name: weight for name, weight in weights.items() if weight}
 
 
-def begin_from(network: nn.Module, checkpoints: Sequence[Path]) -> int:
-    """Take over the averaged weights of other trainings, as far as names and sizes agree; returns their number.
+def initialise_from(network: nn.Module, checkpoints: Sequence[Path]) -> int:
+    """Load the averaged weights of other trainings where names and sizes agree; returns how many tensors were loaded.
 
-    What the first one lacks comes from the second, and so on.
+    Earlier checkpoints take precedence.
 
     Raises:
-        TrainingError: a file is no checkpoint, or nothing of it fits.
+        TrainingError: a file is not a checkpoint, or nothing in it fits.
     """
     mine = network.state_dict()
-    taken: dict[str, Tensor] = {}
+    loaded: dict[str, Tensor] = {}
     for checkpoint in checkpoints:
         state = read_checkpoint(checkpoint)["averaged"]
         fitting = {
@@ -136,10 +141,10 @@ def begin_from(network: nn.Module, checkpoints: Sequence[Path]) -> int:
             if f"module.{name}" in state and state[f"module.{name}"].shape == mine[name].shape
         }
         if not fitting:
-            raise TrainingError(f"{checkpoint} is of another network: nothing of it fits.")
-        taken = fitting | taken
-    network.load_state_dict(taken, strict=False)
-    return len(taken)
+            raise TrainingError(f"{checkpoint} is of another network: nothing in it fits.")
+        loaded = fitting | loaded
+    network.load_state_dict(loaded, strict=False)
+    return len(loaded)
 
 
 def run(options: argparse.Namespace) -> dict[str, object]:
@@ -158,18 +163,18 @@ def run(options: argparse.Namespace) -> dict[str, object]:
         check=options.check,
     )
     name = options.configuration or f"{options.network}-compact"
-    chosen, schedule = settings_of(name, options.set, schedule)
+    chosen, schedule = changed_settings(name, options.set, schedule)
     if chosen.network != options.network:
         raise TrainingError(f"{name} is a configuration of {chosen.network}, not of {options.network}.")
-    schedule = dataclasses.replace(schedule, weights=weights_of(chosen.losses, options.loss))
+    schedule = dataclasses.replace(schedule, weights=loss_weights(chosen.losses, options.loss))
     settings = chosen.settings
     if settings.features != features.SIZE:
-        raise TrainingError(f"{name} looks at pictures, which training data do not hold.")
+        raise TrainingError(f"{name} needs images, which training data do not contain.")
     if options.threads:
         torch.set_num_threads(options.threads)
     has_cuda = torch.cuda.is_available()
     if options.device == "cuda" and not has_cuda:
-        raise TrainingError("This computer has no GPU that PyTorch can use: leave --device cuda away.")
+        raise TrainingError("This computer has no GPU that PyTorch can use: leave out --device cuda.")
     device = "cuda" if has_cuda and options.device != "cpu" else "cpu"
     if (options.out / "checkpoint.pt").exists() and not options.resume:
         raise TrainingError(f"{options.out} holds another training: add --resume to go on, or name another folder.")
@@ -190,14 +195,14 @@ def run(options: argparse.Namespace) -> dict[str, object]:
         "begun_from": [path.absolute().parent.name for path in options.start],
     }
     if not options.start and not options.resume:
-        some = train.draw(_TO_STANDARDISE, schedule.drawing, np.random.default_rng(schedule.seed)).inputs
+        some = train.draw(_STANDARDISED_ON, schedule.sampling, np.random.default_rng(schedule.seed)).inputs
         network.standardise({key: torch.from_numpy(values) for key, values in some.items()})
     if options.start:
-        taken = begin_from(network, options.start)
+        loaded = initialise_from(network, options.start)
         console.say(
-            f"{taken} of {len(network.state_dict())} tensors begin with those of {', '.join(map(str, options.start))}"
+            f"{loaded} of {len(network.state_dict())} tensors begin with those of {', '.join(map(str, options.start))}"
         )
-    # A GPU leaves the CPU free to draw; without one, drawing takes little beside the network.
+    # A GPU leaves the CPU free for sampling; without one, sampling costs little compared with the network.
     workers = max(1, torch.get_num_threads() - 1) if device == "cuda" else 1
     trainer = Trainer(network, body, train, check, schedule, options.out, device, description, workers=workers)
     if options.resume:
@@ -205,48 +210,48 @@ def run(options: argparse.Namespace) -> dict[str, object]:
     return trainer.run()
 
 
-def trained(checkpoint: Path) -> tuple[Network, str]:
+def load_trained(checkpoint: Path) -> tuple[Network, str]:
     """The averaged network of a checkpoint, and its configuration's name.
 
     Raises:
-        TrainingError: the file is no checkpoint of a training, or of other features or networks than today's.
+        TrainingError: the file is not a checkpoint of a training, or is of other features or networks than the current.
     """
     state = read_checkpoint(checkpoint)
     try:
-        told = json.loads(state["description"])
-        settings = configurations.settings_from(told["network"], told[_SETTINGS])
-        configuration = Configuration(str(told["configuration"]), told["network"], settings, {})
+        description = json.loads(state["description"])
+        settings = configurations.settings_from(description["network"], description[_SETTINGS])
+        configuration = Configuration(str(description["configuration"]), description["network"], settings, {})
         network = configuration.build(Body.load(registry.body_path()))
         prefix = "module."
         weights = {key.removeprefix(prefix): part for key, part in state["averaged"].items() if key.startswith(prefix)}
         network.load_state_dict(weights)
     except (ConfigurationError, KeyError, TypeError, ValueError, RuntimeError) as error:
         reason = str(error).partition("\n")[0]
-        raise TrainingError(f"{checkpoint} does not fit today's networks: train it again ({reason}).") from error
-    if told.get("features") != features.VERSION:
+        raise TrainingError(f"{checkpoint} does not fit the current networks: train it again ({reason}).") from error
+    if description.get("features") != features.VERSION:
         raise TrainingError(f"{checkpoint} was trained on features that have changed since: train it again.")
     return network.eval(), configuration.name
 
 
 def export_weights(options: argparse.Namespace) -> str:
-    """Write a trained network as `train export`'s options say; returns a sentence on what was written.
+    """Write a trained network with the options of `train export`; returns a sentence about the files.
 
     Raises:
         TrainingError: the checkpoint can't be used.
     """
-    # ONNX is for this command alone.
+    # Only this command needs ONNX.
     from ..networks import export
 
-    network, configuration = trained(options.checkpoint)
+    network, configuration = load_trained(options.checkpoint)
     name = options.name or configuration
     files = export.export(network, options.out, name, half=not options.full)
     difference = export.check_parity(network, options.out, name)
     written = ", ".join(f"{file} ({console.megabytes(file.stat().st_size)})" for file in files)
-    told = f"{written}: at most {difference:.1e} from PyTorch"
+    summary = f"{written}: at most {difference:.1e} from PyTorch"
     if options.data and "maps" not in network.needs:
         body = Body.load(registry.body_path())
         data = Dataset(options.data, "validation", body, network.settings, network.needs)
-        inputs = data.at(rows_to_check(data)[::_SOME]).inputs
+        inputs = data.at(validation_rows(data)[::_ROUNDING_EVERY]).inputs
         degrees, betas = export.rounding(network, files[-1], {key: inputs[key] for key in network.needs})
-        told += f"; rounding its weights turns joints by {degrees:.2f}° and moves betas by {betas:.4f} at most"
-    return told
+        summary += f"; rounding its weights changes rotations by {degrees:.2f}° and betas by {betas:.4f} at most"
+    return summary

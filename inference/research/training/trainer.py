@@ -1,4 +1,4 @@
-"""Trains a network: time-boxed, seeded, and from a checkpoint on where it was cut off."""
+"""Trains a network: within a given time, seeded, and resumable from a checkpoint."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 import math
 import signal
 import subprocess
+import sys
 import threading
 import time
 from collections import deque
@@ -20,22 +21,22 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from tqdm import tqdm
 
-from ... import console
 from ...atomic import atomic_write, write_json
 from ...body.smpl import Body
 from ...errors import VideoMotionError
 from ...paths import ROOT
 from ..networks.base import Estimate, Network, NetworkOutput
 from ..networks.torch_body import TorchBody, marker_points, sixd_to_matrix, to_local
-from . import curve, losses
+from . import curve, losses, progress
 from .dataset import Batch, Dataset, WindowSampling
-from .validation import rows_to_check, validate, validate_blazepose
+from .validation import validate, validate_blazepose, validation_rows
 
-_TOLD_SECONDS = 15.0
-# How much of the running means of the losses a step replaces.
+_LOG_SECONDS = 15.0
+# Weight of a step in the running means of the losses.
 _RECENT = 0.01
-_LEAST_RATE = 0.01
+_MIN_RATE = 0.01
 CURVES = ("MPJPE", "PA-MPJPE")
 
 
@@ -46,7 +47,7 @@ class TrainingError(VideoMotionError):
 Objective = Callable[
     [Network, NetworkOutput, losses.PosedTruth, TorchBody, Mapping[str, float]], tuple[Tensor, dict[str, Tensor]]
 ]
-"""From a network, what it told, truth, body and weights to what is minimised, and what to tell of it by name."""
+"""From a network, its output, truth, body and weights to what is minimised, and the losses to report by name."""
 
 
 @dataclass(frozen=True)
@@ -54,18 +55,18 @@ class Schedule:
     """How a network is trained.
 
     Attributes:
-        minutes: of training and the validations in between, over all resumed runs. The last validation comes on top.
-        steps: at most so many, over all resumed runs; None for as many as the minutes allow.
+        minutes: of training and the validations in between, over all resumed runs; the last validation is not included.
+        steps: maximum number, over all resumed runs; None for as many as the minutes allow.
         batch: windows a step.
         rate: Adam's highest learning rate.
-        warm_up: share of the minutes, or of the steps if they are over sooner, in which the rate rises.
+        warm_up: share of the minutes, or of the steps if they end sooner, in which the rate rises.
         clip: largest norm of the gradient.
-        average: decay of the averaged weights (EMA), approached in the first steps.
-        seed: of everything drawn.
+        average: decay of the averaged weights (EMA); lower in the first steps.
+        seed: of all random numbers.
         check: minutes between validations, after each of which a checkpoint is written.
-        check_sequences: sequences that a validation looks at; the last one looks at all.
+        check_sequences: number of sequences in a validation; the last one uses all.
         weights: of the losses, by name.
-        drawing: how windows are drawn.
+        sampling: how windows are sampled.
     """
 
     minutes: float = 60.0
@@ -79,37 +80,37 @@ class Schedule:
     check: float = 5.0
     check_sequences: int = 32
     weights: Mapping[str, float] = field(default_factory=dict)
-    drawing: WindowSampling = field(default_factory=WindowSampling)
+    sampling: WindowSampling = field(default_factory=WindowSampling)
 
     def share(self, elapsed: float, step: int) -> float:
-        """How much of training is over after so many seconds and steps, from 0 to 1."""
+        """The share of training that is done after so many seconds and steps, from 0 to 1."""
         shares = [elapsed / (60 * self.minutes)] if self.minutes > 0 else [1.0]
         if self.steps is not None:
             shares.append(step / self.steps if self.steps else 1.0)
         return min(max(shares), 1.0)
 
     def rate_at(self, share: float) -> float:
-        """The learning rate when so much is over: up in a straight line, down in a cosine."""
+        """The learning rate when this share is done: a linear rise, then a cosine."""
         if share < self.warm_up:
-            return self.rate * max(share / self.warm_up, _LEAST_RATE)
-        left = (share - self.warm_up) / (1 - self.warm_up)
-        return self.rate * max(0.5 * (1 + math.cos(math.pi * left)), _LEAST_RATE)
+            return self.rate * max(share / self.warm_up, _MIN_RATE)
+        decayed = (share - self.warm_up) / (1 - self.warm_up)
+        return self.rate * max(0.5 * (1 + math.cos(math.pi * decayed)), _MIN_RATE)
 
 
 class Trainer:
-    """One network, its averaged twin, its data, and the file that it can be resumed from.
+    """Trains one network and its averaged copy, with checkpoints.
 
     Args:
-        network: what learns.
+        network: to train.
         body: of the data.
         train: data to train on.
         check: data to validate on.
-        schedule: how.
+        schedule: of the training.
         folder: for checkpoint, log, curve and report.
         device: `cpu` or `cuda`.
-        description: what the report says of the network; a checkpoint is resumed only under the same.
-        objective: what is minimised.
-        workers: threads that draw batches; what they draw does not depend on their number.
+        description: of the network, for the report; a checkpoint is resumed only with the same one.
+        objective: to minimise.
+        workers: threads that sample batches; the batches do not depend on their number.
     """
 
     def __init__(
@@ -146,11 +147,11 @@ class Trainer:
 
     @property
     def log(self) -> Path:
-        """One JSON object per line: running means of the losses, and what validations measured."""
+        """One JSON object per line: running means of the losses, and the results of validations."""
         return self.folder / "log.jsonl"
 
     def resume(self) -> None:
-        """Go on from the checkpoint, if there is one.
+        """Continue from the checkpoint, if there is one.
 
         Raises:
             TrainingError: the file is damaged, or of another network.
@@ -161,7 +162,7 @@ class Trainer:
         described = json.loads(state.get("description", "{}"))
         if described and described != json.loads(json.dumps(self.description)):
             raise TrainingError(
-                f"{self.checkpoint} was trained under other settings: resume with those, or train into another folder."
+                f"{self.checkpoint} was trained with other settings: resume with those, or train into another folder."
             )
         try:
             self.network.load_state_dict(state["network"])
@@ -198,32 +199,36 @@ class Trainer:
         save_checkpoint(state, self.checkpoint)
 
     def run(self) -> dict[str, object]:
-        """Train until time or steps are over or the user interrupts; returns the report, which is also written."""
+        """Train until time or steps are over or the user interrupts; returns and writes the report."""
         if not self.step:
             torch.manual_seed(self.schedule.seed)
             self.log.unlink(missing_ok=True)
         if self.device == "cuda":
             torch.set_float32_matmul_precision("high")
-        baseline = validate_blazepose(self.check_data, self.body, rows_to_check(self.check_data))
+        baseline = validate_blazepose(self.check_data, self.body, validation_rows(self.check_data))
         began, before = time.monotonic(), self.elapsed
-        checked = told = self.elapsed
-        told_step, check_seconds = self.step, 0.0
-        with self._stoppable(), closing(self._batches()) as batches:
-            while not self._stopped and self.schedule.share(self.elapsed, self.step) < 1:
-                self._learn(next(batches))
+        checked = logged = self.elapsed
+        logged_step, check_seconds = self.step, 0.0
+        share = self.schedule.share(self.elapsed, self.step)
+        shown = progress.share_bar("training", share)
+        with self._stoppable(), closing(self._batches()) as batches, shown:
+            while not self._stopped and share < 1:
+                self._train_step(next(batches))
                 self.elapsed = before + time.monotonic() - began
-                if self.elapsed - told > _TOLD_SECONDS:
-                    self._tell((self.step - told_step) * self.schedule.batch / (self.elapsed - told))
-                    told, told_step = self.elapsed, self.step
+                if self.elapsed - logged > _LOG_SECONDS:
+                    self._log_progress((self.step - logged_step) * self.schedule.batch / (self.elapsed - logged))
+                    logged, logged_step = self.elapsed, self.step
                 due = self.elapsed - checked > 60 * self.schedule.check
                 if due and self.elapsed + check_seconds < 60 * self.schedule.minutes:
                     self._check(baseline, self.schedule.check_sequences)
                     self.save()
                     now = before + time.monotonic() - began
                     check_seconds, self.elapsed = now - self.elapsed, now
-                    checked = told = now
-                    told_step = self.step
-        # The last validation may be long: what was learnt is kept before it.
+                    checked = logged = now
+                    logged_step = self.step
+                share = self.schedule.share(self.elapsed, self.step)
+                progress.advance(shown, share, step=self.step, loss=self._recent.get("loss", math.nan))
+        # The last validation may take long: save before it.
         self.save()
         final = self._check(baseline, self.schedule.check_sequences if self._stopped else None)
         self.save()
@@ -231,7 +236,7 @@ class Trainer:
 
     @contextmanager
     def _stoppable(self) -> Iterator[None]:
-        """The first interruption ends training in good order; the second one is as usual."""
+        """The first interruption ends training with checkpoint and report; the second one raises KeyboardInterrupt."""
         if threading.current_thread() is not threading.main_thread():
             yield
             return
@@ -240,7 +245,7 @@ class Trainer:
             if self._stopped:
                 raise KeyboardInterrupt
             self._stopped = True
-            console.say("interrupted: checkpoint and report are being written")
+            tqdm.write("interrupted: writing checkpoint and report", sys.stderr)
 
         before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
         try:
@@ -250,33 +255,33 @@ class Trainer:
                 signal.signal(number, handler)
 
     def _batches(self) -> Generator[Batch]:
-        """The batches of the steps to come, drawn ahead in threads: unpacking maps frees the interpreter's lock."""
+        """The batches of the next steps, sampled ahead in threads: unpacking maps releases the interpreter's lock."""
         ahead: deque[Future[Batch]] = deque()
         step = self.step
         with ThreadPoolExecutor(self.workers) as pool:
             try:
                 while True:
                     while len(ahead) <= self.workers:
-                        ahead.append(pool.submit(self._draw, step))
+                        ahead.append(pool.submit(self._sample, step))
                         step += 1
                     yield ahead.popleft().result()
             finally:
                 for batch in ahead:
                     batch.cancel()
 
-    def _draw(self, step: int) -> Batch:
+    def _sample(self, step: int) -> Batch:
         rng = np.random.default_rng([self.schedule.seed, step])
-        return self.train_data.draw(self.schedule.batch, self.schedule.drawing, rng)
+        return self.train_data.draw(self.schedule.batch, self.schedule.sampling, rng)
 
     def tensor(self, values: np.ndarray) -> Tensor:
         """An array on the network's device."""
         return torch.from_numpy(np.ascontiguousarray(values)).to(self.device)
 
-    def _told(self, network: nn.Module, batch: Batch) -> NetworkOutput:
+    def _forward(self, network: nn.Module, batch: Batch) -> NetworkOutput:
         names = self.network.needs + (self.network.training_needs if network.training else ())
         return network(**{name: self.tensor(batch.inputs[name]) for name in names})
 
-    def _learn(self, batch: Batch) -> None:
+    def _train_step(self, batch: Batch) -> None:
         self.network.train()
         truth = losses.PosedTruth.from_smpl(
             self.torch_body,
@@ -288,16 +293,16 @@ class Trainer:
             self.tensor(batch.weights),
         )
         with torch.autocast(self.device, torch.bfloat16, enabled=self.device == "cuda"):
-            told = self._told(self.network, batch)
-        estimates = [Estimate(*(part.float() for part in estimate)) for estimate in told.estimates]
-        told = NetworkOutput(estimates, told.shares, {name: part.float() for name, part in told.extra.items()})
-        loss, parts = self.objective(self.network, told, truth, self.torch_body, self.schedule.weights)
+            output = self._forward(self.network, batch)
+        estimates = [Estimate(*(part.float() for part in estimate)) for estimate in output.estimates]
+        output = NetworkOutput(estimates, output.shares, {name: part.float() for name, part in output.extra.items()})
+        loss, parts = self.objective(self.network, output, truth, self.torch_body, self.schedule.weights)
         for group in self.optimizer.param_groups:
             group["lr"] = self.schedule.rate_at(self.schedule.share(self.elapsed, self.step))
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         norm = nn.utils.clip_grad_norm_(self.network.parameters(), self.schedule.clip)
-        # One batch that overflows must not spoil the weights for good.
+        # A batch that overflows must not destroy the weights.
         if norm.isfinite():
             self.optimizer.step()
             self.averaged.update_parameters(self.network)
@@ -307,20 +312,15 @@ class Trainer:
         self.step += 1
 
     def estimate(self, batch: Batch) -> tuple[np.ndarray, np.ndarray]:
-        """What the averaged network says: local rotations (B, 24, 3, 3) in the rolled camera and betas (B, 10)."""
+        """The averaged network's local rotations (B, 24, 3, 3) in the rolled camera, and betas (B, 10)."""
         network = self.averaged.module
         network.eval()
         with torch.no_grad():
-            last = self._told(network, batch).estimates[-1]
+            last = self._forward(network, batch).estimates[-1]
             return to_local(sixd_to_matrix(last.sixd)).cpu().numpy().astype(float), last.betas.cpu().numpy()
 
-    def _tell(self, windows_per_second: float) -> None:
-        rate = self.optimizer.param_groups[0]["lr"]
-        self._write({"rate": rate, "windows_per_second": windows_per_second})
-        console.say(
-            f"{self.elapsed / 60:.1f} of {self.schedule.minutes:g} min, step {self.step}, "
-            f"loss {self._recent.get('loss', math.nan):.3f}, {windows_per_second:.0f} windows per second"
-        )
+    def _log_progress(self, windows_per_second: float) -> None:
+        self._write({"rate": self.optimizer.param_groups[0]["lr"], "windows_per_second": windows_per_second})
 
     def _write(self, values: Mapping[str, float]) -> dict[str, float]:
         line = {"minutes": self.elapsed / 60, "step": self.step, **self._recent, **values}
@@ -329,11 +329,12 @@ class Trainer:
         return line
 
     def _check(self, baseline: Mapping[str, float], sequences: int | None) -> dict[str, float]:
-        measured = validate(self.estimate, self.check_data, self.body, rows_to_check(self.check_data, sequences))
+        measured = validate(self.estimate, self.check_data, self.body, validation_rows(self.check_data, sequences))
         self.history.append(self._write(measured))
-        console.say(
+        tqdm.write(
             f"{self.elapsed / 60:.1f} min, step {self.step}, loss {self._recent.get('loss', math.nan):.3f}: "
-            + ", ".join(f"{name} {value:.1f}" for name, value in measured.items())
+            + ", ".join(f"{name} {value:.1f}" for name, value in measured.items()),
+            sys.stderr,
         )
         series = {name: [(line["minutes"], line[name]) for line in self.history] for name in CURVES}
         levels = {f"BlazePose {name}": baseline[name] for name in CURVES}
@@ -367,7 +368,7 @@ class Trainer:
 
 
 def save_checkpoint(state: Mapping[str, object], path: Path) -> None:
-    """Write a checkpoint; a half-written one never stands under its name."""
+    """Write a checkpoint; the file appears only when it is complete."""
     with atomic_write(path) as temporary:
         torch.save(dict(state), temporary)
 
@@ -376,7 +377,7 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     """Read a checkpoint onto the CPU; nothing in the file is executed.
 
     Raises:
-        TrainingError: the file is missing or no checkpoint.
+        TrainingError: the file is missing or not a checkpoint.
     """
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
@@ -389,18 +390,18 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
 
 
 def _average(decay: float) -> Callable[..., None]:
-    """An exponential moving average that follows closely at first, when weights change fast."""
+    """An exponential moving average with a lower decay in the first steps, when weights change fast."""
 
     def update(averaged: list[Tensor], current: list[Tensor], count: Tensor | int) -> None:
-        now = min(decay, (1 + int(count)) / (10 + int(count)))
-        get_ema_multi_avg_fn(now)(averaged, current, count)
+        current_decay = min(decay, (1 + int(count)) / (10 + int(count)))
+        get_ema_multi_avg_fn(current_decay)(averaged, current, count)
 
     return update
 
 
 def _summary(content: Mapping[str, object], final: Mapping[str, float], baseline: Mapping[str, float]) -> str:
-    told = ("network", "configuration", "parameters", "minutes", "steps", "device", "commit", "data")
-    lines = [f"- {name}: {content[name]}" for name in told if name in content]
+    shown = ("network", "configuration", "parameters", "minutes", "steps", "device", "commit", "data")
+    lines = [f"- {name}: {content[name]}" for name in shown if name in content]
     schedule = content["schedule"]
     assert isinstance(schedule, dict)
     lines += [f"- {name}: {schedule[name]}" for name in ("seed", "batch", "rate", "weights")]
@@ -414,9 +415,9 @@ def _summary(content: Mapping[str, object], final: Mapping[str, float], baseline
 
 def _commit() -> str:
     try:
-        told = subprocess.run(
+        result = subprocess.run(
             ["git", "-C", str(ROOT), "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=True
         )
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
-    return told.stdout.strip()
+    return result.stdout.strip()

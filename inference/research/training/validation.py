@@ -1,4 +1,4 @@
-"""The field's measures of a network on the validation split, beside BlazePose's own world landmarks."""
+"""Measures of a network on the validation split, and of BlazePose's own world landmarks."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from .dataset import Batch, Dataset
 Estimator = Callable[[Batch], tuple[np.ndarray, np.ndarray]]
 """From a batch to local rotations (B, 24, 3, 3) in the rolled camera and betas (B, 10)."""
 
-_EVERY = 8
+_SURFACE_EVERY = 8
 
 
-def rows_to_check(data: Dataset, sequences: int | None = None) -> np.ndarray:
-    """All rows, of so many sequences from all over the data, that can be estimated."""
+def validation_rows(data: Dataset, sequences: int | None = None) -> np.ndarray:
+    """All rows that can be estimated, of at most so many sequences, spread over the data."""
     count = len(data.sequences)
     chosen = data.sequences[np.linspace(0, count - 1, min(sequences or count, count)).astype(int)]
     rows = np.concatenate([np.arange(start, end) for start, end in chosen])
@@ -28,20 +28,20 @@ def rows_to_check(data: Dataset, sequences: int | None = None) -> np.ndarray:
 def validate(estimate: Estimator, data: Dataset, body: Body, rows: np.ndarray, batch: int = 128) -> dict[str, float]:
     """Measures over rows (n,) in their order; millimetres, and mm/frame² for Accel.
 
-    Joints are the 12 limb joints from the middle of the hips, as in `evaluate`; frames over which the detector lost the
-    person are left out of both sides. PVE is of every eighth frame.
+    Joints are the 12 limb joints from the midpoint of the hips, as in `evaluate`; frames without a detection are left
+    out for both. PVE is measured on every eighth frame.
     """
     joints, true_joints, surface, surfaces = [], [], 0.0, 0
     for start in range(0, len(rows), batch):
         some = rows[start : start + batch]
         windows = data.at(some)
         local, betas = estimate(windows)
-        # Back in the camera's own axes, so that frames of different crops can be compared.
+        # Back to the camera's own axes, to compare frames of different crops.
         local, _ = features.unroll(local, np.zeros((len(some), 3)), data.crops(some))
         true, true_betas = data.truth(some)
         joints.append(body.joints(local, betas.astype(float)))
         true_joints.append(body.joints(true, true_betas))
-        part = slice(None, None, _EVERY)
+        part = slice(None, None, _SURFACE_EVERY)
         roots, true_roots = joints[-1][part, 0], true_joints[-1][part, 0]
         vertices = body.vertices(local[part], betas[part].astype(float))
         true_vertices = body.vertices(true[part], true_betas[part])
@@ -61,6 +61,6 @@ def validate_blazepose(data: Dataset, body: Body, rows: np.ndarray) -> dict[str,
 
 
 def _measures(limbs: np.ndarray, true: np.ndarray, data: Dataset, rows: np.ndarray) -> dict[str, float]:
-    # A gap between sequences keeps accelerations from reaching across.
+    # A gap between sequences: no acceleration is measured across it.
     frames = rows + 10 * data.sequence[rows]
     return metrics.scores(limbs, true, frames)

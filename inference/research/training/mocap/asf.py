@@ -1,4 +1,4 @@
-"""Reader of Acclaim's ``.asf`` skeletons and ``.amc`` motion, from a folder or straight from a tar archive."""
+"""Reader of Acclaim's ``.asf`` skeletons and ``.amc`` motion, from a folder or directly from a tar archive."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from .recording import MocapError, Recording, forward
 
 INCH = 0.0254
 FRAME_RATE = 120.0
-"""CMU's; the files do not tell."""
+"""CMU's; the files do not contain it."""
 
-_TURNS: tuple[str, ...] = ("rx", "ry", "rz")
-_MOVES: tuple[str, ...] = ("tx", "ty", "tz")
-_LARGEST = 64 * 2**20
+_ROTATIONS: tuple[str, ...] = ("rx", "ry", "rz")
+_TRANSLATIONS: tuple[str, ...] = ("tx", "ty", "tz")
+_MAX_SIZE = 64 * 2**20
 
 
 @dataclass
@@ -32,14 +32,14 @@ class _Bone:
 
 @dataclass
 class Skeleton:
-    """What an ``.asf`` file says; metres.
+    """Contents of an ``.asf`` file; metres.
 
     Attributes:
         names: J joints, each named after the bone that starts there, then ``..._end`` for the tips.
         parents: J joint numbers, a parent before its children, −1 for the root.
         offsets: (J, 3) rest position from the parent's.
-        axes: (J, 3, 3) the axes about which a joint's own angles turn.
-        dof: for each joint what its numbers in the motion mean, in their order: ``rx`` … ``tz``.
+        axes: (J, 3, 3) the axes of a joint's angles.
+        dof: for each joint the meaning of its numbers in the motion, in order: ``rx`` … ``tz``.
         unit: metres in one unit of the motion's translations.
         origin: (3,) added to the root's translation.
         degrees: whether the skeleton's angles are in degrees.
@@ -58,11 +58,11 @@ class Skeleton:
 def read_asf_amc(path: str | Path) -> Iterator[Recording]:
     """Read all motions of a folder, with its subfolders, or of a tar archive, compressed or not.
 
-    A motion's skeleton lies beside it: ``01_03.amc`` belongs to ``01.asf``; a folder's only skeleton serves all its
-    motions. The group is the skeleton's name. Archives are read in memory; nothing is unpacked.
+    A motion's skeleton is in the same folder: ``01_03.amc`` belongs to ``01.asf``; a folder's only skeleton is that of
+    all its motions. The group is the skeleton's name. Archives are read in memory; nothing is unpacked.
 
     Raises:
-        MocapError: there is no motion, or a file is missing, damaged, or uses what is not understood.
+        MocapError: there is no motion, or a file is missing, damaged, or uses something unsupported.
     """
     path = Path(path)
     texts = dict(_folder(path) if path.is_dir() else _archive(path))
@@ -74,7 +74,7 @@ def read_asf_amc(path: str | Path) -> Iterator[Recording]:
         beside = {other.stem: other for other in skeletons if other.parent == file.parent}
         own = beside.get(file.stem.partition("_")[0]) or (next(iter(beside.values())) if len(beside) == 1 else None)
         if own is None:
-            raise MocapError(f"{file.name} has no .asf skeleton beside it: put the one it was recorded with there.")
+            raise MocapError(f"{file.name} has no .asf skeleton in its folder: put the one it was recorded with there.")
         yield parse_amc(texts[file], skeletons[own], file.name, own.stem)
 
 
@@ -94,7 +94,7 @@ def _archive(path: Path) -> Iterator[tuple[PurePosixPath, str]]:
                 name = PurePosixPath(member.name)
                 if name.suffix.lower() not in (".asf", ".amc") or not member.isfile():
                     continue
-                if member.size > _LARGEST:
+                if member.size > _MAX_SIZE:
                     raise MocapError(f"{name.name} in {path.name} is larger than 64 MiB: leave it out.")
                 file = archive.extractfile(member)
                 if file is not None:
@@ -107,7 +107,7 @@ def _archive(path: Path) -> Iterator[tuple[PurePosixPath, str]]:
 
 def _text(data: bytes, name: str) -> str:
     if b"\0" in data:
-        raise MocapError(f"{name} is no text: copy it again.")
+        raise MocapError(f"{name} is not a text file: copy it again.")
     return data.decode("latin-1")
 
 
@@ -119,7 +119,7 @@ def parse_asf(text: str, name: str) -> Skeleton:
         name: of the file, for messages.
 
     Raises:
-        MocapError: the text is no skeleton, or uses what is not understood.
+        MocapError: the text is not a skeleton, or uses something unsupported.
     """
     sections: dict[str, list[list[str]]] = {}
     lines: list[list[str]] = []
@@ -135,7 +135,7 @@ def parse_asf(text: str, name: str) -> Skeleton:
     try:
         return _skeleton(sections)
     except (ValueError, IndexError, KeyError) as error:
-        raise MocapError(f"{name} has lines that are no skeleton's ({error}): copy it again.") from error
+        raise MocapError(f"{name} has invalid lines ({error}): copy it again.") from error
 
 
 def _skeleton(sections: dict[str, list[list[str]]]) -> Skeleton:
@@ -156,7 +156,7 @@ def _skeleton(sections: dict[str, list[list[str]]]) -> Skeleton:
     while waiting:
         joint, parent, offset = waiting.pop()
         if joint in names:
-            raise ValueError(f"{joint} hangs twice")
+            raise ValueError(f"{joint} has two parents")
         names.append(joint)
         parents.append(parent)
         offsets.append(offset)
@@ -209,25 +209,25 @@ def _numbers(words: list[str]) -> np.ndarray:
 
 def _dof(words: list[str]) -> tuple[str, ...]:
     dof = tuple(word.lower() for word in words)
-    if len(set(dof)) != len(dof) or not set(dof) <= {*_TURNS, *_MOVES}:
+    if len(set(dof)) != len(dof) or not set(dof) <= {*_ROTATIONS, *_TRANSLATIONS}:
         raise ValueError(f"dof {' '.join(words)}")
     return dof
 
 
 def _axis(words: list[str], degrees: bool) -> np.ndarray:
     order = tuple(f"r{letter}" for letter in words[3].lower())
-    if sorted(order) != list(_TURNS):
+    if sorted(order) != list(_ROTATIONS):
         raise ValueError(f"axis {' '.join(words)}")
-    angles = dict(zip(_TURNS, _numbers(words), strict=True))
+    angles = dict(zip(_ROTATIONS, _numbers(words), strict=True))
     return _euler(np.array([angles[turn] for turn in order]), order, degrees)
 
 
 def _euler(angles: np.ndarray, order: tuple[str, ...], degrees: bool) -> np.ndarray:
-    """Matrices (..., 3, 3) of angles (..., len(order)) about fixed axes, the first of the order turned first."""
+    """Matrices (..., 3, 3) of angles (..., len(order)) about fixed axes, applied in that order."""
     angles = np.radians(angles) if degrees else angles
     matrix = np.broadcast_to(np.eye(3), (*angles.shape[:-1], 3, 3))
     for column, turn in enumerate(order):
-        about = angles[..., column, None] * np.eye(3)[_TURNS.index(turn)]
+        about = angles[..., column, None] * np.eye(3)[_ROTATIONS.index(turn)]
         matrix = rotations.axis_angle_to_matrix(about) @ matrix
     return matrix
 
@@ -242,7 +242,7 @@ def parse_amc(text: str, skeleton: Skeleton, name: str, group: str) -> Recording
         group: of the recording.
 
     Raises:
-        MocapError: the text is no motion of this skeleton.
+        MocapError: the text is not a motion of this skeleton.
     """
     values, degrees = _frames(text, skeleton, name)
     count = len(next(iter(values.values())))
@@ -251,19 +251,21 @@ def parse_amc(text: str, skeleton: Skeleton, name: str, group: str) -> Recording
     for joint, (bone, dof) in enumerate(zip(skeleton.names, skeleton.dof, strict=True)):
         if not dof:
             continue
-        turns = [column for column, kind in enumerate(dof) if kind in _TURNS]
-        order = tuple(dof[column] for column in turns)
+        angles = [column for column, kind in enumerate(dof) if kind in _ROTATIONS]
+        order = tuple(dof[column] for column in angles)
         axis = skeleton.axes[joint]
-        local[:, joint] = axis @ _euler(values[bone][:, turns], order, degrees)
-        # The root's own orientation stays; a bone's axes only say about what it turns.
+        local[:, joint] = axis @ _euler(values[bone][:, angles], order, degrees)
+        # The root's own orientation is part of its rotation; a bone's axes only define its angles.
         if joint:
             local[:, joint] = local[:, joint] @ axis.T
         else:
-            moves = [column for column, kind in enumerate(dof) if kind in _MOVES]
-            root[:, [_MOVES.index(dof[column]) for column in moves]] += skeleton.unit * values[bone][:, moves]
-    turned, placed = forward(skeleton.parents, skeleton.offsets, local, root)
+            shifts = [column for column, kind in enumerate(dof) if kind in _TRANSLATIONS]
+            root[:, [_TRANSLATIONS.index(dof[column]) for column in shifts]] += skeleton.unit * values[bone][:, shifts]
+    global_rotations, positions = forward(skeleton.parents, skeleton.offsets, local, root)
     stem = PurePosixPath(name).stem
-    return Recording(stem, group, FRAME_RATE, skeleton.names, skeleton.parents, skeleton.offsets, turned, placed)
+    return Recording(
+        stem, group, FRAME_RATE, skeleton.names, skeleton.parents, skeleton.offsets, global_rotations, positions
+    )
 
 
 def _frames(text: str, skeleton: Skeleton, name: str) -> tuple[dict[str, np.ndarray], bool]:
@@ -290,5 +292,5 @@ def _frames(text: str, skeleton: Skeleton, name: str) -> tuple[dict[str, np.ndar
     try:
         values = {bone: np.array(angles, dtype=np.float64) for bone, angles in rows.items()}
     except ValueError as error:
-        raise MocapError(f"{name} has values that are no numbers ({error}): copy it again.") from error
+        raise MocapError(f"{name} has values that are not numbers ({error}): copy it again.") from error
     return values, degrees

@@ -1,4 +1,4 @@
-"""Takes out of clips what bodies don't do: captured joints that flip, leap, or turn far beyond their limits."""
+"""Removes capture errors from clips: joints that flip, jump, or rotate far beyond their limits."""
 
 from __future__ import annotations
 
@@ -10,26 +10,26 @@ from ....body import rotations
 from ....body.skeleton import JOINT_NAMES
 from ....motion.contacts import runs
 from ....motion.limits import LIMITS
-from .recording import Clip
+from .recording import MotionClip
 
 _TOES = [JOINT_NAMES.index("left_foot"), JOINT_NAMES.index("right_foot")]
 _BEYOND = np.radians(45.0)
-# A second's turn; limbs swing faster than the pelvis spins.
-_FASTEST_TURN = np.radians([1080.0, *[2400.0] * (len(JOINT_NAMES) - 1)])
-_FASTEST_MOVE = 8.0
+# Per second; limbs swing faster than the pelvis spins.
+_MAX_ANGULAR_SPEED = np.radians([1080.0, *[2400.0] * (len(JOINT_NAMES) - 1)])
+_MAX_SPEED = 8.0
 _PAUSE_SECONDS = 0.15
 _BRIDGED_SECONDS = 0.25
-_SHORTEST_SECONDS = 1.0
+_MIN_SECONDS = 1.0
 
 
-def clean(clip: Clip) -> list[Clip]:
-    """The sound stretches of a clip.
+def clean(clip: MotionClip) -> list[MotionClip]:
+    """The parts of a clip without errors.
 
-    Toes are held within their limits. A joint that is wrong for a moment is interpolated; where one is wrong for
-    longer, or the whole body leaps, the clip is cut, and pieces of less than a second are left out.
+    Toes are clamped to their limits. A joint that is wrong for a moment is interpolated; where one is wrong for longer,
+    or the whole body jumps, the clip is cut, and parts of less than a second are left out.
 
     Returns:
-        Clips named as the whole one, numbered if there are more.
+        Clips with the clip's name, numbered if there are several.
     """
     poses = clip.poses.copy()
     poses[:, _TOES] = np.clip(poses[:, _TOES], LIMITS[_TOES, :, 0], LIMITS[_TOES, :, 1])
@@ -40,9 +40,9 @@ def clean(clip: Clip) -> list[Clip]:
             if first > 0 and last < len(clip) and last - first <= longest:
                 poses[first:last, joint] = _bridge(poses[first - 1, joint], poses[last, joint], last - first)
     broken = np.any(_wrong(poses, clip.frame_rate), axis=1)
-    leaps = np.linalg.norm(np.diff(clip.trans, axis=0), axis=1) * clip.frame_rate > _FASTEST_MOVE
-    broken[1:] |= leaps
-    pieces = [(first, last) for first, last in runs(~broken) if last - first >= _SHORTEST_SECONDS * clip.frame_rate]
+    jumps = np.linalg.norm(np.diff(clip.trans, axis=0), axis=1) * clip.frame_rate > _MAX_SPEED
+    broken[1:] |= jumps
+    pieces = [(first, last) for first, last in runs(~broken) if last - first >= _MIN_SECONDS * clip.frame_rate]
     return [
         replace(
             clip,
@@ -55,17 +55,17 @@ def clean(clip: Clip) -> list[Clip]:
 
 
 def _wrong(poses: np.ndarray, frame_rate: float) -> np.ndarray:
-    """(N, 24) whether a joint is far beyond its limits, or leaps to or from where it is."""
+    """(N, 24) whether a joint is far beyond its limits, or jumps from or to the next frame."""
     wrong = ((poses < LIMITS[..., 0] - _BEYOND) | (poses > LIMITS[..., 1] + _BEYOND)).any(axis=-1)
     matrices = rotations.axis_angle_to_matrix(poses)
-    leaps = rotations.relative_angle(matrices[:-1], matrices[1:]) * frame_rate > _FASTEST_TURN
-    wrong[1:] |= leaps
-    wrong[:-1] |= leaps
+    jumps = rotations.relative_angle(matrices[:-1], matrices[1:]) * frame_rate > _MAX_ANGULAR_SPEED
+    wrong[1:] |= jumps
+    wrong[:-1] |= jumps
     return wrong
 
 
 def _merged(runs: list[tuple[int, int]], pause: int) -> list[tuple[int, int]]:
-    """The runs, those that less than a pause keeps apart made one."""
+    """The runs, merged where they are less than a pause apart."""
     out: list[tuple[int, int]] = []
     for first, last in runs:
         if out and first - out[-1][1] < pause:

@@ -11,7 +11,7 @@ import numpy as np
 from ....body import rotations
 from .recording import MocapError, Recording, forward
 
-# The joints in the file's order; those of zero offset are only turned.
+# The joints in the file's order; those of zero offset only rotate.
 NAMES = (
     "root",
     *("lhipjoint", "lfemur", "ltibia", "lfoot", "ltoes", "ltoes_end"),
@@ -22,19 +22,19 @@ NAMES = (
 )
 # A clip that is also among the original ones of subject 02.
 _SUBJECTS = {"train_walking/walking_1": "02"}
-# More than a pelvis turns from frame to frame.
-_LEAP = np.radians(10.0)
+# More than a pelvis rotates from frame to frame.
+_JUMP = np.radians(10.0)
 _NEEDED = ("frames", "clip_names", "clip_lengths", "parents", "offsets_m", "expmap_index", "fps", "root_unit_m")
 
 
 def read_cmu(path: str | Path) -> Iterator[Recording]:
     """Read the clips of a file one after the other.
 
-    A clip's group is its action, with ``_extra`` and the split that the file makes left out; the file does not tell
-    who moves. The first frame, a posture before the capture, is left out.
+    A clip's group is its action, with ``_extra`` and the split that the file makes left out; the file does not
+    name the subjects. The first frame, a pose before the capture, is left out.
 
-    The root's rotations are repaired. Whoever made the file put the root's angles about x, y and z together as
-    Z·X·Y, where CMU's are Z·Y·X; so people fell over when they turned away.
+    The root's rotations are repaired: the file combines the root's angles about x, y and z as Z·X·Y instead of CMU's
+    Z·Y·X, so that people fall over when they turn away.
 
     Raises:
         MocapError: the file is missing, damaged, or has another layout.
@@ -63,31 +63,31 @@ def read_cmu(path: str | Path) -> Iterator[Recording]:
     for name, start, length in zip(arrays["clip_names"].tolist(), starts, lengths, strict=True):
         clip = frames[start + 1 : start + length].astype(np.float64)
         if not np.isfinite(clip).all():
-            raise MocapError(f"{path.name} has values that are no numbers in {name}: copy it again.")
-        # The file's row vectors turn the other way.
+            raise MocapError(f"{path.name} has values that are not finite in {name}: copy it again.")
+        # The file's row vectors rotate the other way.
         local = rotations.axis_angle_to_matrix(-clip[:, columns])
         local[:, 0] = _repaired(local[:, 0])
         offsets = arrays["offsets_m"].astype(np.float64)
-        turned, placed = forward(parents, offsets, local, clip[:, :3] * float(arrays["root_unit_m"]))
+        global_rotations, positions = forward(parents, offsets, local, clip[:, :3] * float(arrays["root_unit_m"]))
         group = _SUBJECTS.get(name) or _action(name)
-        yield Recording(name, group, float(arrays["fps"]), NAMES, parents, offsets, turned, placed)
+        yield Recording(name, group, float(arrays["fps"]), NAMES, parents, offsets, global_rotations, positions)
 
 
 def _repaired(root: np.ndarray) -> np.ndarray:
     """Rotations Z·Y·X (N, 3, 3) from Z·X·Y of the same angles.
 
-    Two sets of angles make one Z·X·Y. At the start the one whose angle about y is below 90° is the original's, as it
-    is usual; where the original passes 90°, the other goes on without a leap.
+    Two sets of angles give the same Z·X·Y. At the start the original is taken to be the one whose angle about y is
+    below 90°; where the original passes 90°, the other one continues without a jump.
     """
     x = np.arcsin(np.clip(root[:, 2, 1], -1.0, 1.0))
     y = np.arctan2(-root[:, 2, 0], root[:, 2, 2])
     z = np.arctan2(-root[:, 0, 1], root[:, 1, 1])
     both = np.stack([_about(2, z) @ _about(1, side * y) @ _about(0, side * x) for side in (1.0, -1.0)], axis=1)
-    leaps = rotations.relative_angle(both[:-1, :, None], both[1:, None, :])
+    jumps = rotations.relative_angle(both[:-1, :, None], both[1:, None, :])
     chosen = [int(abs(y[0]) > np.pi / 2)]
-    for leap in leaps:
+    for jump in jumps:
         here, there = chosen[-1], 1 - chosen[-1]
-        chosen.append(there if leap[here, here] > _LEAP and leap[here, there] < leap[here, here] else here)
+        chosen.append(there if jump[here, here] > _JUMP and jump[here, there] < jump[here, here] else here)
     return both[np.arange(len(both)), chosen]
 
 

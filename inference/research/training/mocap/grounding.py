@@ -24,10 +24,10 @@ def sole_vertices(body: Body) -> np.ndarray:
 
 
 def floor_height(body: Body, poses: np.ndarray, trans: np.ndarray, frame_rate: float) -> float:
-    """Height of what a body stands on.
+    """Height of the floor.
 
-    It is the mean height of the lowest point of the feet over the frames in which that point rests at the lowest
-    level on which it rests anywhere; where it never rests, the lowest point of all frames.
+    It is the mean height of the feet's lowest point over the frames in which that point is still at the lowest level
+    on which it is ever still; if it never is, the lowest point of all frames.
 
     Args:
         body: the body, in its default shape.

@@ -1,11 +1,10 @@
-"""All motions that training draws from, in one file.
+"""All motions for training in one file.
 
-The file holds others' motion in another form and stays where it was made: it is not to be passed on.
+The file contains motion capture by others in another form: do not distribute it.
 """
 
 from __future__ import annotations
 
-import os
 import zipfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -13,13 +12,14 @@ from pathlib import Path
 
 import numpy as np
 
+from ....atomic import atomic_write
 from ....body.skeleton import JOINT_NAMES
 from ....body.smpl import Body
 from .amass import read_amass
 from .asf import read_asf_amc
 from .cleaning import clean
 from .cmu import read_cmu
-from .recording import Clip, MocapError
+from .recording import MocapError, MotionClip
 from .retarget import retarget
 
 VERSION = 1
@@ -27,14 +27,14 @@ VERSION = 1
 
 @dataclass(frozen=True, eq=False)
 class Library:
-    """C clips of together F frames; y up, metres, the floor at y = 0.
+    """C clips with F frames in total; y up, metres, the floor at y = 0.
 
     Attributes:
         poses: (F, 24, 3) float32 local rotations, axis-angle.
         trans: (F, 3) float32 SMPL's translation.
         starts: (C + 1,) first frame of each clip, and F.
         names: (C,) of the clips.
-        groups: (C,) people, or kinds of action where the people are not known. To validate, hold out whole groups.
+        groups: (C,) people, or kinds of action where people are unknown. Validation holds out whole groups.
         frame_rate: frames per second.
     """
 
@@ -61,15 +61,15 @@ class Library:
                 version = int(file["version"])
                 arrays = {name: file[name] for name in cls.__dataclass_fields__}
         except (OSError, KeyError, ValueError, TypeError, AttributeError, EOFError, zipfile.BadZipFile) as error:
-            raise MocapError(f"{path.name} is no library of motions: build it again.") from error
+            raise MocapError(f"{path.name} is not a library of motions: build it again.") from error
         if version != VERSION:
             raise MocapError(f"{path.name} has version {version}, not {VERSION}: build it again.")
         library = cls(**{**arrays, "frame_rate": float(arrays["frame_rate"])})
-        if not library._whole():
+        if not library._is_consistent():
             raise MocapError(f"{path.name} is damaged, its arrays do not fit together: build it again.")
         return library
 
-    def _whole(self) -> bool:
+    def _is_consistent(self) -> bool:
         count = len(self.poses)
         return (
             self.poses.shape == (count, len(JOINT_NAMES), 3)
@@ -84,20 +84,15 @@ class Library:
         )
 
     def save(self, path: str | Path) -> None:
-        """Write the library, with the folder that it lies in; the file appears only when it is whole.
+        """Write the library, and its folder; the file appears only when it is complete.
 
         Raises:
             OSError: it can't be written.
         """
         path = Path(path)
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".{path.name}.{os.getpid()}")
-        try:
-            with temporary.open("wb") as file:
-                np.savez_compressed(file, version=VERSION, **vars(self))
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
+        with atomic_write(path) as temporary, temporary.open("wb") as file:
+            np.savez_compressed(file, version=VERSION, **vars(self))
 
 
 def build(sources: Iterable[Path], body: Body, frame_rate: float = 60.0) -> Library:
@@ -107,14 +102,14 @@ def build(sources: Iterable[Path], body: Body, frame_rate: float = 60.0) -> Libr
         sources: CMU's clips by action (``.npz``), sequences of AMASS (``.npz``), folders of such sequences or of
             ``.asf`` and ``.amc`` files, tar archives of the latter.
         body: the body, in its default shape.
-        frame_rate: to which the clips are brought.
+        frame_rate: of the resampled clips.
 
     Raises:
         MocapError: a source can't be used, or there is no motion in them.
     """
     clips = [piece.at(frame_rate) for source in sources for clip in _clips(source, body) for piece in clean(clip)]
     if not clips:
-        raise MocapError("The sources hold no motion of a second or more: give others.")
+        raise MocapError("The sources contain no motion of a second or more: give others.")
     lengths = [len(clip) for clip in clips]
     return Library(
         poses=np.concatenate([clip.poses for clip in clips]).astype(np.float32),
@@ -126,7 +121,7 @@ def build(sources: Iterable[Path], body: Body, frame_rate: float = 60.0) -> Libr
     )
 
 
-def _clips(source: Path, body: Body) -> Iterator[Clip]:
+def _clips(source: Path, body: Body) -> Iterator[MotionClip]:
     if source.suffix.lower() == ".npz":
         yield from _npz_clips([source], body)
     elif source.is_dir() and (files := sorted(source.rglob("*.npz"))):
@@ -135,7 +130,7 @@ def _clips(source: Path, body: Body) -> Iterator[Clip]:
         yield from (retarget(recording, body) for recording in read_asf_amc(source))
 
 
-def _npz_clips(files: Iterable[Path], body: Body) -> Iterator[Clip]:
+def _npz_clips(files: Iterable[Path], body: Body) -> Iterator[MotionClip]:
     for file in files:
         if _is_amass(file):
             yield read_amass(file, body)

@@ -1,4 +1,4 @@
-"""What the readers of motion capture give: recordings of a captured skeleton, and clips of our body."""
+"""Results of the motion capture readers: recordings of a captured skeleton, and clips of our body."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ BRANCHES = (
     ("thorax", ("rclavicle", "rhumerus", "rradius", "rwrist", "rhand", "rfingers", "rfingers_end")),
     ("rwrist", ("rthumb", "rthumb_end")),
 )
-"""CMU's skeleton: where each chain of joints hangs."""
+"""CMU's skeleton: the chains of joints, and the joint that each is attached to."""
 
 
 class MocapError(VideoMotionError):
@@ -35,12 +35,12 @@ class Recording:
 
     Attributes:
         name: of the clip, unique within its source.
-        group: the person or the kind of action; what shares it is not independent.
+        group: the person or the kind of action; clips of a group are not independent.
         frame_rate: frames per second.
         names: J joint names, a parent before its children.
         parents: J joint numbers, −1 for the root.
         offsets: (J, 3) rest position from the parent's.
-        rotations: (N, J, 3, 3) turns from the rest pose, relative to the world.
+        rotations: (N, J, 3, 3) rotations from the rest pose, relative to the world.
         positions: (N, J, 3).
     """
 
@@ -65,16 +65,16 @@ class Recording:
         try:
             return self.names.index(name)
         except ValueError:
-            raise MocapError(f"{self.name} has no joint {name}: only skeletons like CMU's are understood.") from None
+            raise MocapError(f"{self.name} has no joint {name}: only skeletons like CMU's are supported.") from None
 
 
 @dataclass(frozen=True, eq=False)
-class Clip:
+class MotionClip:
     """Motion of our body: y up, metres, the floor at y = 0.
 
     Attributes:
         name: unique within its source.
-        group: the person or the kind of action; what shares it is not independent.
+        group: the person or the kind of action; clips of a group are not independent.
         frame_rate: frames per second.
         poses: (N, 24, 3) local rotations, axis-angle.
         trans: (N, 3) SMPL's translation.
@@ -89,8 +89,8 @@ class Clip:
     def __len__(self) -> int:
         return len(self.poses)
 
-    def at(self, frame_rate: float) -> Clip:
-        """The same motion at another frame rate, interpolated where its instants are none of the clip's."""
+    def at(self, frame_rate: float) -> MotionClip:
+        """The same motion at another frame rate, interpolated between the clip's frames."""
         instants = np.arange(int((len(self) - 1) / self.frame_rate * frame_rate + 1e-6) + 1)
         instants = instants * (self.frame_rate / frame_rate)
         before = np.minimum(np.floor(instants + 1e-6).astype(int), len(self) - 1)
@@ -101,7 +101,7 @@ class Clip:
             rotations.slerp(quaternions[before], quaternions[after], np.repeat(share, self.poses.shape[1], axis=1))
         )
         trans = self.trans[before] + share * (self.trans[after] - self.trans[before])
-        return Clip(self.name, self.group, frame_rate, poses, trans)
+        return MotionClip(self.name, self.group, frame_rate, poses, trans)
 
 
 def forward(
@@ -111,19 +111,19 @@ def forward(
 
     Args:
         parents: J joint numbers, a parent before its children, −1 for the root.
-        offsets: (J, 3) rest position from the parent's; the root's does not count.
+        offsets: (J, 3) rest position from the parent's; the root's is ignored.
         local: (N, J, 3, 3) rotations relative to the parent's.
         root: (N, 3) positions of the root.
 
     Returns:
         Rotations (N, J, 3, 3) relative to the world and positions (N, J, 3).
     """
-    turned = np.empty_like(local)
-    placed = np.empty(local.shape[:-1], dtype=local.dtype)
+    global_rotations = np.empty_like(local)
+    positions = np.empty(local.shape[:-1], dtype=local.dtype)
     for joint, parent in enumerate(parents):
         if parent < 0:
-            turned[:, joint], placed[:, joint] = local[:, joint], root
+            global_rotations[:, joint], positions[:, joint] = local[:, joint], root
         else:
-            turned[:, joint] = turned[:, parent] @ local[:, joint]
-            placed[:, joint] = placed[:, parent] + turned[:, parent] @ offsets[joint]
-    return turned, placed
+            global_rotations[:, joint] = global_rotations[:, parent] @ local[:, joint]
+            positions[:, joint] = positions[:, parent] + global_rotations[:, parent] @ offsets[joint]
+    return global_rotations, positions

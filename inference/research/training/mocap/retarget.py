@@ -1,15 +1,15 @@
-"""Carries recordings of CMU's skeleton over to our body, in closed form.
+"""Retargets recordings of CMU's skeleton to our body, in closed form.
 
-Both skeletons stand upright at rest, arms to the sides, palms down, so a bone of ours turns as its source does:
-``G = G_source · A``. The fixed alignment A takes our rest bone to the source's, whose legs are spread. So limbs have
-the source's directions exactly. What A holds beyond directions:
+Both skeletons stand upright at rest, arms to the sides, palms down, so our bones rotate as the source's do:
+``G = G_source · A``. The fixed alignment A rotates our rest bone to the source's, whose legs are spread, so that limbs
+have exactly the source's directions. A also contains:
 
-- Trunk: at rest the source's shoulders lie behind its lower back, ours before it. The spine is turned back by that
-  angle, or people would lean forward with their weight over their toes, on legs that do not.
+- Trunk: at rest the source's shoulders are behind its lower back, ours in front. The spine is rotated back by that
+  angle; otherwise people would lean forward, with upright legs and their weight over their toes.
 - Arms: the source's elbows bend about an axis 30° off the vertical, ours about the vertical.
-- Feet: the soles are level at rest; the bone from the ankle to the ball, steeper in our body, is not compared.
-- Head: the source's head looks down by about 5° when people look ahead. Our neck turns half as far as the head.
-- Forearms: half of the turn of the hand about the forearm is given to the elbow, as in skin.
+- Feet: the soles are level at rest; the bone from the ankle to the ball, steeper in our body, is not aligned.
+- Head: the source's head looks down by about 5° when people look ahead. Our neck rotates half as far as the head.
+- Forearms: half of the hand's rotation about the forearm goes to the elbow, as skin does.
 
 The root moves as the source's hips do, scaled by the length of the legs so that standing feet stay where they are.
 """
@@ -22,20 +22,20 @@ from ....body import rotations
 from ....body.skeleton import JOINT_NAMES
 from ....body.smpl import Body
 from .grounding import floor_height
-from .recording import Clip, Recording
+from .recording import MotionClip, Recording
 
 _SPINE = {"spine1": "lowerback", "spine2": "upperback", "spine3": "thorax"}
 _SOURCE_HINGE = np.array([0.0, -np.cos(np.pi / 6), np.sin(np.pi / 6)])
 _HINGE = np.array([0.0, -1.0, 0.0])
 _HEAD_LIFT = rotations.axis_angle_to_matrix(np.array([np.radians(-5.0), 0.0, 0.0]))
 _SAGITTAL = np.array([0.0, 1.0, 1.0])
-# The turn of a hand about its forearm is counted from here, far from where hands get.
+# A hand's rotation about its forearm is counted from here, far outside its range.
 _MOST_SUPINATED = np.radians(-225.0)
 _NUMBER = {name: number for number, name in enumerate(JOINT_NAMES)}
 
 
-def retarget(recording: Recording, body: Body) -> Clip:
-    """Pose our body as a recording's skeleton.
+def retarget(recording: Recording, body: Body) -> MotionClip:
+    """Retarget a recording to our body.
 
     Args:
         recording: N frames of a skeleton with the joints of CMU's.
@@ -47,17 +47,19 @@ def retarget(recording: Recording, body: Body) -> Clip:
     Raises:
         MocapError: the skeleton lacks a joint.
     """
-    turned = _global_rotations(recording, body)
-    local = turned.copy()
-    local[:, 1:] = np.swapaxes(turned[:, list(body.parents[1:])], -1, -2) @ turned[:, 1:]
-    trans = _root(recording, body, turned[:, 0])
+    global_rotations = _global_rotations(recording, body)
+    local = global_rotations.copy()
+    local[:, 1:] = np.swapaxes(global_rotations[:, list(body.parents[1:])], -1, -2) @ global_rotations[:, 1:]
+    trans = _root(recording, body, global_rotations[:, 0])
     trans[:, 1] -= floor_height(body, local, trans, recording.frame_rate)
-    return Clip(recording.name, recording.group, recording.frame_rate, rotations.matrix_to_axis_angle(local), trans)
+    return MotionClip(
+        recording.name, recording.group, recording.frame_rate, rotations.matrix_to_axis_angle(local), trans
+    )
 
 
 def _global_rotations(recording: Recording, body: Body) -> np.ndarray:
     source, rest = recording.rotations, body.joint_template
-    turned = np.empty((len(recording), len(JOINT_NAMES), 3, 3))
+    global_rotations = np.empty((len(recording), len(JOINT_NAMES), 3, 3))
 
     def bone(start: str, end: str) -> np.ndarray:
         return rest[_NUMBER[end]] - rest[_NUMBER[start]]
@@ -65,45 +67,49 @@ def _global_rotations(recording: Recording, body: Body) -> np.ndarray:
     def source_bone(end: str) -> np.ndarray:
         return recording.offsets[recording.joint(end)]
 
-    def carry(joint: str, source_joint: str, alignment: np.ndarray) -> None:
-        turned[:, _NUMBER[joint]] = source[:, recording.joint(source_joint)] @ alignment
+    def follow(joint: str, source_joint: str, alignment: np.ndarray) -> None:
+        global_rotations[:, _NUMBER[joint]] = source[:, recording.joint(source_joint)] @ alignment
 
-    carry("pelvis", "root", np.eye(3))
+    follow("pelvis", "root", np.eye(3))
     straight = _trunk_alignment(recording, rest)
     for joint, source_joint in _SPINE.items():
-        carry(joint, source_joint, straight)
-    carry("head", "head", _HEAD_LIFT)
-    turned[:, _NUMBER["neck"]] = _halfway(turned[:, _NUMBER["spine3"]], turned[:, _NUMBER["head"]])
+        follow(joint, source_joint, straight)
+    follow("head", "head", _HEAD_LIFT)
+    global_rotations[:, _NUMBER["neck"]] = _halfway(
+        global_rotations[:, _NUMBER["spine3"]], global_rotations[:, _NUMBER["head"]]
+    )
     for side in ("left", "right"):
         letter = side[0]
-        carry(f"{side}_collar", f"{letter}clavicle", straight)
+        follow(f"{side}_collar", f"{letter}clavicle", straight)
         for joint, end, source_joint, source_end in (
             ("hip", "knee", "femur", "tibia"),
             ("knee", "ankle", "tibia", "foot"),
             ("wrist", "hand", "hand", "fingers"),
         ):
             alignment = rotations.between(bone(f"{side}_{joint}", f"{side}_{end}"), source_bone(letter + source_end))
-            carry(f"{side}_{joint}", letter + source_joint, alignment)
+            follow(f"{side}_{joint}", letter + source_joint, alignment)
         level = rotations.between(np.array([0.0, -1.0, 0.0]), source_bone(f"{letter}foot"))
-        carry(f"{side}_ankle", f"{letter}foot", level)
-        carry(f"{side}_foot", f"{letter}toes", level)
+        follow(f"{side}_ankle", f"{letter}foot", level)
+        follow(f"{side}_foot", f"{letter}toes", level)
         for joint, end, source_joint, source_end in (
             ("shoulder", "elbow", "humerus", "radius"),
             ("elbow", "wrist", "radius", "wrist"),
         ):
             ours = _frame(bone(f"{side}_{joint}", f"{side}_{end}"), _HINGE)
             theirs = _frame(source_bone(letter + source_end), _SOURCE_HINGE)
-            carry(f"{side}_{joint}", letter + source_joint, theirs @ ours.T)
+            follow(f"{side}_{joint}", letter + source_joint, theirs @ ours.T)
         forearm, hand = _NUMBER[f"{side}_elbow"], _NUMBER[f"{side}_wrist"]
-        # To the body's left in both arms, so that positive turns pronate both.
+        # To the body's left for both arms, so that positive angles pronate both.
         axis = bone(f"{side}_elbow", f"{side}_wrist") * (1.0 if side == "left" else -1.0)
-        turned[:, forearm] = _pronated(turned[:, forearm], turned[:, hand], axis / np.linalg.norm(axis))
-        turned[:, _NUMBER[f"{side}_hand"]] = turned[:, hand]
-    return turned
+        global_rotations[:, forearm] = _pronated(
+            global_rotations[:, forearm], global_rotations[:, hand], axis / np.linalg.norm(axis)
+        )
+        global_rotations[:, _NUMBER[f"{side}_hand"]] = global_rotations[:, hand]
+    return global_rotations
 
 
 def _trunk_alignment(recording: Recording, rest: np.ndarray) -> np.ndarray:
-    """The turn (3, 3), up or down only, of our line from the lower back to between the shoulders to the source's."""
+    """The rotation (3, 3) about x from our line between lower back and shoulders to the source's."""
     ours = rest[[_NUMBER["left_shoulder"], _NUMBER["right_shoulder"]]].mean(axis=0) - rest[_NUMBER["spine1"]]
     theirs = np.mean([_from_root(recording, "lhumerus"), _from_root(recording, "rhumerus")], axis=0)
     theirs = theirs - _from_root(recording, "lowerback")
@@ -111,11 +117,11 @@ def _trunk_alignment(recording: Recording, rest: np.ndarray) -> np.ndarray:
 
 
 def _from_root(recording: Recording, name: str) -> np.ndarray:
-    joint, place = recording.joint(name), np.zeros(3)
+    joint, position = recording.joint(name), np.zeros(3)
     while joint >= 0:
-        place = place + (recording.parents[joint] >= 0) * recording.offsets[joint]
+        position = position + (recording.parents[joint] >= 0) * recording.offsets[joint]
         joint = recording.parents[joint]
-    return place
+    return position
 
 
 def _frame(direction: np.ndarray, hinge: np.ndarray) -> np.ndarray:
@@ -123,19 +129,19 @@ def _frame(direction: np.ndarray, hinge: np.ndarray) -> np.ndarray:
 
 
 def _halfway(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    turn = rotations.matrix_to_axis_angle(np.swapaxes(first, -1, -2) @ second)
-    return first @ rotations.axis_angle_to_matrix(turn / 2)
+    rotation = rotations.matrix_to_axis_angle(np.swapaxes(first, -1, -2) @ second)
+    return first @ rotations.axis_angle_to_matrix(rotation / 2)
 
 
 def _pronated(forearm: np.ndarray, hand: np.ndarray, axis: np.ndarray) -> np.ndarray:
-    turn = rotations.matrix_to_quaternion(np.swapaxes(forearm, -1, -2) @ hand)
-    _, twist = rotations.swing_twist(turn, axis)
+    rotation = rotations.matrix_to_quaternion(np.swapaxes(forearm, -1, -2) @ hand)
+    _, twist = rotations.swing_twist(rotation, axis)
     angle = 2 * np.arctan2(twist[:, 1:] @ axis, twist[:, 0])
     angle = np.mod(angle - _MOST_SUPINATED, 2 * np.pi) + _MOST_SUPINATED
     return forearm @ rotations.axis_angle_to_matrix(angle[:, None] / 2 * axis)
 
 
-def _root(recording: Recording, body: Body, turned: np.ndarray) -> np.ndarray:
+def _root(recording: Recording, body: Body, root_rotations: np.ndarray) -> np.ndarray:
     rest = body.joint_template
     hips = rest[[_NUMBER["left_hip"], _NUMBER["right_hip"]]].mean(axis=0) - rest[0]
     source_hips = recording.positions[:, [recording.joint("lfemur"), recording.joint("rfemur")]].mean(axis=1)
@@ -147,4 +153,4 @@ def _root(recording: Recording, body: Body, turned: np.ndarray) -> np.ndarray:
     source_leg = sum(
         np.linalg.norm(recording.offsets[recording.joint(joint)]) for joint in ("ltibia", "lfoot", "rtibia", "rfoot")
     )
-    return source_hips * (leg / source_leg) - turned @ hips - rest[0]
+    return source_hips * (leg / source_leg) - root_rotations @ hips - rest[0]

@@ -1,4 +1,4 @@
-"""How people look: clothes with folds and patterns, skin, hair, skirts, all as colours and shifts of vertices."""
+"""Random appearances: clothes with folds and patterns, skin, hair, skirts, as colours and offsets of vertices."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _SKIN = np.array([[185, 205, 238], [150, 180, 225], [105, 140, 195], [60, 90, 14
 _HAIR = (
     np.array([[20, 22, 28], [30, 45, 70], [60, 95, 140], [110, 165, 200], [150, 150, 155], [25, 40, 110]], float) / 255
 )
-# Validation wears a pattern and training others.
+# Validation has a pattern that training lacks, and the reverse.
 _PATTERNS = {"train": ("plain", "stripes", "patches", "print"), "validation": ("plain", "checks", "patches")}
 
 
@@ -24,8 +24,8 @@ def _joints(*parts: str) -> list[int]:
 
 
 @dataclass
-class Look:
-    """A dressed person: the body's mesh and what is sewn to it.
+class DressedBody:
+    """A dressed person: the body's mesh with added garments and hair.
 
     Attributes:
         rest: (V, 3) rest vertices, metres.
@@ -33,7 +33,7 @@ class Look:
         weights: (V, 24) skinning weights.
         colours: (V, 3) BGR from 0 to 1, before light.
         faces: (F, 3).
-        shine: how much light it throws back like a mirror.
+        shine: strength of specular reflection.
     """
 
     rest: np.ndarray
@@ -44,20 +44,19 @@ class Look:
     shine: float
 
 
-def dress(body: Body, betas: np.ndarray, split: str, rng: np.random.Generator) -> Look:
+def dress(body: Body, betas: np.ndarray, split: str, rng: np.random.Generator) -> DressedBody:
     """A person of shape `betas` (10,) in random clothes."""
     rest = body.surface.rest(betas)
     normals = _normals(rest, body.faces)
     bone = body.weights.argmax(1)
-    # How far down an arm or a leg a vertex is, so that sleeves and trousers end anywhere.
     joints = body.rest_joints(betas)
     skin = _blend(_SKIN, rng) * rng.uniform(0.9, 1.1, 3)
     colours = np.clip(skin + 0.02 * _patches(rest, 6, rng), 0, 1)
-    dressed = np.zeros(len(rest))
+    thickness = np.zeros(len(rest))
 
     def wear(where: np.ndarray, colour: np.ndarray, loose: float) -> None:
         colours[where] = colour[where]
-        dressed[where] = np.maximum(dressed[where], loose)
+        thickness[where] = np.maximum(thickness[where], loose)
 
     patterns = _PATTERNS[split]
     waist = joints[JOINT_NAMES.index("spine1"), 1] + rng.uniform(-0.06, 0.05)
@@ -85,24 +84,25 @@ def dress(body: Body, betas: np.ndarray, split: str, rng: np.random.Generator) -
     _face(body, betas, rest, bone, colours, shade)
 
     folds = 1 + 0.6 * _patches(rest, rng.uniform(3, 9), rng)[:, 0]
-    rest = rest + normals * (_soften(dressed, body) * np.clip(folds, 0.2, 2))[:, None]
-    look = Look(rest, normals, body.weights, colours, body.faces, float(rng.choice([0.0, rng.uniform(0.1, 0.5)])))
+    rest = rest + normals * (_soften(thickness, body) * np.clip(folds, 0.2, 2))[:, None]
+    shine = float(rng.choice([0.0, rng.uniform(0.1, 0.5)]))
+    dressed = DressedBody(rest, normals, body.weights, colours, body.faces, shine)
     if rng.random() < 0.12:
-        look = _with_skirt(look, joints, waist, _cloth(np.zeros((1, 3)), ("plain",), rng)[0], rng)
+        dressed = _with_skirt(dressed, joints, waist, _cloth(np.zeros((1, 3)), ("plain",), rng)[0], rng)
     if rng.random() < 0.3:
-        look = _with_long_hair(look, joints, shade, rng)
-    look.normals = _normals(look.rest, look.faces)
-    return look
+        dressed = _with_long_hair(dressed, joints, shade, rng)
+    dressed.normals = _normals(dressed.rest, dressed.faces)
+    return dressed
 
 
 def _blend(table: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    place = rng.uniform(0, len(table) - 1)
-    low = int(place)
-    return table[low] + (place - low) * (table[min(low + 1, len(table) - 1)] - table[low])
+    position = rng.uniform(0, len(table) - 1)
+    low = int(position)
+    return table[low] + (position - low) * (table[min(low + 1, len(table) - 1)] - table[low])
 
 
 def _patches(rest: np.ndarray, frequency: float, rng: np.random.Generator) -> np.ndarray:
-    """(V, 3) noise over the surface, about unit size, with so many bumps per metre."""
+    """(V, 3) noise over the surface, of about unit size, with `frequency` bumps per metre."""
     total = np.zeros((len(rest), 3))
     for octave in range(3):
         waves = rng.normal(0, frequency * 2**octave, (3, 4)) * 2.0
@@ -137,7 +137,7 @@ def _cloth(rest: np.ndarray, patterns: tuple[str, ...], rng: np.random.Generator
 
 
 def _hair(body: Body, betas: np.ndarray, rest: np.ndarray, bone: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """(V,) which vertices have hair on them."""
+    """(V,) which vertices have hair."""
     marks: dict[str, np.ndarray] = dict(zip(LANDMARK_NAMES, body.rest_landmarks(betas), strict=True))
     head = bone == JOINT_NAMES.index("head")
     eyes = (marks["left_eye"] + marks["right_eye"]) / 2
@@ -170,7 +170,7 @@ def _face(
 
 
 def _soften(values: np.ndarray, body: Body) -> np.ndarray:
-    """Values (V,) averaged with their neighbours', so that garments do not end in steps."""
+    """Values (V,) averaged with their neighbours', so that garments have soft edges."""
     edges = np.concatenate([body.faces[:, [0, 1]], body.faces[:, [1, 2]], body.faces[:, [2, 0]]])
     count = np.bincount(edges[:, 0], minlength=len(values)) + 1
     return (values + np.bincount(edges[:, 0], values[edges[:, 1]], minlength=len(values))) / count
@@ -189,27 +189,31 @@ def _normals(rest: np.ndarray, faces: np.ndarray) -> np.ndarray:
     return total / np.maximum(np.linalg.norm(total, axis=1, keepdims=True), 1e-12)
 
 
-def _sew(look: Look, rows: np.ndarray, weights: np.ndarray, colour: np.ndarray, closed: bool) -> Look:
-    """The look with a tube of rings (R, C, 3) added, carried by weights (R, C, 24)."""
+def _add_tube(
+    dressed: DressedBody, rows: np.ndarray, weights: np.ndarray, colour: np.ndarray, closed: bool
+) -> DressedBody:
+    """The body with a tube of rings (R, C, 3) added, skinned with weights (R, C, 24)."""
     rings, around, _ = rows.shape
     number = np.arange(rings * around).reshape(rings, around)
     right = np.roll(number, -1, axis=1)
     above, below = number[:-1].ravel(), number[1:].ravel()
     above_right, below_right = right[:-1].ravel(), right[1:].ravel()
     faces = np.concatenate([np.stack([above, below, above_right], 1), np.stack([above_right, below, below_right], 1)])
-    # Cloth is seen from both sides.
+    # Cloth is visible from both sides.
     faces = np.concatenate([faces, faces[:, ::-1]]) if not closed else faces
-    return Look(
-        np.concatenate([look.rest, rows.reshape(-1, 3)]),
-        np.concatenate([look.normals, np.zeros((rows.size // 3, 3))]),
-        np.concatenate([look.weights, weights.reshape(-1, 24)]),
-        np.concatenate([look.colours, np.broadcast_to(colour, (rows.size // 3, 3))]),
-        np.concatenate([look.faces, faces + len(look.rest)]),
-        look.shine,
+    return DressedBody(
+        np.concatenate([dressed.rest, rows.reshape(-1, 3)]),
+        np.concatenate([dressed.normals, np.zeros((rows.size // 3, 3))]),
+        np.concatenate([dressed.weights, weights.reshape(-1, 24)]),
+        np.concatenate([dressed.colours, np.broadcast_to(colour, (rows.size // 3, 3))]),
+        np.concatenate([dressed.faces, faces + len(dressed.rest)]),
+        dressed.shine,
     )
 
 
-def _with_skirt(look: Look, joints: np.ndarray, waist: float, colour: np.ndarray, rng: np.random.Generator) -> Look:
+def _with_skirt(
+    dressed: DressedBody, joints: np.ndarray, waist: float, colour: np.ndarray, rng: np.random.Generator
+) -> DressedBody:
     length, wide = rng.uniform(0.3, 0.75), rng.uniform(0.05, 0.22)
     down = np.linspace(0, 1, 9)[:, None]
     angle = np.linspace(0, 2 * np.pi, 28, endpoint=False)
@@ -223,10 +227,12 @@ def _with_skirt(look: Look, joints: np.ndarray, waist: float, colour: np.ndarray
     swing = np.clip(down * 1.4, 0, 0.85)
     left = 0.5 + 0.5 * np.clip((rows[..., 0] - hips[0]) / 0.12, -1, 1)
     weights[..., 1], weights[..., 2], weights[..., 0] = swing * left, swing * (1 - left), 1 - swing
-    return _sew(look, rows, weights, colour, closed=False)
+    return _add_tube(dressed, rows, weights, colour, closed=False)
 
 
-def _with_long_hair(look: Look, joints: np.ndarray, colour: np.ndarray, rng: np.random.Generator) -> Look:
+def _with_long_hair(
+    dressed: DressedBody, joints: np.ndarray, colour: np.ndarray, rng: np.random.Generator
+) -> DressedBody:
     head, neck = joints[JOINT_NAMES.index("head")], joints[JOINT_NAMES.index("neck")]
     length = rng.uniform(0.12, 0.42)
     down = np.linspace(0, 1, 8)[:, None]
@@ -245,11 +251,11 @@ def _with_long_hair(look: Look, joints: np.ndarray, colour: np.ndarray, rng: np.
     hangs = np.clip((neck[1] + 0.05 - rows[..., 1]) / 0.15, 0, 1)
     weights[..., JOINT_NAMES.index("head")] = 1 - hangs
     weights[..., JOINT_NAMES.index("spine3")] = hangs
-    return _sew(look, rows, weights, np.clip(colour, 0, 1), closed=True)
+    return _add_tube(dressed, rows, weights, np.clip(colour, 0, 1), closed=True)
 
 
 def noise_image(shape: tuple[int, int], cells: float, rng: np.random.Generator) -> np.ndarray:
-    """(H, W, 3) smooth noise about 0, more of brightness than of colour, with so many cells across."""
+    """(H, W, 3) smooth noise about 0, more of brightness than of colour, with `cells` cells across."""
     cell_shape = (max(int(cells * shape[0] / shape[1]), 2), max(int(cells), 2))
     small = rng.normal(0, 1, (*cell_shape, 1)) + rng.normal(0, 0.25, (*cell_shape, 3))
     small = small.astype(np.float32)

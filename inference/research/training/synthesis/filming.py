@@ -1,4 +1,4 @@
-"""Cameras that film a performance: where people hold them, and how they move."""
+"""Random cameras that film a performance: positions, orientations, movement."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 
 from ....body import rotations
 
-# Share of film formats in ordinary footage. Validation films in formats of its own.
+# Image sizes; validation has some of its own.
 FORMATS = {
     "train": ((1280, 720), (1920, 1080), (720, 1280), (640, 480), (1080, 1920), (854, 480)),
     "validation": ((960, 720), (1280, 720), (1080, 1080), (576, 1024)),
@@ -24,37 +24,39 @@ class Shot:
         size: width and height of the image, pixels.
         K: (3, 3) intrinsics, pixels.
         rotations: (n, 3, 3) from the y-up world into camera axes (x right, y down, z forward).
-        places: (n, 3) the camera in the world, metres.
+        positions: (n, 3) of the camera in the world, metres.
     """
 
     size: tuple[int, int]
     K: np.ndarray
     rotations: np.ndarray
-    places: np.ndarray
+    positions: np.ndarray
 
-    def see(self, points: np.ndarray) -> np.ndarray:
+    def world_to_camera(self, points: np.ndarray) -> np.ndarray:
         """World points (n, k, 3) in camera axes."""
-        return np.einsum("nij,nkj->nki", self.rotations, points - self.places[:, None])
+        return np.einsum("nij,nkj->nki", self.rotations, points - self.positions[:, None])
 
-    def carry(self, local: np.ndarray, trans: np.ndarray, pelvis: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """SMPL parameters in camera axes instead of the world's.
+    def smpl_in_camera(
+        self, local: np.ndarray, trans: np.ndarray, rest_pelvis: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """SMPL parameters in camera axes.
 
         Args:
             local: (n, 24, 3, 3) local rotations, the root's in the world.
             trans: (n, 3) SMPL translation in the world.
-            pelvis: (3,) rest position of the pelvis.
+            rest_pelvis: (3,) rest position of the pelvis.
 
         Returns:
             (n, 24, 3) axis-angle rotations and (n, 3) SMPL translation.
         """
-        turned = local.copy()
-        turned[:, 0] = self.rotations @ local[:, 0]
-        placed = np.einsum("nij,nj->ni", self.rotations, trans + pelvis - self.places) - pelvis
-        return rotations.matrix_to_axis_angle(turned), placed
+        in_camera = local.copy()
+        in_camera[:, 0] = self.rotations @ local[:, 0]
+        pelvis = np.einsum("nij,nj->ni", self.rotations, trans + rest_pelvis - self.positions)
+        return rotations.matrix_to_axis_angle(in_camera), pelvis - rest_pelvis
 
 
 def film(joints: np.ndarray, rate: float, split: str, rng: np.random.Generator) -> Shot:
-    """A camera for a performance with joints (n, 24, 3) in the y-up world, at a rate in frames per second."""
+    """A random camera for a performance with joints (n, 24, 3) in the y-up world, at `rate` frames per second."""
     n = len(joints)
     formats = FORMATS[split]
     size = formats[rng.integers(len(formats))]
@@ -63,15 +65,14 @@ def film(joints: np.ndarray, rate: float, split: str, rng: np.random.Generator) 
     middle = (joints.min((0, 1)) + joints.max((0, 1))) / 2
     extent = joints.max((0, 1)) - joints.min((0, 1))
     tall = max(extent[1], 1.0)
-    # So much of the image's height does the person fill; above one, part of them is cut off.
+    # The share of the image's height that the person fills; above one, part of them is cut off.
     fill = np.clip(np.exp(rng.normal(-0.6, 0.38)), 0.18, 1.35)
     distance = max(focal * tall / (size[1] * fill), focal * max(extent[0], extent[2]) / (1.5 * size[0]))
     distance = float(np.clip(distance, 1.3, 14.0)) + extent[2] / 2
     height = np.clip(rng.choice([rng.normal(1.4, 0.3), rng.uniform(0.2, 3.0)], p=[0.75, 0.25]), 0.15, 3.5)
-    place = np.array([middle[0], height, middle[2] + distance])
     drift = _drift(n, rate, rng)
-    places = place + drift[0]
-    # The person is seldom in the middle.
+    positions = np.array([middle[0], height, middle[2] + distance]) + drift[0]
+    # The person is rarely in the centre.
     width_there, height_there = distance * size[0] / focal, distance * size[1] / focal
     spare = np.maximum(np.array([width_there - extent[0] - 0.6, height_there - extent[1] - 0.3]), 0) / 2
     aim = middle + np.array([*(rng.uniform(-0.8, 0.8, 2) * spare), 0.0])
@@ -83,37 +84,37 @@ def film(joints: np.ndarray, rate: float, split: str, rng: np.random.Generator) 
     centre = joints[:, 0] - joints[:, 0].mean(0)
     # An operator follows slowly.
     centre = cv2.GaussianBlur(centre, (1, 0), sigmaX=1e-3, sigmaY=0.25 * rate, borderType=cv2.BORDER_REPLICATE)
-    turned = _look_at(places, aim + follow * centre)
+    orientations = _look_at(positions, aim + follow * centre)
     roll = rng.normal(0, np.radians(2.5)) if rng.random() < 0.9 else rng.normal(0, np.radians(20))
     shake = drift[1] + np.array([0.0, 0.0, roll])
-    turned = rotations.axis_angle_to_matrix(shake) @ turned
+    orientations = rotations.axis_angle_to_matrix(shake) @ orientations
     K = np.array([[focal, 0, size[0] / 2], [0, focal, size[1] / 2], [0, 0, 1.0]])
-    return Shot(size, K, turned, places)
+    return Shot(size, K, orientations, positions)
 
 
 def _drift(n: int, rate: float, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """How the camera wanders (n, 3) in metres and shakes (n, 3) in radians: not at all, in the hand, or on the move."""
+    """Camera translation (n, 3) in metres and shake (n, 3) in radians: on a tripod, hand-held, panning or walking."""
     kind = rng.choice(["tripod", "hand", "pan", "walk"], p=[0.45, 0.3, 0.1, 0.15])
     seconds = np.arange(n) / rate
-    places, angles = np.zeros((n, 3)), np.zeros((n, 3))
+    shifts, angles = np.zeros((n, 3)), np.zeros((n, 3))
     if kind == "tripod":
-        return places, angles
+        return shifts, angles
     for pace, reach, turn in ((0.4, 0.02, 0.012), (1.3, 0.008, 0.005), (4.0, 0.002, 0.0015)):
         phase = rng.uniform(0, 2 * np.pi, (2, 3))
         speed = 2 * np.pi * pace * rng.uniform(0.6, 1.5, (2, 3))
         strength = np.exp(rng.normal(0, 0.5))
-        places += reach * strength * np.sin(seconds[:, None] * speed[0] + phase[0])
+        shifts += reach * strength * np.sin(seconds[:, None] * speed[0] + phase[0])
         angles += turn * strength * np.sin(seconds[:, None] * speed[1] + phase[1]) * np.array([1, 1, 0.6])
     if kind == "pan":
         angles[:, 1] += rng.normal(0, 0.12) * (seconds - seconds.mean())
     if kind == "walk":
-        places += rng.normal(0, [0.5, 0.04, 0.5]) * (seconds - seconds.mean())[:, None]
-    return places, angles
+        shifts += rng.normal(0, [0.5, 0.04, 0.5]) * (seconds - seconds.mean())[:, None]
+    return shifts, angles
 
 
-def _look_at(places: np.ndarray, aims: np.ndarray) -> np.ndarray:
-    """(n, 3, 3) from the y-up world into the axes of upright cameras at `places` (n, 3) that look at `aims` (n, 3)."""
-    forward = aims - places
+def _look_at(positions: np.ndarray, aims: np.ndarray) -> np.ndarray:
+    """(n, 3, 3) from the y-up world into the axes of upright cameras at `positions` (n, 3) towards `aims` (n, 3)."""
+    forward = aims - positions
     forward /= np.linalg.norm(forward, axis=1, keepdims=True)
     right = np.cross(forward, [0.0, 1.0, 0.0])
     right /= np.linalg.norm(right, axis=1, keepdims=True)

@@ -1,7 +1,7 @@
-"""Makes training data: films people who move, and lets the detector follow them.
+"""Makes training data: renders moving people and runs the detector on them.
 
-Every shard depends on the seed and its own number alone, so that a run that was cut off goes on where it stopped, and
-any number of processes make the same data.
+A shard depends only on the seed and its number, so that interrupted runs can continue, and any number of processes make
+the same data.
 """
 
 from __future__ import annotations
@@ -17,56 +17,56 @@ from typing import TypeVar
 import cv2
 import numpy as np
 
-from .... import console, registry
+from .... import registry
 from ....body.smpl import Body
 from ....people import crops, maps
 from ....people.landmarker import Landmarker, Pose, decode
 from ....people.target import CropSmoother
 from ....people.tracker import MIN_SCORE, RETRY
-from .. import shards
+from .. import progress, shards
 from ..mocap.library import Library, build
 from . import appearance, filming, motions
 from .renderer import Scene
 
-# Sequences in a shard, and their frames: many short ones teach more than few long ones, measures want long ones.
+# Sequences in a shard, and their frames: for training many short ones are better, for validation long ones.
 SEQUENCES = {"train": 48, "validation": 24}
 FRAMES = {"train": 16, "validation": 32}
 _RATES = (24.0, 25.0, 30.0, 30.0, 50.0, 60.0)
-# Every so many-th group of recordings is kept for validation, of those that hold less than this share of all.
+# Every fourth group of recordings is held out for validation, of those with less than this share of all motion.
 _HELD_OUT, _LARGE = 4, 0.15
 _SPLITS = ("train", "validation")
-# In every so many-th frame the detector looks at the person's other regions too: neighbours teach little new.
-_LOOK_EVERY = {"train": 5, "validation": 1}
-# Sequences in which the detector sees the person seldom are filmed anew, so many times.
+# The detector sees the other regions of interest in every so many-th frame: neighbouring frames add little.
+_ROI_VIEWS_EVERY = {"train": 5, "validation": 1}
+# Sequences with a smaller share of detections are made again, up to this number of tries.
 _ENOUGH, _TRIES = 0.3, 3
 
 
 @dataclass(frozen=True)
-class Plan:
-    """What to make.
+class GenerationPlan:
+    """The data to make.
 
     Attributes:
         library: file of the motions.
         out: folder of the shards.
-        seed: everything follows from it.
+        seed: of all random numbers.
         until: time.monotonic() at which to stop.
-        look: whether to look at people's other regions of interest.
+        roi_views: whether the detector sees people's other regions of interest too.
     """
 
     library: Path
     out: Path
     seed: int
     until: float
-    look: bool = False
+    roi_views: bool = False
 
 
-def clips_of(library: Library, split: str) -> np.ndarray:
-    """Numbers of the library's clips that a split may show: whole groups are held out for validation."""
-    of = np.unique(np.asarray(library.groups), return_inverse=True)[1]
-    length = np.bincount(of, np.diff(library.starts))
-    # A group that is a large part of all motion, as walking is, is missed in training more than in validation.
+def split_clips(library: Library, split: str) -> np.ndarray:
+    """Numbers of the library's clips in a split: whole groups are held out for validation."""
+    group_of_clip = np.unique(np.asarray(library.groups), return_inverse=True)[1]
+    length = np.bincount(group_of_clip, np.diff(library.starts))
+    # A large group, such as walking, is needed more for training than for validation.
     small = [group for group in np.argsort(length, kind="stable") if length[group] < _LARGE * length.sum()]
-    held_out = np.isin(of, small[2::_HELD_OUT])
+    held_out = np.isin(group_of_clip, small[2::_HELD_OUT])
     return np.flatnonzero(held_out == (split == "validation"))
 
 
@@ -77,7 +77,7 @@ def stage(
     split: str,
     rng: np.random.Generator,
 ) -> tuple[motions.Performance, filming.Shot, np.ndarray, float]:
-    """A random performance, the camera before it, the shape (10,) and the frame rate."""
+    """A random performance, the camera that films it, the shape (10,) and the frame rate."""
     betas = np.clip(rng.normal(0, 1, body.shapedirs.shape[-1]), -2.5, 2.5)
     rate = float(rng.choice(_RATES))
     made = motions.perform(library, clips, body, betas, FRAMES[split], rate, rng)
@@ -89,31 +89,31 @@ def film_sequence(
 ) -> tuple[Scene, str, np.ndarray, float]:
     """One random scene, the name of its motion, the shape (10,) and the frame rate."""
     made, shot, betas, rate = stage(body, library, clips, split, rng)
-    look = appearance.dress(body, betas, split, rng)
-    return Scene(body, betas, made.rotations, made.trans, look, shot, split, rng), made.name, betas, rate
+    dressed = appearance.dress(body, betas, split, rng)
+    return Scene(body, betas, made.rotations, made.trans, dressed, shot, split, rng), made.name, betas, rate
 
 
 @dataclass
-class Sight:
-    """What the detector sees of the person in a frame.
+class FrameDetection:
+    """The detector's output in a frame.
 
     Attributes:
         pose: in the crop.
         maps: packed local maps of the crop.
-        looks: poses in the other regions of interest, none if it did not look there.
+        roi_views: poses in the other regions of interest; empty in frames without them.
     """
 
     pose: Pose
     maps: bytes
-    looks: list[Pose]
+    roi_views: list[Pose]
 
 
 def follow(
-    scene: Scene, rate: float, landmarker: Landmarker, rng: np.random.Generator, look_every: int | None = None
-) -> Iterator[Sight | None]:
-    """What the detector sees of each frame when it follows the person as the product does; sometimes it looks again.
+    scene: Scene, rate: float, landmarker: Landmarker, rng: np.random.Generator, roi_views_every: int | None = None
+) -> Iterator[FrameDetection | None]:
+    """The detector's output for each frame when it tracks the person as in use, in some frames in all regions.
 
-    None where it does not see the person.
+    None where the person is not detected.
     """
     pixels = scene.landmark_pixels()
     smoother, points, wait = CropSmoother(), None, 0
@@ -137,13 +137,13 @@ def follow(
             yield None
             continue
         points = smoother(np.stack([pose.center, pose.rim]), frame / rate)
-        others = crops.roi_crops(crop) if look_every and frame % look_every == 0 else ()
-        looks = [decode(landmarker.run_on_crop(scene.draw(frame, other)), other) for other in others]
-        yield Sight(pose, maps.pack(maps.local_maps(output)), looks)
+        others = crops.roi_crops(crop) if roi_views_every and frame % roi_views_every == 0 else ()
+        roi_views = [decode(landmarker.run_on_crop(scene.draw(frame, other)), other) for other in others]
+        yield FrameDetection(pose, maps.pack(maps.local_maps(output)), roi_views)
 
 
 def _detected(pixels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """(2, 2) hip centre and rim of a person with landmarks (33, 2), as roughly as the person detector finds them."""
+    """(2, 2) hip centre and rim of a person with landmarks (33, 2), with the person detector's inaccuracy."""
     hips, shoulders = pixels[[23, 24]].mean(0), pixels[[11, 12]].mean(0)
     reach = np.linalg.norm(pixels - hips, axis=1).max() * np.exp(rng.normal(0.05, 0.08))
     up = shoulders - hips
@@ -153,10 +153,10 @@ def _detected(pixels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def make_shard(
-    number: int, split: str, seed: int, body: Body, library: Library, landmarker: Landmarker, look: bool = False
+    number: int, split: str, seed: int, body: Body, library: Library, landmarker: Landmarker, roi_views: bool = False
 ) -> shards.Shard:
-    """The shard of a number; the same for the same arguments."""
-    clips = clips_of(library, split)
+    """The shard of a number; deterministic."""
+    clips = split_clips(library, split)
     columns: dict[str, list] = {}
     names, shapes, cameras, sizes, rates, packed = [], [], [], [], [], []
     for sequence in range(SEQUENCES[split]):
@@ -164,9 +164,9 @@ def make_shard(
         tries = 0
         while True:
             scene, name, betas, rate = film_sequence(body, library, clips, split, rng)
-            seen = list(follow(scene, rate, landmarker, rng, _LOOK_EVERY[split] if look else None))
+            detections = list(follow(scene, rate, landmarker, rng, _ROI_VIEWS_EVERY[split] if roi_views else None))
             tries += 1
-            if tries == _TRIES or np.mean([result is not None for result in seen]) > _ENOUGH:
+            if tries == _TRIES or np.mean([result is not None for result in detections]) > _ENOUGH:
                 break
         poses, trans = scene.truth_in_camera()
         shot = scene.shot
@@ -175,15 +175,15 @@ def make_shard(
         cameras.append(shot.K)
         sizes.append(shot.size)
         rates.append(rate)
-        for frame, result in enumerate(seen):
+        for frame, result in enumerate(detections):
             row = {
                 "timestamps": frame / rate,
                 "poses": poses[frame],
                 "trans": trans[frame],
                 "camera_turns": shot.rotations[0] @ shot.rotations[frame].T,
-                "camera_moves": shot.rotations[0] @ (shot.places[frame] - shot.places[0]),
-                **_seen(None if result is None else result.pose),
-                **(_looked([] if result is None else result.looks) if look else {}),
+                "camera_moves": shot.rotations[0] @ (shot.positions[frame] - shot.positions[0]),
+                **_detection_columns(None if result is None else result.pose),
+                **(_roi_view_columns([] if result is None else result.roi_views) if roi_views else {}),
             }
             packed.append(b"" if result is None else result.maps)
             for key, value in row.items():
@@ -205,7 +205,7 @@ def make_shard(
 _KINDS = {"found": bool, "looked": bool, "timestamps": np.float64}
 
 
-def _seen(pose: Pose | None) -> dict[str, object]:
+def _detection_columns(pose: Pose | None) -> dict[str, object]:
     if pose is None:
         return {
             "found": False,
@@ -229,17 +229,17 @@ def _seen(pose: Pose | None) -> dict[str, object]:
     }
 
 
-def _looked(poses: list[Pose]) -> dict[str, object]:
-    seen = [_seen(pose) for pose in poses] or [_seen(None)] * crops.ROI_VIEWS
-    arrays = {f"look_{key}": [one[key] for one in seen] for key in seen[0] if key not in ("found", "boxes")}
+def _roi_view_columns(poses: list[Pose]) -> dict[str, object]:
+    views = [_detection_columns(pose) for pose in poses] or [_detection_columns(None)] * crops.ROI_VIEWS
+    arrays = {f"look_{key}": [view[key] for view in views] for key in views[0] if key not in ("found", "boxes")}
     return {"looked": bool(poses), **arrays}
 
 
 def contact_sheet(
     body: Body, library: Library, landmarker: Landmarker, seed: int, split: str, count: int = 40
 ) -> np.ndarray:
-    """Pictures of random scenes in a grid, the detector's landmarks drawn green and the true ones red."""
-    clips, tiles = clips_of(library, split), []
+    """A grid of random scenes, with the detector's landmarks in green and the true ones in red."""
+    clips, tiles = split_clips(library, split), []
     for number in range(count):
         rng = np.random.default_rng([seed, 7, number])
         scene = film_sequence(body, library, clips, split, rng)[0]
@@ -256,21 +256,21 @@ def contact_sheet(
     return np.vstack([np.hstack(tiles[row : row + columns]) for row in range(0, count - columns + 1, columns)])
 
 
-def _work(job: int, jobs: int, plan: Plan) -> None:
+def _work(job: int, jobs: int, plan: GenerationPlan) -> None:
     cv2.setNumThreads(1)
     body, library = Body.load(registry.body_path()), Library.load(plan.library)
     landmarker = Landmarker(registry.path("blazepose_landmark_full"), threads=1)
     number = job
+    shown = progress.bar(f"shards, job {job + 1}", position=job, unit="shard")
     while time.monotonic() < plan.until:
-        # Enough for validation comes early, in a fixed share of all shards.
+        # Validation shards are a fixed share of all shards, so that there are some early.
         split = "validation" if number % 20 == 1 else "train"
         path = plan.out / split / f"{number:06d}.npz"
         if not path.exists():
-            began = time.monotonic()
-            shards.write_shard(path, make_shard(number, split, plan.seed, body, library, landmarker, plan.look))
-            rate = SEQUENCES[split] * FRAMES[split] / (time.monotonic() - began)
-            console.say(f"{split} shard {number}: {rate:.0f} frames/s")
+            shards.write_shard(path, make_shard(number, split, plan.seed, body, library, landmarker, plan.roi_views))
+        shown.update()
         number += jobs
+    shown.close()
 
 
 def run(options: argparse.Namespace) -> int:
@@ -289,7 +289,9 @@ def run(options: argparse.Namespace) -> int:
         cv2.imwrite(str(options.sheet), contact_sheet(body, Library.load(library), landmarker, options.seed, "train"))
         return 0
     Library.load(library)
-    plan = Plan(library, options.out, options.seed, time.monotonic() + 60 * options.minutes, options.look)
+    plan = GenerationPlan(
+        library, options.out, options.seed, time.monotonic() + 60 * options.minutes, options.roi_views
+    )
     return share_work(_work, options.jobs, plan)
 
 
@@ -297,7 +299,7 @@ _Task = TypeVar("_Task")
 
 
 def share_work(work: Callable[[int, int, _Task], None], jobs: int, task: _Task) -> int:
-    """Run `work(job, jobs, task)` for each job in a process of its own; returns the exit status of them all."""
+    """Run `work(job, jobs, task)` for each job in a process of its own; returns their common exit status."""
     context = multiprocessing.get_context("spawn")
     workers = [context.Process(target=work, args=(job, jobs, task)) for job in range(jobs)]
     for worker in workers:

@@ -1,4 +1,4 @@
-"""Motions to render: recorded ones multiplied, and invented ones that a body could do.
+"""Motions to render: variations of recorded ones, and random ones within a body's limits.
 
 All motions are local rotations (n, 24, 3, 3) of SMPL's joints and a root translation (n, 3) in a world whose y points
 up and whose floor is y = 0.
@@ -21,7 +21,7 @@ _UPPER = [
     for number, name in enumerate(JOINT_NAMES)
     if any(part in name for part in ("spine", "neck", "head", "collar", "shoulder", "elbow", "wrist"))
 ]
-# Each recombined pose takes these parts from poses of their own.
+# Random poses take each of these parts from another pose.
 _PARTS = tuple(
     tuple(number for number, name in enumerate(JOINT_NAMES) if any(part in name for part in parts))
     for parts in (
@@ -32,7 +32,7 @@ _PARTS = tuple(
         ("right_collar", "right_shoulder", "right_elbow", "right_wrist"),
     )
 )
-# Usual size of a slow disturbance of each joint, degrees.
+# Typical size of a slow disturbance of each joint, degrees.
 _DISTURBANCE = {
     "pelvis": 4,
     "spine": 5,
@@ -54,10 +54,10 @@ _SKIN = 0.01
 
 @dataclass
 class Performance:
-    """A motion to be filmed.
+    """A motion to render.
 
     Attributes:
-        name: where it comes from.
+        name: its source.
         rotations: (n, 24, 3, 3) local rotations, the root's in the y-up world.
         trans: (n, 3) SMPL translation in the y-up world, metres.
     """
@@ -76,7 +76,7 @@ def perform(
     rate: float,
     rng: np.random.Generator,
 ) -> Performance:
-    """One motion of so many frames at a rate in frames per second, from some clips (their numbers) of a library."""
+    """A random motion of `frames` frames at `rate` frames per second, from clips of a library by their numbers."""
     kind = rng.choice(["recorded", "recombined", "invented", "still"], p=[0.5, 0.17, 0.25, 0.08])
     if kind == "invented":
         made = _invented(library, clips, frames, rate, rng)
@@ -91,19 +91,19 @@ def perform(
             made.rotations = _disturb(made.rotations, rate, rng, 0.3)
     if rng.random() < 0.6:
         made.rotations = _disturb(made.rotations, rate, rng, rng.uniform(0.3, 1.2))
-    # Motion capture looks ahead too steadily.
+    # In motion capture people look ahead too steadily.
     made.rotations = _look_around(made.rotations, rate, rng)
     made.trans = _on_floor(body, betas, made, every_frame=kind == "invented")
-    turn = rotations.axis_angle_to_matrix(np.array([0.0, rng.uniform(-np.pi, np.pi), 0.0]))
-    pelvis = body.rest_joints(betas)[0]
-    made.rotations[:, 0] = turn @ made.rotations[:, 0]
-    made.trans = (made.trans + pelvis) @ turn.T - pelvis
+    heading = rotations.axis_angle_to_matrix(np.array([0.0, rng.uniform(-np.pi, np.pi), 0.0]))
+    rest_pelvis = body.rest_joints(betas)[0]
+    made.rotations[:, 0] = heading @ made.rotations[:, 0]
+    made.trans = (made.trans + rest_pelvis) @ heading.T - rest_pelvis
     return made
 
 
 def _recorded(library: Library, clips: np.ndarray, frames: int, rate: float, rng: np.random.Generator) -> Performance:
     lengths = library.starts[clips + 1] - library.starts[clips]
-    # Long clips hold more, but mostly of the same.
+    # Long clips have more motion, but mostly the same.
     clip = int(rng.choice(clips, p=np.sqrt(lengths) / np.sqrt(lengths).sum()))
     start, end = int(library.starts[clip]), int(library.starts[clip + 1])
     step = library.frame_rate / rate * np.exp(rng.normal(0, 0.25))
@@ -113,8 +113,8 @@ def _recorded(library: Library, clips: np.ndarray, frames: int, rate: float, rng
     after = np.minimum(before + 1, end - 1)
     share = at - before
     first, second = (rotations.axis_angle_to_quaternion(library.poses[rows].astype(float)) for rows in (before, after))
-    turned = rotations.slerp(first, second, np.repeat(share[:, None], 24, axis=1))
-    local = rotations.quaternion_to_matrix(turned)
+    quaternions = rotations.slerp(first, second, np.repeat(share[:, None], 24, axis=1))
+    local = rotations.quaternion_to_matrix(quaternions)
     trans = library.trans[before] + share[:, None] * (library.trans[after] - library.trans[before])
     if rng.random() < 0.5:
         local, trans = mirror(local), trans * np.array([-1.0, 1.0, 1.0])
@@ -122,13 +122,13 @@ def _recorded(library: Library, clips: np.ndarray, frames: int, rate: float, rng
 
 
 def mirror(local: np.ndarray) -> np.ndarray:
-    """Local rotations (n, 24, 3, 3) of the motion seen in a mirror that swaps left and right (x)."""
+    """Local rotations (n, 24, 3, 3) mirrored at x = 0, left and right swapped."""
     flip = np.array([-1.0, 1.0, 1.0])
     return (flip[:, None] * flip * local)[:, list(JOINT_MIRROR)]
 
 
 def _invented(library: Library, clips: np.ndarray, frames: int, rate: float, rng: np.random.Generator) -> Performance:
-    """Smooth motion between poses whose limbs come from different places."""
+    """Smooth motion between poses whose limbs come from different recordings."""
     seconds = frames / rate
     pause = rng.uniform(0.35, 1.4)
     count = int(np.ceil(seconds / pause)) + 3
@@ -142,14 +142,14 @@ def _invented(library: Library, clips: np.ndarray, frames: int, rate: float, rng
     ease = at - before
     ease = ease + rng.uniform(0, 1) * (ease * ease * (3 - 2 * ease) - ease)
     quaternions = rotations.matrix_to_quaternion(keys)
-    turned = rotations.slerp(quaternions[before], quaternions[before + 1], np.repeat(ease[:, None], 24, axis=1))
+    eased = rotations.slerp(quaternions[before], quaternions[before + 1], np.repeat(ease[:, None], 24, axis=1))
     path = np.cumsum(rng.normal(0, 0.15, (count, 3)), axis=0) * np.array([1.0, 0.0, 1.0])
     trans = path[before] + ease[:, None] * (path[before + 1] - path[before])
-    return Performance("invented", rotations.quaternion_to_matrix(turned), trans)
+    return Performance("invented", rotations.quaternion_to_matrix(eased), trans)
 
 
 def _lean(rng: np.random.Generator) -> np.ndarray:
-    """How the whole body is inclined (3,), axis-angle: mostly upright, sometimes bent over, seldom lying."""
+    """Inclination of the whole body (3,), axis-angle: mostly upright, sometimes bent over, rarely lying."""
     kind = rng.random()
     if kind < 0.7:
         return rng.normal(0, [0.12, 0.0, 0.1])
@@ -159,7 +159,7 @@ def _lean(rng: np.random.Generator) -> np.ndarray:
 
 
 def _random_poses(library: Library, clips: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
-    """(count, 24, 3, 3) poses: limbs of recorded ones put together, some joints anywhere that they can go."""
+    """(count, 24, 3, 3) poses: limbs combined from recorded ones, some joints anywhere within their limits."""
     spans = [np.arange(int(library.starts[clip]), int(library.starts[clip + 1])) for clip in clips]
     rows = np.concatenate(spans)
     local = rotations.axis_angle_to_matrix(library.poses[rng.choice(rows, count)].astype(float))
@@ -175,7 +175,7 @@ def _random_poses(library: Library, clips: np.ndarray, count: int, rng: np.rando
         flexed = rng.beta(1.1, 1.6, count) * 2.3 - 0.35
         spread = sign * np.stack([-sign * flexed, rng.normal(0, 0.3, count), rng.normal(0.15, 0.3, count)], axis=1)
         angles[anywhere, hip] = spread[anywhere]
-        # A bent hip goes with a bent knee, or the foot would be far in front.
+        # A bent hip comes with a bent knee, or the foot would be far in front.
         bent = np.clip(flexed, 0, None) * rng.uniform(0.0, 1.4, count) + np.abs(rng.normal(0, 0.3, count))
         angles[anywhere, knee] = np.stack([bent, 0 * bent, 0 * bent], axis=1)[anywhere]
         angles[anywhere, ankle] = rng.normal(0, [0.25, 0.12, 0.12], (count, 3))[anywhere]
@@ -189,8 +189,8 @@ def _random_poses(library: Library, clips: np.ndarray, count: int, rng: np.rando
 
 
 def _arms(count: int, sign: float, rng: np.random.Generator) -> np.ndarray:
-    """(count, 3) shoulder rotations that point the upper arm anywhere in the half space it reaches, any twist."""
-    # In the rest pose the left arm points along x; directions are drawn a little more often downwards and forwards.
+    """(count, 3) shoulder rotations: the upper arm anywhere in the half space it reaches, with any twist."""
+    # In the rest pose the left arm points along x; directions are a little more often downwards and forwards.
     aim = rng.normal([0.45, -0.4, 0.25], [0.5, 0.75, 0.6], (count, 3))
     aim[:, 0] = np.maximum(aim[:, 0], -0.35)
     aim[:, 0] *= sign
@@ -208,14 +208,14 @@ def _slow_noise(frames: int, rate: float, curves: tuple[int, ...], rng: np.rando
     at = np.arange(frames) / rate / pause + rng.uniform(1, 2)
     before = np.floor(at).astype(int)
     t = (at - before).reshape(-1, *[1] * len(curves))
-    # Uniform cubic B-spline: twice differentiable, so that accelerations stay those of a body.
+    # Uniform cubic B-spline: twice differentiable, so that accelerations stay plausible.
     weights = ((1 - t) ** 3, 3 * t**3 - 6 * t**2 + 4, -3 * t**3 + 3 * t**2 + 3 * t + 1, t**3)
     parts = [weight * keys[before + shift] for shift, weight in zip((-1, 0, 1, 2), weights, strict=True)]
     return np.sum(parts, axis=0) / 4.5
 
 
 def _disturb(local: np.ndarray, rate: float, rng: np.random.Generator, strength: float) -> np.ndarray:
-    """The motion with every joint slowly wandering about where it was, within anatomical limits."""
+    """The motion with a slow disturbance of every joint, within anatomical limits."""
     size = np.radians([next(value for part, value in _DISTURBANCE.items() if part in name) for name in JOINT_NAMES])
     noise = _slow_noise(len(local), rate, (24, 3), rng) * size[:, None] * strength
     angles = rotations.matrix_to_axis_angle(local @ rotations.axis_angle_to_matrix(noise))

@@ -1,4 +1,4 @@
-"""How the detector fares on rendered people, beside real ones: by what can be told without the truth."""
+"""Compares the detector's output on rendered and on real people, by measures that need no truth."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _LEGS = [number for number, name in enumerate(LANDMARK_NAMES) if name.endswith((
 _TRUNK = [number for number, name in enumerate(LANDMARK_NAMES) if name.endswith(("shoulder", "hip"))]
 _LIMBS = [*_TRUNK, *_ARMS, *_LEGS]
 _MIRROR = list(LANDMARK_MIRROR)
-# Of 256 pixels: a trunk that moves less in a frame stands still, and limbs that jump farther may have changed sides.
+# Of 256 pixels: a trunk that moves less per frame is still, and limbs that jump farther may have changed sides.
 _STILL, _JUMP = 0.7, 8.0
 _INPUT = 256
 
@@ -42,8 +42,8 @@ MEASURES = {
 
 
 @dataclass
-class Stretch:
-    """Frames in a row of one person: the arrays of `people.track.Track` that are looked at."""
+class TrackSegment:
+    """Consecutive frames of one person: the arrays of `people.track.Track` that are measured."""
 
     landmarks: np.ndarray
     world_landmarks: np.ndarray
@@ -52,58 +52,58 @@ class Stretch:
     scores: np.ndarray
 
 
-def of_data(folder: Path, shards: int | None = None) -> Iterator[Stretch]:
-    """The stretches of some training shards."""
+def segments_from_data(folder: Path, shards: int | None = None) -> Iterator[TrackSegment]:
+    """The segments in some training shards."""
     for path in sorted((folder / "train").glob("*.npz"))[:shards]:
         shard = read_shard(path)
         for start, end in zip(shard.sequence_starts[:-1], shard.sequence_starts[1:], strict=True):
             rows = np.arange(start, end)
-            yield from _in_a_row(shard, rows[shard.found[rows]])
+            yield from _consecutive(shard, rows[shard.found[rows]])
 
 
-def of_footage(videos: Sequence[Path]) -> Iterator[Stretch]:
-    """The stretches of everybody in some videos."""
+def segments_from_footage(videos: Sequence[Path]) -> Iterator[TrackSegment]:
+    """The segments of all people in some videos."""
     for video in videos:
         model = BlazePose(registry.path("blazepose_detector"), registry.path("blazepose_landmark_full"))
         for track in track_people(Footage(video), model):
             rows = np.arange(len(track))
             for part in np.split(rows, np.flatnonzero(np.diff(track.frames) > 1) + 1):
-                yield _stretch(track, part)
+                yield _segment(track, part)
 
 
-def _in_a_row(shard: Shard, rows: np.ndarray) -> Iterator[Stretch]:
+def _consecutive(shard: Shard, rows: np.ndarray) -> Iterator[TrackSegment]:
     for part in np.split(rows, np.flatnonzero(np.diff(rows) > 1) + 1):
-        yield _stretch(shard, part)
+        yield _segment(shard, part)
 
 
-def _stretch(source: Shard | Track, rows: np.ndarray) -> Stretch:
+def _segment(source: Shard | Track, rows: np.ndarray) -> TrackSegment:
     names = ("landmarks", "world_landmarks", "visibility", "crops", "scores")
-    return Stretch(*(np.asarray(getattr(source, name)[rows], float) for name in names))
+    return TrackSegment(*(np.asarray(getattr(source, name)[rows], float) for name in names))
 
 
-def measure(stretches: Iterator[Stretch]) -> dict[str, float]:
-    """`MEASURES` over all stretches of five frames or more."""
-    scores, visibility, jitter, depth, swaps, spread, sizes, turns = ([] for _ in range(8))
+def measure(segments: Iterator[TrackSegment]) -> dict[str, float]:
+    """`MEASURES` over all segments of at least five frames."""
+    scores, visibility, jitter, depth, swaps, spread, sizes, rotations = ([] for _ in range(8))
     frames = 0
-    for one in stretches:
+    for one in segments:
         if len(one.scores) < 5:
             continue
         frames += len(one.scores)
         scores.append(one.scores)
         visibility.append(one.visibility[:, _LIMBS].ravel())
-        places = one.landmarks / one.crops[:, None, 2:3] * _INPUT
-        bend = places[:-2] - 2 * places[1:-1] + places[2:]
-        speed = np.linalg.norm(places[2:] - places[:-2], axis=-1)[:, _TRUNK].mean(1) / 2
+        points_2d = one.landmarks / one.crops[:, None, 2:3] * _INPUT
+        acceleration = points_2d[:-2] - 2 * points_2d[1:-1] + points_2d[2:]
+        speed = np.linalg.norm(points_2d[2:] - points_2d[:-2], axis=-1)[:, _TRUNK].mean(1) / 2
         still = speed < _STILL
-        jitter.append(np.linalg.norm(bend[still][:, _LIMBS], axis=-1).ravel())
+        jitter.append(np.linalg.norm(acceleration[still][:, _LIMBS], axis=-1).ravel())
         world = one.world_landmarks[..., 2]
         depth.append(np.abs(world[:-2] - 2 * world[1:-1] + world[2:])[still][:, _LIMBS].ravel())
-        swaps.append(_side_changes(places))
+        swaps.append(_side_changes(points_2d))
         lengths = np.linalg.norm(one.world_landmarks[:, LIMBS[:, 0]] - one.world_landmarks[:, LIMBS[:, 1]], axis=-1)
         spread.append(lengths.std(0) / lengths.mean(0))
         sizes.append(np.abs(np.diff(np.log(one.crops[:, 2]), 2)))
-        turned = (np.diff(one.crops[:, 3]) + np.pi) % (2 * np.pi) - np.pi
-        turns.append(np.abs(np.diff(turned)))
+        rotation = (np.diff(one.crops[:, 3]) + np.pi) % (2 * np.pi) - np.pi
+        rotations.append(np.abs(np.diff(rotation)))
     if not frames:
         return dict.fromkeys(MEASURES, float("nan")) | {"frames": 0.0}
     trusted = np.concatenate(visibility)
@@ -117,7 +117,7 @@ def measure(stretches: Iterator[Stretch]) -> dict[str, float]:
         "limbs change sides": 100 * float(np.concatenate(swaps).mean()),
         "limb length, spread": 100 * _median(spread),
         "crop size, jitter": 100 * _median(sizes),
-        "crop rotation, jitter": float(np.degrees(_median(turns))),
+        "crop rotation, jitter": float(np.degrees(_median(rotations))),
     }
 
 
@@ -126,12 +126,12 @@ def _median(parts: list[np.ndarray]) -> float:
     return float(np.median(values)) if values.size else float("nan")
 
 
-def _side_changes(places: np.ndarray) -> np.ndarray:
-    """(n - 1,) whether arms or legs jump to where those of the other side were."""
-    changed = np.zeros(len(places) - 1, bool)
+def _side_changes(points_2d: np.ndarray) -> np.ndarray:
+    """(n - 1,) whether arms or legs jump to the previous position of the other side."""
+    changed = np.zeros(len(points_2d) - 1, bool)
     for limbs in (_ARMS, _LEGS):
-        now, before = places[1:, limbs], places[:-1, limbs]
-        other = places[:-1][:, [_MIRROR[limb] for limb in limbs]]
+        now, before = points_2d[1:, limbs], points_2d[:-1, limbs]
+        other = points_2d[:-1][:, [_MIRROR[limb] for limb in limbs]]
         stays = np.linalg.norm(now - before, axis=-1).mean(1)
         changes = np.linalg.norm(now - other, axis=-1).mean(1)
         changed |= (stays > _JUMP) & (changes < 0.6 * stays)

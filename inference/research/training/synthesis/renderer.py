@@ -1,7 +1,7 @@
-"""Pictures of people as a detector's crop shows them: drawn straight into the crop, nothing around it.
+"""Renders people directly into the detector's crop.
 
-OpenCV's rasteriser draws triangles with a depth buffer; light is worked out per vertex. A frame takes a few
-milliseconds, of which most is the drawing.
+OpenCV's rasteriser draws triangles with a depth buffer; lighting is per vertex. A frame takes a few milliseconds, most
+of them for drawing.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from ....people import crops
 from ....people.landmarker import INPUT_SIZE
 from ....pose.features import box_info, roll
 from . import room
-from .appearance import Look
+from .appearance import DressedBody
 from .filming import Shot
 
 _DRAWN = 320
@@ -25,7 +25,7 @@ _NEAR, _FAR = 0.1, 100.0
 
 @dataclass
 class Quality:
-    """What camera and codec do to a picture.
+    """Effects of camera and codec on a picture.
 
     Attributes:
         gain: factor of each channel (3,).
@@ -42,7 +42,7 @@ class Quality:
     jpeg: int
 
     @classmethod
-    def draw(cls, rng: np.random.Generator) -> Quality:
+    def from_random(cls, rng: np.random.Generator) -> Quality:
         """A random one; most footage is decent."""
         return cls(
             gain=np.exp(rng.normal(0, 0.2)) * np.exp(rng.normal(0, 0.05, 3)),
@@ -55,43 +55,43 @@ class Quality:
 
 @dataclass
 class Light:
-    """One lamp or sun, the sky, and the light that all things throw back.
+    """One lamp or sun, the sky, and ambient light.
 
     Attributes:
         direction: (3,) towards the lamp, in the y-up world.
         strength: (3,) BGR of the lamp.
         sky: brightness from above; the ground gives less.
-        everywhere: brightness in every place.
+        ambient: brightness everywhere.
     """
 
     direction: np.ndarray
     strength: np.ndarray
     sky: float
-    everywhere: float
+    ambient: float
 
     @classmethod
-    def draw(cls, rng: np.random.Generator) -> Light:
+    def from_random(cls, rng: np.random.Generator) -> Light:
         """A random one, from soft to harsh."""
         direction = rng.normal([0, 1.0, 0.5], [0.8, 0.4, 0.6])
         return cls(
             direction=direction / np.linalg.norm(direction),
             strength=rng.uniform(0.15, 0.85) * (1 + rng.normal(0, 0.06, 3)),
             sky=float(rng.uniform(0.1, 0.35)),
-            everywhere=float(rng.uniform(0.2, 0.55)),
+            ambient=float(rng.uniform(0.2, 0.55)),
         )
 
 
 class Scene:
-    """A dressed person who moves before a camera: n frames that can be drawn one at a time.
+    """A dressed person who moves in front of a camera: n frames that can be drawn one at a time.
 
     Args:
         body: the body model.
         betas: (10,) shape.
         local: (n, 24, 3, 3) rotations, the root's in the y-up world.
         trans: (n, 3) SMPL translation in the world.
-        look: clothes and hair.
+        dressed: the person with clothes and hair.
         shot: the camera.
-        split: `train` or `validation`: which patterns and things may be seen.
+        split: `train` or `validation`: which patterns and shapes may appear.
         rng: source of everything else.
     """
 
@@ -101,19 +101,19 @@ class Scene:
         betas: np.ndarray,
         local: np.ndarray,
         trans: np.ndarray,
-        look: Look,
+        dressed: DressedBody,
         shot: Shot,
         split: str,
         rng: np.random.Generator,
     ):
-        self.shot, self._look, self._body, self._betas = shot, look, body, betas
-        self._rest, self._normals = look.rest.astype(np.float32), look.normals.astype(np.float32)
-        self._weights, self._dyes = look.weights.astype(np.float32), look.colours.astype(np.float32)
+        self.shot, self._dressed, self._body, self._betas = shot, dressed, body, betas
+        self._rest, self._normals = dressed.rest.astype(np.float32), dressed.normals.astype(np.float32)
+        self._weights, self._dyes = dressed.weights.astype(np.float32), dressed.colours.astype(np.float32)
         self._local, self._trans = local, trans
-        self._turned, self._placed = body.kinematics(local, betas, trans)
-        self._light, self._quality = Light.draw(rng), Quality.draw(rng)
+        self._global_rotations, self._joints = body.kinematics(local, betas, trans)
+        self._light, self._quality = Light.from_random(rng), Quality.from_random(rng)
         self._painting = room.paint(shot, split, rng)
-        self._in_front = room.boxes_in_front(shot.see(self._placed), rng)
+        self._in_front = room.boxes_in_front(shot.world_to_camera(self._joints), rng)
         self._shadow = float(rng.uniform(0, 0.6))
         self._rng = rng
         tones = np.linspace(0, 1, 256)[:, None] * self._quality.gain
@@ -125,22 +125,22 @@ class Scene:
         self._settings.setShadingType(cv2.RASTERIZE_SHADING_SHADED)
 
     def draw(self, frame: int, crop: np.ndarray) -> np.ndarray:
-        """(256, 256, 3) uint8 BGR: what the crop (4,) in image pixels shows of a frame."""
+        """(256, 256, 3) uint8 BGR: a frame in the crop (4,) in image pixels."""
         vertices, colours = self._person(frame)
-        faces = self._look.faces
+        faces = self._dressed.faces
         if self._in_front is not None:
             corners, more, paint = self._in_front
             shot = self.shot
-            world = corners @ shot.rotations[0] + shot.places[0]
-            seen = (world - shot.places[frame]) @ shot.rotations[frame].T
+            world = corners @ shot.rotations[0] + shot.positions[0]
+            in_camera = (world - shot.positions[frame]) @ shot.rotations[frame].T
             faces = np.concatenate([faces, more + len(vertices)])
-            vertices, colours = np.concatenate([vertices, seen]), np.concatenate([colours, paint])
+            vertices, colours = np.concatenate([vertices, in_camera]), np.concatenate([colours, paint])
         picture = self._background(frame, crop)
         depth = np.full((_DRAWN, _DRAWN), _FAR, np.float32)
         info = box_info(crop[None], self.shot.K[None])[0]
         centre, size = info[:2] / 2.8, 0.06 * info[2] + 0.24
         rolled = vertices @ roll(crop[None])[0].T
-        # A camera that looks past its axis is one that looks along it at sheared things.
+        # An off-axis crop is the same as a centred view of a sheared scene.
         rolled[:, :2] -= centre * rolled[:, 2:]
         cv2.triangleRasterize(
             (rolled * [1, -1, -1]).astype(np.float32),
@@ -158,27 +158,29 @@ class Scene:
 
     def _person(self, frame: int) -> tuple[np.ndarray, np.ndarray]:
         """Vertices (V, 3) in camera axes and their lit colours (V, 3)."""
-        shot, light, rotation = self.shot, self._light, self._turned[frame]
+        shot, light, rotation = self.shot, self._light, self._global_rotations[frame]
         rest_joints = self._body.rest_joints(self._betas)
-        offsets = self._placed[frame] - np.einsum("jab,jb->ja", rotation, rest_joints)
-        # Carry straight into the camera; light directions are turned there too.
-        seen = shot.rotations[frame]
-        carry = np.concatenate([seen @ rotation, ((offsets - shot.places[frame]) @ seen.T)[..., None]], axis=-1)
-        blend = (self._weights @ carry.reshape(24, 12).astype(np.float32)).reshape(-1, 3, 4)
+        offsets = self._joints[frame] - np.einsum("jab,jb->ja", rotation, rest_joints)
+        # Everything in camera axes, light directions too.
+        to_camera = shot.rotations[frame]
+        transforms = np.concatenate(
+            [to_camera @ rotation, ((offsets - shot.positions[frame]) @ to_camera.T)[..., None]], axis=-1
+        )
+        blend = (self._weights @ transforms.reshape(24, 12).astype(np.float32)).reshape(-1, 3, 4)
         vertices = np.matmul(blend[..., :3], self._rest[..., None])[..., 0] + blend[..., 3]
         normals = np.matmul(blend[..., :3], self._normals[..., None])[..., 0]
-        lamp, up = (seen @ light.direction).astype(np.float32), seen[:, 1].astype(np.float32)
-        shade = light.everywhere + light.sky * (0.5 + 0.5 * (normals @ up))
+        lamp, up = (to_camera @ light.direction).astype(np.float32), to_camera[:, 1].astype(np.float32)
+        shade = light.ambient + light.sky * (0.5 + 0.5 * (normals @ up))
         strength = light.strength.astype(np.float32)
         colours = self._dyes * (shade[:, None] + np.clip(normals @ lamp, 0, 1)[:, None] * strength)
-        if self._look.shine:
+        if self._dressed.shine:
             half = lamp - np.array([0, 0, 1], np.float32)
             half /= np.linalg.norm(half)
-            colours += self._look.shine * (np.clip(normals @ half, 0, 1) ** 20)[:, None] * strength
+            colours += self._dressed.shine * (np.clip(normals @ half, 0, 1) ** 20)[:, None] * strength
         return vertices, np.clip(colours, 0, 1)
 
     def _background(self, frame: int, crop: np.ndarray) -> np.ndarray:
-        """(320, 320, 3) float32: the room behind, with the person's shadow."""
+        """(320, 320, 3) float32: the background with the person's shadow."""
         shot = self.shot
         h, w, _ = self._painting.shape
         scale = w / (1 + 2 * room.MARGIN) / shot.size[0]
@@ -196,30 +198,30 @@ class Scene:
         ring = np.stack([np.cos(np.arange(16) * np.pi / 8), np.zeros(16), np.sin(np.arange(16) * np.pi / 8)], 1)
         shadow = np.zeros((_DRAWN, _DRAWN), np.float32)
         for joint, radius in ((7, 0.18), (8, 0.18), (0, 0.32)):
-            there = self._placed[frame, joint] * [1, 0, 1] + radius * ring
-            seen = (there - shot.places[frame]) @ shot.rotations[frame].T
-            if seen[:, 2].min() < _NEAR:
+            on_floor = self._joints[frame, joint] * [1, 0, 1] + radius * ring
+            in_camera = (on_floor - shot.positions[frame]) @ shot.rotations[frame].T
+            if in_camera[:, 2].min() < _NEAR:
                 continue
-            pixels = seen[:, :2] / seen[:, 2:] * shot.K[[0, 1], [0, 1]] + shot.K[:2, 2]
+            pixels = in_camera[:, :2] / in_camera[:, 2:] * shot.K[[0, 1], [0, 1]] + shot.K[:2, 2]
             inside = crops.from_image(pixels, crop) * _DRAWN
             if np.abs(inside).max() < 8 * _DRAWN:
-                strength = self._shadow * np.exp(-2 * max(self._placed[frame, joint, 1] - 0.1, 0))
+                strength = self._shadow * np.exp(-2 * max(self._joints[frame, joint, 1] - 0.1, 0))
                 cv2.fillConvexPoly(shadow, np.round(inside).astype(np.int32), float(strength))
         shadow = cv2.blur(shadow, (15, 9))
         return picture * (1 - shadow[..., None])
 
     def _bounded(self, picture: np.ndarray, crop: np.ndarray) -> np.ndarray:
-        """Repeat the image's edge where the crop reaches beyond it, as the people station's crops do."""
+        """Repeat the image's edge where the crop reaches beyond it, as the crops in `people` do."""
         width, height = self.shot.size
         corners = crops.to_image(np.array([[0, 0], [1, 0], [0, 1], [1, 1]], float), crop)
         if (corners >= 0).all() and (corners <= [width - 1, height - 1]).all():
             return picture
         cells = np.arange(_DRAWN, dtype=np.float32)
-        there = crops.affine(crop, _DRAWN).astype(np.float32)
-        x, y = (row[0] * cells + (row[1] * cells + row[2])[:, None] for row in there)
+        to_image = crops.affine(crop, _DRAWN).astype(np.float32)
+        x, y = (row[0] * cells + (row[1] * cells + row[2])[:, None] for row in to_image)
         x, y = np.clip(x, 0, width - 1), np.clip(y, 0, height - 1)
-        back = cv2.invertAffineTransform(there)
-        # Where the whole crop lies outside, nothing was drawn that could be repeated.
+        back = cv2.invertAffineTransform(to_image)
+        # Where the whole crop lies outside, there is nothing to repeat.
         columns, rows = (np.clip(row[0] * x + row[1] * y + row[2], 0, _DRAWN - 1) for row in back)
         return cv2.remap(picture, columns, rows, cv2.INTER_LINEAR)
 
@@ -239,10 +241,10 @@ class Scene:
 
     def truth_in_camera(self) -> tuple[np.ndarray, np.ndarray]:
         """Local rotations (n, 24, 3) axis-angle with the root in camera axes, and SMPL translation (n, 3) there."""
-        return self.shot.carry(self._local, self._trans, self._body.rest_joints(self._betas)[0])
+        return self.shot.smpl_in_camera(self._local, self._trans, self._body.rest_joints(self._betas)[0])
 
     def landmark_pixels(self) -> np.ndarray:
-        """(n, 33, 2) where the landmarks truly are in the image."""
+        """(n, 33, 2) true landmarks in the image."""
         poses, trans = self.truth_in_camera()
         marks = self._body.landmark_positions(poses, self._betas, trans)
         K = self.shot.K

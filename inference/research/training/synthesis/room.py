@@ -1,4 +1,4 @@
-"""What stands around a person: a room or a street, painted on a flat image behind them, and things in front of them."""
+"""Surroundings: a room or street as a flat image behind the person, and boxes in front of them."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from .appearance import noise_image
 from .filming import Shot
 
 _WIDTH = 480
-# The painting reaches so much beyond the image, for cameras that turn.
+# Margin of the painting beyond the image, for cameras that rotate.
 MARGIN = 0.35
 
 
 def paint(shot: Shot, split: str, rng: np.random.Generator) -> np.ndarray:
-    """(h, w, 3) float32 BGR from 0 to 1: what the camera's first frame sees behind the person, with a margin around."""
+    """(h, w, 3) float32 BGR from 0 to 1: the background of the camera's first frame, with a margin."""
     width = _WIDTH
     height = round(width * shot.size[1] / shot.size[0])
     canvas = np.empty((round(height * (1 + 2 * MARGIN)), round(width * (1 + 2 * MARGIN)), 3), np.float32)
@@ -54,8 +54,8 @@ def _thing(canvas: np.ndarray, edge: int, split: str, rng: np.random.Generator) 
     round_share = 0.5 if split == "validation" else 0.25
     if rng.random() < round_share:
         axes = (max(int(size[0] / 2), 1), max(int(size[1] / 2), 1))
-        place = (int(centre[0]), int(centre[1]))
-        cv2.ellipse(canvas, place, axes, float(rng.uniform(0, 180)), 0, 360, colour, -1, cv2.LINE_AA)
+        middle = (int(centre[0]), int(centre[1]))
+        cv2.ellipse(canvas, middle, axes, float(rng.uniform(0, 180)), 0, 360, colour, -1, cv2.LINE_AA)
         return
     first, last = (int(low[0]), int(low[1])), (int(high[0]), int(high[1]))
     cv2.rectangle(canvas, first, last, colour, -1)
@@ -77,7 +77,7 @@ def _leaves(canvas: np.ndarray, edge: int, rng: np.random.Generator) -> None:
 
 
 def _boards(canvas: np.ndarray, edge: int, horizon: float, rng: np.random.Generator) -> None:
-    """Lines on the floor that run to a vanishing point."""
+    """Lines on the floor towards a vanishing point."""
     h, w, _ = canvas.shape
     vanishing = (rng.uniform(0, w), min(horizon, edge - 2.0))
     colour = (canvas[edge:].mean((0, 1)) * rng.uniform(0.6, 1.3)).tolist()
@@ -88,10 +88,10 @@ def _boards(canvas: np.ndarray, edge: int, horizon: float, rng: np.random.Genera
 
 
 def boxes_in_front(joints: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
-    """Things between a camera and a person with joints (n, 24, 3), in the axes of the camera's first frame.
+    """Boxes between a camera and a person with joints (n, 24, 3), in the axes of the camera's first frame.
 
     Returns:
-        (8 b, 3) corners, (12 b, 3) triangles and (8 b, 3) colours of some boxes; None for a free view.
+        (8 b, 3) corners, (12 b, 3) triangles and (8 b, 3) colours of some boxes; None for none.
     """
     if rng.random() > 0.12:
         return None
@@ -105,11 +105,11 @@ def boxes_in_front(joints: np.ndarray, rng: np.random.Generator) -> tuple[np.nda
         target = joints[rng.integers(len(joints)), rng.integers(24)] * depth / nearest
         size = np.exp(rng.normal(-1.5, 0.4, 3))
         size[1] *= rng.choice([1.0, 3.0])
-        # What stands in front mostly reaches to the floor.
-        place = np.array([target[0] + rng.normal(0, 0.25), target[1] + size[1] / 2 * rng.uniform(0.3, 1), depth])
-        turn = rng.uniform(0, np.pi)
-        spin = np.array([[np.cos(turn), 0, np.sin(turn)], [0, 1, 0], [-np.sin(turn), 0, np.cos(turn)]])
-        corners.append((cube * size * [1, 1, 0.4]) @ spin.T + place)
+        # Most reach the floor.
+        position = np.array([target[0] + rng.normal(0, 0.25), target[1] + size[1] / 2 * rng.uniform(0.3, 1), depth])
+        angle = rng.uniform(0, np.pi)
+        spin = np.array([[np.cos(angle), 0, np.sin(angle)], [0, 1, 0], [-np.sin(angle), 0, np.cos(angle)]])
+        corners.append((cube * size * [1, 1, 0.4]) @ spin.T + position)
         faces.append(triangles + 8 * number)
         colours.append(np.clip(_colour(rng) * rng.uniform(0.6, 1.2, (8, 1)), 0, 1))
     return np.concatenate(corners), np.concatenate(faces), np.concatenate(colours)

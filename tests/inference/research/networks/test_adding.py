@@ -49,7 +49,7 @@ def test_it_has_losses_that_exist(added):
 
 
 def test_it_is_trained_exported_and_run(added, body, tmp_path):
-    chosen, _ = train.settings_of(added, ["hidden=64"])
+    chosen, _ = train.changed_settings(added, ["hidden=64"])
     torch.manual_seed(0)
     network = chosen.build(body)
     export(network, tmp_path, added)

@@ -15,9 +15,9 @@ from video_motion.inference.research.training.dataset import (
     BLANK,
     Dataset,
     WindowSampling,
+    augment_maps,
     mirror_window,
     shrink,
-    spoilt,
 )
 from video_motion.inference.research.training.noise import Noise
 from video_motion.inference.research.training.shards import ShardError, read_shard, write_shard
@@ -27,7 +27,7 @@ from .conftest import FOCAL, FRAMES, HEIGHT, LOST, WIDTH, with_looks
 PLAIN = WindowSampling(still=0, strides=(1,), mirrored=0, assumed_focal=0, noise=Noise().scaled(0))
 FULL, NEEDS = TarSettings(), ("frames", "box", "maps")
 KNOWN, OFFSETS = -2, -1
-"""Where a frame's features say whether it is known, and when it was."""
+"""Indices of a frame's features: whether it is known, and its time offset."""
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +39,7 @@ def draw(data: Dataset, count: int = 48, seed: int = 0, **changes):
     return data.draw(count, dataclasses.replace(PLAIN, **changes), np.random.default_rng(seed))
 
 
-def places(batch) -> np.ndarray:
+def points_2d(batch) -> np.ndarray:
     """(B, T, 33, 2) landmarks in the middle crops, from their centres."""
     return batch.inputs["frames"][..., :66].reshape(*batch.inputs["frames"].shape[:2], 33, 2)
 
@@ -53,19 +53,19 @@ def projected(body: Body, batch) -> np.ndarray:
     return (marks[..., :2] / marks[..., 2:] - centre) / size
 
 
-def test_truth_projects_onto_what_a_perfect_detector_sees(data, body):
+def test_truth_projects_onto_a_perfect_detectors_landmarks(data, body):
     batch = draw(data)
-    np.testing.assert_allclose(projected(body, batch), places(batch)[:, 4], atol=2e-5)
+    np.testing.assert_allclose(projected(body, batch), points_2d(batch)[:, 4], atol=2e-5)
     assert not set(batch.rows) & set(LOST)
     np.testing.assert_allclose(batch.weights, 1, atol=1e-3)
 
 
-def test_a_mirrored_truth_projects_onto_what_is_seen_in_the_mirror(data, body):
+def test_a_mirrored_truth_projects_onto_the_mirrored_landmarks(data, body):
     batch = draw(data, mirrored=1.0)
     # The body's own two sides differ by a few millimetres.
-    np.testing.assert_allclose(projected(body, batch), places(batch)[:, 4], atol=4e-3)
+    np.testing.assert_allclose(projected(body, batch), points_2d(batch)[:, 4], atol=4e-3)
     plain = draw(data)
-    assert np.abs(places(batch) - places(plain)).max() > 0.1
+    assert np.abs(points_2d(batch) - points_2d(plain)).max() > 0.1
     np.testing.assert_allclose(batch.pelvis[:, 2], plain.pelvis[:, 2], atol=1e-6)
 
 
@@ -75,14 +75,14 @@ def test_mirrored_maps_show_landmarks_where_they_are(data):
         bright = batch.inputs["maps"][:, 2, :33].reshape(len(batch.inputs["maps"]), 33, -1)
         assert (np.sort(bright, axis=-1)[..., -2:] == [0, 255]).all()
         cells = np.stack(np.unravel_index(bright.argmax(-1), (64, 64)), -1)[..., ::-1]
-        np.testing.assert_allclose((cells + 0.5) / 64 - 0.5, places(batch)[:, 4], atol=0.5 / 64 + 1e-6)
+        np.testing.assert_allclose((cells + 0.5) / 64 - 0.5, points_2d(batch)[:, 4], atol=0.5 / 64 + 1e-6)
 
 
 def test_maps_follow_crops_that_move(data):
     batch = draw(data, noise=dataclasses.replace(PLAIN.noise, box=0.03), mirrored=0.5)
     bright = batch.inputs["maps"][:, 2, :33].reshape(-1, 33, 4096)
     cells = np.stack(np.unravel_index(bright.argmax(-1), (64, 64)), -1)[..., ::-1]
-    off = np.abs((cells + 0.5) / 64 - 0.5 - places(batch)[:, 4])
+    off = np.abs((cells + 0.5) / 64 - 0.5 - points_2d(batch)[:, 4])
     assert off[bright.max(-1) > 0].max() < 0.5 / 64 + 1e-6
 
 
@@ -114,7 +114,7 @@ def test_windows_repeat_the_edge_and_frames_next_to_lost_ones(data, data_folder)
     rows = [12, 12, 12, 13, 14, 15, 16, 16, 16]
     np.testing.assert_array_equal(batch.inputs["frames"][0, :, KNOWN], [0, 0, 1, 1, 1, 1, 1, 0, 0])
     np.testing.assert_allclose(batch.inputs["frames"][0, :, 66:99], shard.visibility[rows], atol=1e-6)
-    np.testing.assert_array_equal(places(batch)[0, [0, 1, 7, 8]], places(batch)[0, [2, 2, 6, 6]])
+    np.testing.assert_array_equal(points_2d(batch)[0, [0, 1, 7, 8]], points_2d(batch)[0, [2, 2, 6, 6]])
     np.testing.assert_allclose(batch.inputs["frames"][0, :, OFFSETS], (np.arange(9) - 4) / 30, atol=1e-6)
 
 
@@ -132,13 +132,13 @@ def test_strides_are_times(data):
     np.testing.assert_allclose(batch.inputs["frames"][:, 5, OFFSETS], 2 / rate, rtol=1e-6)
 
 
-def test_an_assumed_focal_changes_what_the_network_is_told_and_not_the_truth(data):
-    told, true = draw(data, assumed_focal=1.0), draw(data)
+def test_an_assumed_focal_changes_the_network_input_and_not_the_truth(data):
+    assumed, true = draw(data, assumed_focal=1.0), draw(data)
     factor = np.hypot(WIDTH, HEIGHT) / FOCAL
-    np.testing.assert_allclose(told.box[:, :2] * factor, true.box[:, :2], atol=1e-5)
-    np.testing.assert_array_equal(told.true_box, true.box)
-    np.testing.assert_array_equal(told.rotations, true.rotations)
-    np.testing.assert_array_equal(told.pelvis, true.pelvis)
+    np.testing.assert_allclose(assumed.box[:, :2] * factor, true.box[:, :2], atol=1e-5)
+    np.testing.assert_array_equal(assumed.true_box, true.box)
+    np.testing.assert_array_equal(assumed.rotations, true.rotations)
+    np.testing.assert_array_equal(assumed.pelvis, true.pelvis)
 
 
 def test_a_seed_gives_the_same_windows(data):
@@ -151,7 +151,7 @@ def test_a_seed_gives_the_same_windows(data):
     assert (other.inputs["frames"] != first.inputs["frames"]).any()
 
 
-def test_frames_that_the_detector_got_wrong_count_less(data_folder, body, tmp_path):
+def test_frames_with_detector_errors_count_less(data_folder, body, tmp_path):
     from video_motion.inference.research.training import shards
 
     shard = read_shard(data_folder / "train" / "000000.npz")
@@ -188,17 +188,17 @@ def test_shrinking_keeps_the_brightest_cell():
     np.testing.assert_array_equal(shrink(full, 64), full)
 
 
-def test_spoilt_maps_move_and_go_blank():
+def test_augmented_maps_move_and_go_blank():
     full = np.zeros(maps.SHAPE, np.uint8)
     full[3, 10, 20], full[4, 63, 0], full[5] = 200, 100, 50
     channels = np.arange(40)
     channels[[3, 5]] = 4, BLANK
-    made = spoilt(full, channels, np.array([-2, 3]))
+    made = augment_maps(full, channels, np.array([-2, 3]))
     assert made[3, 60, 2] == 100
     assert made[4, 60, 2] == 100
     assert made.astype(int).sum() == 200
-    np.testing.assert_array_equal(spoilt(full, np.arange(40), np.zeros(2, int)), full)
-    assert not spoilt(full, np.arange(40), np.array([64, 0])).any()
+    np.testing.assert_array_equal(augment_maps(full, np.arange(40), np.zeros(2, int)), full)
+    assert not augment_maps(full, np.arange(40), np.array([64, 0])).any()
 
 
 def test_missing_data_is_one_sentence(body, tmp_path):
@@ -211,8 +211,8 @@ def test_true_motion_ends_in_the_truth_of_its_target(data_folder, body):
     data = Dataset(data_folder, "train", body, settings, ("frames", "box", "flow", "motion"))
     batch = draw(data, mirrored=0.5)
     assert batch.inputs["motion"].shape == (48, 16, 24, 6)
-    turned = to_global(torch.from_numpy(batch.rotations))
-    np.testing.assert_allclose(batch.inputs["motion"][:, -1], matrix_to_sixd(turned).numpy(), atol=1e-5)
+    global_rotations = to_global(torch.from_numpy(batch.rotations))
+    np.testing.assert_allclose(batch.inputs["motion"][:, -1], matrix_to_sixd(global_rotations).numpy(), atol=1e-5)
     # The fixture's camera stands still.
     assert np.abs(batch.inputs["flow"]).max() < 1e-6
 
@@ -225,20 +225,20 @@ def test_flow_is_how_the_camera_turned_up_to_the_target(data_folder, body, tmp_p
     write_shard(tmp_path / "train" / "000000.npz", dataclasses.replace(shard, camera_turns=turns))
     data = Dataset(tmp_path, "train", body, PartDynamicsSettings(), ("frames", "box", "flow"))
     batch = draw(data, count=24)
-    place = batch.rows % FRAMES
+    frame = batch.rows % FRAMES
     diagonal = np.hypot(WIDTH, HEIGHT)
     for number in range(24):
         flow = batch.inputs["flow"][number].reshape(15, 3, 3) + np.eye(3)
-        assert (np.abs(flow[: 15 - place[number]] - np.eye(3)) < 1e-6).all()
-        if not place[number]:
+        assert (np.abs(flow[: 15 - frame[number]] - np.eye(3)) < 1e-6).all()
+        if not frame[number]:
             continue
         # The middle of the image goes where the camera no longer looks, rolled with the crop.
-        turn = angle[place[number], 1] - angle[place[number] - 1, 1]
+        turn = angle[frame[number], 1] - angle[frame[number] - 1, 1]
         moved = flow[-1, :2, 2] / flow[-1, 2, 2]
         assert np.linalg.norm(moved) == pytest.approx(FOCAL / diagonal * np.tan(turn), rel=1e-3)
 
 
-def test_regions_are_seen_each_by_itself_and_the_crop_first(data_folder, body, tmp_path):
+def test_regions_have_features_of_their_own_and_the_crop_is_first(data_folder, body, tmp_path):
     shard = with_looks(read_shard(data_folder / "train" / "000000.npz"), np.random.default_rng(0))
     write_shard(tmp_path / "train" / "000000.npz", shard)
     needs = ("regions", "region_boxes", "places")
@@ -257,5 +257,5 @@ def test_regions_are_seen_each_by_itself_and_the_crop_first(data_folder, body, t
     # Regions are wider and narrower than the crop.
     width = 0.06 * batch.inputs["region_boxes"][..., 2] + 0.24
     np.testing.assert_allclose(width / width[:, :1], np.tile([1, 1.5, 1.25, 0.8, 0.65], (30, 1)), rtol=1e-4)
-    with pytest.raises(ShardError, match="--look"):
+    with pytest.raises(ShardError, match="--roi-views"):
         Dataset(data_folder, "train", body, MultiRoiSettings(), needs)

@@ -31,7 +31,7 @@ def poses(count: int) -> torch.Tensor:
     return torch.randn(count, len(KEYPOINTS), 3, generator=torch.Generator().manual_seed(3))
 
 
-def test_poses_are_compared_whatever_their_place_size_and_rotation():
+def test_poses_are_compared_regardless_of_position_size_and_rotation():
     ours = poses(6)
     turn = torch.linalg.qr(torch.randn(3, 3, generator=torch.Generator().manual_seed(0)))[0]
     turn = turn * torch.linalg.det(turn)
@@ -49,7 +49,7 @@ def test_views_turn_the_pose_and_keep_up_roughly_up():
     pole = torch.zeros(500, len(KEYPOINTS), 3)
     pole[:, 0, 1] = 0.5
     pole[:, 1, 0] = 0.5
-    seen = training.seen_from_anywhere(pole, torch.Generator().manual_seed(0))
+    seen = training.random_views(pole, torch.Generator().manual_seed(0))
     angle = torch.atan2(seen[:, 0, 0], seen[:, 0, 1]).abs()
     assert angle.max() <= math.radians(30) + 1e-3
     assert seen[:, 1, 0].min() < -0.1
@@ -63,36 +63,36 @@ def test_matching_worked_by_hand():
     other = mean.clone()
     other[0, :2] = torch.tensor([3.0, 4.0])
     a, b = math.log(2), 1.0
-    told = training.matching(embedding, (mean, sure), (torch.cat([mean, other]), torch.zeros(2, 32)))
+    logarithms = training.matching(embedding, (mean, sure), (torch.cat([mean, other]), torch.zeros(2, 32)))
     expected = [math.log(1 / (1 + math.exp(-b))), math.log(1 / (1 + math.exp(5 * a - b)))]
-    np.testing.assert_allclose(told.detach().numpy()[0], expected, rtol=1e-4)
+    np.testing.assert_allclose(logarithms.detach().numpy()[0], expected, rtol=1e-4)
 
 
 def test_losses_fall_when_views_of_a_pose_come_together():
-    """A perfect embedding tells views of the same pose from all others; one that tells nothing pays the margin."""
+    """A perfect embedding separates views of the same pose from all others; a constant one pays the margin."""
 
-    class Blind(Embedding):
+    class Constant(Embedding):
         def forward(self, keypoints):
             return torch.zeros(len(keypoints), 32), torch.full((len(keypoints), 32), 1e-3)
 
-    class Seeing(Embedding):
+    class Perfect(Embedding):
         def forward(self, keypoints):
             mean = torch.zeros(len(keypoints), 32)
             mean[:, 0] = 20.0 * torch.arange(len(keypoints))
             return mean, torch.full((len(keypoints), 32), 1e-3)
 
     rng = torch.Generator().manual_seed(0)
-    blind = training.objective(Blind(8), poses(8), rng)
-    seeing = training.objective(Seeing(8), poses(8), rng)
-    assert blind["ratio"].item() == pytest.approx(math.log(training.RATIO), abs=0.05)
-    assert seeing["ratio"].item() == 0.0
-    assert seeing["positive"].item() == pytest.approx(-math.log(1 / (1 + math.exp(-1.0))), rel=0.02)
+    constant = training.objective(Constant(8), poses(8), rng)
+    perfect = training.objective(Perfect(8), poses(8), rng)
+    assert constant["ratio"].item() == pytest.approx(math.log(training.RATIO), abs=0.05)
+    assert perfect["ratio"].item() == 0.0
+    assert perfect["positive"].item() == pytest.approx(-math.log(1 / (1 + math.exp(-1.0))), rel=0.02)
 
 
 def test_retrieval_finds_every_pose_again_if_views_do_not_differ(monkeypatch):
-    monkeypatch.setattr(training, "seen_from_anywhere", lambda keypoints, rng: keypoints[..., :2])
-    told = training.retrieval(Embedding(16), poses(40), torch.Generator())
-    assert told == {"embedding": 1.0, "2D pose": 1.0}
+    monkeypatch.setattr(training, "random_views", lambda keypoints, rng: keypoints[..., :2])
+    shares = training.retrieval(Embedding(16), poses(40), torch.Generator())
+    assert shares == {"embedding": 1.0, "2D pose": 1.0}
 
 
 def test_the_command_leaves_what_part_dynamics_begins_with(library, tmp_path, capsys):
@@ -102,7 +102,7 @@ def test_the_command_leaves_what_part_dynamics_begins_with(library, tmp_path, ca
     threads = torch.get_num_threads()
     try:
         assert cli.main([*command, "--minutes", "0.02", "--batch", "8", "--threads", "1"]) == 0
-        assert "found again from another view: embedding" in capsys.readouterr().out
+        assert "found from another view: embedding" in capsys.readouterr().out
         assert set(json.loads((out / "report.json").read_text())["retrieval"]) == {"embedding", "2D pose"}
         state = torch.load(out / "checkpoint.pt", weights_only=True)["averaged"]
         assert set(state) == {f"module.embedding.{name}" for name in Embedding(16).state_dict()}

@@ -28,23 +28,28 @@ def given(data: Path, out: Path, *more: str) -> list[str]:
 
 
 def test_settings_change():
-    chosen, schedule = train.settings_of(
+    chosen, schedule = train.changed_settings(
         "tar-compact",
         [
             "refine=false",
             "local_window=3",
             "dropout=0",
             "noise.jitter=0.5",
-            "drawing.strides=[1, 3]",
+            "sampling.strides=[1, 3]",
             "schedule.clip=1",
         ],
     )
-    usual = configuration("tar-compact").settings
-    assert chosen.settings == dataclasses.replace(usual, refine=False, local_window=3, dropout=0.0)
-    assert schedule.drawing.noise.jitter == 0.5
-    assert schedule.drawing.strides == (1, 3)
-    assert schedule.drawing.still == Schedule().drawing.still
+    default = configuration("tar-compact").settings
+    assert chosen.settings == dataclasses.replace(default, refine=False, local_window=3, dropout=0.0)
+    assert schedule.sampling.noise.jitter == 0.5
+    assert schedule.sampling.strides == (1, 3)
+    assert schedule.sampling.still == Schedule().sampling.still
     assert schedule.clip == 1.0
+
+
+def test_former_names_of_settings_are_understood():
+    _, schedule = train.changed_settings("tar-compact", ["drawing.still=0.25", "drawing.imitated=0.7"])
+    assert (schedule.sampling.still, schedule.sampling.transferred) == (0.25, 0.7)
 
 
 @pytest.mark.parametrize(
@@ -57,31 +62,31 @@ def test_settings_change():
         "beauty=1",
         "noise.beauty=1",
         "music.jitter=1",
-        "drawing.strides=2",
-        "drawing.noise=1",
+        "sampling.strides=2",
+        "sampling.noise=1",
         "schedule.weights=1",
     ],
 )
 def test_settings_that_do_not_fit_are_named(change):
     with pytest.raises(TrainingError, match="does not fit"):
-        train.settings_of("tar-compact", [change])
+        train.changed_settings("tar-compact", [change])
 
 
 def test_an_unknown_configuration_is_named():
     with pytest.raises(TrainingError, match="no configuration tar-9: choose one of tar-64"):
-        train.settings_of("tar-9", [])
+        train.changed_settings("tar-9", [])
 
 
-USUAL = {"joints": 300.0, "shape": 0.06}
+DEFAULTS = {"joints": 300.0, "shape": 0.06}
 
 
 def test_loss_weights_change():
-    weights = train.weights_of(USUAL, ["shape=0", "joint_distance=60"])
+    weights = train.loss_weights(DEFAULTS, ["shape=0", "joint_distance=60"])
     assert "shape" not in weights
     assert weights["joint_distance"] == 60
     for change in ("beauty=1", "shape", "shape=-1", "shape=nan"):
         with pytest.raises(TrainingError, match="does not fit"):
-            train.weights_of(USUAL, [change])
+            train.loss_weights(DEFAULTS, [change])
 
 
 def test_the_command_trains_resumes_and_begins_from_another(data_folder, tmp_path, capsys):
@@ -109,19 +114,19 @@ def test_what_a_checkpoint_lacks_comes_from_the_next(data_folder, tmp_path):
             assert cli.main([*given(data_folder, tmp_path / name, "--threads", "1", "--steps", "1"), *more]) == 0
     finally:
         torch.set_num_threads(threads)
-    plain, whole = (train.trained(tmp_path / name / "checkpoint.pt")[0] for name in ("plain", "whole"))
-    network = train.trained(tmp_path / "whole" / "checkpoint.pt")[0]
+    plain, whole = (train.load_trained(tmp_path / name / "checkpoint.pt")[0] for name in ("plain", "whole"))
+    network = train.load_trained(tmp_path / "whole" / "checkpoint.pt")[0]
     for part in network.parameters():
         part.data.zero_()
-    train.begin_from(network, [tmp_path / name / "checkpoint.pt" for name in ("plain", "whole")])
+    train.initialise_from(network, [tmp_path / name / "checkpoint.pt" for name in ("plain", "whole")])
     torch.testing.assert_close(network.encoder.state_dict(), plain.encoder.state_dict())
     torch.testing.assert_close(network.refinement.state_dict(), whole.refinement.state_dict())
 
 
-def test_ablations_are_trained_once_and_told(data_folder, tmp_path, capsys, monkeypatch):
+def test_ablations_are_trained_once_and_reported(data_folder, tmp_path, capsys, monkeypatch):
     rows = (
         ablations.ABLATIONS["tar"][0],
-        ablations.Row("plain", "without RRM", ("refine=false",), ("pose=0",), {"MPJPE": 73.7}),
+        ablations.Variant("plain", "without RRM", ("refine=false",), ("pose=0",), {"MPJPE": 73.7}),
     )
     monkeypatch.setitem(ablations.ABLATIONS, "tar", rows)
     command = given(data_folder, tmp_path / "out", "--threads", "1", "--steps", "1")
@@ -146,7 +151,7 @@ def test_ablations_are_trained_once_and_told(data_folder, tmp_path, capsys, monk
 
 
 @pytest.mark.parametrize(
-    ("more", "told"),
+    ("more", "message"),
     [
         (["--configuration", "tar-9"], "no configuration tar-9"),
         (["--loss", "beauty=1"], "the losses are"),
@@ -156,10 +161,10 @@ def test_ablations_are_trained_once_and_told(data_folder, tmp_path, capsys, monk
         (["--from", "nothing.pt"], "nothing.pt can't be read as a checkpoint"),
     ],
 )
-def test_options_that_do_not_fit_are_one_sentence(data_folder, tmp_path, capsys, more, told):
+def test_options_that_do_not_fit_are_one_sentence(data_folder, tmp_path, capsys, more, message):
     assert cli.main(given(data_folder, tmp_path / "out", *more)) == 1
     error = capsys.readouterr().err
-    assert told in error
+    assert message in error
     assert error.startswith("video-motion: ")
     assert error.count("\n") == 1
 
@@ -197,15 +202,15 @@ def test_a_trained_network_is_exported(data_folder, tmp_path, capsys, monkeypatc
     capsys.readouterr()
     command = ["train", "export", "--out", str(tmp_path / "weights"), "--checkpoint"]
     assert cli.main([*command, str(out / "checkpoint.pt"), "--name", "mine"]) == 0
-    told = capsys.readouterr().out
-    assert told == f"{tmp_path / 'weights' / 'mine.onnx'} (0.2 MB): at most 1.0e-04 from PyTorch\n"
+    output = capsys.readouterr().out
+    assert output == f"{tmp_path / 'weights' / 'mine.onnx'} (0.2 MB): at most 1.0e-04 from PyTorch\n"
 
     plain = tmp_path / "plain"
     assert cli.main([*given(data_folder, plain, "--steps", "1"), "--set", "refine=false"]) == 0
     capsys.readouterr()
     command[3] = str(tmp_path / "others")
     assert cli.main([*command, str(plain / "checkpoint.pt"), "--data", str(data_folder)]) == 0
-    assert "turns joints by 0.25° and moves betas by 0.0010 at most" in capsys.readouterr().out
+    assert "changes rotations by 0.25° and betas by 0.0010 at most" in capsys.readouterr().out
 
     assert cli.main([*command, str(tmp_path / "nothing.pt")]) == 1
     assert "nothing.pt can't be read" in capsys.readouterr().err
@@ -213,7 +218,7 @@ def test_a_trained_network_is_exported(data_folder, tmp_path, capsys, monkeypatc
     description = json.loads(state["description"])
     for change, sentence in (
         ({"features": 0}, "features that have changed"),
-        ({"settings": {}}, "does not fit today's"),
+        ({"settings": {}}, "does not fit the current"),
     ):
         torch.save({**state, "description": json.dumps({**description, **change})}, out / "old.pt")
         assert cli.main([*command, str(out / "old.pt")]) == 1
@@ -222,13 +227,13 @@ def test_a_trained_network_is_exported(data_folder, tmp_path, capsys, monkeypatc
 
 @pytest.mark.parametrize("name", ablations.ABLATIONS)
 def test_every_ablation_can_be_asked_for(name):
-    usual = configuration(f"{name}-compact")
-    for row in ablations.ABLATIONS[name]:
-        chosen, _ = train.settings_of(f"{name}-compact", row.changes)
-        weights = train.weights_of(usual.losses, row.losses)
-        assert row.changes == () or chosen.settings != usual.settings
-        assert row.losses == () or weights != dict(usual.losses)
-    assert len({row.name for row in ablations.ABLATIONS[name]}) == len(ablations.ABLATIONS[name])
+    default = configuration(f"{name}-compact")
+    for variant in ablations.ABLATIONS[name]:
+        chosen, _ = train.changed_settings(f"{name}-compact", variant.changes)
+        weights = train.loss_weights(default.losses, variant.losses)
+        assert variant.changes == () or chosen.settings != default.settings
+        assert variant.losses == () or weights != dict(default.losses)
+    assert len({variant.name for variant in ablations.ABLATIONS[name]}) == len(ablations.ABLATIONS[name])
 
 
 @pytest.mark.parametrize(
@@ -251,12 +256,12 @@ def test_the_other_networks_train_too(data_folder, tmp_path, name, sizes):
         assert cli.main([*command, "--device", "cpu", "--threads", "1", *changes]) == 0
     finally:
         torch.set_num_threads(threads)
-    told = json.loads((out / "report.json").read_text())
-    assert (told["network"], told["configuration"], told["steps"]) == (name, f"{name}-compact", 2)
+    report = json.loads((out / "report.json").read_text())
+    assert (report["network"], report["configuration"], report["steps"]) == (name, f"{name}-compact", 2)
     last = json.loads((out / "log.jsonl").read_text().splitlines()[-1])
-    for loss in told["schedule"]["weights"]:
+    for loss in report["schedule"]["weights"]:
         assert np.isfinite(last[loss]), loss
-    network, _ = train.trained(out / "checkpoint.pt")
+    network, _ = train.load_trained(out / "checkpoint.pt")
     assert type(network).__name__.lower() == name.replace("_", "")
 
 

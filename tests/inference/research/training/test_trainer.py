@@ -51,8 +51,8 @@ def make(body: Body, data_folder: Path):
         torch.manual_seed(schedule.seed)
         network = Tar(TINY, body)
         train, check = (Dataset(data_folder, split, body, TINY, network.needs) for split in ("train", "validation"))
-        told = {"network": "tar"} if description is None else description
-        return Trainer(network, body, train, check, schedule, folder, "cpu", told, workers=workers)
+        description = {"network": "tar"} if description is None else description
+        return Trainer(network, body, train, check, schedule, folder, "cpu", description, workers=workers)
 
     return make
 
@@ -79,15 +79,15 @@ def test_training_leaves_its_files(make, tmp_path):
         "report.json",
         "report.md",
     }
-    told = json.loads((tmp_path / "report.json").read_text())
-    assert told == json.loads(json.dumps(content))
-    assert (told["steps"], told["interrupted"], told["schedule"]["seed"]) == (3, False, 0)
-    assert told["data"]["train"] == {"shards": 1, "sequences": 3, "frames": 36}
-    measured = told["validation"]["network"]
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert report == json.loads(json.dumps(content))
+    assert (report["steps"], report["interrupted"], report["schedule"]["seed"]) == (3, False, 0)
+    assert report["data"]["train"] == {"shards": 1, "sequences": 3, "frames": 36}
+    measured = report["validation"]["network"]
     assert set(measured) == {"MPJPE", "PA-MPJPE", "PVE", "Accel"}
     assert all(np.isfinite(list(measured.values())))
-    # The detector makes no mistakes but for where BlazePose's and SMPL's joints differ.
-    assert told["validation"]["BlazePose"]["MPJPE"] < 60
+    # The detector has no errors except that BlazePose's and SMPL's joints differ.
+    assert report["validation"]["BlazePose"]["MPJPE"] < 60
     assert json.loads((tmp_path / "log.jsonl").read_text().splitlines()[-1])["MPJPE"] == measured["MPJPE"]
     assert "| MPJPE |" in (tmp_path / "report.md").read_text()
 
@@ -98,13 +98,13 @@ def test_resumed_training_is_the_same_as_uninterrupted(make, tmp_path):
 
     halves = tmp_path / "halves"
     first = make(halves, steps=6, workers=3)
-    learn = first._learn
+    train_step = first._train_step
 
     def interrupted(batch):
-        learn(batch)
+        train_step(batch)
         first._stopped = first.step == 3
 
-    first._learn = interrupted
+    first._train_step = interrupted
     assert first.run()["interrupted"]
     second = make(halves, steps=6)
     torch.rand(5)
@@ -116,7 +116,7 @@ def test_resumed_training_is_the_same_as_uninterrupted(make, tmp_path):
     assert steps == [3, 6]
 
 
-def test_the_log_forgets_what_came_after_the_checkpoint(make, tmp_path):
+def test_the_log_is_cut_at_the_checkpoint(make, tmp_path):
     trainer = make(tmp_path, steps=2)
     trainer.run()
     with trainer.log.open("a") as log:
@@ -126,30 +126,30 @@ def test_the_log_forgets_what_came_after_the_checkpoint(make, tmp_path):
 
 
 def test_learning_reduces_the_loss(make, tmp_path):
-    drawing = WindowSampling(still=0, strides=(1,), mirrored=0, assumed_focal=0, noise=Noise().scaled(0))
-    trainer = make(tmp_path, steps=40, batch=8, rate=3e-3, drawing=drawing)
-    same, learn, told = trainer._draw(0), trainer._learn, []
-    trainer._draw = lambda _: same
+    sampling = WindowSampling(still=0, strides=(1,), mirrored=0, assumed_focal=0, noise=Noise().scaled(0))
+    trainer = make(tmp_path, steps=40, batch=8, rate=3e-3, sampling=sampling)
+    same, train_step, recorded = trainer._sample(0), trainer._train_step, []
+    trainer._sample = lambda _: same
 
     def remembered(batch):
         trainer._recent = {}
-        learn(batch)
-        told.append(trainer._recent["loss"])
+        train_step(batch)
+        recorded.append(trainer._recent["loss"])
 
-    trainer._learn = remembered
+    trainer._train_step = remembered
     trainer.run()
-    assert told[-1] < 0.4 * told[0]
+    assert recorded[-1] < 0.4 * recorded[0]
 
 
 def test_time_is_kept(make, tmp_path):
     began = time.monotonic()
     trainer = make(tmp_path, minutes=2 / 60, check=0.5 / 60)
-    told = trainer.run()
+    report = trainer.run()
     # Setting up, the checks that were begun in time and the last one come on top.
     assert time.monotonic() - began < 20
     assert trainer.step > 0
     assert trainer.elapsed >= 2
-    assert not told["interrupted"]
+    assert not report["interrupted"]
     assert len(trainer.history) >= 2
     again = make(tmp_path, minutes=2 / 60)
     again.resume()
@@ -160,21 +160,21 @@ def test_time_is_kept(make, tmp_path):
 def test_an_interruption_leaves_checkpoint_and_report(make, tmp_path):
     before = signal.getsignal(signal.SIGTERM)
     trainer = make(tmp_path)
-    learn = trainer._learn
+    train_step = trainer._train_step
 
-    def learn_and_stop(batch):
-        learn(batch)
+    def train_and_stop(batch):
+        train_step(batch)
         os.kill(os.getpid(), signal.SIGTERM)
 
-    trainer._learn = learn_and_stop
-    told = trainer.run()
-    assert told["interrupted"]
-    assert told["steps"] == 1
+    trainer._train_step = train_and_stop
+    report = trainer.run()
+    assert report["interrupted"]
+    assert report["steps"] == 1
     assert trainer.checkpoint.exists()
     assert signal.getsignal(signal.SIGTERM) is before
 
 
-def test_a_fault_while_drawing_ends_training(make, tmp_path):
+def test_an_error_while_sampling_ends_training(make, tmp_path):
     trainer = make(tmp_path)
 
     def fail(*_):
@@ -188,9 +188,9 @@ def test_a_fault_while_drawing_ends_training(make, tmp_path):
 def test_a_batch_that_overflows_changes_nothing(make, tmp_path):
     trainer = make(tmp_path)
     before = flat(trainer)
-    batch = trainer._draw(0)
+    batch = trainer._sample(0)
     batch.rotations[0] = np.inf
-    trainer._learn(batch)
+    trainer._train_step(batch)
     torch.testing.assert_close(flat(trainer), before, rtol=0, atol=0)
 
 
@@ -218,7 +218,7 @@ def test_a_checkpoint_can_not_run_code(make, tmp_path, monkeypatch):
     assert not (tmp_path / "evil").exists()
 
 
-def test_checkpoints_of_others_are_refused(make, tmp_path):
+def test_checkpoints_of_other_trainings_are_refused(make, tmp_path):
     trainer = make(tmp_path, steps=1)
     torch.save({"weights": torch.zeros(3)}, trainer.checkpoint)
     with pytest.raises(TrainingError, match="not a checkpoint"):

@@ -108,13 +108,13 @@ def test_radians_and_another_order():
     ("old", "new", "message"),
     [
         (":hierarchy", ":somewhere", r"no :hierarchy section"),
-        ("dof rz", "dof rz rz", r"no skeleton's \(dof rz rz\)"),
-        ("dof rz", "dof l", r"no skeleton's \(dof l\)"),
-        ("direction 2 0 0", "direction 2 0", "no skeleton's"),
-        ("length 5", "length long", "no skeleton's"),
-        ("axis 0 0 90 XYZ", "axis 0 0 90 XXZ", "no skeleton's"),
+        ("dof rz", "dof rz rz", r"invalid lines \(dof rz rz\)"),
+        ("dof rz", "dof l", r"invalid lines \(dof l\)"),
+        ("direction 2 0 0", "direction 2 0", "invalid lines"),
+        ("length 5", "length long", "invalid lines"),
+        ("axis 0 0 90 XYZ", "axis 0 0 90 XXZ", "invalid lines"),
         ("upper lower", "upper lower elsewhere", "no bone elsewhere"),
-        ("upper lower", "upper lower\n lower upper", "upper hangs twice"),
+        ("upper lower", "upper lower\n lower upper", "upper has two parents"),
     ],
 )
 def test_broken_skeletons(old, new, message):
@@ -128,7 +128,7 @@ def test_broken_skeletons(old, new, message):
         ("lower 90\n2", "2", r"in line 8 \(root\)|in line \d+"),
         ("upper 90 90", "upper 90", r"in line \d+ \(upper\)"),
         ("upper 90 90", "spine 90 90", r"in line \d+ \(spine\)"),
-        ("upper 90 90", "upper 90 much", "values that are no numbers"),
+        ("upper 90 90", "upper 90 much", "values that are not numbers"),
         (MOTION, ":DEGREES", "has no frames"),
         ("root 0 0 0 90 90 0\nupper 0 0\nlower 0\n", "root 0 0 0 90 90 0\nupper 0 0\n", "lacks numbers of lower"),
     ],
@@ -182,7 +182,7 @@ def test_broken_sources(tmp_path):
     (tmp_path / "cut.tar.xz").write_bytes(whole[:200])
     with pytest.raises(MocapError, match=r"^cut\.tar\.xz can't be read"):
         list(read_asf_amc(tmp_path / "cut.tar.xz"))
-    with pytest.raises(MocapError, match=r"^01_01\.amc has no \.asf skeleton beside it"):
+    with pytest.raises(MocapError, match=r"^01_01\.amc has no \.asf skeleton in its folder"):
         list(read_asf_amc(archive(tmp_path / "bare.tar.xz", {"01_01.amc": MOTION})))
 
 

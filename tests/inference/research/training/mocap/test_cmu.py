@@ -82,7 +82,7 @@ def test_the_roots_angles_are_put_together_as_the_original_does(tmp_path, arrays
         ({"fps": None}, "has no array fps"),
         ({"clip_lengths": np.array([3, 3])}, "has other frames"),
         ({"frames": np.zeros((5, 50))}, "has other frames"),
-        ({"frames": np.full((5, 117), np.nan)}, "no numbers in train_walking_extra/walking_9"),
+        ({"frames": np.full((5, 117), np.nan)}, "not finite in train_walking_extra/walking_9"),
         ({"clip_names": np.array([{}, {}], dtype=object)}, "can't be read"),
     ],
 )

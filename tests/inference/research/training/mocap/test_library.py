@@ -4,20 +4,20 @@ from video_motion.inference.body import rotations
 from video_motion.inference.cli import __main__ as cli
 from video_motion.inference.research.training.mocap.cleaning import clean
 from video_motion.inference.research.training.mocap.library import Library, build
-from video_motion.inference.research.training.mocap.recording import Clip, MocapError
+from video_motion.inference.research.training.mocap.recording import MocapError, MotionClip
 
 from .made_up import MOCAP, sequence
 
 RATE = 100.0
 
 
-def swinging(count: int = 300) -> Clip:
+def swinging(count: int = 300) -> MotionClip:
     """A person who swings one arm slowly."""
     poses = np.zeros((count, 24, 3))
     poses[:, 16, 2] = 0.5 * np.sin(np.arange(count) / 30)
     trans = np.zeros((count, 3))
     trans[:, 0] = np.arange(count) / RATE
-    return Clip("swing", "someone", RATE, poses, trans)
+    return MotionClip("swing", "someone", RATE, poses, trans)
 
 
 def test_a_sound_clip_stays_as_it_is():
@@ -107,10 +107,10 @@ def test_built_written_and_loaded(tmp_path, body, folder):
 
 
 def test_broken_libraries(tmp_path):
-    with pytest.raises(MocapError, match=r"none\.npz is no library"):
+    with pytest.raises(MocapError, match=r"none\.npz is not a library"):
         Library.load(tmp_path / "none.npz")
     np.savez(tmp_path / "other.npz", allow_pickle=False, poses=np.zeros(3))
-    with pytest.raises(MocapError, match=r"other\.npz is no library"):
+    with pytest.raises(MocapError, match=r"other\.npz is not a library"):
         Library.load(tmp_path / "other.npz")
     empty = {name: np.zeros(0) for name in ("poses", "trans", "starts", "names", "groups")}
     np.savez(tmp_path / "old.npz", allow_pickle=False, version=0, frame_rate=60.0, **empty)

@@ -1,4 +1,4 @@
-"""Errors taken from one person and put upon another are those that the detector made."""
+"""Errors transferred from one person to another are those of the detector."""
 
 import numpy as np
 import pytest
@@ -21,23 +21,25 @@ def shard(data_folder) -> Shard:
     return read_shard(data_folder / "train" / "000000.npz")
 
 
-def seen_of(shard: Shard, body: Body) -> error_transfer.Seen:
+def true_landmarks(shard: Shard, body: Body) -> error_transfer.TrueLandmarks:
     betas = np.repeat(shard.betas.astype(float), FRAMES, axis=0)
     marks = body.landmark_positions(shard.poses.astype(float), betas, shard.trans.astype(float))
-    return error_transfer.Seen.of(marks.reshape(-1, FRAMES, 33, 3), shard.camera_K)
+    return error_transfer.TrueLandmarks.from_camera(marks.reshape(-1, FRAMES, 33, 3), shard.camera_K)
 
 
-def test_upon_the_same_people_they_give_what_was_seen(shard, body):
-    errors = error_transfer.Errors.of([shard], body)
-    again = errors.upon(seen_of(shard, body), np.arange(len(shard.betas)))
+def test_on_the_same_people_they_give_the_detectors_output(shard, body):
+    errors = error_transfer.DetectorErrors.from_shards([shard], body)
+    again = errors.apply(true_landmarks(shard, body), np.arange(len(shard.betas)))
     for name in SEEN:
         was = getattr(shard, name)
         np.testing.assert_allclose(again[name].reshape(was.shape), was, atol=1e-3, err_msg=name)
 
 
-def test_looks_at_other_regions_are_carried_over_too(shard, body):
+def test_errors_in_other_regions_are_transferred_too(shard, body):
     shard = with_looks(shard, np.random.default_rng(0))
-    again = error_transfer.Errors.of([shard], body).upon(seen_of(shard, body), np.arange(len(shard.betas)))
+    again = error_transfer.DetectorErrors.from_shards([shard], body).apply(
+        true_landmarks(shard, body), np.arange(len(shard.betas))
+    )
     assert again["looked"].ravel().tolist() == shard.looked.tolist()
     assert shard.looked.any()
     for name in (*SEEN, *(f"look_{name}" for name in SEEN if name != "boxes")):
@@ -46,40 +48,40 @@ def test_looks_at_other_regions_are_carried_over_too(shard, body):
 
 
 def test_errors_follow_the_crop_and_the_camera(shard, body):
-    """One landmark off by a tenth of the crop is so upon a person twice as near, who leans."""
-    errors = error_transfer.Errors.of([shard], body)
+    """An error of a tenth of the crop stays one on a person twice as near, who leans."""
+    errors = error_transfer.DetectorErrors.from_shards([shard], body)
     errors.landmarks[:] = 0
     errors.landmarks[0, :, :, 15, 0] = 0.1
     errors.world_landmarks[:] = 0
     errors.world_landmarks[0, :, :, 15, 0] = 0.2
-    true = seen_of(shard, body)
+    true = true_landmarks(shard, body)
     roll = np.array([[0.0, -1, 0], [1, 0, 0], [0, 0, 1]])
     hips = true.from_hips @ roll.T + [0, 0, 2.0]
-    leaning = error_transfer.Seen.of(hips, shard.camera_K)
-    said = errors.upon(leaning, np.array([0, 0, 0]))
-    # The first frames of the first sequence are ones in which the person was not seen.
-    off = (said["landmarks"] - leaning.pixels)[0, 1:]
-    side, turn = said["crops"][0, 1:, 2], said["crops"][0, 1:, 3]
+    leaning = error_transfer.TrueLandmarks.from_camera(hips, shard.camera_K)
+    output = errors.apply(leaning, np.array([0, 0, 0]))
+    # The person was not detected in the first frame of the first sequence.
+    off = (output["landmarks"] - leaning.pixels)[0, 1:]
+    side, turn = output["crops"][0, 1:, 2], output["crops"][0, 1:, 3]
     np.testing.assert_allclose(off[:, 15], 0.1 * side[:, None] * np.stack([np.cos(turn), np.sin(turn)], 1), atol=1e-6)
     assert np.abs(np.delete(off, 15, axis=1)).max() < 1e-6
-    world = (said["world_landmarks"] - leaning.from_hips)[0, 1:, 15]
+    world = (output["world_landmarks"] - leaning.from_hips)[0, 1:, 15]
     np.testing.assert_allclose(world[:, :2], 0.2 * np.stack([np.cos(turn), np.sin(turn)], 1), atol=1e-6)
-    straight = error_transfer.Seen.of(true.from_hips + np.array([0, 0, 2.0]), shard.camera_K)
-    upright = errors.upon(straight, np.array([0, 0, 0]))["crops"][0, 1:, 3]
+    straight = error_transfer.TrueLandmarks.from_camera(true.from_hips + np.array([0, 0, 2.0]), shard.camera_K)
+    upright = errors.apply(straight, np.array([0, 0, 0]))["crops"][0, 1:, 3]
     np.testing.assert_allclose((turn - upright + np.pi) % (2 * np.pi) - np.pi, np.pi / 2, atol=1e-6)
 
 
-def test_long_sequences_serve_as_several(shard, body, monkeypatch):
+def test_long_sequences_count_as_several(shard, body, monkeypatch):
     monkeypatch.setattr(error_transfer, "FRAMES", {"train": 5})
-    halves = error_transfer.Errors.of([shard], body)
+    halves = error_transfer.DetectorErrors.from_shards([shard], body)
     monkeypatch.setattr(error_transfer, "FRAMES", {"train": FRAMES})
-    whole = error_transfer.Errors.of([shard], body)
+    whole = error_transfer.DetectorErrors.from_shards([shard], body)
     assert len(halves.pose) == 2 * len(whole.pose)
     np.testing.assert_array_equal(halves.landmarks[3], whole.landmarks[1, 5:10])
 
 
 def test_a_mirrored_error_is_the_mirror_image(shard, body):
-    errors = error_transfer.Errors.of([shard], body)
+    errors = error_transfer.DetectorErrors.from_shards([shard], body)
     count = len(shard.betas)
     assert len(errors.pose) == 2 * count
     np.testing.assert_allclose(errors.landmarks[count:, :, :, 15], errors.landmarks[:count, :, :, 16] * [-1, 1])
@@ -103,10 +105,11 @@ def small(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(generate, "FRAMES", {"train": FRAMES})
 
 
-def test_an_imitated_shard_is_whole_and_trained_on(data_folder, shard, body, library, tmp_path):
-    errors = error_transfer.Errors.of([shard], body)
-    made = error_transfer.imitate(3, 0, body, library, errors)
-    again = error_transfer.imitate(3, 0, body, library, errors)
+@pytest.mark.parametrize("spelling", ["transferred", "imitated"])
+def test_a_transferred_shard_is_complete_and_trained_on(spelling, data_folder, shard, body, library, tmp_path):
+    errors = error_transfer.DetectorErrors.from_shards([shard], body)
+    made = error_transfer.transfer(3, 0, body, library, errors)
+    again = error_transfer.transfer(3, 0, body, library, errors)
     for name, value in vars(made).items():
         np.testing.assert_array_equal(value, getattr(again, name))
     assert len(made) == 5 * FRAMES
@@ -117,24 +120,24 @@ def test_an_imitated_shard_is_whole_and_trained_on(data_folder, shard, body, lib
     K = np.repeat(made.camera_K, FRAMES, axis=0)
     pixels = marks[..., :2] / marks[..., 2:] * K[:, None, [0], [0]] + K[:, None, :2, 2]
     off = np.linalg.norm(made.landmarks - pixels, axis=-1)[made.found] / made.crops[made.found, None, 2]
-    # The donor in the fixture makes no mistakes.
+    # The detector in the fixture has no errors.
     assert np.median(off) < 1e-3
 
     folder = tmp_path / "data"
-    (folder / "imitated").mkdir(parents=True)
+    folder.mkdir()
     (folder / "train").symlink_to(data_folder / "train")
-    error_transfer.write_shard(folder / "imitated" / "000000.npz", made)
+    error_transfer.write_shard(folder / spelling / "000000.npz", made)
     both, filmed = (Dataset(folder, "train", body, TarSettings(), needs) for needs in (("frames",), ("frames", "maps")))
     assert len(both) == len(filmed) + len(made)
     rng = np.random.default_rng(0)
-    rows = both.draw(400, WindowSampling(imitated=0.25), rng).rows
+    rows = both.draw(400, WindowSampling(transferred=0.25), rng).rows
     assert np.mean(rows >= len(filmed)) == pytest.approx(0.25, abs=0.07)
-    assert (filmed.draw(50, WindowSampling(imitated=0.25), rng).rows < len(filmed)).all()
+    assert (filmed.draw(50, WindowSampling(transferred=0.25), rng).rows < len(filmed)).all()
 
 
 def test_the_command_line(tmp_path, library, capsys):
-    assert cli.main(["train", "imitate", "--data", str(tmp_path)]) == 1
+    assert cli.main(["train", "transfer-errors", "--data", str(tmp_path)]) == 1
     assert "library.npz" in capsys.readouterr().err
     library.save(tmp_path / "library.npz")
     assert cli.main(["train", "imitate", "--data", str(tmp_path)]) == 1
-    assert "nobody to imitate" in capsys.readouterr().err
+    assert "no rendered data in" in capsys.readouterr().err

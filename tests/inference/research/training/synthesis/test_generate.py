@@ -1,4 +1,4 @@
-"""What is filmed agrees with the truth that is written beside it."""
+"""Rendered data agrees with its truth."""
 
 import numpy as np
 import pytest
@@ -58,7 +58,7 @@ def short(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_groups_are_held_out_whole(library: Library, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(generate, "_LARGE", 0.5)
-    train, validation = (generate.clips_of(library, split) for split in ("train", "validation"))
+    train, validation = (generate.split_clips(library, split) for split in ("train", "validation"))
     assert sorted([*train, *validation]) == list(range(8))
     assert len(validation) == 2
     assert not set(library.groups[train]) & set(library.groups[validation])
@@ -81,10 +81,10 @@ def test_truth_in_the_camera_is_the_world_seen_by_it(body: Body, library: Librar
         rng,
     )
     poses, trans = scene.truth_in_camera()
-    np.testing.assert_allclose(body.joints(poses, betas, trans), shot.see(joints), atol=1e-6)
+    np.testing.assert_allclose(body.joints(poses, betas, trans), shot.world_to_camera(joints), atol=1e-6)
 
 
-def test_performances_keep_to_the_floor_and_are_whole(body: Body, library: Library):
+def test_performances_stay_on_the_floor_and_are_valid(body: Body, library: Library):
     for seed in range(12):
         rng = np.random.default_rng(seed)
         made = motions.perform(library, np.arange(8), body, np.zeros(10), 32, 30.0, rng)
@@ -105,7 +105,7 @@ def test_a_mirrored_motion_is_the_mirror_image(body: Body, library: Library):
 
 
 def test_the_detector_finds_people_where_the_truth_says(body: Body, library: Library, landmarker: Landmarker):
-    """Picture and truth are made apart: BlazePose joins them."""
+    """Picture and truth are made separately: BlazePose connects them."""
     off = []
     for seed in range(6):
         rng = np.random.default_rng([11, seed])
@@ -120,7 +120,7 @@ def test_the_detector_finds_people_where_the_truth_says(body: Body, library: Lib
     assert np.median(off) < 0.035
 
 
-def test_a_shard_depends_on_its_number_alone(body: Body, library: Library, landmarker: Landmarker):
+def test_a_shard_depends_only_on_its_number(body: Body, library: Library, landmarker: Landmarker):
     first = generate.make_shard(5, "train", 0, body, library, landmarker)
     again = generate.make_shard(5, "train", 0, body, library, landmarker)
     other = generate.make_shard(6, "train", 0, body, library, landmarker)
@@ -134,7 +134,7 @@ def test_a_shard_depends_on_its_number_alone(body: Body, library: Library, landm
         assert first.maps(int(row)).max() > 100
 
 
-def test_shards_that_are_there_stay(
+def test_existing_shards_are_kept(
     body: Body, library: Library, tmp_path, monkeypatch: pytest.MonkeyPatch, landmarker: Landmarker
 ):
     shard = generate.make_shard(0, "train", 0, body, library, landmarker)
@@ -142,25 +142,25 @@ def test_shards_that_are_there_stay(
     shards.write_shard(path, shard)
     before = path.stat().st_mtime_ns
     made = []
-    clock = iter([0.0, 0.0, 1.0, 2.0])
+    clock = iter([0.0, 0.0])
     monkeypatch.setattr(generate.time, "monotonic", lambda: next(clock, 99.0))
     monkeypatch.setattr(generate, "make_shard", lambda number, *_: made.append(number) or shard)
     monkeypatch.setattr(generate.Library, "load", lambda _: library)
-    generate._work(0, 1, generate.Plan(tmp_path / "library.npz", tmp_path, 0, 50.0))
+    generate._work(0, 1, generate.GenerationPlan(tmp_path / "library.npz", tmp_path, 0, 50.0))
     assert path.stat().st_mtime_ns == before
     assert made == [1]
     assert (tmp_path / "validation" / "000001.npz").exists()
 
 
-def test_looks_see_the_same_person(body: Body, library: Library, landmarker: Landmarker, tmp_path):
-    shard = generate.make_shard(5, "train", 0, body, library, landmarker, look=True)
-    shards.write_shard(tmp_path / "looks.npz", shard)
-    shard = shards.read_shard(tmp_path / "looks.npz")
+def test_roi_views_show_the_same_person(body: Body, library: Library, landmarker: Landmarker, tmp_path):
+    shard = generate.make_shard(5, "train", 0, body, library, landmarker, roi_views=True)
+    shards.write_shard(tmp_path / "views.npz", shard)
+    shard = shards.read_shard(tmp_path / "views.npz")
     rows = np.flatnonzero(shard.looked)
     assert set(rows % FRAMES) == {0, 5}
     np.testing.assert_allclose(shard.look_crops[rows[0]], crops.roi_crops(shard.crops[rows[0]]), rtol=1e-5)
-    looks, whole = shard.look_landmarks[rows][:, :, LIMBS], shard.landmarks[rows][:, None, LIMBS]
-    off = np.linalg.norm(looks - whole, axis=-1)
+    views, crop = shard.look_landmarks[rows][:, :, LIMBS], shard.landmarks[rows][:, None, LIMBS]
+    off = np.linalg.norm(views - crop, axis=-1)
     # In the smallest region hands and feet may be cut off.
     assert np.median(off / shard.crops[rows, 2, None, None]) < 0.04
     assert not shard.look_landmarks[~shard.looked].any()
