@@ -191,6 +191,7 @@ def test_without_packages_the_launcher_is_asked(tmp_path, monkeypatch):
 
 
 @needs_packages
+@pytest.mark.timeout(900)
 def test_many_videos_some_broken(tmp_path, clips):
     out = tmp_path / "out"
     result = run(clips.parent / "clips" / "*.mp4", "--out", out, "--jobs", "2", "--format", "blend,bvh,amass")

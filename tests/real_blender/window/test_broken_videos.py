@@ -7,6 +7,8 @@ import shutil
 import wave
 from pathlib import Path
 
+import pytest
+
 from .panel import SAMPLE, Panel, characters
 from .session import Blender
 
@@ -21,6 +23,7 @@ THOROUGH_VERSION = [5, 0, 0]
 """Earlier Blenders see one video of each kind: reading is the worker's affair, and each takes seconds."""
 
 
+@pytest.mark.timeout(600)
 def test_each_gives_a_sentence(blender: Blender, tmp_path: Path):
     videos = _without_footage(tmp_path) + _without_pictures(tmp_path)
     damaged = _damaged(tmp_path)
