@@ -32,9 +32,9 @@ if TYPE_CHECKING:
     from ..inference.console import Progress
     from ..inference.motion.motion import Motion
     from .capture.worker_process import WorkerProcess
-    from .interchange.vrm import Imported
-    from .retarget.mapping import Mapping
-    from .scene import take as scenes
+    from .interchange.vrm import ImportedCharacter
+    from .retarget.mapping import BoneMapping
+    from .scene.take import Take
 
 ROOT = Path(__file__).resolve().parent.parent
 LAUNCHER = ROOT / "video-motion"
@@ -392,7 +392,7 @@ class _Batch:
         files = []
         for format in formats:
             path = one.file(f".amass{export.ENDINGS[format]}" if format == "amass" else export.ENDINGS[format])
-            options = export.Options(self._chosen.engine, body=body)
+            options = export.ExportOptions(self._chosen.engine, body=body)
             try:
                 # AMASS knows SMPL's bones only.
                 files += export.export_take(armatures if format == "amass" else moved, path, format, options)
@@ -603,29 +603,27 @@ def _convert_motions(chosen: argparse.Namespace) -> None:
         _warn(warning)
 
 
-def _build(
-    motions: Sequence[Motion], body: Body, video: Path | None, fps: str | float
-) -> tuple[scenes.Take, list[str]]:
+def _build(motions: Sequence[Motion], body: Body, video: Path | None, fps: str | float) -> tuple[Take, list[str]]:
     """Build the scene of one video in an empty file; return it and what could not be had, in sentences."""
     import bpy
-    from video_motion.addon.scene import backdrop as footages
-    from video_motion.addon.scene import take as scenes
+    from video_motion.addon.scene.backdrop import BackdropError
+    from video_motion.addon.scene.take import SceneOptions, build_scene, footage_frame_rate, prepare_viewports
 
     bpy.ops.wm.read_factory_settings(use_empty=True)
-    rate = scenes.footage_frame_rate(motions) if fps == "video" else None if fps == "keep" else float(fps)
+    rate = footage_frame_rate(motions) if fps == "video" else None if fps == "keep" else float(fps)
     warnings = []
     try:
-        take = scenes.build_scene(motions, body, video, scenes.Options(frame_rate=rate))
-    except footages.FootageError as error:
+        take = build_scene(motions, body, video, SceneOptions(frame_rate=rate))
+    except BackdropError as error:
         # A codec that OpenCV knows and this Blender does not must not cost the user the animation.
         warnings.append(f"{error} The scene is made without it.")
         bpy.ops.wm.read_factory_settings(use_empty=True)
-        take = scenes.build_scene(motions, body, None, scenes.Options(frame_rate=rate))
-    scenes.prepare_viewports(bpy.context.scene)
+        take = build_scene(motions, body, None, SceneOptions(frame_rate=rate))
+    prepare_viewports(bpy.context.scene)
     return take, warnings
 
 
-def _save(blend: Path, take: scenes.Take, video: Path | None) -> None:
+def _save(blend: Path, take: Take, video: Path | None) -> None:
     """Save the open file as ``blend``, which is there whole or not at all."""
     import bpy
 
@@ -672,10 +670,10 @@ def _check_rig(rig: Path) -> None:
         raise BatchError(f"{rig} can't have a motion: {error}") from error
 
 
-def _retarget(take: scenes.Take, rig: Path, name: str, motions: Sequence[Motion]) -> tuple[list[Any], list[str]]:
+def _retarget(take: Take, rig: Path, name: str, motions: Sequence[Motion]) -> tuple[list[Any], list[str]]:
     """Give each person's motion to a character of its own from a file, and hide the body; return their armatures."""
+    from video_motion.addon.retarget.action import RetargetOptions, retarget
     from video_motion.addon.retarget.bones import RetargetError
-    from video_motion.addon.retarget.retarget import Options, retarget
 
     armatures, warnings = [], []
     for character, motion in zip(take.characters, motions, strict=True):
@@ -683,7 +681,7 @@ def _retarget(take: scenes.Take, rig: Path, name: str, motions: Sequence[Motion]
         warnings += told
         target.name = f"{name} {rig.stem} {motion.person}"
         try:
-            made = retarget(character.armature, target, mapping, Options(match_world=True))
+            made = retarget(character.armature, target, mapping, RetargetOptions(match_world=True))
         except RetargetError as error:
             raise BatchError(f"{rig} can't have the motion: {error}") from error
         warnings += made.warnings
@@ -695,7 +693,7 @@ def _retarget(take: scenes.Take, rig: Path, name: str, motions: Sequence[Motion]
     return armatures, list(dict.fromkeys(warnings))
 
 
-def _append_rig(rig: Path, collection: Any) -> tuple[Any, Mapping | None, list[str]]:
+def _append_rig(rig: Path, collection: Any) -> tuple[Any, BoneMapping | None, list[str]]:
     """Bring the objects of a character file into a collection.
 
     Returns:
@@ -756,13 +754,13 @@ def _read_gltf(rig: Path) -> None:
     bpy.ops.import_scene.gltf(filepath=str(rig), disable_bone_shape=True)
 
 
-def _read_vrm(rig: Path) -> Imported:
+def _read_vrm(rig: Path) -> ImportedCharacter:
     from video_motion.addon.interchange.vrm import import_vrm
 
     return import_vrm(rig)
 
 
-_RIG_READERS: dict[str, Callable[[Path], Imported | None]] = {
+_RIG_READERS: dict[str, Callable[[Path], ImportedCharacter | None]] = {
     ".blend": _read_blend,
     ".fbx": _read_fbx,
     ".glb": _read_gltf,

@@ -19,8 +19,9 @@ from ...inference.motion.motion import Motion, MotionFileError
 from ...inference.registry import RegistryError
 from .. import preferences
 from ..interface import TAB, redraw
-from ..scene import backdrop as footages
-from ..scene import take as scenes
+from ..scene.backdrop import BackdropError, movie_rate
+from ..scene.keyframes import scene_frame_rate
+from ..scene.take import SceneOptions, build_scene, footage_frame_rate, replace_action
 from . import jobs
 from .settings import IMAGE_SUFFIXES, VideoMotionSettings
 from .worker_process import WorkerProcess
@@ -161,19 +162,19 @@ class ImportVideo(_Work, bpy.types.Operator):
         motions, body = _load(value)
         report = value["report"]
         if self._wanted["rate"] == "VIDEO":
-            self._wanted["frame_rate"] = scenes.footage_frame_rate(motions)
+            self._wanted["frame_rate"] = footage_frame_rate(motions)
         footage = self._video if self._wanted["camera"] and self._video.is_file() else None
         if footage is not None:
             try:
-                footages.movie_rate(footage)
-            except footages.FootageError as error:
+                movie_rate(footage)
+            except BackdropError as error:
                 report["warnings"].append(f"{error} The camera has no footage behind it.")
                 footage = None
         kept = {name: self._wanted[name] for name in ("mesh", "correctives", "camera", "floor", "frame_range")}
-        options = scenes.Options(
+        options = SceneOptions(
             frame_rate=self._wanted.get("frame_rate"), lights=False, resolution=kept["camera"], **kept
         )
-        take = scenes.build_scene(motions, body, footage, options, scene)
+        take = build_scene(motions, body, footage, options, scene)
         _remember(take.collection, self._video, self._options, report)
         _select(context, scene, [character.armature for character in take.characters])
         return _summary(report, len(motions))
@@ -241,7 +242,7 @@ class UpdateMotion(_Work, bpy.types.Operator):
         scene = next((one for one in bpy.data.scenes if collection in one.collection.children_recursive), context.scene)
         for motion in motions:
             if motion.person in characters:
-                scenes.replace_action(characters[motion.person], motion, scenes.scene_frame_rate(scene))
+                replace_action(characters[motion.person], motion, scene_frame_rate(scene))
         _remember(collection, self._video, self._options, value["report"])
         return "The motion is updated."
 
@@ -344,7 +345,7 @@ def _checked_video(settings: VideoMotionSettings) -> Path:
 
 
 def _estimation(settings: VideoMotionSettings, scene: bpy.types.Scene) -> dict[str, Any]:
-    options = settings.estimation(scenes.scene_frame_rate(scene))
+    options = settings.estimation(scene_frame_rate(scene))
     options["device"] = preferences.device(settings.device)
     body = preferences.licensed_body()
     return {**options, "body": str(body)} if body is not None else options

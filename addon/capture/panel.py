@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import bpy
 
 from ..interface import SidebarPanel, characters_per_line, draw_text, use_two_columns
-from ..scene import take as scenes
+from ..scene.keyframes import scene_frame_rate
 from . import jobs
 from .operators import take_of, told_of
 from .settings import ALL_PEOPLE, VideoMotionSettings
@@ -210,7 +210,7 @@ def _draw_facts(
     facts.label(text=f"{seen['width']} × {seen['height']}{length}, {rate:.4g} fps")
     for warning in seen["warnings"]:
         draw_text(box, warning, characters_per_line(context) - 4, "INFO")
-    scene_rate = scenes.scene_frame_rate(context.scene)
+    scene_rate = scene_frame_rate(context.scene)
     if abs(scene_rate / rate - 1) > _SAME_RATE:
         layout.label(text=f"The scene plays {scene_rate:.4g} frames per second:")
         row = layout.row()

@@ -66,7 +66,7 @@ class ExportError(VideoMotionError):
 
 
 @dataclass(frozen=True)
-class Options:
+class ExportOptions:
     """How to export.
 
     Attributes:
@@ -108,14 +108,14 @@ def export_take(
     armatures: Sequence[bpy.types.Object],
     path: Path,
     format: str,
-    options: Options | None = None,
+    options: ExportOptions | None = None,
     scene: bpy.types.Scene | None = None,
 ) -> list[Path]:
     """Write characters with their motion on every whole frame of the scene, the first at time 0.
 
     The files are there whole or not at all. Objects, selection, mode and frame of the user's stay as they are.
 
-    - ``fbx``: centimetres, no scale and no turn on any node; see `Options.engine`. Characters face −Y with z up
+    - ``fbx``: centimetres, no scale and no turn on any node; see `ExportOptions.engine`. Characters face −Y with z up
       (Unreal), or +Z with y up (Unity).
     - ``glb``: metres, y up, characters face +Z; one animation for all.
     - ``usd``: metres, z up.
@@ -139,7 +139,7 @@ def export_take(
         ExportError: there is nothing to export, this Blender lacks the exporter, a character is not Video Motion's
             (AMASS), or the file can't be written.
     """
-    options, scene = options or Options(), scene or bpy.context.scene
+    options, scene = options or ExportOptions(), scene or bpy.context.scene
     if format not in ENDINGS:
         raise ExportError(f"There is no format {format}: choose one of {', '.join(ENDINGS)}.")
     if not armatures:
@@ -219,7 +219,7 @@ def _scene_like(scene: bpy.types.Scene, name: str) -> Iterator[bpy.types.Scene]:
 
 
 def _sample(
-    armatures: Sequence[bpy.types.Object], scene: bpy.types.Scene, frames: range, options: Options
+    armatures: Sequence[bpy.types.Object], scene: bpy.types.Scene, frames: range, options: ExportOptions
 ) -> list[_Samples]:
     """Look at the characters on every frame, alone in a scene, so that nothing else is calculated."""
     bones = [len(armature.data.bones) for armature in armatures]
@@ -268,7 +268,9 @@ def _enabled(objects: Sequence[bpy.types.Object]) -> Iterator[None]:
             one.hide_viewport = True
 
 
-def _write(samples: Sequence[_Samples], path: Path, format: str, options: Options, scene: bpy.types.Scene) -> None:
+def _write(
+    samples: Sequence[_Samples], path: Path, format: str, options: ExportOptions, scene: bpy.types.Scene
+) -> None:
     """Let Blender's exporter of a format write copies of the characters."""
     write = _EXPORTERS[format]
     # What it says to a terminal is nothing that users of the file ask for.
@@ -372,7 +374,7 @@ def _space(format: str, engine: str) -> _Space:
 
 
 def _stage(
-    sample: _Samples, space: _Space, staging: bpy.types.Scene, names: dict[bpy.types.ID, str], options: Options
+    sample: _Samples, space: _Space, staging: bpy.types.Scene, names: dict[bpy.types.ID, str], options: ExportOptions
 ) -> bpy.types.Object:
     """Put copies of a character into a scene, in the coordinates of a file, keyed on every frame from 0.
 
@@ -482,7 +484,7 @@ def _key(armature: bpy.types.Object, pose: np.ndarray, unit: float) -> None:
 
 
 def _copy_skin(
-    mesh: bpy.types.Object, sample: _Samples, names: dict[bpy.types.ID, str], options: Options
+    mesh: bpy.types.Object, sample: _Samples, names: dict[bpy.types.ID, str], options: ExportOptions
 ) -> bpy.types.Object:
     copy = mesh.copy()
     copy.data = mesh.data.copy()
@@ -534,7 +536,7 @@ def _lent_names(samples: Sequence[_Samples]) -> Iterator[dict[bpy.types.ID, str]
                 block.name = name
 
 
-def _export_fbx(file: Path, options: Options, staging: bpy.types.Scene) -> None:
+def _export_fbx(file: Path, options: ExportOptions, staging: bpy.types.Scene) -> None:
     forward, up = ("-Z", "Y") if options.engine == "unity" else ("Y", "Z")
     bpy.ops.export_scene.fbx(
         filepath=str(file),
@@ -555,7 +557,7 @@ def _export_fbx(file: Path, options: Options, staging: bpy.types.Scene) -> None:
     )
 
 
-def _export_glb(file: Path, options: Options, staging: bpy.types.Scene) -> None:
+def _export_glb(file: Path, options: ExportOptions, staging: bpy.types.Scene) -> None:
     bpy.ops.export_scene.gltf(
         filepath=str(file),
         export_format="GLB",
@@ -573,7 +575,7 @@ def _export_glb(file: Path, options: Options, staging: bpy.types.Scene) -> None:
     )
 
 
-def _export_usd(file: Path, options: Options, staging: bpy.types.Scene) -> None:
+def _export_usd(file: Path, options: ExportOptions, staging: bpy.types.Scene) -> None:
     if not bpy.app.build_options.usd:
         raise RuntimeError("it was built without USD.")
     bpy.ops.wm.usd_export(
@@ -590,7 +592,7 @@ def _export_usd(file: Path, options: Options, staging: bpy.types.Scene) -> None:
     )
 
 
-def _export_bvh(file: Path, options: Options, staging: bpy.types.Scene) -> None:
+def _export_bvh(file: Path, options: ExportOptions, staging: bpy.types.Scene) -> None:
     bpy.ops.export_anim.bvh(
         filepath=str(file),
         frame_start=staging.frame_start,
@@ -760,7 +762,7 @@ class ExportTake(bpy.types.Operator, ExportHelper):
         ranges = {"SCENE": (scene.frame_start, scene.frame_end), "CHOSEN": (self.first, self.last)}
         try:
             body = Body.load(preferences.body_path()) if self.format == "amass" else None
-            options = Options(self.engine, ranges.get(self.frames), self.mesh, self.shape_keys, body)
+            options = ExportOptions(self.engine, ranges.get(self.frames), self.mesh, self.shape_keys, body)
             files = export_take(characters_of(context), Path(self.filepath), self.format, options, scene)
         except (ExportError, RegistryError, BodyError) as error:
             self.report({"ERROR"}, str(error))

@@ -14,11 +14,11 @@ from ...inference.motion.formats import ENDINGS, read_motions
 from ...inference.motion.motion import Motion, MotionFileError
 from ...inference.registry import RegistryError
 from .. import preferences
-from ..scene import take as scenes
+from ..scene.take import SceneOptions, Take, build_scene, footage_frame_rate, set_frame_range
 
 
 @dataclass
-class Imported:
+class ImportedMotions:
     """What came of motion files.
 
     Attributes:
@@ -27,7 +27,7 @@ class Imported:
         warnings: sentences on what had to be assumed.
     """
 
-    takes: list[scenes.Take]
+    takes: list[Take]
     errors: list[str]
     warnings: list[str]
 
@@ -35,11 +35,11 @@ class Imported:
 def import_motions(
     paths: Sequence[Path],
     body: Body,
-    options: scenes.Options | None = None,
+    options: SceneOptions | None = None,
     use_file_rate: bool = False,
     scene: bpy.types.Scene | None = None,
     frame_rate: float | None = None,
-) -> Imported:
+) -> ImportedMotions:
     """Make a take of each motion file; a file that can't be read does not keep the others from it.
 
     Args:
@@ -51,7 +51,7 @@ def import_motions(
             ``options.frame_rate``.
         scene: where to make it, the current scene by default.
     """
-    options = options or scenes.Options()
+    options = options or SceneOptions()
     scene = scene or bpy.context.scene
     files: list[list[Motion]] = []
     errors = []
@@ -61,14 +61,14 @@ def import_motions(
         except MotionFileError as error:
             errors.append(str(error))
     if files and use_file_rate:
-        options = replace(options, frame_rate=scenes.footage_frame_rate(files[0]))
+        options = replace(options, frame_rate=footage_frame_rate(files[0]))
     each = replace(options, frame_range=False)
-    takes = [scenes.build_scene(people, body, None, each, scene) for people in files]
+    takes = [build_scene(people, body, None, each, scene) for people in files]
     motions = [motion for people in files for motion in people]
     if motions and options.frame_range:
-        scenes.set_frame_range(scene, motions)
+        set_frame_range(scene, motions)
     warnings = [str(warning) for motion in motions for warning in motion.provenance.get("warnings") or ()]
-    return Imported(takes, errors, list(dict.fromkeys(warnings)))
+    return ImportedMotions(takes, errors, list(dict.fromkeys(warnings)))
 
 
 class ImportMotion(bpy.types.Operator, ImportHelper):
@@ -139,7 +139,7 @@ class ImportMotion(bpy.types.Operator, ImportHelper):
         except (RegistryError, BodyError) as error:
             self.report({"ERROR"}, str(error))
             return {"CANCELLED"}
-        options = scenes.Options(
+        options = SceneOptions(
             mesh=self.mesh,
             correctives=self.correctives,
             camera=self.camera,

@@ -16,7 +16,7 @@ from bpy_extras.io_utils import ImportHelper
 
 from ...inference.errors import VideoMotionError
 from ..retarget.bones import CHAINS, NEEDED, SIDES, SLOTS
-from ..retarget.mapping import Mapping
+from ..retarget.mapping import BoneMapping
 from .export import told_by_operator
 
 _CENTRAL = {
@@ -64,7 +64,7 @@ class VrmError(VideoMotionError):
 
 
 @dataclass
-class Imported:
+class ImportedCharacter:
     """A character from a VRM file.
 
     Attributes:
@@ -74,11 +74,11 @@ class Imported:
     """
 
     armature: bpy.types.Object
-    mapping: Mapping | None
+    mapping: BoneMapping | None
     warnings: list[str] = field(default_factory=list)
 
 
-def import_vrm(path: Path) -> Imported:
+def import_vrm(path: Path) -> ImportedCharacter:
     """Import a VRM file with Blender's importer of glTF, and find which bones are the human's.
 
     Raises:
@@ -128,12 +128,12 @@ def import_vrm(path: Path) -> Imported:
         if one.name in marked:
             one.name = names[marked[one.name]] or f"Node_{marked[one.name]}"
     if why:
-        return Imported(armature, None, warnings)
+        return ImportedCharacter(armature, None, warnings)
     mapping = _mapping({bone: found[node] for bone, node in human.items() if node in found})
     if any(slot not in mapping.bones for slot in NEEDED):
         warnings.append(f"{path.name} has no bones where it says that the human's are: their names tell.")
-        return Imported(armature, None, warnings)
-    return Imported(armature, mapping, warnings)
+        return ImportedCharacter(armature, None, warnings)
+    return ImportedCharacter(armature, mapping, warnings)
 
 
 def _remove(before: set[bpy.types.Object]) -> None:
@@ -185,9 +185,9 @@ def _remove_extensions(content: dict[str, Any]) -> None:
         content[name] = {one: given[one] for one in kept} if isinstance(given, dict) else kept
 
 
-def _mapping(bones: dict[str, str]) -> Mapping:
+def _mapping(bones: dict[str, str]) -> BoneMapping:
     """The mapping for the names of VRM's bones that an armature has."""
-    mapping = Mapping(family="VRM")
+    mapping = BoneMapping(family="VRM")
     for bone, slot in PARTS.items():
         if bone in bones and slot in SLOTS and (slot in CHAINS or slot not in mapping.bones):
             mapping.put(slot, *mapping.bones.get(slot, ()), bones[bone])

@@ -21,8 +21,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from video_motion.addon.interchange import export
 from video_motion.addon.research.export_readers import PACKAGES, READERS, read_elsewhere
 from video_motion.addon.research.import_speed import made_up
-from video_motion.addon.scene import take as scenes
 from video_motion.addon.scene.keyframes import FIRST_FRAME
+from video_motion.addon.scene.take import SceneOptions, build_scene, set_frame_rate
 from video_motion.inference import registry
 from video_motion.inference.body.skeleton import JOINT_NAMES
 from video_motion.inference.body.smpl import Body
@@ -96,7 +96,7 @@ def read_again(reader: str, files: Sequence[Path], count: int, frame_rate: float
     people = []
     for file in files:
         bpy.ops.wm.read_factory_settings(use_empty=True)
-        scenes.set_frame_rate(bpy.context.scene, frame_rate)
+        set_frame_rate(bpy.context.scene, frame_rate)
         read(file)
         armatures = [one for one in bpy.context.scene.objects if one.type == "ARMATURE"]
         people.append(joints_of(sorted(armatures, key=lambda one: one.name), range(start, start + count)))
@@ -116,7 +116,7 @@ def main() -> None:
         if reader in PACKAGES and importlib.util.find_spec(PACKAGES[reader]) is None:
             continue
         bpy.ops.wm.read_factory_settings(use_empty=True)
-        take = scenes.build_scene([motion], body, options=scenes.Options(frame_rate=RATE))
+        take = build_scene([motion], body, options=SceneOptions(frame_rate=RATE))
         armatures = [character.armature for character in take.characters]
         first = round(FIRST_FRAME)
         truth = joints_of(armatures, range(first, first + FRAMES))
@@ -124,7 +124,7 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / f"take{export.ENDINGS[format]}"
             began = time.perf_counter()
-            options = export.Options(engine=engine or export.ENGINES[0], body=body)
+            options = export.ExportOptions(engine=engine or export.ENGINES[0], body=body)
             files = export.export_take(armatures, path, format, options)
             seconds, size = time.perf_counter() - began, path.stat().st_size
             worst = "–"

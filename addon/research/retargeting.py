@@ -33,15 +33,14 @@ from ...inference.paths import ROOT
 from ...inference.research.training.mocap.cmu import read_cmu
 from ...inference.research.training.mocap.retarget import retarget as fit_to_body
 from ..compatibility import channels_of
+from ..retarget.action import RetargetOptions, retarget
 from ..retarget.bones import FINGER_SLOTS, SIDES, read_rig
 from ..retarget.contacts import find_standing
-from ..retarget.mapping import Mapping
+from ..retarget.mapping import BoneMapping
 from ..retarget.recognise import recognise
-from ..retarget.retarget import Options, retarget
 from ..retarget.sampling import bone_of, evaluate_frames, key_frames, sample
 from ..scene.keyframes import write_curve
-from ..scene.take import Options as SceneOptions
-from ..scene.take import build_scene
+from ..scene.take import SceneOptions, build_scene
 
 MAKEHUMAN_RIGS = {
     "mixamo": "standard/rig.mixamo",
@@ -144,7 +143,7 @@ def through_file(armature: bpy.types.Object, path: Path) -> bpy.types.Object:
 
 
 @dataclass(frozen=True)
-class Pose:
+class EvaluatedPose:
     """Joints of an armature over time as Blender evaluates it.
 
     Attributes:
@@ -156,18 +155,18 @@ class Pose:
     turned: dict[str, np.ndarray]
 
 
-def evaluate(armature: bpy.types.Object, mapping: Mapping, frames: np.ndarray) -> Pose:
+def evaluate(armature: bpy.types.Object, mapping: BoneMapping, frames: np.ndarray) -> EvaluatedPose:
     """Ask Blender, frame by frame, where the mapped bones are."""
     rig = read_rig(armature)
     slots = [(slot, names[-1]) for slot, names in mapping.bones.items()]
     samples = evaluate_frames(armature, rig, np.array([rig.number[name] for _, name in slots]), frames)
-    return Pose(
+    return EvaluatedPose(
         {slot: samples.heads[:, place] for place, (slot, _) in enumerate(slots)},
         {slot: samples.turned[:, place] for place, (slot, _) in enumerate(slots)},
     )
 
 
-def limb_angles(source: Pose, target: Pose) -> np.ndarray:
+def limb_angles(source: EvaluatedPose, target: EvaluatedPose) -> np.ndarray:
     """Angles (N, L) in degrees between the directions of the limbs that both have."""
     angles = []
     for side in SIDES:
@@ -179,7 +178,7 @@ def limb_angles(source: Pose, target: Pose) -> np.ndarray:
     return np.stack(angles, axis=-1)
 
 
-def end_errors(source: Pose, target: Pose) -> dict[str, np.ndarray]:
+def end_errors(source: EvaluatedPose, target: EvaluatedPose) -> dict[str, np.ndarray]:
     """Distances (N, 2) of hands and feet from the source's, relative to the hips, for bodies scaled to 1.7 m; mm."""
     centres, sizes = [], []
     for pose in (source, target):
@@ -204,13 +203,13 @@ def end_errors(source: Pose, target: Pose) -> dict[str, np.ndarray]:
     }
 
 
-def _leg(pose: Pose) -> float:
+def _leg(pose: EvaluatedPose) -> float:
     """The length of the left leg, from hip joint to ankle, metres."""
     thigh, shin, foot = (pose.joints[f"left_{part}"][0] for part in ("thigh", "shin", "foot"))
     return float(np.linalg.norm(shin - thigh) + np.linalg.norm(foot - shin))
 
 
-def sliding(pose: Pose, spans: tuple[list, list]) -> float:
+def sliding(pose: EvaluatedPose, spans: tuple[list, list]) -> float:
     """How far standing feet move from one frame to the next on average, mm."""
     steps = []
     for foot, side in enumerate(SIDES):
@@ -219,7 +218,7 @@ def sliding(pose: Pose, spans: tuple[list, list]) -> float:
     return float(1000.0 * np.mean(np.concatenate(steps))) if steps else 0.0
 
 
-def standing_spans(pose: Pose, times: np.ndarray) -> tuple[list, list]:
+def standing_spans(pose: EvaluatedPose, times: np.ndarray) -> tuple[list, list]:
     """When the feet of a pose stand, by speed and height."""
     points = np.stack([pose.joints.get(f"{side}_toe", pose.joints[f"{side}_foot"]) for side in SIDES], axis=1)
     return contact_spans(find_standing(points, times, _leg(pose)), times)
@@ -229,7 +228,7 @@ def round_trip(source: bpy.types.Object, target: bpy.types.Object, body: Body, m
     """Retarget a target's motion back onto SMPL: angles (N, J) in degrees between joints' rotations in the world."""
     back = build_scene([motion], body, None, _BARE).characters[0].armature
     back.animation_data_clear()
-    made = retarget(target, back, options=Options(hold_feet=False))
+    made = retarget(target, back, options=RetargetOptions(hold_feet=False))
     rig = read_rig(source)
     bones = np.array([rig.number[name] for name in JOINT_NAMES if not name.endswith("hand")])
     one, two = (sample(armature, read_rig(armature), bones, made.frames).turned for armature in (source, back))
@@ -302,7 +301,7 @@ def _row(name: str, make: Callable[[], bpy.types.Object], body: Body, motion: Mo
     source = build_scene([motion], body, None, _BARE).characters[0].armature
     target = make()
     source_mapping, mapping = recognise(read_rig(source)), recognise(read_rig(target))
-    free = retarget(source, target, mapping, Options(hold_feet=False))
+    free = retarget(source, target, mapping, RetargetOptions(hold_feet=False))
     frames = free.frames
     times = frames / bpy.context.scene.render.fps
     before = evaluate(source, source_mapping, frames)
@@ -311,7 +310,7 @@ def _row(name: str, make: Callable[[], bpy.types.Object], body: Body, motion: Mo
     angles, ends = limb_angles(before, after), end_errors(before, after)
     back = round_trip(source, target, body, motion)
     start = time.perf_counter()
-    retarget(source, target, mapping, Options())
+    retarget(source, target, mapping, RetargetOptions())
     seconds = time.perf_counter() - start
     held = evaluate(target, mapping, frames)
     held_angles = limb_angles(before, held)

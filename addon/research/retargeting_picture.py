@@ -18,9 +18,8 @@ from mathutils import Matrix, Vector
 from ...inference import registry
 from ...inference.body.smpl import Body
 from ...inference.motion.motion import Motion
-from ..retarget.retarget import retarget
-from ..scene.take import Options as SceneOptions
-from ..scene.take import build_scene
+from ..retarget.action import retarget
+from ..scene.take import SceneOptions, build_scene
 from .characters import BUILDS, make_character, make_material
 from .retargeting import SAMPLE
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from ...inference.motion.legs import Spans, lock_feet
 from .bones import SIDES
-from .transfer import Plan, positions
+from .transfer import TransferPlan, positions
 
 # In lengths of the leg: the speed per second below which a foot stands, that of a foot known to be on the floor, and
 # how far above its lowest a foot may stand.
@@ -34,7 +34,7 @@ def find_standing(points: np.ndarray, times: np.ndarray, leg: float, known: np.n
 
 
 def hold_feet(
-    plan: Plan, turned: np.ndarray, hips: np.ndarray, spans: Spans, times: np.ndarray
+    plan: TransferPlan, turned: np.ndarray, hips: np.ndarray, spans: Spans, times: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """Bend the target's legs so that standing feet stay where they are; the feet's own rotations are kept.
 

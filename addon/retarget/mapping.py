@@ -18,7 +18,7 @@ _LOPSIDED = 0.03
 
 
 @dataclass
-class Mapping:
+class BoneMapping:
     """The bones of a rig that play the parts of the canonical human.
 
     Attributes:
@@ -111,7 +111,7 @@ class Mapping:
         return json.dumps(content, indent=2)
 
     @classmethod
-    def load(cls, path: Path) -> Mapping:
+    def load(cls, path: Path) -> BoneMapping:
         """Read what `save` wrote.
 
         Raises:
@@ -125,7 +125,7 @@ class Mapping:
             raise RetargetError(f"{path.name} is no bone mapping of Video Motion.") from error
 
     @classmethod
-    def loads(cls, text: str) -> Mapping:
+    def loads(cls, text: str) -> BoneMapping:
         """Read what `dumps` gave.
 
         Raises:

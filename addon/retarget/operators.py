@@ -21,10 +21,10 @@ from bpy_extras.io_utils import ExportHelper, ImportHelper
 
 from ..compatibility import SLOTTED_ACTIONS, channels_of
 from ..interface import SidebarPanel, characters_per_line, draw_text, use_two_columns
+from .action import Retargeted, RetargetOptions, retarget
 from .bones import BODY_SLOTS, CHAINS, FINGER_SLOTS, SIDES, SLOTS, RetargetError, read_rig
-from .mapping import Mapping
+from .mapping import BoneMapping
 from .recognise import recognise
-from .retarget import Options, Retargeted, retarget
 from .sampling import bone_of
 
 PREVIEW = "Preview"
@@ -154,7 +154,7 @@ class RetargetSettings(bpy.types.PropertyGroup):
     kept: StringProperty(options=set())
 
 
-def fill_rows(settings: RetargetSettings, mapping: Mapping) -> None:
+def fill_rows(settings: RetargetSettings, mapping: BoneMapping) -> None:
     """Show a mapping in the panel's lists; chains that may go on end in an empty row."""
     settings.rows.clear()
     settings.family = mapping.family
@@ -169,15 +169,15 @@ def fill_rows(settings: RetargetSettings, mapping: Mapping) -> None:
             row.confidence = mapping.confidence.get(slot, 0.0) if name else 0.0
 
 
-def choose_mapping(settings: RetargetSettings, context: bpy.types.Context, mapping: Mapping) -> None:
+def choose_mapping(settings: RetargetSettings, context: bpy.types.Context, mapping: BoneMapping) -> None:
     """Show a mapping, and let a preview that is on follow."""
     fill_rows(settings, mapping)
     _changed(settings, context)
 
 
-def chosen_mapping(settings: RetargetSettings) -> Mapping:
+def chosen_mapping(settings: RetargetSettings) -> BoneMapping:
     """The mapping as it stands in the list, with the switches of the recognised rig."""
-    mapping = Mapping.loads(settings.mapping)
+    mapping = BoneMapping.loads(settings.mapping)
     bones: dict[str, list[str]] = {}
     confidence: dict[str, float] = {}
     for row in settings.rows:
@@ -201,7 +201,7 @@ def run(settings: RetargetSettings, name: str = "") -> Retargeted:
         # What was deleted lives on as long as it is chosen here.
         if chosen.name not in settings.id_data.objects:
             raise RetargetError(f"{chosen.name} is not in this scene any more: choose another armature.")
-    options = Options(
+    options = RetargetOptions(
         step=settings.step,
         in_place=settings.in_place,
         root_bone=settings.root_bone,
@@ -418,7 +418,7 @@ class LoadMapping(_WithTarget, bpy.types.Operator, ImportHelper):
         """Read the file."""
         settings = context.scene.video_motion_retarget
         try:
-            fill_rows(settings, Mapping.load(Path(self.filepath)))
+            fill_rows(settings, BoneMapping.load(Path(self.filepath)))
         except RetargetError as error:
             self.report({"ERROR"}, str(error))
             return {"CANCELLED"}

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from .bones import BODY_SLOTS, CENTRAL, CHAINS, FINGER_SLOTS, FINGERS, LIMBS, NEEDED, SIDES, Rig
-from .mapping import Mapping
+from .mapping import BoneMapping
 from .structure import guess_bones, guess_fingers
 
 _FOLDER = Path(__file__).with_name("families")
@@ -58,8 +58,8 @@ class Family:
         needs: bones without which a rig is not of this family.
         forbids: bones with which it is not.
         bonus: bones that tell it from families with the same names.
-        switches: custom properties that its controls need; see `Mapping`.
-        neutral: controls that must be at rest; see `Mapping`.
+        switches: custom properties that its controls need; see `BoneMapping`.
+        neutral: controls that must be at rest; see `BoneMapping`.
     """
 
     name: str
@@ -73,7 +73,7 @@ class Family:
     neutral: tuple[str, ...]
 
 
-def recognise(rig: Rig) -> Mapping:
+def recognise(rig: Rig) -> BoneMapping:
     """Find which bone of a rig plays which part.
 
     Returns:
@@ -81,20 +81,22 @@ def recognise(rig: Rig) -> Mapping:
     """
     found = [match(rig, family) for family in families()]
     # Bodies may have the names of several families: the fingers tell then.
-    score, mapping = max(found, key=lambda scored: (round(scored[0], 6), _fingers(scored[1])), default=(0.0, Mapping()))
+    score, mapping = max(
+        found, key=lambda scored: (round(scored[0], 6), _fingers(scored[1])), default=(0.0, BoneMapping())
+    )
     if score >= _ENOUGH and all(slot in mapping.bones for slot in NEEDED):
         return mapping
     guessed = guess_bones(rig)
     return guessed if len(_body(guessed)) >= len(_body(mapping)) else mapping
 
 
-def match(rig: Rig, family: Family) -> tuple[float, Mapping]:
+def match(rig: Rig, family: Family) -> tuple[float, BoneMapping]:
     """How well a family explains a rig's body (0 to a little over 1), and the mapping by its names.
 
     Fingers with other names are found by how the hands are built.
     """
     if any(name not in rig.number for name in family.needs) or any(name in rig.number for name in family.forbids):
-        return 0.0, Mapping()
+        return 0.0, BoneMapping()
     find = _Names(rig, family)
     chosen: dict[str, list[int]] = {}
     confidence: dict[str, float] = {}
@@ -128,7 +130,7 @@ def match(rig: Rig, family: Family) -> tuple[float, Mapping]:
                     confidence[f"{side}_{finger}"] = sure
     switches = {bone: dict(values) for bone, values in family.switches.items() if bone in rig.number}
     neutral = tuple(name for name in family.neutral if name in rig.number)
-    return score, Mapping(bones, confidence, family.name, switches, neutral)
+    return score, BoneMapping(bones, confidence, family.name, switches, neutral)
 
 
 class _Names:
@@ -216,12 +218,12 @@ def _settle_trunk(
             confidence.pop(slot, None)
 
 
-def _fingers(mapping: Mapping) -> int:
+def _fingers(mapping: BoneMapping) -> int:
     """How many bones of fingers names tell."""
     return sum(len(mapping.bones[slot]) for slot in FINGER_SLOTS if mapping.confidence.get(slot, 0.0) >= _LOOSE)
 
 
-def _body(mapping: Mapping) -> list[str]:
+def _body(mapping: BoneMapping) -> list[str]:
     return [slot for slot in mapping.bones if slot in BODY_SLOTS]
 
 

@@ -8,7 +8,7 @@ from itertools import combinations
 import numpy as np
 
 from .bones import FINGERS, SIDES, Rig
-from .mapping import Mapping, mirror_partners
+from .mapping import BoneMapping, mirror_partners
 
 # What structure alone can be sure of.
 _LEGS, _ARMS, _SPINE, _ENDS, _FINGERS = 0.7, 0.7, 0.6, 0.5, 0.5
@@ -38,21 +38,21 @@ _COLLAR, _CROWN = 0.1, 0.45
 _SOLE = 0.05
 
 
-def guess_bones(rig: Rig) -> Mapping:
+def guess_bones(rig: Rig) -> BoneMapping:
     """Find legs, arms, spine, head and fingers of a rig; an empty mapping where there are no two legs.
 
     The legs are the pair of mirrored chains that reach lowest, the arms the pair from further up that reaches furthest
     to the sides. Up is the armature's axis that tells most, the one nearest to the world's z axis where several do.
     """
     if len(rig.names) < 7:
-        return Mapping()
+        return BoneMapping()
     partners = mirror_partners(rig)
     axes = sorted((sign * axis for axis in rig.turn.T for sign in (1.0, -1.0)), key=lambda axis: -axis[2])
     found = [_with_up(rig, partners, rig.heads, axis) for axis in axes]
-    return max((one for one in found if one is not None), key=lambda one: len(one.bones), default=Mapping())
+    return max((one for one in found if one is not None), key=lambda one: len(one.bones), default=BoneMapping())
 
 
-def _with_up(rig: Rig, partners: np.ndarray, heads: np.ndarray, up: np.ndarray) -> Mapping | None:
+def _with_up(rig: Rig, partners: np.ndarray, heads: np.ndarray, up: np.ndarray) -> BoneMapping | None:
     height = heads @ up
     size = float(np.ptp(heads, axis=0).max(initial=0.0))
     paired = np.flatnonzero((partners >= 0) & (partners != np.arange(len(heads))))
@@ -140,7 +140,7 @@ def _with_up(rig: Rig, partners: np.ndarray, heads: np.ndarray, up: np.ndarray) 
             for finger, (chain, sure) in guess_fingers(rig, names[f"{side}_hand"][0]).items():
                 bones[f"{side}_{finger}"] = tuple(rig.names[bone] for bone in chain)
                 confidence[f"{side}_{finger}"] = sure
-    return Mapping(bones, confidence)
+    return BoneMapping(bones, confidence)
 
 
 def guess_fingers(rig: Rig, hand: int) -> dict[str, tuple[tuple[int, ...], float]]:

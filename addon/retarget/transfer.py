@@ -53,7 +53,7 @@ _LIMBS = (("upper_arm", "forearm"), ("forearm", "hand"), ("thigh", "shin"), ("sh
 
 
 @dataclass(frozen=True)
-class Body:
+class RestBody:
     """What a mapping says of a rig at rest, in the world.
 
     Attributes:
@@ -87,7 +87,7 @@ class Body:
 
 
 @dataclass(frozen=True)
-class Plan:
+class TransferPlan:
     """How the driven bones of a target follow a source.
 
     Attributes:
@@ -105,8 +105,8 @@ class Plan:
         carrying: (K,) which of the driven bones carries each one's head, -1 for none.
     """
 
-    source: Body
-    target: Body
+    source: RestBody
+    target: RestBody
     joints: np.ndarray
     bones: np.ndarray
     slots: tuple[str, ...]
@@ -124,7 +124,7 @@ class Plan:
 
 
 @dataclass(frozen=True)
-class Place:
+class PathTransform:
     """Where a point p of the source's world is in the target's: ``target + scale · G · (p - source)``."""
 
     source: np.ndarray
@@ -137,7 +137,7 @@ class Place:
         return self.target + self.scale * (points - self.source) @ self.turn.T
 
 
-def read_body(rig: Rig, bones: Indices) -> Body:
+def read_body(rig: Rig, bones: Indices) -> RestBody:
     """Measure a rig at rest.
 
     Raises:
@@ -163,10 +163,12 @@ def read_body(rig: Rig, bones: Indices) -> Body:
     origin = float(rig.world[:3, 3] @ up)
     if abs(sole - origin) < _AT_SOLE * leg:
         sole = min(origin, ankle_at)
-    return Body(rig, bones, frame, centre, leg, ankle_at - sole, sole - origin)
+    return RestBody(rig, bones, frame, centre, leg, ankle_at - sole, sole - origin)
 
 
-def make_plan(source: Body, target: Body, keep_directions: bool = False, turning: dict[int, int] | None = None) -> Plan:
+def make_plan(
+    source: RestBody, target: RestBody, keep_directions: bool = False, turning: dict[int, int] | None = None
+) -> TransferPlan:
     """Decide which bone of the target follows what of the source.
 
     Args:
@@ -198,7 +200,7 @@ def make_plan(source: Body, target: Body, keep_directions: bool = False, turning
         # What turns with a bone across a constraint is also carried by it, as far as is known.
         if bone in order and carried[order[bone]] < 0:
             carried[order[bone]] = order.get(other, -1)
-    return Plan(
+    return TransferPlan(
         source,
         target,
         joints,
@@ -214,7 +216,7 @@ def make_plan(source: Body, target: Body, keep_directions: bool = False, turning
     )
 
 
-def turn_bones(plan: Plan, source: np.ndarray) -> np.ndarray:
+def turn_bones(plan: TransferPlan, source: np.ndarray) -> np.ndarray:
     """World rotations (N, K, 3, 3) of the driven bones from those (N, J, 3, 3) of the source's joints."""
     rest = np.swapaxes(plan.source.rig.axes[plan.joints], -1, -2)
     rows = np.ascontiguousarray(source).reshape(*source.shape[:2], 9)
@@ -237,7 +239,7 @@ def turn_bones(plan: Plan, source: np.ndarray) -> np.ndarray:
     return turned.reshape(*turned.shape[:2], 3, 3)
 
 
-def find_place(plan: Plan, centres: np.ndarray, ankles: np.ndarray, keep_place: bool = False) -> Place:
+def find_place(plan: TransferPlan, centres: np.ndarray, ankles: np.ndarray, keep_place: bool = False) -> PathTransform:
     """Find where the source's path lies for the target: scaled by the legs, on its floor.
 
     Args:
@@ -255,10 +257,10 @@ def find_place(plan: Plan, centres: np.ndarray, ankles: np.ndarray, keep_place: 
     for anchor, floor, body in zip(anchors, floors, (source, target), strict=True):
         # The ankle's height scales with the shoe, not with the leg.
         anchor[2] = floor + body.ankle
-    return Place(anchors[0], anchors[1], scale, plan.turn)
+    return PathTransform(anchors[0], anchors[1], scale, plan.turn)
 
 
-def hips_heads(plan: Plan, turned: np.ndarray, centres: np.ndarray) -> np.ndarray:
+def hips_heads(plan: TransferPlan, turned: np.ndarray, centres: np.ndarray) -> np.ndarray:
     """World positions (N, 3) of the hips bone's head that put the middle of the thighs at ``centres`` (N, 3)."""
     hips, rig = plan.driven("hips"), plan.target.rig
     thighs = [plan.driven(f"{side}_thigh") for side in SIDES]
@@ -276,7 +278,7 @@ def hips_heads(plan: Plan, turned: np.ndarray, centres: np.ndarray) -> np.ndarra
     return found
 
 
-def positions(plan: Plan, turned: np.ndarray, hips: np.ndarray) -> np.ndarray:
+def positions(plan: TransferPlan, turned: np.ndarray, hips: np.ndarray) -> np.ndarray:
     """World positions (N, K, 3) of the driven bones' heads.
 
     Args:
@@ -295,7 +297,7 @@ def positions(plan: Plan, turned: np.ndarray, hips: np.ndarray) -> np.ndarray:
     return heads.transpose(1, 0, 2)
 
 
-def basis_quaternions(plan: Plan, turned: np.ndarray) -> np.ndarray:
+def basis_quaternions(plan: TransferPlan, turned: np.ndarray) -> np.ndarray:
     """Quaternions (N, K, 4) of the driven pose bones, without sign flips, from world rotations (N, K, 3, 3)."""
     axes = plan.target.rig.axes[plan.bones]
     parents = np.maximum(plan.turning, 0)
@@ -344,7 +346,7 @@ def _body_frame(rig: Rig, bones: Indices, thighs: np.ndarray, centre: np.ndarray
     return np.stack([left, np.cross(left, up), up], axis=-1)
 
 
-def _facing(source: Body, target: Body) -> np.ndarray:
+def _facing(source: RestBody, target: RestBody) -> np.ndarray:
     """The turn about the world's z axis from one front to another.
 
     A rest pose that does not stand square in its armature has no front worth the name; the objects' turn counts then.
@@ -385,7 +387,7 @@ def _counterparts(slot: str, count: int, source: Indices) -> list[tuple[int, int
     return found
 
 
-def _align(source: Body, target: Body, turn: np.ndarray) -> dict[int, np.ndarray]:
+def _align(source: RestBody, target: RestBody, turn: np.ndarray) -> dict[int, np.ndarray]:
     """The alignment X (3, 3) of every mapped bone of the target (index), in the world."""
     body = turn @ source.frame @ target.frame.T
     alignment = dict.fromkeys(target.bones, body)
@@ -415,7 +417,7 @@ def _align(source: Body, target: Body, turn: np.ndarray) -> dict[int, np.ndarray
     return found
 
 
-def _align_hand(source: Body, target: Body, turn: np.ndarray, side: str, start: np.ndarray) -> np.ndarray:
+def _align_hand(source: RestBody, target: RestBody, turn: np.ndarray, side: str, start: np.ndarray) -> np.ndarray:
     """Lay a hand along the source's, starting from the forearm's alignment, and its palm on the source's palm."""
     hand = f"{side}_hand"
     if not {hand} <= source.bones.keys() & target.bones.keys():
@@ -440,7 +442,9 @@ def _align_hand(source: Body, target: Body, turn: np.ndarray, side: str, start: 
     return laid if abs(angle) > _ROLLED else rotations.axis_angle_to_matrix(angle * along) @ laid
 
 
-def _align_finger(source: Body, target: Body, turn: np.ndarray, slot: str, start: np.ndarray) -> dict[int, np.ndarray]:
+def _align_finger(
+    source: RestBody, target: RestBody, turn: np.ndarray, slot: str, start: np.ndarray
+) -> dict[int, np.ndarray]:
     """The alignment of each bone of a finger, starting from the hand's.
 
     Fingers of as many bones are laid bone by bone; others as a whole.
@@ -461,7 +465,7 @@ def _align_finger(source: Body, target: Body, turn: np.ndarray, slot: str, start
     return found
 
 
-def _phalanges(body: Body, slot: str) -> np.ndarray:
+def _phalanges(body: RestBody, slot: str) -> np.ndarray:
     """The vectors (C, 3) along a finger's bones at rest, zero for a last one that no bone beyond tells."""
     chain = body.bones[slot]
     beyond = body.rig.children[chain[-1]]
@@ -485,13 +489,13 @@ def _lay(start: np.ndarray, direction: np.ndarray, onto: np.ndarray) -> np.ndarr
     return rotations.between(start @ direction, onto) @ start
 
 
-def _direction(body: Body, slot: str, towards: str) -> np.ndarray:
+def _direction(body: RestBody, slot: str, towards: str) -> np.ndarray:
     """The unit vector (3,) from a slot's joint to another's at rest."""
     vector = body.rig.heads[body.bones[towards][0]] - body.rig.heads[body.bones[slot][0]]
     return vector / max(float(np.linalg.norm(vector)), 1e-9)
 
 
-def _palm(body: Body, hand: str, knuckles: list[str]) -> np.ndarray | None:
+def _palm(body: RestBody, hand: str, knuckles: list[str]) -> np.ndarray | None:
     """The unit vector (3,) along a hand at rest, to the knuckles of fingers; None where no bone beyond it tells."""
     bone = body.bones[hand][0]
     side = hand.partition("_")[0]
@@ -505,7 +509,7 @@ def _palm(body: Body, hand: str, knuckles: list[str]) -> np.ndarray | None:
     return vector / length if length > 0.02 * body.leg else None
 
 
-def _floor(body: Body, ankles: np.ndarray | None) -> float:
+def _floor(body: RestBody, ankles: np.ndarray | None) -> float:
     """The world's height of the floor under a body.
 
     Where the rest pose does not tell, ``ankles`` (N, 2, 3) of its motion do.
@@ -533,7 +537,7 @@ def _inherits_from(rig: Rig, bone: int, order: dict[int, int]) -> int:
     return -1
 
 
-def _from_the_hips(plan: Plan, root: int) -> list[int]:
+def _from_the_hips(plan: TransferPlan, root: int) -> list[int]:
     """The driven bones that move with the hips, carriers first."""
     reached, found, waiting = {root}, [], [place for place in range(len(plan.bones)) if place != root]
     while True:
@@ -545,7 +549,7 @@ def _from_the_hips(plan: Plan, root: int) -> list[int]:
         waiting = [place for place in waiting if place not in reached]
 
 
-def _carriers(plan: Plan, place: int) -> list[int]:
+def _carriers(plan: TransferPlan, place: int) -> list[int]:
     """The driven bones that carry one, nearest first."""
     found = []
     while plan.carrying[place] >= 0:
@@ -554,7 +558,7 @@ def _carriers(plan: Plan, place: int) -> list[int]:
     return found
 
 
-def _arm(plan: Plan, turned: np.ndarray, place: int, carrier: int) -> np.ndarray:
+def _arm(plan: TransferPlan, turned: np.ndarray, place: int, carrier: int) -> np.ndarray:
     """The vectors (N, 3) from a carrier's head to that of the driven bone it carries."""
     rig = plan.target.rig
     arm = rig.axes[plan.bones[carrier]].T @ (rig.heads[plan.bones[place]] - rig.heads[plan.bones[carrier]])

@@ -20,7 +20,7 @@ from .keyframes import CONSTANT, FIRST_FRAME, frames_of, write_curve
 _ENDLESS = 1_000_000
 
 
-class FootageError(VideoMotionError):
+class BackdropError(VideoMotionError):
     """Footage that Blender cannot show; the message is one sentence for the user."""
 
 
@@ -30,7 +30,7 @@ def show_footage(
     """Show the video behind the camera's view, in step with ``motions`` at ``frame_rate`` scene frames per second.
 
     Raises:
-        FootageError: Blender cannot read the file as a video.
+        BackdropError: Blender cannot read the file as a video.
     """
     positions_per_second = movie_rate(footage)
     image = bpy.data.images.load(str(footage.absolute()), check_existing=True)
@@ -67,16 +67,16 @@ def movie_rate(footage: Path) -> float:
     """Return the frames per second by which Blender counts positions in a video.
 
     Raises:
-        FootageError: Blender cannot read the file as a video.
+        BackdropError: Blender cannot read the file as a video.
     """
     try:
         clip = bpy.data.movieclips.load(str(footage.absolute()))
     except RuntimeError as error:
-        raise FootageError(f"{footage} can't be read by Blender.") from error
+        raise BackdropError(f"{footage} can't be read by Blender.") from error
     rate, pictures, readable = clip.fps, clip.frame_duration, min(clip.size) > 0
     bpy.data.movieclips.remove(clip)
     if not (readable and pictures and rate > 0):
-        raise FootageError(f"{footage} can't be read by Blender as a video.")
+        raise BackdropError(f"{footage} can't be read by Blender as a video.")
     return rate
 
 

@@ -31,7 +31,7 @@ _FRAME_IN_VIEW = 0.85
 
 
 @dataclass(frozen=True)
-class Options:
+class SceneOptions:
     """What to make of a take.
 
     Attributes:
@@ -80,7 +80,7 @@ def build_scene(
     motions: Sequence[Motion],
     body: Body,
     footage: Path | None = None,
-    options: Options | None = None,
+    options: SceneOptions | None = None,
     scene: bpy.types.Scene | None = None,
 ) -> Take:
     """Make the characters, camera and floor of one video in a collection of their own.
@@ -93,9 +93,9 @@ def build_scene(
         scene: where to make it, the current scene by default.
 
     Raises:
-        FootageError: Blender cannot read the footage.
+        BackdropError: Blender cannot read the footage.
     """
-    options = options or Options()
+    options = options or SceneOptions()
     scene = scene or bpy.context.scene
     filmed = [motion for motion in motions if motion.has_camera]
     if footage is not None and filmed and options.camera:
@@ -243,7 +243,7 @@ def _camera_zoom(scene: bpy.types.Scene, area: bpy.types.Area) -> float:
 
 
 def _add_character(
-    collection: bpy.types.Collection, take: str, motion: Motion, body: Body, frame_rate: float, options: Options
+    collection: bpy.types.Collection, take: str, motion: Motion, body: Body, frame_rate: float, options: SceneOptions
 ) -> Character:
     name = f"{take} person {motion.person}"
     betas = motion.betas[: body.shapedirs.shape[2]]

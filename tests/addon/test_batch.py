@@ -17,7 +17,7 @@ import bpy
 import numpy as np
 import pytest
 from video_motion.addon import batch
-from video_motion.addon.scene import take as scenes
+from video_motion.addon.scene.take import build_scene
 from video_motion.inference.motion.motion import Motion
 
 from .blender import bone_heads, go_to
@@ -261,7 +261,7 @@ def test_interrupted_and_resumed(tmp_path, clips, number):
 @needs_packages
 def test_retargets_onto_a_character(tmp_path, clips, make_motion, body):
     rig = tmp_path / "character.blend"
-    take = scenes.build_scene([make_motion(count=3, frame_rate=25.0)], body)
+    take = build_scene([make_motion(count=3, frame_rate=25.0)], body)
     take.characters[0].armature.name = "Hero"
     bpy.ops.wm.save_as_mainfile(filepath=str(rig), copy=True)
     out = tmp_path / "out"
@@ -288,7 +288,7 @@ def test_a_useless_character_is_told_before_any_work(tmp_path, make_motion, body
         bpy.data.objects.remove(one)
     bpy.ops.mesh.primitive_cube_add()
     bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "box.blend"), copy=True)
-    scenes.build_scene([make_motion(count=2)], body)
+    build_scene([make_motion(count=2)], body)
     bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "good.blend"), copy=True)
     bpy.ops.wm.read_factory_settings(use_empty=True)
     with bpy.data.libraries.load(str(tmp_path / "good.blend"), link=True) as (there, wanted):
@@ -318,11 +318,11 @@ def test_a_useless_character_is_told_before_any_work(tmp_path, make_motion, body
 
 def test_two_armatures_are_told(tmp_path, make_motion, body):
     motion = make_motion(count=4)
-    scenes.build_scene([motion, make_motion(count=4, person=2)], body)
+    build_scene([motion, make_motion(count=4, person=2)], body)
     rig = tmp_path / "two.blend"
     bpy.ops.wm.save_as_mainfile(filepath=str(rig), copy=True)
     bpy.ops.wm.read_factory_settings(use_empty=True)
-    take = scenes.build_scene([motion], body)
+    take = build_scene([motion], body)
     armatures, warnings = batch._retarget(take, rig, "walk", [motion])
     assert len(armatures) == 1
     assert any("holds 2 armatures" in warning for warning in warnings)

@@ -13,7 +13,7 @@ import pytest
 import video_motion.addon
 from video_motion.addon import preferences
 from video_motion.addon.capture import jobs
-from video_motion.addon.capture import operators as import_video
+from video_motion.addon.capture.operators import TAKE, OpenVideo, VideoHandler, take_of, told_of
 from video_motion.addon.compatibility import channels_of
 from video_motion.inference import registry
 
@@ -62,7 +62,7 @@ def test_import_makes_a_take_and_keeps_the_scenes_rate(settings):
     assert scene.camera.data.background_images[0].image.filepath.endswith("sample.mp4")
     assert (scene.render.resolution_x, scene.render.resolution_y) == (640, 480)
 
-    told = import_video.told_of(import_video.take_of(bpy.context))
+    told = told_of(take_of(bpy.context))
     assert told["video"] == str(SAMPLE)
     assert told["report"]["frames"] == 15
     heads = bone_heads(armature, go_to(50))
@@ -93,7 +93,7 @@ def test_update_keeps_the_character_and_runs_no_network(settings):
     rough = bone_heads(armature, go_to(56))
     settings.smoothing, settings.feet = 8.0, 0.0
     assert bpy.ops.video_motion.update_motion() == {"FINISHED"}
-    assert import_video.told_of(import_video.take_of(bpy.context))["report"]["reused"] == ["people", "network"]
+    assert told_of(take_of(bpy.context))["report"]["reused"] == ["people", "network"]
     assert [tuple(bone.head_local) for bone in armature.data.bones] == rest
     assert armature.animation_data.action.name == before
     assert [action.name for action in bpy.data.actions if action.name.startswith(armature.name)] == [before]
@@ -111,7 +111,7 @@ def test_people_are_found_first_and_kept(settings):
     assert jobs.people_video == SAMPLE
     settings.person = "1"
     bpy.ops.video_motion.import_video()
-    assert import_video.told_of(import_video.take_of(bpy.context))["report"]["reused"] == ["people"]
+    assert told_of(take_of(bpy.context))["report"]["reused"] == ["people"]
 
 
 @needs_packages
@@ -129,8 +129,8 @@ def test_nobody_is_a_sentence_that_the_panel_keeps(settings):
 
 def test_a_dropped_video_is_chosen_whole(settings):
     settings.person = "3"
-    assert import_video.VideoHandler.bl_import_operator == import_video.OpenVideo.bl_idname
-    assert {".mp4", ".mov", ".avi"} <= set(import_video.VideoHandler.bl_file_extensions.split(";"))
+    assert VideoHandler.bl_import_operator == OpenVideo.bl_idname
+    assert {".mp4", ".mov", ".avi"} <= set(VideoHandler.bl_file_extensions.split(";"))
     assert bpy.ops.video_motion.open_video(filepath=str(SAMPLE)) == {"FINISHED"}
     assert settings.video == SAMPLE
     assert (settings.person, settings.trim, settings.end) == ("0", False, 0.0)
@@ -167,13 +167,13 @@ def test_take_is_kept_in_the_file(settings, tmp_path):
     file = tmp_path / "take.blend"
     bpy.ops.wm.save_as_mainfile(filepath=str(file))
     bpy.ops.wm.open_mainfile(filepath=str(file))
-    take = import_video.take_of(bpy.context)
+    take = take_of(bpy.context)
     assert take.name == "sample"
     assert bpy.context.scene.video_motion.filepath == str(SAMPLE)
     bpy.context.scene.video_motion.smoothing = 4.0
     assert bpy.ops.video_motion.update_motion() == {"FINISHED"}
 
-    take[import_video.TAKE] = json.dumps({**import_video.told_of(take), "video": str(tmp_path / "moved.mp4")})
+    take[TAKE] = json.dumps({**told_of(take), "video": str(tmp_path / "moved.mp4")})
     assert "is not there any more" in error_of(bpy.ops.video_motion.update_motion)
 
 

@@ -6,8 +6,8 @@ import bpy
 import numpy as np
 import pytest
 from video_motion.addon.interchange import assets
-from video_motion.addon.scene import take as scenes
 from video_motion.addon.scene.keyframes import frames_of
+from video_motion.addon.scene.take import SceneOptions, build_scene
 
 from ..blender import bone_heads, go_to
 
@@ -31,8 +31,8 @@ def motion(make_motion):
 
 @pytest.fixture
 def armature(motion, body):
-    options = scenes.Options(frame_rate=25.0, mesh=False)
-    armature = scenes.build_scene([motion], body, None, options).characters[0].armature
+    options = SceneOptions(frame_rate=25.0, mesh=False)
+    armature = build_scene([motion], body, None, options).characters[0].armature
     bpy.context.view_layer.objects.active = armature
     return armature
 

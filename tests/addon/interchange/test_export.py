@@ -11,7 +11,7 @@ import pytest
 from video_motion.addon.compatibility import channels_of
 from video_motion.addon.interchange import export
 from video_motion.addon.research.export_accuracy import IMPORTERS, joints_of, read_again
-from video_motion.addon.scene import take as scenes
+from video_motion.addon.scene.take import SceneOptions, build_scene, set_frame_rate
 from video_motion.inference.body import rotations
 from video_motion.inference.body.skeleton import JOINT_NAMES, PARENTS
 from video_motion.inference.motion.files import SMPL_PELVIS, read_motion
@@ -27,7 +27,7 @@ KINDS = ("objects", "armatures", "meshes", "actions", "scenes", "shape_keys", "m
 def take(make_motion, body):
     """Two people at even times, of 14 frames at 25 a second."""
     motions = [make_motion(count=14, frame_rate=25.0, seed=person, person=person) for person in (1, 2)]
-    return scenes.build_scene(motions, body, options=scenes.Options(frame_rate=25.0))
+    return build_scene(motions, body, options=SceneOptions(frame_rate=25.0))
 
 
 def armatures_of(take) -> list[bpy.types.Object]:
@@ -60,7 +60,7 @@ def test_joints_are_where_they_were(take, tmp_path, reader, engine):
         pytest.skip("This Blender was built without USD.")
     truth = joints_of(armatures_of(take), range(1, 15))
     path = tmp_path / f"a täke{export.ENDINGS[format]}"
-    files = export.export_take(armatures_of(take), path, format, export.Options(engine=engine))
+    files = export.export_take(armatures_of(take), path, format, export.ExportOptions(engine=engine))
     expected = [path.name] if format != "bvh" else ["a täke.bvh", "a täke.person-2.bvh"]
     assert [file.name for file in files] == expected
     assert sorted(file.name for file in tmp_path.iterdir()) == sorted(expected)
@@ -69,7 +69,7 @@ def test_joints_are_where_they_were(take, tmp_path, reader, engine):
 
 @pytest.mark.parametrize("format", ["glb", "bvh"])
 def test_uneven_times_are_sampled_at_the_scenes_rate(make_motion, body, tmp_path, format):
-    take = scenes.build_scene([make_motion(count=9)], body, options=scenes.Options(frame_rate=30000 / 1001))
+    take = build_scene([make_motion(count=9)], body, options=SceneOptions(frame_rate=30000 / 1001))
     scene = bpy.context.scene
     count = scene.frame_end
     truth = joints_of(armatures_of(take), range(1, count + 1))
@@ -122,7 +122,7 @@ def test_skin_follows(take, tmp_path):
     path = tmp_path / "x.fbx"
     export.export_take([person.armature], path, "fbx")
     bpy.ops.wm.read_factory_settings(use_empty=True)
-    scenes.set_frame_rate(bpy.context.scene, 25.0)
+    set_frame_rate(bpy.context.scene, 25.0)
     bpy.ops.import_scene.fbx(filepath=str(path))
     (mesh,) = (one for one in bpy.context.scene.objects if one.type == "MESH")
     assert mesh.data.shape_keys is None
@@ -134,7 +134,7 @@ def test_skin_follows(take, tmp_path):
 @pytest.mark.parametrize("engine", export.ENGINES)
 def test_fbx_follows_the_engines_conventions(take, tmp_path, engine):
     path = tmp_path / "x.fbx"
-    export.export_take(armatures_of(take)[:1], path, "fbx", export.Options(engine=engine))
+    export.export_take(armatures_of(take)[:1], path, "fbx", export.ExportOptions(engine=engine))
     settings, nodes = read_fbx(path)
     up, front = {"unreal": ((2, 1), (1, -1)), "unity": ((1, 1), (2, 1))}[engine]
     assert (settings["UpAxis"], settings["UpAxisSign"]) == up
@@ -175,7 +175,7 @@ def test_bvh_is_clean(take, tmp_path, body):
 
 def test_amass_is_read_again(take, body, make_motion, tmp_path):
     truth = joints_of(armatures_of(take), range(1, 15))
-    files = export.export_take(armatures_of(take), tmp_path / "x.npz", "amass", export.Options(body=body))
+    files = export.export_take(armatures_of(take), tmp_path / "x.npz", "amass", export.ExportOptions(body=body))
     assert [file.name for file in files] == ["x.npz", "x.person-2.npz"]
     for person, file in enumerate(files):
         with np.load(file) as archive:
@@ -198,7 +198,7 @@ def test_amass_needs_our_own_character(body, tmp_path):
     other = bpy.data.objects.new("other", data)
     bpy.context.scene.collection.objects.link(other)
     with pytest.raises(export.ExportError, match="no character of Video Motion"):
-        export.export_take([other], tmp_path / "x.npz", "amass", export.Options(body=body))
+        export.export_take([other], tmp_path / "x.npz", "amass", export.ExportOptions(body=body))
     assert not list(tmp_path.iterdir())
 
 
@@ -228,8 +228,8 @@ def test_errors_are_a_sentence(take, tmp_path, monkeypatch):
     blocked = tmp_path / "file"
     blocked.touch()
     for path, options, words in (
-        (blocked / "x.glb", export.Options(), "can't be written"),
-        (tmp_path / "x.glb", export.Options(frame_range=(5, 4)), "later than the first"),
+        (blocked / "x.glb", export.ExportOptions(), "can't be written"),
+        (tmp_path / "x.glb", export.ExportOptions(frame_range=(5, 4)), "later than the first"),
     ):
         with pytest.raises(export.ExportError, match=words):
             export.export_take([armature], path, "glb", options)
@@ -302,7 +302,7 @@ def test_operator(take, tmp_path, extension):
     }
     name = armature.name
     bpy.ops.wm.read_factory_settings(use_empty=True)
-    scenes.set_frame_rate(bpy.context.scene, 25.0)
+    set_frame_rate(bpy.context.scene, 25.0)
     bpy.ops.import_scene.gltf(filepath=str(path))
     (read,) = (one for one in bpy.context.scene.objects if one.type == "ARMATURE")
     assert read.name == name

@@ -11,8 +11,8 @@ import pytest
 from video_motion.addon.interchange import export
 from video_motion.addon.research.export_accuracy import IMPORTERS, joints_of, same_vertices
 from video_motion.addon.research.export_readers import PACKAGES, READERS, Reading, read_elsewhere
-from video_motion.addon.scene import take as scenes
 from video_motion.addon.scene.keyframes import CORRECTIVE_NAMES
+from video_motion.addon.scene.take import SceneOptions, build_scene, set_frame_rate
 from video_motion.inference.body.skeleton import JOINT_NAMES
 
 from ..blender import go_to, vertices
@@ -33,7 +33,7 @@ SKIN_CLOSE = 0.1
 def take(make_motion, body):
     """Two people, the second turned and scaled as an object."""
     motions = [make_motion(count=COUNT, frame_rate=RATE, seed=person, person=person) for person in (1, 2)]
-    take = scenes.build_scene(motions, body, options=scenes.Options(frame_rate=RATE))
+    take = build_scene(motions, body, options=SceneOptions(frame_rate=RATE))
     other = take.characters[1].armature
     other.location, other.rotation_euler, other.scale = (1.0, 2.0, 0.5), (0.3, -0.2, 1.0), (1.1,) * 3
     return take
@@ -48,7 +48,7 @@ def written(characters, folder: Path, format: str, **options) -> list[Reading]:
     if format == "usd" and not bpy.app.build_options.usd:
         pytest.skip("This Blender was built without USD.")
     armatures = [character.armature for character in characters]
-    files = export.export_take(armatures, folder / f"two pëople{ending}", format, export.Options(**options))
+    files = export.export_take(armatures, folder / f"two pëople{ending}", format, export.ExportOptions(**options))
     moments = () if format == "bvh" else MOMENTS
     return [reading for file in files for reading in read_elsewhere(file, COUNT, RATE, moments)]
 
@@ -140,8 +140,8 @@ def licensed_like(body):
 def corrected(make_motion, licensed_like):
     """A person whose skin has keyed correctives, a quarter of them, as exporters take their time for each."""
     motion = make_motion(count=COUNT, frame_rate=RATE)
-    options = scenes.Options(frame_rate=RATE, correctives=True)
-    character = scenes.build_scene([motion], licensed_like, options=options).characters[0]
+    options = SceneOptions(frame_rate=RATE, correctives=True)
+    character = build_scene([motion], licensed_like, options=options).characters[0]
     for name in CORRECTIVE_NAMES[52:]:
         character.mesh.shape_key_remove(character.mesh.data.shape_keys.key_blocks[name])
     return character
@@ -156,7 +156,7 @@ def test_keyed_shape_keys_go_along(corrected, tmp_path, format, engine):
     assert furthest(reading.skin, skin[:, same]) < SKIN_CLOSE
 
     bpy.ops.wm.read_factory_settings(use_empty=True)
-    scenes.set_frame_rate(bpy.context.scene, RATE)
+    set_frame_rate(bpy.context.scene, RATE)
     _, read, start = IMPORTERS[format]
     read(tmp_path / f"two pëople{export.ENDINGS[format]}")
     mesh = next(one for one in bpy.context.scene.objects if one.type == "MESH" and one.find_armature())

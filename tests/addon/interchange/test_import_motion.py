@@ -8,9 +8,15 @@ import bpy
 import numpy as np
 import pytest
 from video_motion.addon import preferences
-from video_motion.addon.interchange import import_motion as motion_file
-from video_motion.addon.scene import take as scenes
+from video_motion.addon.interchange.import_motion import (
+    MotionFileHandler,
+    classes,
+    import_motions,
+    register,
+    unregister,
+)
 from video_motion.addon.scene.keyframes import scene_frame_rate
+from video_motion.addon.scene.take import SceneOptions
 from video_motion.inference.motion.files import read_motion
 from video_motion.inference.registry import RegistryError
 
@@ -23,12 +29,12 @@ pytestmark = pytest.mark.interface
 def registered(body_file, monkeypatch):
     monkeypatch.setattr(preferences, "body_path", lambda: body_file)
     # The whole extension may be registered already.
-    ours = [cls for cls in motion_file.classes if not cls.is_registered]
+    ours = [cls for cls in classes if not cls.is_registered]
     for cls in ours:
         bpy.utils.register_class(cls)
-    motion_file.register()
+    register()
     yield
-    motion_file.unregister()
+    unregister()
     for cls in reversed(ours):
         bpy.utils.unregister_class(cls)
 
@@ -145,7 +151,7 @@ def test_scripts_get_what_was_made_and_assumed(amass_file, tmp_path, body):
     with np.load(amass_file) as archive:
         np.savez(tmp_path / "rateless.npz", poses=archive["poses"], trans=archive["trans"])
     paths = [tmp_path / "none.npz", tmp_path / "rateless.npz", amass_file]
-    imported = motion_file.import_motions(paths, body, scenes.Options(mesh=False), use_file_rate=True)
+    imported = import_motions(paths, body, SceneOptions(mesh=False), use_file_rate=True)
     assert [take.collection.name for take in imported.takes] == ["rateless", "wälk one_poses"]
     assert len(imported.errors) == 1
     assert "no frame rate" in imported.warnings[0]
@@ -155,13 +161,13 @@ def test_scripts_get_what_was_made_and_assumed(amass_file, tmp_path, body):
 def test_correctives_come_with_a_body_that_has_them(amass_file, body):
     posedirs = np.random.default_rng(0).normal(scale=0.01, size=(len(body.v_template), 3, 207))
     licensed_like = replace(body, posedirs=posedirs)
-    options = scenes.Options(correctives=True, floor=False)
-    take = motion_file.import_motions([amass_file], licensed_like, options).takes[0]
+    options = SceneOptions(correctives=True, floor=False)
+    take = import_motions([amass_file], licensed_like, options).takes[0]
     assert "pose_206" in take.characters[0].mesh.data.shape_keys.key_blocks
 
 
 def test_files_can_be_dropped_into_a_3d_view():
-    handler = motion_file.MotionFileHandler
+    handler = MotionFileHandler
     assert handler.bl_import_operator == "video_motion.import_motion"
     assert ".npz" in handler.bl_file_extensions.split(";")
     for kind, expected in (("VIEW_3D", True), ("IMAGE_EDITOR", False)):

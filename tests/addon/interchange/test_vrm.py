@@ -14,7 +14,7 @@ from video_motion.addon import batch
 from video_motion.addon.interchange import vrm
 from video_motion.addon.research.export_accuracy import same_vertices
 from video_motion.addon.retarget.bones import BODY_SLOTS, read_rig
-from video_motion.addon.scene import take as scenes
+from video_motion.addon.scene.take import SceneOptions, build_scene
 from video_motion.inference.body.skeleton import JOINT_NAMES
 
 from ..blender import bone_heads, go_to, vertices
@@ -64,7 +64,7 @@ def write_vrm(make_motion, body, tmp_path):
     """Write the body as a VRM of a version: with hair, and all bones called the same."""
 
     def write(version: int) -> Path:
-        take = scenes.build_scene([make_motion(count=5, frame_rate=25.0)], body)
+        take = build_scene([make_motion(count=5, frame_rate=25.0)], body)
         armature = take.characters[0].armature
         armature.animation_data_clear()
         for pose in armature.pose.bones:
@@ -141,7 +141,7 @@ def test_it_moves_as_the_person_does(write_vrm, make_motion, body, version):
     mapping = vrm.import_vrm(file).mapping
     assert mapping is not None
     motion = make_motion(count=5, frame_rate=25.0)
-    take = scenes.build_scene([motion], body, options=scenes.Options(frame_rate=25.0))
+    take = build_scene([motion], body, options=SceneOptions(frame_rate=25.0))
     source = take.characters[0]
     (armature,), warnings = batch._retarget(take, file, "walk", [motion])
     assert warnings == []

@@ -11,12 +11,12 @@ import bpy
 import numpy as np
 import pytest
 from video_motion.addon.research import retargeting as benchmark
-from video_motion.addon.scene.take import Options, build_scene
+from video_motion.addon.scene.take import SceneOptions, build_scene
 from video_motion.inference.motion.motion import Motion
 
 from . import make_control_rig
 
-BARE = Options(mesh=False, camera=False, floor=False, lights=False, resolution=False)
+BARE = SceneOptions(mesh=False, camera=False, floor=False, lights=False, resolution=False)
 SAMPLE = Path(__file__).parents[2] / "sample" / "sample.truth.npz"
 
 

@@ -7,15 +7,15 @@ import numpy as np
 import pytest
 from video_motion.addon.compatibility import channels_of
 from video_motion.addon.research import retargeting as benchmark
+from video_motion.addon.retarget.action import RetargetOptions, retarget
 from video_motion.addon.retarget.bones import FINGER_SLOTS, FINGERS, SIDES, read_rig
 from video_motion.addon.retarget.recognise import recognise
-from video_motion.addon.retarget.retarget import Options, retarget
 from video_motion.addon.retarget.sampling import evaluate_frames
 from video_motion.inference.body import rotations
 
 from . import rigs
 
-FREE = Options(hold_feet=False)
+FREE = RetargetOptions(hold_feet=False)
 TENTH_OF_A_DEGREE = 0.1
 FRAMES = np.array([1.0, 11.0, 21.0])
 

@@ -10,7 +10,7 @@ import pytest
 import video_motion.addon
 from video_motion.addon.retarget import operators
 from video_motion.addon.retarget.bones import BODY_SLOTS, FINGER_SLOTS, FINGERS, SLOTS
-from video_motion.addon.scene import take as scenes
+from video_motion.addon.scene.take import SceneOptions, build_scene
 
 pytestmark = pytest.mark.interface
 
@@ -42,9 +42,9 @@ NAMES = {
 def settings(make_motion, body):
     """A take as the source, and a second character with Mixamo's names as the target."""
     video_motion.addon.register()
-    options = scenes.Options(frame_rate=30.0, camera=False, lights=False, floor=False)
-    source = scenes.build_scene([make_motion(count=10, frame_rate=30.0)], body, None, options).characters[0].armature
-    target = scenes.build_scene([make_motion(count=2, seed=5)], body, None, options).characters[0].armature
+    options = SceneOptions(frame_rate=30.0, camera=False, lights=False, floor=False)
+    source = build_scene([make_motion(count=10, frame_rate=30.0)], body, None, options).characters[0].armature
+    target = build_scene([make_motion(count=2, seed=5)], body, None, options).characters[0].armature
     for old, new in NAMES.items():
         target.data.bones[old].name = f"mixamorig:{new}"
     chosen = bpy.context.scene.video_motion_retarget

@@ -19,7 +19,7 @@ from video_motion.addon.retarget.bones import (
     RetargetError,
     read_rig,
 )
-from video_motion.addon.retarget.mapping import Mapping
+from video_motion.addon.retarget.mapping import BoneMapping
 from video_motion.addon.retarget.recognise import recognise
 from video_motion.addon.retarget.structure import guess_bones
 
@@ -345,7 +345,7 @@ def test_mapping_is_kept_in_a_file(game, tmp_path):
     mapping.switches = {"pelvis": {"IK_FK": 1.0}}
     path = tmp_path / "Mein Rig.json"
     mapping.save(path)
-    assert Mapping.load(path) == mapping
+    assert BoneMapping.load(path) == mapping
     assert mapping.unmirrored(rig) == ["toe"]
     mapping.mirror(rig, "right")
     assert mapping.bones["left_toe"] == ("ball_l",)
@@ -360,12 +360,12 @@ def test_fingers_are_mirrored_and_may_be_missing_in_a_file(game, tmp_path):
     mapping.mirror(rig, "right")
     assert mapping.bones["left_index"] == ("index_01_l", "index_02_l", "index_03_l")
     mapping.save(path)
-    assert Mapping.load(path) == mapping
+    assert BoneMapping.load(path) == mapping
     old = json.loads(path.read_text())
     for part in ("bones", "confidence"):
         old[part] = {slot: value for slot, value in old[part].items() if slot in BODY_SLOTS}
     path.write_text(json.dumps(old))
-    assert set(Mapping.load(path).indices(rig)) == set(BODY_SLOTS)
+    assert set(BoneMapping.load(path).indices(rig)) == set(BODY_SLOTS)
 
 
 @pytest.mark.parametrize("text", ["", "{}", "[1]", '{"format": "video-motion bone mapping", "version": 1, "bones": 3}'])
@@ -373,9 +373,9 @@ def test_other_files_are_refused(tmp_path, text):
     path = tmp_path / "x.json"
     path.write_text(text)
     with pytest.raises(RetargetError, match=r"x\.json is no bone mapping"):
-        Mapping.load(path)
+        BoneMapping.load(path)
     with pytest.raises(RetargetError, match="can't be read"):
-        Mapping.load(tmp_path / "none.json")
+        BoneMapping.load(tmp_path / "none.json")
 
 
 def test_mistakes_in_a_mapping_are_named(game):

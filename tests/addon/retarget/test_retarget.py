@@ -8,14 +8,14 @@ import pytest
 from mathutils import Euler, Matrix
 from video_motion.addon.compatibility import channels_of
 from video_motion.addon.research import retargeting as benchmark
+from video_motion.addon.retarget.action import RetargetOptions, matrices_to_euler, retarget
 from video_motion.addon.retarget.bones import PAIRED, SIDES, RetargetError, read_rig
 from video_motion.addon.retarget.recognise import recognise
-from video_motion.addon.retarget.retarget import Options, matrices_to_euler, retarget
 from video_motion.addon.retarget.sampling import euler_to_matrix
 from video_motion.addon.scene.keyframes import CONTACT, write_curve
 from video_motion.inference.body import rotations
 
-FREE = Options(hold_feet=False)
+FREE = RetargetOptions(hold_feet=False)
 TENTH_OF_A_DEGREE = 0.1
 RIGS = list(benchmark.MAKEHUMAN_RIGS)
 
@@ -136,7 +136,7 @@ def test_whatever_the_bones_are_like(take, make_rig, kind):
 @pytest.mark.parametrize("name", ["scaled", "lying", "turned", "parented", "small units"])
 def test_wherever_the_object_is(take, make_rig, name):
     source, target = take(), make_rig("mixamo")
-    options = Options(hold_feet=False, match_world=True)
+    options = RetargetOptions(hold_feet=False, match_world=True)
     if name == "scaled":
         target.scale = (0.01, 0.01, 0.01)
     elif name == "lying":
@@ -256,7 +256,7 @@ def test_contacts_of_the_motion_are_keyed(take, real_motion):
 def test_in_place(take, make_rig):
     source, target = take(0, 180), make_rig("mixamo")
     walked = poses(source, target, retarget(source, target))[1]
-    stayed = poses(source, target, retarget(source, target, options=Options(in_place=True)))[1]
+    stayed = poses(source, target, retarget(source, target, options=RetargetOptions(in_place=True)))[1]
     assert np.ptp(centre(stayed)[:, :2], axis=0).max() < 1e-4
     np.testing.assert_allclose(centre(stayed)[:, 2], centre(walked)[:, 2], atol=1e-4)
 
@@ -264,7 +264,7 @@ def test_in_place(take, make_rig):
 def test_root_bone_travels_for_the_hips(take, make_rig):
     source, target = take(), make_rig("game_engine")
     plain = poses(source, target, retarget(source, target))[1]
-    made = retarget(source, target, options=Options(root_bone="Root"))
+    made = retarget(source, target, options=RetargetOptions(root_bone="Root"))
     pose = poses(source, target, made)[1]
     for slot in ("hips", "left_foot", "right_hand"):
         np.testing.assert_allclose(pose.joints[slot], plain.joints[slot], atol=1e-3)
@@ -272,12 +272,12 @@ def test_root_bone_travels_for_the_hips(take, make_rig):
     location = [curves.find('pose.bones["Root"].location', index=axis) for axis in range(3)]
     assert max(np.ptp([point.co.y for point in curve.keyframe_points]) for curve in location) > 0.05
     with pytest.raises(RetargetError, match="above the hips"):
-        retarget(source, target, options=Options(root_bone="head"))
+        retarget(source, target, options=RetargetOptions(root_bone="head"))
 
 
 def test_keys_at_the_chosen_step(take, make_rig):
     source, target = take(), make_rig("mixamo")
-    made = retarget(source, target, options=Options(step=2.0, hold_feet=False))
+    made = retarget(source, target, options=RetargetOptions(step=2.0, hold_feet=False))
     assert np.allclose(np.diff(made.frames)[:-1], 2.0)
     curve = channels_of(target).fcurves.find('pose.bones["mixamorig:Hips"].rotation_quaternion', index=0)
     np.testing.assert_allclose([point.co.x for point in curve.keyframe_points], made.frames, atol=1e-3)
@@ -293,7 +293,7 @@ def test_simplified_curves_keep_to_the_stated_error(take, make_rig, mode):
     rig = read_rig(target)
     bones = [rig.names[bone] for bone in range(len(rig.names))]
     every = local_rotations(target, bones, full.frames)
-    made = retarget(source, target, options=Options(simplify=1.0))
+    made = retarget(source, target, options=RetargetOptions(simplify=1.0))
     assert made.keys < 0.6 * full.keys
     assert 0.0 < made.rotation_error <= 1.0
     assert made.path_error <= 0.002

@@ -6,8 +6,8 @@ import bpy
 import numpy as np
 import pytest
 from video_motion.addon.compatibility import channels_of
+from video_motion.addon.retarget.action import retarget
 from video_motion.addon.retarget.bones import read_rig
-from video_motion.addon.retarget.retarget import retarget
 from video_motion.addon.retarget.sampling import evaluate_frames, is_plain, key_frames, read_curves, sample
 from video_motion.inference.body import rotations
 

@@ -8,8 +8,8 @@ import bpy
 import numpy as np
 import pytest
 from video_motion.addon.compatibility import channels_of
-from video_motion.addon.scene import backdrop as footages
-from video_motion.addon.scene import take as scenes
+from video_motion.addon.scene.backdrop import BackdropError, quarter_turns
+from video_motion.addon.scene.take import SceneOptions, build_scene
 
 from ..blender import go_to
 
@@ -75,7 +75,7 @@ def test_backdrop_shows_the_picture_of_the_moment(make_motion, body, tmp_path, v
     motion = make_motion(count=40, size=(64, 48))
     motion.timestamps = times
     motion = motion.trimmed(np.arange(40) % 39 > 2)
-    take = scenes.build_scene([motion], body, DATA / f"{video}.mp4", scenes.Options(frame_rate=fps, mesh=False))
+    take = build_scene([motion], body, DATA / f"{video}.mp4", SceneOptions(frame_rate=fps, mesh=False))
     projector = Projector(tmp_path, take.footage)
     scene = bpy.context.scene
     for frame in range(scene.frame_start, scene.frame_end + 1, 4):
@@ -89,7 +89,7 @@ def test_backdrop_shows_the_picture_of_the_moment(make_motion, body, tmp_path, v
 
 def test_no_curve_where_rates_agree(make_motion, body):
     motion = make_motion(count=40, size=(64, 48), frame_rate=STEADY_RATE)
-    take = scenes.build_scene([motion], body, DATA / "steady.mp4", scenes.Options(frame_rate=STEADY_RATE, mesh=False))
+    take = build_scene([motion], body, DATA / "steady.mp4", SceneOptions(frame_rate=STEADY_RATE, mesh=False))
     assert channels_of(take.camera.data) is None
     assert take.footage.source == "MOVIE"
 
@@ -98,15 +98,15 @@ def test_footage_that_blender_cannot_read_is_an_error(make_motion, body, tmp_pat
     text = tmp_path / "text.mp4"
     text.write_text("This is no video.")
     for file in (tmp_path / "none.mp4", text):
-        with pytest.raises(footages.FootageError, match=file.name):
-            scenes.build_scene([make_motion(count=2)], body, file)
+        with pytest.raises(BackdropError, match=file.name):
+            build_scene([make_motion(count=2)], body, file)
 
 
 def test_video_on_its_side_stands_upright(make_motion, body):
     file = DATA.parent.parent / "data" / "rotated.mp4"
-    assert footages.quarter_turns(file) == 3
+    assert quarter_turns(file) == 3
     motion = make_motion(count=5, size=(64, 96), frame_rate=10.0)
-    take = scenes.build_scene([motion], body, file, scenes.Options(frame_rate=10.0, mesh=False))
+    take = build_scene([motion], body, file, SceneOptions(frame_rate=10.0, mesh=False))
     backdrop = take.camera.evaluated_get(go_to(2)).data.background_images[0]
     width, height = take.footage.size
     if bpy.app.version >= (4, 5):
@@ -123,4 +123,4 @@ def test_video_on_its_side_stands_upright(make_motion, body):
 def test_odd_files_are_not_turned(tmp_path, content):
     file = tmp_path / "odd.mp4"
     file.write_bytes(content)
-    assert footages.quarter_turns(file) == 0
+    assert quarter_turns(file) == 0

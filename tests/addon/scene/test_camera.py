@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from bpy_extras.object_utils import world_to_camera_view
 from mathutils import Vector
-from video_motion.addon.scene import take as scenes
 from video_motion.addon.scene.keyframes import frames_of
+from video_motion.addon.scene.take import SceneOptions, build_scene
 
 from ..blender import go_to
 
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.interface
 def test_joints_project_as_k_says(make_motion, body, size, moving, stretch):
     motion = make_motion(count=6, size=size, moving_camera=moving)
     motion.camera_K[1, 1] *= stretch
-    take = scenes.build_scene([motion], body, None, scenes.Options(frame_rate=25.0, mesh=False))
+    take = build_scene([motion], body, None, SceneOptions(frame_rate=25.0, mesh=False))
     scene = bpy.context.scene
     assert scene.camera == take.camera
     assert (scene.render.resolution_x, scene.render.resolution_y) == size
@@ -35,5 +35,5 @@ def test_joints_project_as_k_says(make_motion, body, size, moving, stretch):
 
 
 def test_still_camera_has_no_keys(make_motion, body):
-    take = scenes.build_scene([make_motion()], body, None, scenes.Options(mesh=False))
+    take = build_scene([make_motion()], body, None, SceneOptions(mesh=False))
     assert take.camera.animation_data is None

@@ -8,9 +8,9 @@ import bpy
 import numpy as np
 import pytest
 from video_motion.addon.compatibility import channels_of
-from video_motion.addon.scene import armature as armatures
-from video_motion.addon.scene import take as scenes
+from video_motion.addon.scene.armature import rest_bones, to_armature
 from video_motion.addon.scene.keyframes import frames_of
+from video_motion.addon.scene.take import SceneOptions, build_scene
 from video_motion.inference.body.skeleton import JOINT_NAMES, PARENTS
 
 from ..blender import bone_heads, go_to, vertices
@@ -21,7 +21,7 @@ TENTH_OF_A_MILLIMETRE = 1e-4
 
 
 def build(motion, body, **options):
-    return scenes.build_scene([motion], body, None, scenes.Options(**options)).characters[0]
+    return build_scene([motion], body, None, SceneOptions(**options)).characters[0]
 
 
 def test_bones_are_smpls(make_motion, body):
@@ -112,8 +112,8 @@ def test_shape_keys_are_the_shape_directions(make_motion, body):
         bone.matrix_basis.identity()
     keys["shape_01"].value = -2.0
     betas[1] -= 2.0
-    rest = armatures.rest_bones(body, motion.betas[:directions])
-    expected = armatures.to_armature(body.shape(betas)[0], rest.height)
+    rest = rest_bones(body, motion.betas[:directions])
+    expected = to_armature(body.shape(betas)[0], rest.height)
     bpy.context.view_layer.update()
     shaped = vertices(character.mesh, bpy.context.evaluated_depsgraph_get())
     np.testing.assert_allclose(shaped, expected, atol=TENTH_OF_A_MILLIMETRE)

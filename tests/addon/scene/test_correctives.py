@@ -8,8 +8,8 @@ import bpy
 import numpy as np
 import pytest
 from video_motion.addon.compatibility import SLOTTED_ACTIONS, channels_of
-from video_motion.addon.scene import take as scenes
 from video_motion.addon.scene.keyframes import CORRECTIVE_NAMES, frames_of
+from video_motion.addon.scene.take import SceneOptions, build_scene, replace_action
 from video_motion.inference.body.smpl import Body
 
 from ..blender import go_to, vertices
@@ -27,7 +27,7 @@ def licensed_like(body: Body) -> Body:
 
 
 def build(motion, body, **options):
-    return scenes.build_scene([motion], body, None, scenes.Options(frame_rate=25.0, **options)).characters[0]
+    return build_scene([motion], body, None, SceneOptions(frame_rate=25.0, **options)).characters[0]
 
 
 def test_skin_is_the_bodys_with_its_correctives(make_motion, licensed_like):
@@ -73,7 +73,7 @@ def test_another_motion_takes_them_along(make_motion, licensed_like):
     character = build(before, licensed_like, correctives=True)
     other = make_motion(count=4, seed=8)
     after = replace(other, betas=before.betas, rest_pelvis=before.rest_pelvis)
-    action = scenes.replace_action(character.armature, after, 25.0)
+    action = replace_action(character.armature, after, 25.0)
     betas = before.betas[: licensed_like.shapedirs.shape[2]]
     skin = licensed_like.vertices(after.poses, betas, after.trans)
     for index, frame in enumerate(frames_of(after.timestamps, 25.0)):

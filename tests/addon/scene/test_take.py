@@ -8,9 +8,16 @@ from pathlib import Path
 import bpy
 import numpy as np
 import pytest
-from video_motion.addon.scene import backdrop as footages
-from video_motion.addon.scene import take as scenes
+from video_motion.addon.scene.backdrop import BackdropError
 from video_motion.addon.scene.keyframes import frames_of, scene_frame_rate
+from video_motion.addon.scene.take import (
+    SceneOptions,
+    build_scene,
+    footage_frame_rate,
+    replace_action,
+    set_frame_rate,
+    unused_name,
+)
 
 from ..blender import bone_heads, go_to
 
@@ -39,15 +46,15 @@ def test_frame_rate_of_footage(make_motion, rate):
     # Containers round to milliseconds, and a person may be missing in between.
     motion.timestamps = np.round(motion.timestamps, 3)
     motion = motion.trimmed((np.arange(300) < 100) | (np.arange(300) > 120))
-    found = scenes.footage_frame_rate([motion.trimmed(np.arange(279) < 40), motion])
+    found = footage_frame_rate([motion.trimmed(np.arange(279) < 40), motion])
     assert found == pytest.approx(rate, rel=1e-6 if rate != 47.3 else 1e-3)
-    scenes.set_frame_rate(bpy.context.scene, found)
+    set_frame_rate(bpy.context.scene, found)
     assert scene_frame_rate(bpy.context.scene) == pytest.approx(found, rel=1e-6)
 
 
 def test_range_keeps_the_videos_time(make_motion, body):
     motion = make_motion(count=10, frame_rate=25.0, start=2.0)
-    scenes.build_scene([motion], body, None, scenes.Options(frame_rate=25.0, mesh=False))
+    build_scene([motion], body, None, SceneOptions(frame_rate=25.0, mesh=False))
     scene = bpy.context.scene
     assert (scene.frame_start, scene.frame_end, scene.frame_current) == (51, 60, 51)
 
@@ -56,16 +63,16 @@ def test_a_users_scene_keeps_what_it_may_keep(make_motion, body):
     scene = bpy.context.scene
     scene.render.fps, scene.frame_start, scene.frame_end = 30, 5, 77
     scene.render.resolution_x = 333
-    options = scenes.Options(camera=False, floor=False, lights=False, resolution=False, frame_range=False)
-    take = scenes.build_scene([make_motion(count=3)], body, None, options)
+    options = SceneOptions(camera=False, floor=False, lights=False, resolution=False, frame_range=False)
+    take = build_scene([make_motion(count=3)], body, None, options)
     assert (scene.render.fps, scene.frame_start, scene.frame_end, scene.render.resolution_x) == (30, 5, 77, 333)
     assert (scene.camera, scene.world, take.camera, take.floor, take.sun) == (None,) * 5
     assert set(take.collection.objects) == {take.characters[0].armature, take.characters[0].mesh}
 
 
 def test_takes_live_side_by_side(make_motion, body):
-    first = scenes.build_scene([make_motion(count=2), make_motion(count=2, person=2, seed=1)], body)
-    second = scenes.build_scene([make_motion(count=2)], body)
+    first = build_scene([make_motion(count=2), make_motion(count=2, person=2, seed=1)], body)
+    second = build_scene([make_motion(count=2)], body)
     assert first.collection.name == "walk"
     assert [character.armature.name for character in first.characters] == ["walk person 1", "walk person 2"]
     assert first.characters[0].action.name == "walk person 1"
@@ -80,8 +87,8 @@ def test_takes_live_side_by_side(make_motion, body):
 )
 def test_everything_in_a_take_has_its_name(make_motion, body, video):
     motions = [make_motion(count=2, moving_camera=True), make_motion(count=2, person=12, seed=1)]
-    takes = [scenes.build_scene(motions, body, Path(f"{video}.mp4"), scenes.Options(camera=False)) for _ in range(2)]
-    takes.append(scenes.build_scene(motions, body, None, scenes.Options(correctives=True)))
+    takes = [build_scene(motions, body, Path(f"{video}.mp4"), SceneOptions(camera=False)) for _ in range(2)]
+    takes.append(build_scene(motions, body, None, SceneOptions(correctives=True)))
     first, second, third = (take.collection.name for take in takes)
     assert video.startswith(first)
     assert second == f"{first}.001"
@@ -93,21 +100,21 @@ def test_everything_in_a_take_has_its_name(make_motion, body, video):
 
 
 def test_what_is_left_of_a_take_keeps_its_names(make_motion, body):
-    take = scenes.build_scene([make_motion(count=2)], body)
+    take = build_scene([make_motion(count=2)], body)
     for thing in list(take.collection.objects):
         bpy.data.objects.remove(thing)
     bpy.data.collections.remove(take.collection)
     other = bpy.data.collections.new("walk home")
-    again = scenes.build_scene([make_motion(count=2)], body)
+    again = build_scene([make_motion(count=2)], body)
     assert {name.split(" ")[0] for name in names_of(again)} == {"walk.001"}
-    assert scenes.unused_name("walk home") == "walk home.001"
+    assert unused_name("walk home") == "walk home.001"
     bpy.data.collections.remove(other)
-    assert scenes.unused_name("walk home") == "walk home"
+    assert unused_name("walk home") == "walk home"
 
 
 def test_footage_that_blender_cannot_read_leaves_nothing(make_motion, body, tmp_path):
-    with pytest.raises(footages.FootageError):
-        scenes.build_scene([make_motion(count=2)], body, tmp_path / "none.mp4")
+    with pytest.raises(BackdropError):
+        build_scene([make_motion(count=2)], body, tmp_path / "none.mp4")
     assert not bpy.data.collections
     assert not bpy.data.objects
 
@@ -116,7 +123,7 @@ def test_a_motion_that_no_camera_filmed(make_motion, body, tmp_path):
     scene = bpy.context.scene
     scene.render.resolution_x = 333
     motion = without_camera(make_motion(count=4, frame_rate=25.0))
-    take = scenes.build_scene([motion], body, tmp_path / "none.mp4", scenes.Options(frame_rate=25.0))
+    take = build_scene([motion], body, tmp_path / "none.mp4", SceneOptions(frame_rate=25.0))
     assert (take.camera, take.footage, scene.camera, scene.render.resolution_x) == (None, None, None, 333)
     assert take.floor is not None
     assert take.sun is not None
@@ -128,7 +135,7 @@ def test_a_motion_that_no_camera_filmed(make_motion, body, tmp_path):
 
 def test_the_camera_is_that_of_the_motion_that_has_one(make_motion, body):
     motions = [without_camera(make_motion(count=2)), make_motion(count=2, person=2, size=(640, 480))]
-    scenes.build_scene(motions, body, None, scenes.Options(mesh=False))
+    build_scene(motions, body, None, SceneOptions(mesh=False))
     scene = bpy.context.scene
     assert scene.camera is not None
     assert (scene.render.resolution_x, scene.render.resolution_y) == (640, 480)
@@ -141,9 +148,9 @@ def another(motion, make_motion, **options):
 
 def test_a_character_gets_another_action(make_motion, body):
     motion = make_motion(count=3)
-    character = scenes.build_scene([motion], body, None, scenes.Options(frame_rate=25.0)).characters[0]
+    character = build_scene([motion], body, None, SceneOptions(frame_rate=25.0)).characters[0]
     new = another(motion, make_motion, count=5, seed=4)
-    action = scenes.replace_action(character.armature, new, 30.0)
+    action = replace_action(character.armature, new, 30.0)
     assert character.armature.animation_data.action == action
     assert [action.name for action in bpy.data.actions] == ["walk person 1"]
     joints = body.joints(new.poses, new.betas[: body.shapedirs.shape[2]], new.trans)
@@ -154,7 +161,7 @@ def test_a_character_gets_another_action(make_motion, body):
 @pytest.mark.parametrize("use", ["strip", "asset", "theirs", "none"])
 def test_an_action_that_somebody_needs_is_not_replaced(make_motion, body, use):
     motion = make_motion(count=3)
-    armature = scenes.build_scene([motion], body, None, scenes.Options(mesh=False)).characters[0].armature
+    armature = build_scene([motion], body, None, SceneOptions(mesh=False)).characters[0].armature
     animation = armature.animation_data
     old = animation.action
     if use == "strip":
@@ -165,7 +172,7 @@ def test_an_action_that_somebody_needs_is_not_replaced(make_motion, body, use):
         animation.action = bpy.data.actions.new("theirs")
     else:
         animation.action = None
-    scenes.replace_action(armature, another(motion, make_motion, count=2), 25.0)
+    replace_action(armature, another(motion, make_motion, count=2), 25.0)
     assert old.name == "walk person 1"
     assert animation.action.name == "walk person 1.001"
     assert ("theirs" in bpy.data.actions) == (use == "theirs")
@@ -174,7 +181,7 @@ def test_an_action_that_somebody_needs_is_not_replaced(make_motion, body, use):
 def test_floor_lies_under_the_person(make_motion, body):
     motion = make_motion(count=5)
     motion.trans_cam[:, 0] += np.linspace(0.0, 900.0, 5)
-    floor = scenes.build_scene([motion], body, None, scenes.Options(mesh=False)).floor
+    floor = build_scene([motion], body, None, SceneOptions(mesh=False)).floor
     corners = np.array([vertex.co for vertex in floor.data.vertices])
     places = motion.joints_world[:, 0]
     assert (corners[:, 2] == 0).all()

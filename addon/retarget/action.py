@@ -15,17 +15,26 @@ from ..scene.keyframes import CONSTANT, LINEAR, OURS, scene_frame_rate, write_cu
 from .bones import SIDES, RetargetError, Rig, read_rig
 from .contacts import find_standing, hold_feet
 from .controls import find_parents, needs_probe
-from .mapping import Mapping
+from .mapping import BoneMapping
 from .recognise import recognise
 from .sampling import channels_to_matrix, read_contacts, sample, stepped_frames
 from .simplify import distance, keep_keys, rotation_error
-from .transfer import Plan, basis_quaternions, bone_location, find_place, hips_heads, make_plan, read_body, turn_bones
+from .transfer import (
+    TransferPlan,
+    basis_quaternions,
+    bone_location,
+    find_place,
+    hips_heads,
+    make_plan,
+    read_body,
+    turn_bones,
+)
 
 _PATHS = {"QUATERNION": ("rotation_quaternion", 4), "AXIS_ANGLE": ("rotation_axis_angle", 4)}
 
 
 @dataclass(frozen=True)
-class Options:
+class RetargetOptions:
     """How to retarget.
 
     Attributes:
@@ -76,9 +85,9 @@ class Retargeted:
 def retarget(
     source: bpy.types.Object,
     target: bpy.types.Object,
-    mapping: Mapping | None = None,
-    options: Options | None = None,
-    source_mapping: Mapping | None = None,
+    mapping: BoneMapping | None = None,
+    options: RetargetOptions | None = None,
+    source_mapping: BoneMapping | None = None,
 ) -> Retargeted:
     """Give an armature the motion of another as a new action.
 
@@ -96,7 +105,7 @@ def retarget(
     Raises:
         RetargetError: there is no motion, or a bone that is needed is missing or unknown.
     """
-    options = options or Options()
+    options = options or RetargetOptions()
     _check(source, target)
     bpy.context.view_layer.update()
     rigs = read_rig(source), read_rig(target)
@@ -188,7 +197,7 @@ def _check(source: bpy.types.Object, target: bpy.types.Object) -> None:
         raise RetargetError(f"{target.name} is being edited in the NLA: leave tweak mode first.")
 
 
-def _root_bone(rig: Rig, mapping: Mapping, options: Options) -> int:
+def _root_bone(rig: Rig, mapping: BoneMapping, options: RetargetOptions) -> int:
     """The index of the bone that gets the path over the floor, -1 for none."""
     if not options.root_bone:
         return -1
@@ -199,7 +208,7 @@ def _root_bone(rig: Rig, mapping: Mapping, options: Options) -> int:
     return root
 
 
-def _constraint_warnings(target: bpy.types.Object, plan: Plan) -> list[str]:
+def _constraint_warnings(target: bpy.types.Object, plan: TransferPlan) -> list[str]:
     names = [
         name
         for name in (plan.target.rig.names[bone] for bone in plan.bones)
@@ -217,10 +226,10 @@ def _write(
     channels: Channels,
     target: bpy.types.Object,
     rig: Rig,
-    plan: Plan,
+    plan: TransferPlan,
     quaternions: np.ndarray,
     locations: dict[int, np.ndarray],
-    options: Options,
+    options: RetargetOptions,
 ) -> None:
     """Write the curves of all driven bones and of the bones with a path (N, 3) in the world."""
     frames, count = made.frames, len(made.frames)
@@ -287,8 +296,8 @@ def _write_rest(
     channels: Channels,
     target: bpy.types.Object,
     rig: Rig,
-    plan: Plan,
-    mapping: Mapping,
+    plan: TransferPlan,
+    mapping: BoneMapping,
     moved: set[int],
     frame: float,
 ) -> None:
