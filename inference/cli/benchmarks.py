@@ -14,32 +14,31 @@ def add_commands(commands: Commands) -> None:
     """Describe `bench` and what it measures."""
     bench = command(commands, "bench", "measure speed or memory", "Measure on the sample clip, or on a video of yours.")
     measures = bench.add_subparsers(dest="what", required=True, metavar="WHAT", title="what to measure")
-    speed = command(measures, "speed", "frames per second of each stage", "Time the stages of a `convert`.")
+    speed = command(measures, "speed", "frames per second of each stage", "Time the stages of `convert`.")
     speed.add_argument(
         "--mediapipe", action="store_true", help="time MediaPipe's own pipeline on the same frames after it"
     )
     people = command(
         measures,
         "people",
-        "the people station beside MediaPipe",
-        "Time the people station beside MediaPipe itself, on the same frames in alternation. The first run fetches"
-        " MediaPipe into an environment of its own.",
+        "the people station compared with MediaPipe",
+        "Time the people station and MediaPipe itself, alternating on the same frames. The first run fetches MediaPipe"
+        " into a separate environment.",
     )
     people.add_argument(
         "--max-people",
         type=count,
         default=6,
         metavar="N",
-        help="people we may follow; MediaPipe follows 1 (default: 6, as `convert`)",
+        help="people that we follow at most; MediaPipe follows 1 (default: 6, as `convert`)",
     )
     people.add_argument("--threads", type=count, default=2, metavar="N", help="threads of our networks (default: 2)")
-    people.add_argument("--limit", type=count, metavar="N", help="use no more frames than this")
+    people.add_argument("--limit", type=count, metavar="N", help="maximum number of frames")
     memory = command(
         measures,
         "memory",
         "peak memory of a short and a long video",
-        "Measure the peak memory of `estimate` on 300 and on 3,000 frames of the video, repeated as often as that"
-        " takes.",
+        "Measure the peak memory of `estimate` on 300 and on 3,000 frames of the video, repeated as often as needed.",
     )
     estimators = command(
         measures,

@@ -16,7 +16,7 @@ def add_commands(commands: Commands) -> None:
         commands,
         "evaluate",
         "score the motion of a clip",
-        "Score the estimated motion against the true one, beside BlazePose's own world landmarks.",
+        "Score the estimated motion, and BlazePose's own world landmarks, against the true motion.",
     )
     evaluate.add_argument("clip", type=Path, nargs="?", metavar="CLIP", help="a video (default: the sample clip)")
     evaluate.add_argument("truth", type=Path, nargs="?", metavar="TRUTH", help="the motion file that it was made from")
@@ -27,15 +27,15 @@ def add_commands(commands: Commands) -> None:
         nargs="+",
         default=[],
         metavar="FILE",
-        help="score these motion files of the clip instead of estimating anew",
+        help="score these motion files of the clip instead of estimating",
     )
     evaluate.add_argument(
         "--layout",
         choices=("3dpw", "emdb", "human36m", "mpi_inf_3dhp"),
         help="score on the test set of this data set instead",
     )
-    evaluate.add_argument("--root", type=Path, metavar="FOLDER", help="where the data set of --layout is")
-    evaluate.add_argument("--clips", type=count, metavar="N", help="of the data set, no more than these")
+    evaluate.add_argument("--root", type=Path, metavar="FOLDER", help="folder of the data set of --layout")
+    evaluate.add_argument("--clips", type=count, metavar="N", help="maximum number of the data set's clips")
     evaluate.add_argument(
         "--smpl",
         type=Path,
@@ -45,7 +45,7 @@ def add_commands(commands: Commands) -> None:
     evaluate.add_argument(
         "--data", type=Path, metavar="FOLDER", help="score on the validation split of these training data instead"
     )
-    evaluate.add_argument("--sequences", type=count, metavar="N", help="of the training data, no more than these")
+    evaluate.add_argument("--sequences", type=count, metavar="N", help="maximum number of sequences of the data")
     evaluate.add_argument(
         "--network",
         choices=NETWORKS,
@@ -54,10 +54,10 @@ def add_commands(commands: Commands) -> None:
         metavar="NAME",
         help=f"what estimates the motion, after CLIP and TRUTH: {', '.join(NETWORKS)} (default: {DEFAULT} landmarks)",
     )
-    evaluate.add_argument("--true-focal", action="store_true", help="tell the estimators the true focal length")
+    evaluate.add_argument("--true-focal", action="store_true", help="give the estimators the true focal length")
     add_device(evaluate)
     evaluate.add_argument(
-        "--out", type=Path, metavar="FOLDER", help="write the table as JSON and Markdown there, and pictures"
+        "--out", type=Path, metavar="FOLDER", help="write the table there as JSON and Markdown, with plots"
     )
 
 

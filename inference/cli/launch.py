@@ -5,6 +5,7 @@ Standard library only; it runs under the Python that the user has.
 
 from __future__ import annotations
 
+import argparse
 import os
 import signal
 import subprocess
@@ -19,7 +20,7 @@ def main(argv: Sequence[str]) -> int:
     """Set up what the command needs, then become it; return the exit status where that is not possible."""
     chosen = arguments.parse(argv)
     try:
-        return _become(chosen.command, argv)
+        return _become(chosen, argv)
     except environment.SetupError as error:
         console.say(f"video-motion: {error}")
         return 1
@@ -28,10 +29,12 @@ def main(argv: Sequence[str]) -> int:
         return 128 + signal.SIGINT
 
 
-def _become(command: str, argv: Sequence[str]) -> int:
+def _become(chosen: argparse.Namespace, argv: Sequence[str]) -> int:
     python = environment.ensure(environment.CONVERT)
-    if command in ("test", "train"):
+    if chosen.command in ("test", "train"):
         environment.ensure(environment.TEST)
+    if chosen.command == "evaluate" and chosen.out is not None:
+        environment.ensure(environment.PLOTS)
     libraries = environment.ensure_libraries()
     words = [str(python), "-P", "-m", "video_motion.inference.cli", *argv]
     if os.name != "nt":

@@ -1,4 +1,4 @@
-"""Measures speed and memory on a video; every measurement is a Markdown table, line by line."""
+"""Measures speed and memory on a video; each measurement is a Markdown table, line by line."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from ...estimators import NETWORKS
 from ...footage.reader import Footage
 from ..comparison import mediapipe_reference as reference
 from ..evaluation import evaluate
-from . import people as benchmark
+from . import people_speed
 
 SAMPLE = evaluate.SAMPLE / "sample.mp4"
 FRAME_COUNTS = (300, 3000)
 COMMAND = (sys.executable, "-P", "-m", "video_motion.inference.cli")
 
-# A process starts with the peak of the one that starts it, so a small one stands between.
+# A process inherits the peak memory of its parent, so a small process starts it.
 PEAK = """\
 import resource, subprocess, sys
 status = subprocess.call(sys.argv[1:], stdout=sys.stderr)
@@ -49,7 +49,7 @@ def _report_of(command: str, video: Path, *options: str) -> dict[str, Any]:
 
 def networks(video: Path) -> Iterator[str]:
     """Yield each estimator's parameters, GFLOPs a frame, and frames per second: of its network, and of `estimate`."""
-    # Counting takes torch, which users of the networks need not have.
+    # Counting needs torch.
     from ...body.smpl import Body
     from ...pose.session import Session
     from ..networks import configurations, counting
@@ -71,7 +71,7 @@ def networks(video: Path) -> Iterator[str]:
 
 
 def speed(video: Path, mediapipe: bool = False) -> Iterator[str]:
-    """Yield seconds, and frames per second, of each stage of `convert`; if asked, beside MediaPipe's pipeline alone."""
+    """Yield seconds, and frames per second, of each stage of `convert`; optionally of MediaPipe's pipeline alone."""
     report = _report_of("convert", video)
     frames, timings = report["frames"], report["timings"]
     yield f"| {video.name}, {frames} frames, {_size(report['size'])} | seconds | frames/s |"
@@ -81,19 +81,13 @@ def speed(video: Path, mediapipe: bool = False) -> Iterator[str]:
         rate = "–" if stage == "load" else f"{frames / max(seconds, 1e-9):.1f}"
         yield f"| {stage} | {seconds:.2f} | {rate} |"
     if mediapipe:
-        try:
-            seconds = reference.seconds_alone(video)
-        except reference.ReferenceError as error:
-            raise BenchError(str(error)) from error
+        seconds = reference.seconds_alone(video)
         yield f"| MediaPipe's 2D pipeline alone | {seconds:.2f} | {frames / seconds:.1f} |"
 
 
 def people(video: Path, max_people: int, limit: int | None, threads: int) -> Iterator[str]:
-    """Yield the speed of the people station beside MediaPipe's."""
-    try:
-        result = benchmark.compare(video, max_people, limit, threads)
-    except reference.ReferenceError as error:
-        raise BenchError(str(error)) from error
+    """Yield the speed of the people station and of MediaPipe."""
+    result = people_speed.compare(video, max_people, limit, threads)
     yield f"| {video.name}, {result.frames} frames | frames/s | median ms | mean CPU ms |"
     yield "|---|---:|---:|---:|"
     for name, mean, median, cpu in (

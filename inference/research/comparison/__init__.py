@@ -1,1 +1,1 @@
-"""MediaPipe itself, to compare with."""
+"""Runs MediaPipe itself for comparisons."""

@@ -1,4 +1,4 @@
-"""MediaPipe itself, to compare with: in an environment of its own, because its pins clash with ours."""
+"""Runs MediaPipe itself for comparisons, in a separate environment because its pins conflict with ours."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from ...cli import environment
 from ...errors import VideoMotionError
 from ...footage.reader import Footage
 
-ENVIRONMENT = environment.Environment(".venv-mediapipe", "mediapipe", "MediaPipe to compare with", "990 MB")
+ENVIRONMENT = environment.Environment(".venv-mediapipe", "mediapipe", "MediaPipe for comparisons", "990 MB")
 SERVER = Path(__file__).with_name("mediapipe_server.py")
 NEWEST_PYTHON = (3, 12)
-# MediaPipe's Python interface takes every video to have this frame rate.
+# MediaPipe's Python interface assumes this frame rate for every video.
 FRAME_RATE = 1e6 / 33333
 
 
-class ReferenceError(VideoMotionError):
+class MediaPipeError(VideoMotionError):
     """MediaPipe can't be run; the message is one sentence for the user."""
 
 
@@ -30,11 +30,11 @@ def interpreter() -> Path:
     """The interpreter that has MediaPipe; its environment is made on first use.
 
     Raises:
-        ReferenceError: there is no MediaPipe for this Python.
+        MediaPipeError: there is no MediaPipe for this Python.
         SetupError: the environment can't be made.
     """
     if sys.version_info[:2] > NEWEST_PYTHON:
-        raise ReferenceError(f"MediaPipe 0.10.21 has no package for Python {environment.PYTHON_TAG}: use 3.11 or 3.12.")
+        raise MediaPipeError(f"MediaPipe 0.10.21 has no package for Python {environment.PYTHON_TAG}: use 3.11 or 3.12.")
     return environment.ensure(ENVIRONMENT)
 
 
@@ -69,16 +69,16 @@ class MediaPipe:
 
         Returns:
             Landmarks (33, 2) in pixels, world landmarks (33, 3) in metres, both NaN where nobody was found, and the
-            seconds that MediaPipe's own `process` took, by the clock and of all CPUs.
+            seconds of MediaPipe's own `process`, by the clock and summed over all CPUs.
 
         Raises:
-            ReferenceError: the process has ended.
+            MediaPipeError: the process has ended.
         """
         self._write(cv2.cvtColor(image, cv2.COLOR_BGR2RGB).tobytes())
         assert self._process.stdout is not None
         answer = self._process.stdout.read(8 * (2 + 33 * 5))
         if not answer:
-            raise ReferenceError("MediaPipe's process has ended before its time.")
+            raise MediaPipeError("MediaPipe's process has ended unexpectedly.")
         values = np.frombuffer(answer)
         points = values[2:].reshape(33, 5)
         return points[:, :2], points[:, 2:], float(values[0]), float(values[1])
@@ -89,14 +89,14 @@ class MediaPipe:
             self._process.stdin.write(data)
             self._process.stdin.flush()
         except BrokenPipeError as error:
-            raise ReferenceError("MediaPipe's process has ended before its time.") from error
+            raise MediaPipeError("MediaPipe's process has ended unexpectedly.") from error
 
 
 def seconds_alone(video: Path) -> float:
-    """Seconds that MediaPipe takes for all frames of a video, after one it starts with; reading them not included.
+    """Seconds that MediaPipe needs for all frames of a video, without reading them and without warm-up.
 
     Raises:
-        ReferenceError: MediaPipe can't be run.
+        MediaPipeError: MediaPipe can't be run.
         SetupError: its environment can't be made.
         FootageError: the video can't be read.
     """

@@ -1,4 +1,4 @@
-"""Scores estimators on the validation split of training data: the same frames, the same joints, truth for each."""
+"""Scores estimators on the validation split of training data: same frames, same joints."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 from ...body.smpl import Body
 from ...camera.intrinsics import Camera, intrinsics
 from ...camera.tracking import homographies_from_rotations
-from ...motion import estimate as landmarks
+from ...motion import estimate as motion_fit
 from ...people.track import RoiViews, Track
 from ...pose.temporal import TemporalNetwork, VideoContext
 from ..training.shards import Shard, ShardError, read_shard
@@ -21,13 +21,13 @@ from .scores import BLAZEPOSE, Scores
 Progress = Callable[[int, int], None]
 
 RAW = "network alone"
-# Frames between the numbers of two sequences, so that no measure reaches from one into the other.
-_APART = 1000
+# Gap between the frame numbers of two sequences, so that no measure crosses from one into the other.
+_GAP = 1000
 _SURFACE_EVERY = 8
 
 
 class ShardMaps:
-    """The local maps of a shard, read like those of a video."""
+    """The local maps of a shard, with the interface of a video's."""
 
     def __init__(self, shard: Shard):
         self._shard = shard
@@ -38,7 +38,7 @@ class ShardMaps:
 
 
 class Totals:
-    """What was estimated of all sequences, until it is measured."""
+    """Collects estimates of all sequences."""
 
     def __init__(self):
         self._limbs: list[np.ndarray] = []
@@ -47,11 +47,11 @@ class Totals:
         self._surface: list[float] = []
 
     def add(self, limbs: np.ndarray, true: np.ndarray, frames: np.ndarray, surface: float | None = None) -> None:
-        """Limb joints (n, 12, 3) of one sequence beside the true ones, at frame numbers (n,), and its PVE."""
+        """Add limb joints (n, 12, 3) of one sequence and the true ones, at frame numbers (n,), and the PVE."""
         number = len(self._limbs)
         self._limbs.append(limbs)
         self._true.append(true)
-        self._frames.append(frames + number * _APART)
+        self._frames.append(frames + number * _GAP)
         if surface is not None:
             self._surface.append(surface)
 
@@ -69,14 +69,14 @@ def evaluate_data(
     sequences: int | None = None,
     progress: Progress = lambda done, total: None,
 ) -> dict[str, Scores]:
-    """Scores by column: BlazePose, and of each estimator its network alone, and with what follows it in use.
+    """Scores by column: BlazePose, each estimator's network alone, and the whole estimator.
 
     Args:
         folder: of the data set.
-        body: that the data were made with.
-        networks: of the estimators to be scored, by their names; None for one without a network.
-        sequences: at most so many.
-        progress: told how many sequences are done.
+        body: of the data.
+        networks: of the estimators to score, by name; None for one without a network.
+        sequences: maximum number.
+        progress: called with the number of finished sequences and the total.
 
     Raises:
         ShardError: there are no data, or they can't be read.
@@ -97,39 +97,39 @@ def evaluate_data(
     return {name: totals.scores() for name, totals in table.items()}
 
 
-def track_of(shard: Shard, number: int) -> Track:
-    """The track that the detector would have given of a sequence."""
+def track_from_shard(shard: Shard, number: int) -> Track:
+    """The detector's track of a sequence."""
     rows = np.arange(shard.sequence_starts[number], shard.sequence_starts[number + 1])
-    seen = rows[shard.found[rows]]
+    detected = rows[shard.found[rows]]
     return Track(
         number=1,
-        frames=seen - rows[0],
-        timestamps=shard.timestamps[seen],
-        landmarks=shard.landmarks[seen],
-        visibility=shard.visibility[seen],
-        presence=shard.presence[seen],
-        world_landmarks=shard.world_landmarks[seen],
-        crops=shard.crops[seen],
-        boxes=shard.boxes[seen],
-        scores=shard.scores[seen],
-        maps=seen,
-        roi_views=_looks(shard, seen),
+        frames=detected - rows[0],
+        timestamps=shard.timestamps[detected],
+        landmarks=shard.landmarks[detected],
+        visibility=shard.visibility[detected],
+        presence=shard.presence[detected],
+        world_landmarks=shard.world_landmarks[detected],
+        crops=shard.crops[detected],
+        boxes=shard.boxes[detected],
+        scores=shard.scores[detected],
+        maps=detected,
+        roi_views=_roi_views(shard, detected),
     )
 
 
-def _looks(shard: Shard, rows: np.ndarray) -> RoiViews | None:
+def _roi_views(shard: Shard, rows: np.ndarray) -> RoiViews | None:
     if not len(shard.looked) or not shard.looked[rows].all():
         return None
     return RoiViews(**{item.name: getattr(shard, f"look_{item.name}")[rows] for item in fields(RoiViews)})
 
 
-def scenery_of(shard: Shard, number: int, camera_K: np.ndarray) -> VideoContext:
-    """What a network may look at beside the track of a sequence."""
+def context_from_shard(shard: Shard, number: int, camera_K: np.ndarray) -> VideoContext:
+    """A sequence's context for a network."""
     rows = np.arange(shard.sequence_starts[number], shard.sequence_starts[number + 1])
-    turns = shard.camera_turns[rows].astype(float)
+    camera_rotations = shard.camera_turns[rows].astype(float)
     focal = np.full(len(rows) - 1, shard.camera_K[number, 0, 0] / np.hypot(*shard.image_size[number]))
-    moved = homographies_from_rotations(turns[:-1], turns[1:], focal)
-    return VideoContext(camera_K, ShardMaps(shard), rows - rows[0], np.concatenate([np.eye(3)[None], moved]))
+    homographies = homographies_from_rotations(camera_rotations[:-1], camera_rotations[1:], focal)
+    return VideoContext(camera_K, ShardMaps(shard), rows - rows[0], np.concatenate([np.eye(3)[None], homographies]))
 
 
 def _score_sequence(
@@ -139,7 +139,7 @@ def _score_sequence(
     networks: Mapping[str, TemporalNetwork | None],
     table: dict[str, Totals],
 ) -> None:
-    track = track_of(shard, number)
+    track = track_from_shard(shard, number)
     if len(track) < 8:
         return
     rows = np.arange(shard.sequence_starts[number], shard.sequence_starts[number + 1])
@@ -151,22 +151,28 @@ def _score_sequence(
     some = slice(None, None, _SURFACE_EVERY)
     surface = body.vertices(poses[some], betas)
 
-    def add(name: str, turned: np.ndarray, shape: np.ndarray) -> None:
-        joints = body.joints(turned, shape)
+    def add(name: str, local: np.ndarray, shape: np.ndarray) -> None:
+        joints = body.joints(local, shape)
         part = shape[some] if shape.ndim == 2 else shape
-        error = metrics.pve(body.vertices(turned[some], part), surface, joints[some, 0], true_joints[some, 0])
+        error = metrics.pve(body.vertices(local[some], part), surface, joints[some, 0], true_joints[some, 0])
         table.setdefault(name, Totals()).add(joints[:, metrics.LIMB_JOINTS], true, track.frames, error)
 
     world = track.world_landmarks.astype(float)[:, metrics.LIMB_LANDMARKS]
     table.setdefault(BLAZEPOSE, Totals()).add(world, true, track.frames)
     frames, seconds = rows - rows[0], shard.timestamps[rows]
-    scenery = scenery_of(shard, number, camera.K)
+    context = context_from_shard(shard, number, camera.K)
     for name, network in networks.items():
-        guess = None if network is None else network.estimate(track, scenery)
-        if guess is not None:
-            add(f"{name}, {RAW}", guess.rotations, guess.betas)
-        (motion,) = landmarks.estimate(
-            [track], frames, seconds, camera, body, pose_estimates=None if guess is None else [guess], estimator=name
+        estimate = None if network is None else network.estimate(track, context)
+        if estimate is not None:
+            add(f"{name}, {RAW}", estimate.rotations, estimate.betas)
+        (motion,) = motion_fit.estimate(
+            [track],
+            frames,
+            seconds,
+            camera,
+            body,
+            pose_estimates=None if estimate is None else [estimate],
+            estimator=name,
         )
         at = track.frames - motion.frames[0]
         add(name, body.local_rotations(motion.poses_cam)[at], motion.betas)

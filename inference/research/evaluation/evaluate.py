@@ -1,4 +1,4 @@
-"""Scores estimators on a clip or a data set beside BlazePose's own world landmarks: same frames, same joints."""
+"""Scores estimators, and BlazePose's own world landmarks, on a clip or a data set: same frames, same joints."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ SAMPLE = ROOT / "tests" / "sample"
 
 
 def run(options: argparse.Namespace) -> dict[str, Scores]:
-    """Evaluate as the command line says, print the table, and write it with its pictures if asked to.
+    """Evaluate with the options of the command line, print the table, and write it and plots if `options.out` is set.
 
     Raises:
-        EvaluationError: clip and truth don't go together, a data set can't be read, or nobody was found.
+        EvaluationError: clip and truth don't match, a data set can't be read, or nobody was found.
         BodyError: a body file is damaged.
     """
     if not options.motion:
@@ -48,10 +48,10 @@ def _run_on_clip(options: argparse.Namespace) -> dict[str, Scores]:
     motions, body, timings = _motions(clip, options, bodies, None if true_motion is None else true_motion.camera_K)
     if true_motion is None:
         table = evaluate_without_truth(motions)
-        _tell(table, clip.stem, options.out, {"clip": clip.name, "timings": timings})
+        _output(table, clip.stem, options.out, {"clip": clip.name, "timings": timings})
         return table
-    result = evaluate(motions, Truth.of_motion(true_motion, body), body)
-    _tell(result.table, clip.stem, options.out, {"clip": clip.name, "timings": timings}, {clip.stem: result})
+    result = evaluate(motions, Truth.from_motion(true_motion, body), body)
+    _output(result.table, clip.stem, options.out, {"clip": clip.name, "timings": timings}, {clip.stem: result})
     return result.table
 
 
@@ -61,7 +61,7 @@ def _run_on_layout(options: argparse.Namespace) -> dict[str, Scores]:
     from .layouts.clip import clips
 
     if options.clip or options.motion or options.no_truth:
-        raise EvaluationError("--layout brings clips and their truth: leave CLIP, --motion and --no-truth out.")
+        raise EvaluationError("--layout has its own clips and truth: leave out CLIP, --motion and --no-truth.")
     if options.root is None:
         raise EvaluationError(f"The folder of {options.layout} is missing: give it to --root.")
     bodies = Bodies(options.smpl)
@@ -72,7 +72,7 @@ def _run_on_layout(options: argparse.Namespace) -> dict[str, Scores]:
         if len(clip.truths) > 1:
             names = [f"{clip.name}, person {number}" for number in range(1, len(clip.truths) + 1)]
         people = dict(zip(names, clip.truths, strict=True))
-        results |= {name: Evaluation.of_nobody(options.network, truth) for name, truth in people.items()}
+        results |= {name: Evaluation.from_missed(options.network, truth) for name, truth in people.items()}
         try:
             motions, body, _ = _motions(clip.footage, options, bodies, camera_K, frame_rate)
         except (NobodyFoundError, FootageError) as error:
@@ -87,7 +87,7 @@ def _run_on_layout(options: argparse.Namespace) -> dict[str, Scores]:
     if not table[BLAZEPOSE]["frames"]:
         raise EvaluationError(f"Nobody was found where the true people of {options.root} are.")
     content = {"layout": options.layout, "clips": {name: _json(result.table) for name, result in results.items()}}
-    _tell(table, options.layout, options.out, content, results)
+    _output(table, options.layout, options.out, content, results)
     return table
 
 
@@ -110,18 +110,18 @@ def _run_on_data(options: argparse.Namespace) -> dict[str, Scores]:
         )
     finally:
         progress.close()
-    _tell(table, options.data.name, options.out, {"clip": options.data.name, "timings": {}})
+    _output(table, options.data.name, options.out, {"clip": options.data.name, "timings": {}})
     return table
 
 
-def _tell(
+def _output(
     table: dict[str, Scores],
     name: str,
     out: Path | None,
     about: Mapping[str, object],
     results: Mapping[str, Evaluation] | None = None,
 ) -> None:
-    """Print the table; into `out` write it as Markdown and JSON, and pictures of the results by clip."""
+    """Print the table; write it to `out` as Markdown and JSON, with plots of the results by clip."""
     text = markdown(table)
     print(text, end="", flush=True)
     if out is None:
@@ -130,17 +130,17 @@ def _tell(
     write_json(out / f"{name}.scores.json", {**about, "units": UNITS, "scores": _json(table)})
     with atomic_write(out / f"{name}.scores.md") as temporary:
         temporary.write_text(text, encoding="utf-8")
-    seen = {clip: result for clip, result in (results or {}).items() if len(result.frames)}
-    if not seen:
+    plotted = {clip: result for clip, result in (results or {}).items() if len(result.frames)}
+    if not plotted:
         return
     from . import plot
 
-    estimated = next(iter(seen.values())).errors
-    joined = {column: np.concatenate([result.errors[column] for result in seen.values()]) for column in estimated}
-    plot.per_joint(joined, _ascii(name), out / f"{name}.per_joint.png")
-    for clip, result in seen.items():
+    estimated = next(iter(plotted.values())).errors
+    joined = {column: np.concatenate([result.errors[column] for result in plotted.values()]) for column in estimated}
+    plot.per_joint(joined, name, out / f"{name}.per_joint.png")
+    for clip, result in plotted.items():
         file = out / f"{clip.replace('/', '_')}.over_time.png"
-        plot.over_time(result.errors, result.frames, result.frame_rate, _ascii(clip), file)
+        plot.over_time(result.errors, result.frames, result.frame_rate, clip, file)
 
 
 def _json(table: Mapping[str, Scores]) -> dict[str, dict[str, float | None]]:
@@ -150,10 +150,6 @@ def _json(table: Mapping[str, Scores]) -> dict[str, dict[str, float | None]]:
     }
 
 
-def _ascii(name: str) -> str:
-    return name.encode("ascii", "replace").decode()
-
-
 def _motions(
     clip: Path,
     options: argparse.Namespace,
@@ -161,7 +157,7 @@ def _motions(
     camera_K: np.ndarray | None,
     frame_rate: float | None = None,
 ) -> tuple[list[Motion], Body, dict[str, object]]:
-    """What every estimator makes of a clip, the body of it, and the seconds that each took."""
+    """All estimators' motions of a clip, their body, and the seconds that each stage took."""
     body_file = bodies.neutral
     if options.motion:
         return [Motion.load(file) for file in options.motion], Body.load(body_file or registry.body_path()), {}

@@ -1,8 +1,8 @@
-"""The field's measures of estimated human motion, for whole clips at once.
+"""Standard measures of estimated human motion, for whole clips at once.
 
-Points are (N, K, 3) in metres: N frames, K joints or vertices, any one frame of reference for both sides. Millimetres
-come out where the field reports millimetres. Measures over time take the frame numbers (N,) of the clip and skip every
-stretch that a missing frame interrupts; without them all frames are consecutive. A measure of nothing is NaN.
+Points are (N, K, 3) in metres: N frames, K joints or vertices, the same frame of reference for both. Results are in
+millimetres where that is usual. Measures over time take the frame numbers (N,) of the clip and skip differences across
+missing frames; without them all frames are consecutive. The measure of an empty array is NaN.
 """
 
 from __future__ import annotations
@@ -28,21 +28,21 @@ LIMB_LANDMARKS = [LANDMARK_NAMES.index(name) for name in LIMB_NAMES]
 """The limb joints among BlazePose's 33 landmarks."""
 
 HIPS = (LIMB_NAMES.index("left_hip"), LIMB_NAMES.index("right_hip"))
-"""Where the hips are among the limb joints; their midpoint is the root."""
+"""The hips among the limb joints; their midpoint is the root."""
 
 LSP_JOINTS = [*LIMB_JOINTS, JOINT_NAMES.index("neck"), JOINT_NAMES.index("head")]
-"""LSP's 14 joints as far as SMPL's 24 go: its head joint, at the skull's base, stands for LSP's top of the head."""
+"""LSP's 14 joints among SMPL's 24; SMPL's head joint, at the base of the skull, replaces LSP's top of the head."""
 
 SMPL_HIPS = (JOINT_NAMES.index("left_hip"), JOINT_NAMES.index("right_hip"))
-"""Where the hips are among SMPL's 24 joints."""
+"""The hips among SMPL's 24 joints."""
 
-EMDB_TURNING = [
+EMDB_ROTATION_JOINTS = [
     JOINT_NAMES.index(name)
     for name in ("pelvis", *(f"{side}_{part}" for part in ("hip", "knee", "shoulder", "elbow") for side in _SIDES))
 ]
 """The 9 joints whose rotations EMDB compares."""
 
-EMDB_MOVING = [
+EMDB_JITTER_JOINTS = [
     number
     for number, name in enumerate(JOINT_NAMES)
     if name != "pelvis" and name.split("_")[-1] not in ("ankle", "foot", "wrist", "hand")
@@ -55,7 +55,7 @@ def _mean(values: np.ndarray) -> float:
 
 
 def align_root(points: np.ndarray, root: Sequence[int]) -> np.ndarray:
-    """Points (N, K, 3) moved so that the midpoint of the `root` points lies in the origin."""
+    """Points (N, K, 3) translated so that the midpoint of the `root` points is the origin."""
     return points - points[:, list(root)].mean(axis=1, keepdims=True)
 
 
@@ -70,13 +70,13 @@ def mpjpe(predicted: np.ndarray, true: np.ndarray, root: Sequence[int] = HIPS) -
     Args:
         predicted: (N, K, 3), by default the limb joints.
         true: (N, K, 3).
-        root: the points whose midpoint is brought together.
+        root: the points whose midpoints are aligned.
     """
     return _mean(joint_errors(predicted, true, root))
 
 
 def _similarity(predicted: np.ndarray, true: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Scales (N,) and turns (N, 3, 3) that bring centred points (N, K, 3) nearest to centred true ones."""
+    """Scales (N,) and rotations (N, 3, 3) that align centred points (N, K, 3) best with centred true ones."""
     u, spread, vt = np.linalg.svd(np.swapaxes(true, 1, 2) @ predicted)
     sign = np.ones_like(spread)
     sign[:, -1] = np.sign(np.linalg.det(u @ vt))
@@ -85,14 +85,14 @@ def _similarity(predicted: np.ndarray, true: np.ndarray) -> tuple[np.ndarray, np
 
 
 def procrustes(predicted: np.ndarray, true: np.ndarray) -> np.ndarray:
-    """Predicted points (N, K, 3), each frame moved, turned and scaled to lie nearest to the true ones (N, K, 3).
+    """Predicted points (N, K, 3), each frame translated, rotated and scaled to fit the true ones (N, K, 3) best.
 
-    Umeyama (1991): the least-squares similarity; a reflection is never used.
+    Umeyama (1991): the least-squares similarity; without reflection.
     """
     everything = range(predicted.shape[1])
     source, true_centre = align_root(predicted, everything), true.mean(axis=1, keepdims=True)
-    scale, turn = _similarity(source, true - true_centre)
-    return scale[:, None, None] * (source @ np.swapaxes(turn, 1, 2)) + true_centre
+    scale, rotation = _similarity(source, true - true_centre)
+    return scale[:, None, None] * (source @ np.swapaxes(rotation, 1, 2)) + true_centre
 
 
 def pa_mpjpe(predicted: np.ndarray, true: np.ndarray) -> float:
@@ -113,7 +113,7 @@ def pve(predicted: np.ndarray, true: np.ndarray, predicted_root: np.ndarray, tru
 
 
 def _difference(points: np.ndarray, order: int, frames: np.ndarray | None) -> np.ndarray:
-    """Differences of that order between consecutive frames, (M, K, 3), those across a gap left out."""
+    """Differences of an order between consecutive frames, (M, K, 3), without those across a gap."""
     change = np.diff(points, n=order, axis=0)
     if frames is None or not len(change):
         return change
@@ -137,7 +137,7 @@ def accel_error_si(
 
 
 def scores(limbs: np.ndarray, true: np.ndarray, frames: np.ndarray) -> dict[str, float]:
-    """MPJPE, PA-MPJPE and Accel, from the middle of the hips, of limb joints (N, 12, 3) at frame numbers (N,)."""
+    """MPJPE, PA-MPJPE and Accel, from the midpoint of the hips, of limb joints (N, 12, 3) at frame numbers (N,)."""
     return {
         "MPJPE": mpjpe(limbs, true),
         "PA-MPJPE": pa_mpjpe(limbs, true),
@@ -152,18 +152,18 @@ def jitter(points: np.ndarray, frame_rate: float, frames: np.ndarray | None = No
 
 
 def foot_sliding(feet: np.ndarray, contacts: np.ndarray, frames: np.ndarray | None = None) -> float:
-    """Mean horizontal way per frame of feet while they stand, cm.
+    """Mean horizontal distance per frame of feet in contact with the floor, cm.
 
     Args:
         feet: (N, F, 3) in a world with z up.
-        contacts: (N, F) whether each stands; a step counts if it does so before and after.
+        contacts: (N, F) whether each is in contact; a step counts if it is before and after.
         frames: (N,) frame numbers.
     """
-    way = np.linalg.norm(np.diff(feet[..., :2], axis=0), axis=-1)
+    distance = np.linalg.norm(np.diff(feet[..., :2], axis=0), axis=-1)
     standing = contacts[1:].astype(bool) & contacts[:-1].astype(bool)
     if frames is not None:
         standing &= (np.diff(frames) == 1)[:, None]
-    return 100 * _mean(way[standing])
+    return 100 * _mean(distance[standing])
 
 
 def mpjae(predicted: np.ndarray, true: np.ndarray) -> float:
@@ -175,7 +175,7 @@ def mpjae(predicted: np.ndarray, true: np.ndarray) -> float:
 
 
 def pa_mpjae(predicted: np.ndarray, true: np.ndarray, predicted_points: np.ndarray, true_points: np.ndarray) -> float:
-    """`mpjae` after each frame's predicted rotations are turned as Procrustes' alignment turns its points.
+    """`mpjae` after each frame's predicted rotations are rotated by the Procrustes alignment of its points.
 
     Args:
         predicted: (N, J, 3, 3) relative to the camera.
@@ -184,22 +184,22 @@ def pa_mpjae(predicted: np.ndarray, true: np.ndarray, predicted_points: np.ndarr
         true_points: (N, K, 3).
     """
     everything = range(predicted_points.shape[1])
-    _, turn = _similarity(align_root(predicted_points, everything), align_root(true_points, everything))
-    return mpjae(turn[:, None] @ predicted, true)
+    _, rotation = _similarity(align_root(predicted_points, everything), align_root(true_points, everything))
+    return mpjae(rotation[:, None] @ predicted, true)
 
 
 def emdb_jitter(joints: np.ndarray, frame_rate: float, frames: np.ndarray | None = None) -> float:
     """Jitter as EMDB's own program reports it, 10 m/s³.
 
-    The pelvis is held in its place, the 15 joints of `EMDB_MOVING` are measured, and their sum is divided by all 24.
+    The pelvis is kept at the origin, and the sum over the 15 joints of `EMDB_JITTER_JOINTS` is divided by all 24.
 
     Args:
         joints: (N, 24, 3) of SMPL.
         frame_rate: frames per second.
         frames: (N,) frame numbers.
     """
-    moving = align_root(joints, [0])[:, EMDB_MOVING]
-    return jitter(moving, frame_rate, frames) * len(EMDB_MOVING) / len(JOINT_NAMES)
+    moving = align_root(joints, [0])[:, EMDB_JITTER_JOINTS]
+    return jitter(moving, frame_rate, frames) * len(EMDB_JITTER_JOINTS) / len(JOINT_NAMES)
 
 
 def project(points: np.ndarray, camera_K: np.ndarray) -> np.ndarray:
@@ -209,17 +209,17 @@ def project(points: np.ndarray, camera_K: np.ndarray) -> np.ndarray:
 
 
 def reprojection_error(
-    predicted: np.ndarray, seen: np.ndarray, box_heights: np.ndarray, weights: np.ndarray | None = None
+    predicted: np.ndarray, observed: np.ndarray, box_heights: np.ndarray, weights: np.ndarray | None = None
 ) -> tuple[float, float]:
     """Mean distance in the image, in pixels and in per cent of the person's box height.
 
     Args:
         predicted: (N, K, 2) pixels.
-        seen: (N, K, 2) pixels.
+        observed: (N, K, 2) pixels.
         box_heights: (N,) pixels.
-        weights: (N, K) how much each counts, for landmarks that are hardly visible.
+        weights: (N, K), for landmarks with low visibility.
     """
-    distance = np.linalg.norm(predicted - seen, axis=-1)
+    distance = np.linalg.norm(predicted - observed, axis=-1)
     weight = np.ones_like(distance) if weights is None else weights
     total = weight.sum()
     if not total > 0:

@@ -1,4 +1,4 @@
-"""Estimators beside the truth: the same person, the same frames, the same joints; BlazePose's own landmarks first."""
+"""Scores of estimators against the truth: same person, frames and joints; BlazePose's own landmarks first."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ UNITS = {
     "EMDB PA-MPJAE": "°",
     "EMDB jitter": "10 m/s³",
 }
-"""Every measure and its unit, in the table's order. Those before EMDB's are over the 12 limb joints, but for PVE."""
+"""All measures and their units, in the table's order. Those before EMDB's, except PVE, use the 12 limb joints."""
 
 _SUMS = ("frames", "true frames")
 _MEANS_OF_SEQUENCES = ("EMDB jitter",)
@@ -64,22 +64,22 @@ class Evaluation:
     errors: dict[str, np.ndarray]
 
     @classmethod
-    def of_nobody(cls, names: Sequence[str], truth: Truth) -> Evaluation:
-        """What is to be said of estimators that have not found the person."""
+    def from_missed(cls, names: Sequence[str], truth: Truth) -> Evaluation:
+        """The evaluation of estimators that have not found the person."""
         missed = {name: {"frames": 0.0, "true frames": float(len(truth))} for name in (BLAZEPOSE, *names)}
         return cls(missed, np.zeros(0, int), truth.frame_rate, {})
 
 
-def seen(motion: Motion) -> np.ndarray:
-    """Rows of the frames in which the person was seen."""
+def detected_rows(motion: Motion) -> np.ndarray:
+    """Rows of the frames in which the person was detected."""
     return np.flatnonzero(~motion.bridged.astype(bool))
 
 
 def find_person(motions: Sequence[Motion], truth: Truth) -> Motion | None:
-    """The motion whose boxes cover the true person's best (sum of IoU over the frames), None if none does."""
+    """The motion whose boxes overlap most with the true person's (sum of IoU over the frames), None if none does."""
 
     def overlap(motion: Motion) -> float:
-        rows = seen(motion)
+        rows = detected_rows(motion)
         _, at, true_rows = np.intersect1d(motion.frames[rows], truth.frames, return_indices=True)
         first, second = motion.boxes[rows[at]], truth.boxes[true_rows]
         low = np.maximum(first[:, :2], second[:, :2])
@@ -96,12 +96,12 @@ def evaluate(motions: Sequence[Motion], truth: Truth, body: Body) -> Evaluation:
     """Score estimators, BlazePose's own landmarks first, in the frames in which all of them have the person.
 
     Args:
-        motions: everything that the estimators made of the clip; of each estimator one person is the true one.
+        motions: all estimated motions of the clip; one person of each estimator is the true one.
         truth: the true motion.
         body: the body of the motions.
 
     Raises:
-        EvaluationError: an estimator has no motion where the true person is.
+        EvaluationError: an estimator has no motion of the true person.
     """
     people: dict[str, Motion] = {}
     for name in dict.fromkeys(motion.estimator for motion in motions):
@@ -110,7 +110,7 @@ def evaluate(motions: Sequence[Motion], truth: Truth, body: Body) -> Evaluation:
             people[name] = person
     frames = truth.frames
     for person in people.values():
-        frames = np.intersect1d(frames, person.frames[seen(person)])
+        frames = np.intersect1d(frames, person.frames[detected_rows(person)])
     if not people or len(people) < len({motion.estimator for motion in motions}):
         raise EvaluationError("Nobody was found where the true person is.")
     true_rows = np.searchsorted(truth.frames, frames)
@@ -127,8 +127,8 @@ def evaluate(motions: Sequence[Motion], truth: Truth, body: Body) -> Evaluation:
 def pool(evaluations: Sequence[Evaluation]) -> dict[str, Scores]:
     """Scores by estimator over all clips.
 
-    Frames are added up, every other measure is the mean over clips weighted by their frames; but EMDB's jitter counts
-    each clip once, as EMDB does.
+    Frames are added up, all other measures are means over clips weighted by frames; only EMDB's jitter counts each clip
+    once, as EMDB does.
     """
     table: dict[str, Scores] = {}
     for name in dict.fromkeys(name for one in evaluations for name in one.table):
@@ -160,7 +160,7 @@ def _over_time(limbs: np.ndarray, true: np.ndarray, frames: np.ndarray, frame_ra
 
 
 def _shared(limbs: np.ndarray, pixels: np.ndarray, truth: Truth, true_rows: np.ndarray) -> tuple[Scores, np.ndarray]:
-    """What can be said of limb joints (n, 12, 3) and their pixels (n, 12, 2), and each joint's error (n, 12)."""
+    """Measures of limb joints (n, 12, 3) and their pixels (n, 12, 2), and each joint's error (n, 12)."""
     true = truth.limbs[true_rows]
     distance, percent = metrics.reprojection_error(pixels, truth.pixels[true_rows], truth.boxes[true_rows, 3])
     scores = {
@@ -176,7 +176,7 @@ def _shared(limbs: np.ndarray, pixels: np.ndarray, truth: Truth, true_rows: np.n
 def _score_landmarks(
     motion: Motion, rows: np.ndarray, truth: Truth, true_rows: np.ndarray
 ) -> tuple[Scores, np.ndarray]:
-    """The measures that make sense of the BlazePose landmarks that a motion was made from."""
+    """The measures that apply to the BlazePose landmarks of a motion."""
     world = motion.world_landmarks[rows][:, metrics.LIMB_LANDMARKS]
     return _shared(world, motion.landmarks[rows][:, metrics.LIMB_LANDMARKS, :2], truth, true_rows)
 
@@ -201,10 +201,10 @@ def _score_motion(
             "EMDB jitter": metrics.emdb_jitter(joints, rate, frames),
         }
         if truth.poses is not None:
-            turned = body.global_rotations(motion.poses_cam[rows])[:, metrics.EMDB_TURNING]
-            true_turned = body.global_rotations(truth.poses[true_rows])[:, metrics.EMDB_TURNING]
-            scores["EMDB MPJAE"] = metrics.mpjae(turned, true_turned)
-            scores["EMDB PA-MPJAE"] = metrics.pa_mpjae(turned, true_turned, joints, true)
+            estimated = body.global_rotations(motion.poses_cam[rows])[:, metrics.EMDB_ROTATION_JOINTS]
+            true_rotations = body.global_rotations(truth.poses[true_rows])[:, metrics.EMDB_ROTATION_JOINTS]
+            scores["EMDB MPJAE"] = metrics.mpjae(estimated, true_rotations)
+            scores["EMDB PA-MPJAE"] = metrics.pa_mpjae(estimated, true_rotations, joints, true)
     return scores | _surface_errors(motion, rows, truth, true_rows, body), errors
 
 
@@ -227,13 +227,13 @@ def _surface_errors(motion: Motion, rows: np.ndarray, truth: Truth, true_rows: n
 
 
 def evaluate_without_truth(motions: Sequence[Motion]) -> dict[str, Scores]:
-    """Scores by estimator and person that need no truth: jitter, and distance from BlazePose's landmarks in the image.
+    """Scores by estimator and person without truth: jitter, and distance from BlazePose's landmarks in the image.
 
-    Landmarks count by their visibility. BlazePose's own column is the jitter of its world landmarks.
+    Landmarks are weighted by visibility. BlazePose's own column has the jitter of its world landmarks.
     """
     table: dict[str, Scores] = {}
     for motion in motions:
-        rows = seen(motion)
+        rows = detected_rows(motion)
         frames, rate = motion.frames[rows], motion.frame_rate
         limbs = motion.joints_cam[rows][:, metrics.LIMB_JOINTS]
         marks = motion.landmarks[rows][:, metrics.LIMB_LANDMARKS]

@@ -1,4 +1,4 @@
-"""What is known of a person's true motion, from a motion file or from a data set."""
+"""A person's true motion, from a motion file or a data set."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ class EvaluationError(VideoMotionError):
 class Truth:
     """The true motion of one person in the N frames that count.
 
-    Lengths are metres in camera axes, pixels those of the image; what a data set does not tell is None.
+    Lengths are metres in camera axes, pixels those of the image; what a data set lacks is None.
 
     Attributes:
         frames: (N,) frame numbers in the footage, increasing.
         frame_rate: frames per second.
         camera_K: (3, 3) intrinsics in pixels.
         limbs: (N, 12, 3) the joints of `metrics.LIMB_NAMES`.
-        pixels: (N, 12, 2) where they are in the image.
+        pixels: (N, 12, 2) their positions in the image.
         boxes: (N, 4) left, top, width, height of the person.
         pelvis: (N, 3).
         joints: (N, 24, 3) of SMPL.
         poses: (N, 24, 3) SMPL axis-angle rotations; the root's is in camera space.
         betas: (10,) SMPL shape.
-        body: that poses and betas are meant for; its surface is the true one.
+        body: the body model of poses and betas, for the true surface.
         contacts: (N, 2) whether the left and right foot stand on the floor.
     """
 
@@ -54,7 +54,7 @@ class Truth:
     contacts: np.ndarray | None = None
 
     @classmethod
-    def of_smpl(
+    def from_smpl(
         cls,
         frames: np.ndarray,
         frame_rate: float,
@@ -66,7 +66,7 @@ class Truth:
         contacts: np.ndarray | None = None,
         boxes: np.ndarray | None = None,
     ) -> Truth:
-        """A truth that is SMPL; without boxes they are drawn around the joints. See the class for the arguments."""
+        """From SMPL parameters; default boxes are those of the joints. See the class for the arguments."""
         pixels = metrics.project(joints, camera_K)
         return cls(
             frames=frames,
@@ -84,11 +84,11 @@ class Truth:
         )
 
     @classmethod
-    def of_motion(cls, motion: Motion, body: Body) -> Truth:
-        """A truth that is a motion file; its surface is that of `body` if the motion was made with it."""
-        again = body.joints(motion.poses_cam, motion.betas, motion.trans_cam)
-        same = np.abs(again - motion.joints_cam).max(initial=0) <= _SAME_BODY
-        return cls.of_smpl(
+    def from_motion(cls, motion: Motion, body: Body) -> Truth:
+        """From a motion file; its surface is that of `body` if the motion was made with it."""
+        recomputed = body.joints(motion.poses_cam, motion.betas, motion.trans_cam)
+        same = np.abs(recomputed - motion.joints_cam).max(initial=0) <= _SAME_BODY
+        return cls.from_smpl(
             motion.frames,
             motion.frame_rate,
             motion.camera_K,
@@ -110,7 +110,7 @@ def boxes_around(pixels: np.ndarray) -> np.ndarray:
 
 
 class Bodies:
-    """Licensed SMPL bodies of a folder: SMPL_NEUTRAL, SMPL_MALE, SMPL_FEMALE, each .npz or .pkl; or none at all."""
+    """Licensed SMPL bodies in a folder: SMPL_NEUTRAL, SMPL_MALE, SMPL_FEMALE, each .npz or .pkl; or none."""
 
     def __init__(self, folder: Path | None = None) -> None:
         """Raises EvaluationError if there is no neutral one in the folder."""
@@ -121,7 +121,7 @@ class Bodies:
 
     @property
     def neutral(self) -> Path | None:
-        """The file of the body that estimators should use, None for the free one."""
+        """The file of the estimators' body; None for the free one."""
         return None if self._folder is None else self.path("neutral")
 
     def path(self, gender: str) -> Path:

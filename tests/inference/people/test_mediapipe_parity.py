@@ -17,7 +17,7 @@ def mediapipe_python(capfd_disabled) -> Path:
     try:
         with capfd_disabled():
             return reference.interpreter()
-    except reference.ReferenceError as error:
+    except reference.MediaPipeError as error:
         pytest.skip(str(error))
 
 

@@ -1,4 +1,4 @@
-"""Readers of data sets in the layouts that they are given out in."""
+"""Readers of data sets in their published layouts."""
 
 from collections.abc import Mapping
 
@@ -8,4 +8,4 @@ LAYOUTS: Mapping[str, str] = {
     "mpi_inf_3dhp": "mpi_inf_3dhp",
     "emdb": "emdb",
 }
-"""The module of each layout; all have `clips(root, bodies)`, which yields every `clip.Clip` of the test set."""
+"""The module of each layout; all have `clips(root, bodies)`, which yields every `clip.DatasetClip` of the test set."""

@@ -1,4 +1,4 @@
-"""What all layouts have in common: a clip, and reading without trust."""
+"""What all layouts have in common: a clip, and safe reading."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ LIBRARIES = "requirements/layouts.txt"
 
 
 @dataclass(frozen=True)
-class Clip:
+class DatasetClip:
     """Footage and the true motion of people in it.
 
     Attributes:
-        name: of the clip, unlike all others of its data set.
+        name: of the clip, unique in its data set.
         footage: a video, or a folder of numbered images.
         truths: one for each person whose motion is known; their frames count the images from 0.
     """
@@ -35,25 +35,25 @@ class Clip:
     truths: tuple[Truth, ...]
 
 
-def clips(layout: str, root: Path, bodies: Bodies) -> Iterator[Clip]:
-    """Yield the clips of a data set's test part, each read when it is its turn.
+def clips(layout: str, root: Path, bodies: Bodies) -> Iterator[DatasetClip]:
+    """Yield the clips of a data set's test set, each read on demand.
 
     Args:
         layout: one of `LAYOUTS`.
         root: the data set's folder.
-        bodies: SMPL's bodies, as far as the user has them.
+        bodies: the user's SMPL bodies.
 
     Raises:
-        EvaluationError: the folder is none of that data set, a file of it is damaged, or something needed is missing.
+        EvaluationError: the folder is not of that data set, a file of it is damaged, or something needed is missing.
         BodyError: a body file is damaged.
     """
     if not root.is_dir():
         raise EvaluationError(f"{root} is not a folder: give --root the folder of the data set.")
-    found = False
+    empty = True
     for clip in importlib.import_module(f".{LAYOUTS[layout]}", __package__).clips(root, bodies):
-        found = True
+        empty = False
         yield clip
-    if not found:
+    if empty:
         raise EvaluationError(f"There is nothing of {layout}'s test set in {root}: give --root the folder it is in.")
 
 
@@ -71,7 +71,7 @@ def library(name: str) -> ModuleType:
 
 @contextmanager
 def reading(file: Path) -> Iterator[None]:
-    """Turn what may go wrong in a file that is not what it should be into one sentence."""
+    """Turn any error of reading a file into one sentence."""
     try:
         yield
     except (EvaluationError, BodyError):
@@ -85,10 +85,10 @@ def reading(file: Path) -> Iterator[None]:
 
 
 def numbers(value: Any, *shape: int | None) -> np.ndarray:
-    """A float64 array of that shape, None for any length.
+    """A float64 array of a shape, None for any length.
 
     Raises:
-        ValueError: it is no such array.
+        ValueError: the value has another shape.
     """
     array = np.asarray(value, dtype=np.float64)
     if array.ndim != len(shape) or any(want not in (None, got) for want, got in zip(shape, array.shape, strict=True)):
@@ -97,19 +97,19 @@ def numbers(value: Any, *shape: int | None) -> np.ndarray:
 
 
 def images(folder: Path, frames: int) -> Path:
-    """The folder, if it has an image for each of the frames.
+    """The folder, if it has an image for each frame.
 
     Raises:
-        EvaluationError: it has not.
+        EvaluationError: images are missing.
     """
-    found = len(numbered_images(folder)) if folder.is_dir() else 0
-    if found < frames:
-        raise EvaluationError(f"{folder} has {found} images for {frames} frames: unpack all of them.")
+    count = len(numbered_images(folder)) if folder.is_dir() else 0
+    if count < frames:
+        raise EvaluationError(f"{folder} has {count} images for {frames} frames: unpack all of them.")
     return folder
 
 
 def fitted_intrinsics(points: np.ndarray, pixels: np.ndarray) -> np.ndarray:
-    """(3, 3) intrinsics without lens distortion that take points (N, K, 3) in the camera to pixels (N, K, 2) best."""
+    """(3, 3) intrinsics without lens distortion that best project points (N, K, 3) to pixels (N, K, 2)."""
     K = np.eye(3)
     for axis in range(2):
         slope = (points[..., axis] / points[..., 2]).ravel()
@@ -119,6 +119,6 @@ def fitted_intrinsics(points: np.ndarray, pixels: np.ndarray) -> np.ndarray:
     return K
 
 
-def moved(transforms: np.ndarray, points: np.ndarray) -> np.ndarray:
-    """Points (N, K, 3) moved by each frame's rigid transform (N, 4, 4)."""
+def transformed(transforms: np.ndarray, points: np.ndarray) -> np.ndarray:
+    """Points (N, K, 3) with each frame's rigid transform (N, 4, 4) applied."""
     return points @ np.swapaxes(transforms[:, :3, :3], 1, 2) + transforms[:, None, :3, 3]

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from ..truth import Bodies, Truth, boxes_around
-from .clip import Clip, fitted_intrinsics, library, numbers, reading
+from .clip import DatasetClip, fitted_intrinsics, library, numbers, reading
 
 FRAME_RATE = 50.0
 SUBJECTS = ("S9", "S11")
@@ -25,7 +25,7 @@ _DAMAGED = {("S11", "Directions.54138969")}
 """Videos that are broken in the data set itself."""
 
 
-def clips(root: Path, bodies: Bodies) -> Iterator[Clip]:
+def clips(root: Path, bodies: Bodies) -> Iterator[DatasetClip]:
     """Yield the videos of the test subjects; see `clip.clips`. Neither shape nor rotations are known."""
     for subject in SUBJECTS:
         features = root / subject / "MyPoseFeatures"
@@ -45,11 +45,11 @@ def clips(root: Path, bodies: Bodies) -> Iterator[Clip]:
                 boxes=boxes_around(pixels),
                 pelvis=points[:, _PELVIS],
             )
-            yield Clip(f"{subject} {file.stem}", root / subject / "Videos" / f"{file.stem}.mp4", (truth,))
+            yield DatasetClip(f"{subject} {file.stem}", root / subject / "Videos" / f"{file.stem}.mp4", (truth,))
 
 
 def _pose(file: Path, sides: int) -> np.ndarray:
-    """(N, 32, sides) what a file tells of the joints."""
+    """(N, 32, sides) the joints in a file."""
     cdflib = library("cdflib")
     with reading(file):
         if not file.is_file():

@@ -2,8 +2,8 @@
 
 `annot_data.mat` is HDF5, with MATLAB's dimensions reversed: `annot2` (N, 1, 17, 2) pixels, `annot3` (N, 1, 17, 3)
 millimetres in camera axes, `univ_annot3` the same at the height of Human3.6M's skeleton, and `valid_frame` (N, 1) of
-the frames that count. As in SPIN, VIBE and after them the truth is `univ_annot3`; its distance is not the true one, so
-there is no root depth. The data set does not tell the sequences' frame rate.
+the frames that count. As in SPIN and VIBE the truth is `univ_annot3`; its distance is not the true one, so
+there is no root depth. The data set has no frame rates.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from pathlib import Path
 import numpy as np
 
 from ..truth import Bodies, EvaluationError, Truth, boxes_around
-from .clip import Clip, fitted_intrinsics, images, library, numbers, reading
+from .clip import DatasetClip, fitted_intrinsics, images, library, numbers, reading
 
 ASSUMED_FRAME_RATE = 25.0
 LIMBS = (5, 2, 6, 3, 7, 4, 11, 8, 12, 9, 13, 10)
 """The limb joints of `metrics.LIMB_NAMES` among the 17."""
 
 
-def clips(root: Path, bodies: Bodies) -> Iterator[Clip]:
+def clips(root: Path, bodies: Bodies) -> Iterator[DatasetClip]:
     """Yield the test sequences; see `clip.clips`. Neither shape nor rotations are known."""
     inside = root / "mpi_inf_3dhp_test_set"
     for file in sorted((inside if inside.is_dir() else root).glob("TS*/annot_data.mat")):
@@ -42,4 +42,4 @@ def clips(root: Path, bodies: Bodies) -> Iterator[Clip]:
             pixels=pixels[valid][:, LIMBS],
             boxes=boxes_around(pixels[valid]),
         )
-        yield Clip(file.parent.name, images(file.parent / "imageSequence", n), (truth,))
+        yield DatasetClip(file.parent.name, images(file.parent / "imageSequence", n), (truth,))

@@ -2,8 +2,8 @@
 
 Of each person, as the data set's own readme names them: `poses` (N, 72) and `jointPositions` (N, 72) in the world,
 `betas`, `genders`, `poses2d` (N, 3, 18); of the camera `cam_poses` (N, 4, 4), from the world to the camera, and
-`cam_intrinsics`. Frames count in which the camera's pose is sure (`campose_valid`) and more than six 2D joints were
-detected, as in VIBE and after it.
+`cam_intrinsics`. Frames count if the camera's pose is valid (`campose_valid`) and more than six 2D joints were
+detected, as in VIBE.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ import numpy as np
 from ....body import rotations
 from ....pickles import load_table
 from ..truth import Bodies, Truth
-from .clip import Clip, images, moved, numbers, reading
+from .clip import DatasetClip, images, numbers, reading, transformed
 
 FRAME_RATE = 30.0
-_SURE, _ENOUGH = 0.3, 6
+_MIN_CONFIDENCE, _MIN_JOINTS = 0.3, 6
 _GENDERS = {"m": "male", "f": "female"}
 
 
-def clips(root: Path, bodies: Bodies) -> Iterator[Clip]:
-    """Yield the test sequences; see `clip.clips`. Surfaces are known if there are bodies."""
+def clips(root: Path, bodies: Bodies) -> Iterator[DatasetClip]:
+    """Yield the test sequences; see `clip.clips`. With bodies the surfaces are known."""
     for file in sorted((root / "sequenceFiles" / "test").glob("*.pkl")):
         with reading(file):
             table = load_table(file)
@@ -33,20 +33,20 @@ def clips(root: Path, bodies: Bodies) -> Iterator[Clip]:
             if not truths:
                 raise ValueError("it has nobody's motion")
             frames = len(table["cam_poses"])
-        yield Clip(file.stem, images(root / "imageFiles" / file.stem, frames), truths)
+        yield DatasetClip(file.stem, images(root / "imageFiles" / file.stem, frames), truths)
 
 
 def _truth(table: dict[str, Any], person: int, bodies: Bodies) -> Truth:
     to_camera = numbers(table["cam_poses"], None, 4, 4)
     n = len(to_camera)
     poses = numbers(table["poses"][person], n, 72).reshape(n, 24, 3)
-    joints = moved(to_camera, numbers(table["jointPositions"][person], n, 72).reshape(n, 24, 3))
+    joints = transformed(to_camera, numbers(table["jointPositions"][person], n, 72).reshape(n, 24, 3))
     root = to_camera[:, :3, :3] @ rotations.axis_angle_to_matrix(poses[:, 0])
     poses[:, 0] = rotations.matrix_to_axis_angle(root)
-    detected = numbers(table["poses2d"][person], n, 3, 18)[:, 2] > _SURE
-    valid = (numbers(table["campose_valid"][person], n) > 0) & (detected.sum(axis=1) > _ENOUGH)
+    detected = numbers(table["poses2d"][person], n, 3, 18)[:, 2] > _MIN_CONFIDENCE
+    valid = (numbers(table["campose_valid"][person], n) > 0) & (detected.sum(axis=1) > _MIN_JOINTS)
     gender = _GENDERS[str(table["genders"][person])]
-    return Truth.of_smpl(
+    return Truth.from_smpl(
         np.flatnonzero(valid),
         FRAME_RATE,
         numbers(table["cam_intrinsics"], 3, 3),

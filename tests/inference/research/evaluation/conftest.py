@@ -52,7 +52,7 @@ def true_motion(body: Body) -> Motion:
 
 @pytest.fixture(scope="session")
 def truth(true_motion: Motion, body: Body) -> Truth:
-    return Truth.of_motion(true_motion, body)
+    return Truth.from_motion(true_motion, body)
 
 
 @pytest.fixture

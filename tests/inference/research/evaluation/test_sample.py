@@ -28,7 +28,7 @@ def results() -> list[Result]:
 def table(results: list[Result], truth: Motion) -> dict[str, scores.Scores]:
     body = results[0].body
     motions = [motion for result in results for motion in result.motions]
-    return scores.evaluate(motions, Truth.of_motion(truth, body), body).table
+    return scores.evaluate(motions, Truth.from_motion(truth, body), body).table
 
 
 def test_truth_belongs_to_the_body(truth: Motion, body: Body):

@@ -15,7 +15,7 @@ from video_motion.inference.cli import arguments
 from video_motion.inference.footage.reader import Footage
 from video_motion.inference.research.evaluation import metrics
 from video_motion.inference.research.evaluation.layouts import LAYOUTS
-from video_motion.inference.research.evaluation.layouts.clip import Clip, clips
+from video_motion.inference.research.evaluation.layouts.clip import DatasetClip, clips
 from video_motion.inference.research.evaluation.truth import Bodies, EvaluationError, Truth
 
 from . import layouts
@@ -31,7 +31,7 @@ MAKERS: dict[str, tuple[Write, str | None]] = {
 }
 
 
-def made(layout: str, sample: Sample, root: Path, bodies: Bodies) -> list[Clip]:
+def made(layout: str, sample: Sample, root: Path, bodies: Bodies) -> list[DatasetClip]:
     write, library = MAKERS[layout]
     if library:
         pytest.importorskip(library)
@@ -55,8 +55,8 @@ def check_smpl(truth: Truth, sample: Sample, frames: list[int]) -> None:
     assert truth.joints is not None
     assert truth.poses is not None
     np.testing.assert_allclose(truth.joints, motion.joints_cam[frames], atol=1e-6)
-    turned, expected = (rotations.axis_angle_to_matrix(of) for of in (truth.poses, motion.poses_cam[frames]))
-    np.testing.assert_allclose(turned, expected, atol=1e-9)
+    actual, expected = (rotations.axis_angle_to_matrix(of) for of in (truth.poses, motion.poses_cam[frames]))
+    np.testing.assert_allclose(actual, expected, atol=1e-9)
     np.testing.assert_array_equal(truth.betas, motion.betas)
 
 
@@ -145,7 +145,7 @@ def test_arrays_of_another_shape_are_refused(sample: Sample, tmp_path: Path, bod
             next(clips("3dpw", tmp_path, bodies))
 
 
-def test_missing_images_are_told(sample: Sample, tmp_path: Path, bodies: Bodies):
+def test_missing_images_are_reported(sample: Sample, tmp_path: Path, bodies: Bodies):
     made("3dpw", sample, tmp_path, bodies)
     (tmp_path / "imageFiles" / "walk_00" / "image_00003.jpg").unlink()
     with pytest.raises(EvaluationError, match=f"has {FRAMES - 1} images for {FRAMES} frames"):
@@ -153,7 +153,7 @@ def test_missing_images_are_told(sample: Sample, tmp_path: Path, bodies: Bodies)
 
 
 @pytest.mark.parametrize("layout", ["mpi_inf_3dhp", "human36m"])
-def test_missing_library_is_told(
+def test_missing_library_is_reported(
     sample: Sample, tmp_path: Path, bodies: Bodies, layout: str, monkeypatch: pytest.MonkeyPatch
 ):
     made(layout, sample, tmp_path, bodies)
@@ -181,10 +181,10 @@ def test_footage_that_shows_nobody_gives_no_table(
     made("human36m", sample, tmp_path, bodies)
     given = ["--layout", "human36m", "--root", str(tmp_path), "--network", "landmarks"]
     assert cli.main(["evaluate", *given]) == 1
-    told = capsys.readouterr()
-    assert "Walking 1.54138969.mp4 does not exist" in told.err
-    assert "Nobody was found where the true people" in told.err
-    assert told.out == ""
+    output = capsys.readouterr()
+    assert "Walking 1.54138969.mp4 does not exist" in output.err
+    assert "Nobody was found where the true people" in output.err
+    assert output.out == ""
 
 
 def test_whole_command(sample: Sample, tmp_path: Path, bodies: Bodies, capsys: pytest.CaptureFixture[str]):
@@ -198,9 +198,9 @@ def test_whole_command(sample: Sample, tmp_path: Path, bodies: Bodies, capsys: p
     assert bodies.neutral is not None
     given = ["--layout", "3dpw", "--root", str(root), "--network", "landmarks", "--true-focal"]
     assert cli.main(["evaluate", *given, "--smpl", str(bodies.neutral.parent), "--out", str(out)]) == 0
-    told = capsys.readouterr()
-    assert "Nobody was found" in told.err
-    assert told.out.splitlines()[0] == "| measure | BlazePose | landmarks |"
+    output = capsys.readouterr()
+    assert "Nobody was found" in output.err
+    assert output.out.splitlines()[0] == "| measure | BlazePose | landmarks |"
 
     written = json.loads((out / "3dpw.scores.json").read_text(encoding="utf-8"))
     ours, theirs = written["scores"]["landmarks"], written["scores"]["BlazePose"]

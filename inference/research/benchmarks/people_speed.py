@@ -1,10 +1,8 @@
-"""Speed of the people station beside MediaPipe's own, frame by frame in alternation."""
+"""Speed of the people station and of MediaPipe, alternating frame by frame."""
 
 from __future__ import annotations
 
-import argparse
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +14,7 @@ from ...people.blazepose import BlazePose
 from ...people.tracker import MAX_PEOPLE, Tracker
 from ..comparison.mediapipe_reference import MediaPipe, interpreter
 
-# Networks and caches are not at full speed before.
+# Networks and caches are not at full speed in these frames.
 WARM_UP = 10
 
 
@@ -24,7 +22,7 @@ WARM_UP = 10
 class Speeds:
     """Medians over the frames, in seconds per frame, and means, which include the search for more people.
 
-    Those of CPU time add up all CPUs.
+    CPU time is the sum over all CPUs.
     """
 
     ours: float
@@ -37,7 +35,7 @@ class Speeds:
 
     @property
     def ratio(self) -> float:
-        """How many times as fast as MediaPipe we are, by the means."""
+        """Our speed relative to MediaPipe's, by the means."""
         return self.theirs_mean / self.ours_mean
 
     @property
@@ -45,30 +43,21 @@ class Speeds:
         """The same by CPU time."""
         return self.theirs_cpu_mean / self.ours_cpu_mean
 
-    def lines(self) -> Iterator[str]:
-        """What to tell the user."""
-        for name, median, mean, cpu in (
-            ("ours", self.ours, self.ours_mean, self.ours_cpu_mean),
-            ("MediaPipe", self.theirs, self.theirs_mean, self.theirs_cpu_mean),
-        ):
-            yield f"{name}: {1 / mean:.1f} frames per second (median {median * 1e3:.1f} ms; CPU {cpu * 1e3:.1f} ms)"
-        yield f"ratio: {self.ratio:.2f}, by CPU time {self.cpu_ratio:.2f}, over {self.frames} frames"
-
 
 def compare(video: Path, max_people: int = MAX_PEOPLE, limit: int | None = None, threads: int = 2) -> Speeds:
-    """Time our tracker and MediaPipe on the same frames in alternation.
+    """Time our tracker and MediaPipe on the same frames, alternating.
 
     Args:
         video: the footage.
-        max_people: so many people our tracker may follow; MediaPipe always follows one.
+        max_people: that our tracker follows at most; MediaPipe always follows one.
         limit: use no more frames than this.
         threads: threads that our networks may use.
 
     Raises:
-        ReferenceError: MediaPipe can't be run.
+        MediaPipeError: MediaPipe can't be run.
         SetupError: its environment can't be made.
         FootageError: the video can't be read or is too short.
-        RegistryError: a weight file can't be had.
+        RegistryError: a weight file can't be fetched.
     """
     python = interpreter()
     model = BlazePose(registry.path("blazepose_detector"), registry.path("blazepose_landmark_full"), threads)
@@ -88,18 +77,3 @@ def compare(video: Path, max_people: int = MAX_PEOPLE, limit: int | None = None,
     (median, _), (mean, cpu) = np.median(ours, axis=0), ours.mean(axis=0)
     (their_median, _), (their_mean, their_cpu) = np.median(theirs, axis=0), theirs.mean(axis=0)
     return Speeds(median, their_median, mean, their_mean, cpu, their_cpu, len(ours))
-
-
-def main(argv: list[str]) -> int:
-    """Print the comparison for a video; returns the exit status."""
-    parser = argparse.ArgumentParser(prog="bench people", description=__doc__)
-    parser.add_argument("video", type=Path, help="the footage")
-    parser.add_argument(
-        "--max-people", type=int, default=MAX_PEOPLE, metavar="N", help=f"people we may follow (default: {MAX_PEOPLE})"
-    )
-    parser.add_argument("--limit", type=int, metavar="N", help="use no more frames than this")
-    parser.add_argument("--threads", type=int, default=2, metavar="N", help="threads of our networks (default: 2)")
-    chosen = parser.parse_args(argv)
-    for line in compare(chosen.video, chosen.max_people, chosen.limit, chosen.threads).lines():
-        print(line, flush=True)
-    return 0
