@@ -24,7 +24,7 @@ def _axes(title: str) -> tuple[Figure, Axes]:
 
 
 def _save(figure: Figure, path: Path) -> None:
-    figure.legend(loc="outside right upper")
+    figure.legend(loc="outside lower center", ncols=4)
     with atomic_write(path) as temporary:
         figure.savefig(temporary, format="png")
 
@@ -45,7 +45,7 @@ def per_joint(errors: Mapping[str, np.ndarray], title: str, path: Path) -> Axes:
     width = 0.8 / len(errors)
     for number, (name, values) in enumerate(errors.items()):
         axes.bar(joints + (number - (len(errors) - 1) / 2) * width, values.mean(axis=0), width, label=name)
-    axes.set_xticks(joints, [name.replace("_", "\n") for name in metrics.LIMB_NAMES])
+    axes.set_xticks(joints, [name.replace("_", "\n") for name in metrics.LIMB_NAMES], fontsize="small")
     _save(figure, path)
     return axes
 
