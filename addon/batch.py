@@ -583,7 +583,7 @@ def _convert_motions(chosen: argparse.Namespace) -> None:
     """Make one scene of motion files and save it."""
     from video_motion.inference import registry
     from video_motion.inference.body.smpl import Body, BodyError
-    from video_motion.inference.motion.files import read_motion
+    from video_motion.inference.motion.formats import read_motion
     from video_motion.inference.motion.motion import MotionFileError
 
     try:

@@ -30,7 +30,7 @@ from ...inference.body import rotations
 from ...inference.body.skeleton import JOINT_NAMES
 from ...inference.body.smpl import Body, BodyError
 from ...inference.errors import VideoMotionError
-from ...inference.motion.files import SMPL_PELVIS, is_smpl
+from ...inference.motion.formats.conventions import SMPL_PELVIS, is_smpl
 from ...inference.registry import RegistryError
 from .. import preferences
 from ..compatibility import new_channels

@@ -22,7 +22,7 @@ from video_motion.inference import registry
 from video_motion.inference.body import rotations
 from video_motion.inference.body.skeleton import JOINT_NAMES
 from video_motion.inference.body.smpl import Body
-from video_motion.inference.motion.files import read_motion
+from video_motion.inference.motion.formats import read_motion
 from video_motion.inference.motion.motion import Motion
 
 FRAMES = (300, 1000, 3000, 10000)

@@ -6,10 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ...body.smpl import Body
-from .. import files
 from ..motion import Motion, MotionFileError
-from . import archive, gvhmr, phalp, prompthmr, tram, vibe, wham
-from .people import Content, motions
+from . import amass, archive, gvhmr, phalp, prompthmr, tram, vibe, wham
+from .content import Content, motions
 
 ENDINGS = (".npz", ".pkl", ".pt", ".npy")
 """How such files' names usually end, for file choosers."""
@@ -32,7 +31,7 @@ def read_motions(path: Path, body: Body, fps: float | None = None) -> list[Motio
     Args:
         path: of the file.
         body: the body that gets the motions.
-        fps: frames per second of a file that tells none; 30 are assumed for None.
+        fps: frames per second of a file that states none; 30 are assumed for None.
 
     Returns:
         At least one motion. People are numbered from 1, those who are longest on screen first.
@@ -46,14 +45,36 @@ def read_motions(path: Path, body: Body, fps: float | None = None) -> list[Motio
     archive.check_zip(path)
     content = archive.read(path)
     if content is None:
-        return [files.read_motion(path, body, fps)]
+        return [read_motion(path, body, fps)]
     try:
         for read in _READERS:
-            found = read(content, path, body)
-            if found is not None:
-                return motions(found, path, body, fps)
+            people = read(content, path, body)
+            if people is not None:
+                return motions(people, path, body, fps)
     except MotionFileError:
         raise
     except Exception as error:  # arrays of wrong kinds fail in as many ways
         raise MotionFileError(f"{path} is damaged: its arrays don't fit together.") from error
     raise MotionFileError(f"{path} is no motion that Video Motion knows.")
+
+
+def read_motion(path: Path, body: Body, fps: float | None = None) -> Motion:
+    """Read a motion for ``body`` from a ``.npz`` of Video Motion, of AMASS or of the SMPL add-ons (`amass.read`).
+
+    Args:
+        path: of the file.
+        body: the body that gets the motion.
+        fps: frames per second of a file that states none; 30 are assumed for None.
+
+    Raises:
+        MotionFileError: the file is missing, damaged, empty, or in no known format.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise MotionFileError(f"{path} does not exist.")
+    motion = Motion.load(path) if "poses_cam" in archive.array_names(path) else amass.read(path, body, fps)
+    if motion is None:
+        raise MotionFileError(f"{path} is no motion that Video Motion knows: give one of its own, of AMASS or of SMPL.")
+    if not len(motion):
+        raise MotionFileError(f"{path} holds no frames.")
+    return motion

@@ -73,6 +73,18 @@ def check_zip(path: Path) -> None:
         raise MotionFileError(f"{path} can't be read: it may be damaged.") from error
 
 
+def array_names(path: Path) -> set[str]:
+    """The names of the arrays in a ``.npz`` file; none for other files."""
+    try:
+        if zipfile.is_zipfile(path):
+            zips.check_zip(path)
+            with np.load(path, allow_pickle=False) as archive:
+                return set(archive.files)
+    except Exception as error:  # np.load raises many kinds on hostile input
+        raise MotionFileError(f"{path} can't be read: it may be damaged.") from error
+    return set()
+
+
 def _read(path: Path, content: mmap.mmap) -> object:
     start = content[:64]
     size = len(content)

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from ...body.smpl import Body
-from .people import UPRIGHT_CAMERA, Y_UP, Content, Person, View, numbers, rotations_from_poses, smplx_roots
+from .content import UPRIGHT_CAMERA, Y_UP, Content, Person, View, numbers, rotations_from_poses, smplx_roots
 
 _TOOLS = {"GVHMR": "smpl_params", "GEM": "body_params"}
 _NAMES = {"body_pose", "global_orient", "transl"}

@@ -20,7 +20,7 @@ import numpy as np
 from ...body import rotations
 from ...body.smpl import Body
 from ..motion import MotionFileError
-from .people import UPRIGHT_CAMERA, Content, Person, View, numbers, smpl_roots
+from .content import UPRIGHT_CAMERA, Content, Person, View, numbers, smpl_roots
 
 _NAMES = {"tid", "smpl", "camera"}
 _FOCAL = 5000.0 / 256.0

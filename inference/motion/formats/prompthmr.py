@@ -15,7 +15,7 @@ import numpy as np
 from ...body import rotations
 from ...body.smpl import Body
 from ..motion import MotionFileError
-from .people import UPRIGHT_CAMERA, Y_UP, Content, Person, View, numbers, rotations_from_poses, smplx_roots
+from .content import UPRIGHT_CAMERA, Y_UP, Content, Person, View, numbers, rotations_from_poses, smplx_roots
 from .tram import view_of
 
 _CAMERA = {"Rcw", "Tcw", "img_focal", "img_center"}

@@ -16,7 +16,7 @@ from ...body import rotations
 from ...body.smpl import Body
 from ..motion import MotionFileError
 from . import archive
-from .people import UPRIGHT_CAMERA, Content, Person, View, numbers, smpl_roots
+from .content import UPRIGHT_CAMERA, Content, Person, View, numbers, smpl_roots
 
 _TRACK = {"pred_rotmat", "pred_shape", "pred_trans", "frame"}
 _CAMERA = {"pred_cam_R", "pred_cam_T", "img_focal", "img_center"}

@@ -14,7 +14,7 @@ import numpy as np
 
 from ...body.smpl import Body
 from ...camera.intrinsics import intrinsics
-from .people import UPRIGHT_CAMERA, Content, Person, View, numbers, rotations_from_poses, smpl_roots
+from .content import UPRIGHT_CAMERA, Content, Person, View, numbers, rotations_from_poses, smpl_roots
 
 _NAMES = {"pose", "betas", "frame_ids"}
 _CAMERAS = {"pred_cam", "orig_cam"}

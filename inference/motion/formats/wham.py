@@ -10,7 +10,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ...body.smpl import Body
-from .people import UPRIGHT_CAMERA, Y_UP, Content, Person, numbers, roots_under_hips, rotations_from_poses, smpl_roots
+from .content import UPRIGHT_CAMERA, Y_UP, Content, Person, numbers, roots_under_hips, rotations_from_poses, smpl_roots
 
 _WORLD = ("pose_world", "trans_world")
 _CAMERA = ("pose", "trans")

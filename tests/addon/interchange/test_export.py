@@ -14,7 +14,8 @@ from video_motion.addon.research.export_accuracy import IMPORTERS, joints_of, re
 from video_motion.addon.scene.take import SceneOptions, build_scene, set_frame_rate
 from video_motion.inference.body import rotations
 from video_motion.inference.body.skeleton import JOINT_NAMES, PARENTS
-from video_motion.inference.motion.files import SMPL_PELVIS, read_motion
+from video_motion.inference.motion.formats import read_motion
+from video_motion.inference.motion.formats.conventions import SMPL_PELVIS
 
 pytestmark = pytest.mark.interface
 

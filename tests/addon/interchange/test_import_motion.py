@@ -17,7 +17,7 @@ from video_motion.addon.interchange.import_motion import (
 )
 from video_motion.addon.scene.keyframes import scene_frame_rate
 from video_motion.addon.scene.take import SceneOptions
-from video_motion.inference.motion.files import read_motion
+from video_motion.inference.motion.formats import read_motion
 from video_motion.inference.registry import RegistryError
 
 from ..blender import bone_heads, go_to, vertices

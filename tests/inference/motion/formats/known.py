@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from scipy.spatial.transform import Rotation, Slerp
 from video_motion.inference.body.smpl import Body
-from video_motion.inference.motion.files import SMPL_PELVIS, SMPLX_PELVIS, is_smpl
+from video_motion.inference.motion.formats.conventions import SMPL_PELVIS, SMPLX_PELVIS, is_smpl
 
 from . import writers
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from video_motion.inference.body.smpl import Body
-from video_motion.inference.motion.files import is_smpl
 from video_motion.inference.motion.formats import ENDINGS, read_motions
+from video_motion.inference.motion.formats.conventions import is_smpl
 from video_motion.inference.motion.motion import Motion, MotionFileError
 
 from . import known, writers

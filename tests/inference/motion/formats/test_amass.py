@@ -1,4 +1,4 @@
-"""Motion files of other programs, told apart by content, against smplx."""
+"""Motion files of AMASS and the SMPL add-ons, against smplx."""
 
 from __future__ import annotations
 
@@ -8,37 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
-from video_motion.inference.body.skeleton import PARENTS
 from video_motion.inference.body.smpl import Body
-from video_motion.inference.motion.files import SMPL_PELVIS, SMPLX_PELVIS, is_smpl, read_motion
+from video_motion.inference.motion.formats import read_motion
+from video_motion.inference.motion.formats.conventions import SMPL_PELVIS, SMPLX_PELVIS, is_smpl
 from video_motion.inference.motion.motion import Motion, MotionFileError
 
 COUNT = 9
-
-
-@pytest.fixture(scope="module")
-def smpl_arrays() -> dict[str, np.ndarray]:
-    """Arrays with the names and shapes of a licensed SMPL file; the numbers are random."""
-    rng = np.random.default_rng(5)
-    regressor = np.zeros((24, 6890))
-    regressor[np.arange(24)[:, None], rng.integers(0, 6890, (24, 8))] = 0.125
-    weights = rng.uniform(size=(6890, 24)) ** 8
-    return {
-        "v_template": rng.normal(size=(6890, 3)),
-        "shapedirs": 0.02 * rng.normal(size=(6890, 3, 10)),
-        "posedirs": 0.002 * rng.normal(size=(6890, 3, 207)),
-        "J_regressor": regressor / regressor.sum(axis=1, keepdims=True),
-        "weights": weights / weights.sum(axis=1, keepdims=True),
-        "kintree_table": np.array([[2**32 - 1, *PARENTS[1:]], list(range(24))], dtype=np.int64),
-        "f": rng.integers(0, 6890, (13776, 3)).astype(np.uint32),
-    }
-
-
-@pytest.fixture(scope="module")
-def smpl(smpl_arrays, tmp_path_factory) -> Body:
-    path = tmp_path_factory.mktemp("body") / "SMPL_NEUTRAL.npz"
-    np.savez(path, allow_pickle=False, **smpl_arrays)
-    return Body.load(path)
 
 
 def sequence(width: int = 156, seed: int = 2) -> dict[str, np.ndarray]:

@@ -10,8 +10,8 @@ import numpy as np
 from ...body import rotations
 from ...body.skeleton import JOINT_NAMES
 from ...body.smpl import Body
-from ..files import ASSUMED_FRAME_RATE, NO_CAMERA, SMPL_PELVIS, SMPLX_PELVIS, floor_height, is_smpl
 from ..motion import Motion, MotionFileError
+from .conventions import ASSUMED_FRAME_RATE, NO_CAMERA, SMPL_PELVIS, SMPLX_PELVIS, floor_height, is_smpl
 
 UPRIGHT_CAMERA = NO_CAMERA[:3, :3]
 """(3, 3) from camera space (x right, y down, z forward) to the world, of a camera that looks along the floor."""
@@ -91,7 +91,7 @@ def motions(content: Content, path: Path, body: Body, fps: float | None) -> list
     - Frames that are missing between a person's are bridged, up to 300 in a row; longer gaps stay gaps in time.
     - On SMPL's own body the shape is the file's, on any other and for SMPL-X's files it is the mean. The hips keep
       their path either way.
-    - The floor comes to where soles come down to (`files.floor_height`), of the person for whom that is lowest, unless
+    - The floor comes to where soles come down to (`conventions.floor_height`), of the person for whom that is lowest, unless
       the file's world has one for this body.
 
     Args:

@@ -1,31 +1,17 @@
-"""Motion files of Video Motion and of other programs, told apart by what is in them, never by name."""
+"""AMASS and the SMPL add-ons: a ``.npz`` with SMPL's, SMPL-H's or SMPL-X's poses, in a world whose z points up."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
-from zipfile import is_zipfile
 
 import numpy as np
 
-from .. import zips
-from ..body import rotations
-from ..body.landmarks import SMPL_VERTICES
-from ..body.skeleton import JOINT_NAMES
-from ..body.smpl import Body
-from .motion import Motion, MotionFileError
-
-ASSUMED_FRAME_RATE = 30.0
-"""Frames per second of a file that tells none."""
-
-SMPL_PELVIS = np.array([-0.0018, -0.2233, 0.0282])
-"""Rest position (3,) of SMPL-H's neutral root joint for β = 0, metres; SMPL's own is within 2 cm of it.
-
-As public users of the model state it, for example `root_offset` in motion-diffusion code on AMASS.
-"""
-
-SMPLX_PELVIS = np.array([0.0031, -0.3514, 0.0120])
-"""Rest position (3,) of SMPL-X's neutral root joint for β = 0, metres, as printed by `smplx` in a T-pose."""
+from ...body import rotations
+from ...body.skeleton import JOINT_NAMES
+from ...body.smpl import Body
+from ..motion import Motion, MotionFileError
+from .archive import array_names
+from .conventions import ASSUMED_FRAME_RATE, NO_CAMERA, SMPL_PELVIS, SMPLX_PELVIS, floor_height, is_smpl
 
 _JOINTS = len(JOINT_NAMES)
 # SMPL-H and SMPL-X go on with jaw, eyes and fingers where SMPL has its two hands.
@@ -33,68 +19,29 @@ _BODY_JOINTS = 22
 _SMPL_WIDTH, _SMPLX_WIDTH = 72, 165
 _WIDTHS = (66, _SMPL_WIDTH, 156, _SMPLX_WIDTH)
 _RATES = ("mocap_framerate", "mocap_frame_rate", "fps")
-_FEET = [JOINT_NAMES.index(name) for name in ("left_ankle", "right_ankle", "left_foot", "right_foot")]
-_SOLE_THICKNESS = 0.02
-_SOLE_CELL = 0.03
-_LOWEST = 2.0
-
-NO_CAMERA = np.array([[1.0, 0.0, 0.0, 0.0], [0.0, 0.0, 1.0, 0.0], [0.0, -1.0, 0.0, 0.0], [0.0, 0.0, 0.0, 1.0]])
-"""`Motion.camera_to_world` (4, 4) where no camera is known: at the world's origin, upright, looking along y.
-
-The axes of camera space are what they are elsewhere then.
-"""
 
 
-def read_motion(path: Path, body: Body, fps: float | None = None) -> Motion:
-    """Read a motion for ``body`` from a file of Video Motion, of AMASS or of the SMPL add-ons.
-
-    `formats.read_motions` reads these and other tools' files too.
-
-    Which it is, is told by the file's content. Of other programs' files:
+def read(path: Path, body: Body, fps: float | None) -> Motion | None:
+    """Read a sequence of AMASS or of an SMPL add-on; None for other files.
 
     - The world's z points up; there is no camera (`Motion.has_camera`).
-    - Joints 1 to 21 are taken, and SMPL's two hands where the file is SMPL's; fingers and faces are not.
+    - Joints 1 to 21 are read, and SMPL's two hands where the file is SMPL's; fingers and faces are not.
     - The hips keep their path: the root joint is at ``trans`` + J_0 of the file's body. For files of SMPL and SMPL-H
-      on SMPL's own body β and ``trans`` stay as they are; J_0 is `SMPL_PELVIS` or `SMPLX_PELVIS` where the two bodies
-      differ, and the shape is the mean then, as β means nothing on another body.
-    - On a body that is not SMPL's the whole motion moves up or down, so that the feet's soles come down to z = 0: to
-      the 2nd percentile of their lowest points' heights over the frames.
+      on SMPL's own body β and ``trans`` stay as they are; where the two bodies differ J_0 is `SMPL_PELVIS` or
+      `SMPLX_PELVIS` and the shape is the mean, as β means nothing on another body.
+    - On a body that is not SMPL's the whole motion moves up or down by `floor_height`, so that the soles reach z = 0.
 
     What had to be assumed is in ``provenance["warnings"]``, a list of sentences.
 
     Args:
         path: of the file.
         body: the body that gets the motion.
-        fps: frames per second of a file that tells none; 30 are assumed for None.
+        fps: frames per second of a file that states none; 30 are assumed for None.
 
     Raises:
-        MotionFileError: the file is missing, damaged, empty, or nothing that is known.
+        MotionFileError: the arrays are not what they should be.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise MotionFileError(f"{path} does not exist.")
-    for read in _READERS:
-        motion = read(path, body, fps)
-        if motion is None:
-            continue
-        if not len(motion):
-            raise MotionFileError(f"{path} holds no frames.")
-        return motion
-    raise MotionFileError(f"{path} is no motion that Video Motion knows: give one of its own, of AMASS or of SMPL.")
-
-
-def is_smpl(body: Body) -> bool:
-    """Whether ``body`` is SMPL's own, on which other programs' β have their meaning."""
-    return len(body.v_template) == SMPL_VERTICES
-
-
-def _read_own(path: Path, _body: Body, _fps: float | None) -> Motion | None:
-    return Motion.load(path) if "poses_cam" in _array_names(path) else None
-
-
-def _read_smpl(path: Path, body: Body, fps: float | None) -> Motion | None:
-    """Read a sequence of AMASS or of an SMPL add-on; None for other files."""
-    names = _array_names(path)
+    names = array_names(path)
     if not ("poses" in names or {"root_orient", "pose_body"} <= names):
         return None
     warnings = []
@@ -179,35 +126,6 @@ def _without_camera(
     )
 
 
-def floor_height(body: Body, poses: np.ndarray, trans: np.ndarray, betas: np.ndarray | None = None) -> float:
-    """Height in the world to which soles come down, metres: the 2nd percentile of their lowest points' over frames.
-
-    Args:
-        body: the body.
-        poses: (N, 24, 3) axis-angle or (N, 24, 3, 3) matrices; the root's in a world whose z points up.
-        trans: (N, 3) in that world, metres.
-        betas: (B,) shape, the mean by default.
-    """
-    rest = body.v_template
-    low = np.flatnonzero(np.isin(body.weights.argmax(axis=1), _FEET))
-    low = low[rest[low, 1] < rest[low, 1].min() + _SOLE_THICKNESS]
-    _, first = np.unique(np.round(rest[low][:, [0, 2]] / _SOLE_CELL), axis=0, return_index=True)
-    soles = body.vertices_subset(low[first], poses, betas, trans)
-    return float(np.percentile(soles[..., 2].min(axis=1), _LOWEST))
-
-
-def _array_names(path: Path) -> set[str]:
-    """The names of the arrays in a ``.npz`` file; none for other files."""
-    try:
-        if is_zipfile(path):
-            zips.check_zip(path)
-            with np.load(path, allow_pickle=False) as archive:
-                return set(archive.files)
-    except Exception as error:  # np.load raises many kinds on hostile input
-        raise MotionFileError(f"{path} can't be read: it may be damaged.") from error
-    return set()
-
-
 def _numbers(path: Path, archive: np.lib.npyio.NpzFile, name: str) -> np.ndarray:
     """The array ``name`` in double precision."""
     try:
@@ -240,6 +158,3 @@ def _is_text(archive: np.lib.npyio.NpzFile, name: str) -> bool:
         return name in archive.files and archive[name].dtype.kind in "US" and archive[name].size == 1
     except Exception:  # old files pickle it, hostile ones anything
         return False
-
-
-_READERS: tuple[Callable[[Path, Body, float | None], Motion | None], ...] = (_read_own, _read_smpl)
