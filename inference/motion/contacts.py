@@ -1,4 +1,4 @@
-"""When heels and toes stand still on the floor, and where."""
+"""When heels and toes stand on the floor, and where."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _SETTLING = 0.04
 def sideways_speed(points: np.ndarray, timestamps: np.ndarray) -> np.ndarray:
     """(n, k) speed of (n, k, 3) points across the line of sight from the origin, m/s.
 
-    Depth from one camera wavers far more than the image does, so a foot that stands still is best seen there.
+    Depth from one camera is much noisier than the image, so a standing foot is detected best across the line of sight.
     """
     if len(points) < 2:
         return np.zeros(points.shape[:2])
@@ -60,19 +60,19 @@ def plant(
         heights: (k,) height of each point above the floor when the foot stands flat, metres.
 
     Returns:
-        (n, k, 3) places to stand and (n, k) how firmly, 0 where the foot is free. The hold grows and fades over
+        (n, k, 3) targets to stand and (n, k) how firmly, 0 where the foot is free. The hold grows and fades over
         40 ms, so that a planted foot is not snatched.
     """
-    places, hold = positions.copy(), np.zeros(probability.shape)
+    targets, hold = positions.copy(), np.zeros(probability.shape)
     for point in range(positions.shape[1]):
         for start, stop in runs(probability[:, point] > 0.5):
             if timestamps[stop - 1] - timestamps[start] < _SHORTEST:
                 continue
             weight = probability[start:stop, point]
             middle = (positions[start:stop, point] * weight[:, None]).sum(0) / weight.sum()
-            places[start:stop, point] = [middle[0], middle[1], heights[point]]
+            targets[start:stop, point] = [middle[0], middle[1], heights[point]]
             since = np.minimum(
                 timestamps[start:stop] - timestamps[start], timestamps[stop - 1] - timestamps[start:stop]
             )
             hold[start:stop, point] = np.clip(since / _SETTLING + 0.2, 0, 1)
-    return places, hold
+    return targets, hold

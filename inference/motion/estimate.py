@@ -1,11 +1,11 @@
-"""SMPL fitted to what was seen of people in a video.
+"""SMPL fitted to the landmarks of people in a video.
 
-Each frame is fitted by damped least squares to the 2D landmarks and the 3D ones of one person, with bones of constant
-length and anatomical limits; fit and offline smoothing then take turns, so that the result is smooth where the evidence
-is weak and sharp where it is firm. At last feet that stand are held where they stand.
+Each frame is fitted by damped least squares to a person's 2D and 3D landmarks, with bones of constant length and
+anatomical limits. Fit and offline smoothing alternate, so that the result is smooth where the evidence is weak and
+sharp where it is strong. Finally, standing feet are held in place.
 
-The `landmarks` estimator takes BlazePose's own world landmarks for the 3D evidence and needs no training. Other
-estimators give the body that a network sees instead.
+The `landmarks` estimator uses BlazePose's world landmarks as the 3D evidence and needs no training. The other
+estimators use the body that a network estimates instead.
 """
 
 from __future__ import annotations
@@ -27,15 +27,15 @@ from .subject import Subject, shape_from_limbs, smoothed_prior
 
 Progress = Callable[[int, int], None]
 
-# What `estimate` does for each person, in steps of about the same length.
+# What `estimate` does for each person, in steps of about equal duration.
 _FIRST_FIT, _REFITS, _BALANCE, _FEET = 2, 2, 1, 1
 
 # Standard deviation of a well visible landmark, as a share of the person's size in the image.
 _PIXEL_NOISE = {"hip": 0.026, "shoulder": 0.017, "index": 0.023, "pinky": 0.023, "thumb": 0.023}
 _PIXEL_NOISE_ELSE = 0.014
 _WORLD_NOISE = 0.10
-# Of landmarks on a body that a network sees, metres, and how much less certain they are along the line of sight.
-_GUESS_NOISE, _GUESS_DEPTH = 0.07, 2.0
+# Of landmarks on an estimated body, metres, and how much less certain they are along the line of sight.
+_ESTIMATE_NOISE, _ESTIMATE_DEPTH_FACTOR = 0.07, 2.0
 
 _HIPS = [LANDMARK_NAMES.index("left_hip"), LANDMARK_NAMES.index("right_hip")]
 _TORSO = [LANDMARK_NAMES.index(f"{side}_{part}") for part in ("shoulder", "hip") for side in ("left", "right")]
@@ -54,8 +54,8 @@ _SWINGS = tuple(
     )
     for side in ("left", "right")
 )
-# Joints of SMPL beside the landmarks that vouch for them.
-_VOUCHING = {
+# SMPL's joints and the landmarks whose visibility gives their scores.
+_SCORE_LANDMARKS = {
     "pelvis": ("left_hip", "right_hip"),
     "spine1": ("left_hip", "right_hip"),
     "spine2": ("left_shoulder", "right_shoulder"),
@@ -87,14 +87,14 @@ def estimate(
         tracks: the people of one video.
         frames: (M,) numbers of all frames of the footage, also of those in which nobody was seen.
         timestamps: (M,) their seconds.
-        camera: the camera that filmed them, its turns for every frame of the footage.
+        camera: the camera that filmed them, with a rotation for every frame of the footage.
         body: the body model.
         smoothing: 1 as measured best, 0 for none, more for calmer motion.
-        feet: how firmly standing feet are held, 1 as measured best, 0 not at all.
+        feet: strength with which standing feet are held, 1 as measured best, 0 not at all.
         shapes: β (10,) that people are known to have, by the number of their track; others' are estimated.
-        progress: told how many steps are done, of how many.
+        progress: called with the number of steps done and their total.
         pose_estimates: a network's, of each track; without them BlazePose's world landmarks are the 3D evidence.
-        estimator: name of what made the estimates.
+        estimator: name of what made the pose estimates.
 
     Returns:
         One `Motion` per track, from its first to its last frame, gaps bridged.
@@ -119,9 +119,9 @@ def estimate(
             standing.scale_to_floor(subject, transform)
         standing.keep_balance(subject, transform, smoothing)
         step(_BALANCE)
-        standings = standing.plant_feet(subject, transform, smoothing, feet)
+        contact_probability = standing.plant_feet(subject, transform, smoothing, feet)
         step(_FEET)
-        motions.append(_motion(subject, transform, camera, standings, estimator))
+        motions.append(_motion(subject, transform, camera, contact_probability, estimator))
     return motions
 
 
@@ -138,22 +138,32 @@ def _fit_person(
 ) -> Subject:
     rows = np.searchsorted(frames, track.frames)
     span = slice(rows[0], rows[-1] + 1)
-    clock, turns, seen = timestamps[span], camera.rotations[span], rows - rows[0]
+    seconds, camera_rotations, seen = timestamps[span], camera.rotations[span], rows - rows[0]
     evidence = _evidence(track, camera)
     if pose_estimate is None:
-        solid = track.world_landmarks
-        figure = ShapedBody(body, _shape(body, solid, track, shape))
-        start, trans = _start(figure, evidence)
-        first = fit(figure, evidence, start, trans, steps=14)
+        landmarks_3d = track.world_landmarks
+        shaped_body = ShapedBody(body, _shape(body, landmarks_3d, track, shape))
+        start, trans = _start(shaped_body, evidence)
+        first = fit(shaped_body, evidence, start, trans, steps=14)
     else:
-        solid = _landmarks_3d(body, pose_estimate)
-        figure = ShapedBody(body, _shape(body, solid, track, shape))
-        evidence.world[:], evidence.world_sigma[:] = solid, _GUESS_NOISE
-        evidence.depth_factor = _GUESS_DEPTH
-        _, _, points = figure.pose(pose_estimate.rotations, np.zeros((len(track), 3)))
-        first = fit(figure, evidence, pose_estimate.rotations, solve_translation(evidence, points), steps=5)
-    whole = _spread_evidence(evidence, seen, len(clock))
-    subject = Subject(track, solid, frames[span], seen, clock, turns, whole, figure, _bridge(first, seen, clock))
+        landmarks_3d = _landmarks_3d(body, pose_estimate)
+        shaped_body = ShapedBody(body, _shape(body, landmarks_3d, track, shape))
+        evidence.world[:], evidence.world_sigma[:] = landmarks_3d, _ESTIMATE_NOISE
+        evidence.depth_factor = _ESTIMATE_DEPTH_FACTOR
+        _, _, points = shaped_body.pose(pose_estimate.rotations, np.zeros((len(track), 3)))
+        first = fit(shaped_body, evidence, pose_estimate.rotations, solve_translation(evidence, points), steps=5)
+    spread = _spread_evidence(evidence, seen, len(seconds))
+    subject = Subject(
+        track,
+        landmarks_3d,
+        frames[span],
+        seen,
+        seconds,
+        camera_rotations,
+        spread,
+        shaped_body,
+        _bridge(first, seen, seconds),
+    )
     step(_FIRST_FIT)
     for strength in (0.5, 0.25):
         subject.refit(smoothed_prior(subject, smoothing, strength), steps=4)
@@ -162,12 +172,12 @@ def _fit_person(
     return subject
 
 
-def _shape(body: Body, solid: np.ndarray, track: Track, known: np.ndarray | None) -> np.ndarray:
-    return shape_from_limbs(body, solid, track.visibility) if known is None else known
+def _shape(body: Body, landmarks_3d: np.ndarray, track: Track, known: np.ndarray | None) -> np.ndarray:
+    return shape_from_limbs(body, landmarks_3d, track.visibility) if known is None else known
 
 
 def _landmarks_3d(body: Body, pose_estimate: PoseEstimate) -> np.ndarray:
-    """(n, 33, 3) landmarks of a guessed body, camera axes, from between the hips, metres."""
+    """(n, 33, 3) landmarks of an estimated body, camera axes, origin between the hips, metres."""
     points = body.landmark_positions(pose_estimate.rotations, pose_estimate.betas)
     return points - points[:, _HIPS].mean(1, keepdims=True)
 
@@ -191,7 +201,7 @@ def _evidence(track: Track, camera: Camera) -> Evidence:
 
 
 def _spread_evidence(evidence: Evidence, seen: np.ndarray, n: int) -> Evidence:
-    """The evidence with empty rows for the frames in between."""
+    """The evidence with empty rows for the frames without detection."""
 
     def spread(values: np.ndarray, empty: float) -> np.ndarray:
         whole = np.full((n, *values.shape[1:]), empty)
@@ -208,31 +218,31 @@ def _spread_evidence(evidence: Evidence, seen: np.ndarray, n: int) -> Evidence:
     )
 
 
-def _start(figure: ShapedBody, evidence: Evidence) -> tuple[np.ndarray, np.ndarray]:
-    """Pose and translation in closed form: the torso turned as a whole, limbs swung from their parents."""
+def _start(shaped_body: ShapedBody, evidence: Evidence) -> tuple[np.ndarray, np.ndarray]:
+    """Pose and translation in closed form: one rotation for the torso, limbs swung from their parents."""
     seen = np.einsum("nab,nkb->nka", view_rotations(evidence), evidence.world)
     n = len(seen)
     local = np.broadcast_to(np.eye(3), (n, 24, 3, 3)).copy()
-    rest = figure.landmarks
+    rest = shaped_body.landmarks
     torso_rest = rest[_TORSO] - rest[_TORSO].mean(0)
     torso_seen = seen[:, _TORSO] - seen[:, _TORSO].mean(1, keepdims=True)
     local[:, 0] = rotations.project(np.einsum("nka,kb->nab", torso_seen, torso_rest))
     for joint, start, end in _SWINGS:
-        turned = figure.body.global_rotations(local)[:, joint]
-        before = turned @ (rest[end] - rest[start])
+        parent_rotations = shaped_body.body.global_rotations(local)[:, joint]
+        before = parent_rotations @ (rest[end] - rest[start])
         swing = rotations.between(before, seen[:, end] - seen[:, start])
-        local[:, joint] = np.swapaxes(turned, 1, 2) @ swing @ turned @ local[:, joint]
-    _, _, points = figure.pose(local, np.zeros((n, 3)))
+        local[:, joint] = np.swapaxes(parent_rotations, 1, 2) @ swing @ parent_rotations @ local[:, joint]
+    _, _, points = shaped_body.pose(local, np.zeros((n, 3)))
     return local, solve_translation(evidence, points)
 
 
-def _bridge(seen_fit: Fit, seen: np.ndarray, clock: np.ndarray) -> Fit:
-    """The fit on all frames, gaps filled by interpolation and marked by no information."""
-    n = len(clock)
+def _bridge(seen_fit: Fit, seen: np.ndarray, seconds: np.ndarray) -> Fit:
+    """The fit on all frames: gaps are interpolated and have no information."""
+    n = len(seconds)
     after = np.clip(np.searchsorted(seen, np.arange(n)), 0, len(seen) - 1)
     before = np.clip(np.searchsorted(seen, np.arange(n), side="right") - 1, 0, len(seen) - 1)
-    span = clock[seen[after]] - clock[seen[before]]
-    share = np.where(span > 0, (clock - clock[seen[before]]) / np.where(span > 0, span, 1), 0)
+    span = seconds[seen[after]] - seconds[seen[before]]
+    share = np.where(span > 0, (seconds - seconds[seen[before]]) / np.where(span > 0, span, 1), 0)
     quaternions = rotations.matrix_to_quaternion(seen_fit.rotations)
     filled = rotations.slerp(quaternions[before], quaternions[after], np.repeat(share[:, None], 24, axis=1))
     trans = seen_fit.trans[before] + share[:, None] * (seen_fit.trans[after] - seen_fit.trans[before])
@@ -241,7 +251,9 @@ def _bridge(seen_fit: Fit, seen: np.ndarray, clock: np.ndarray) -> Fit:
     return Fit(rotations.quaternion_to_matrix(filled), trans, information)
 
 
-def _motion(subject: Subject, transform: np.ndarray, camera: Camera, standings: np.ndarray, estimator: str) -> Motion:
+def _motion(
+    subject: Subject, transform: np.ndarray, camera: Camera, contact_probability: np.ndarray, estimator: str
+) -> Motion:
     track, seen, n = subject.track, subject.seen, len(subject.frames)
     bridged = np.ones(n, dtype=bool)
     bridged[seen] = False
@@ -269,7 +281,7 @@ def _motion(subject: Subject, transform: np.ndarray, camera: Camera, standings: 
         boxes=boxes,
         scores=spread(_joint_scores(track)),
         bridged=bridged,
-        contacts=standings,
+        contacts=contact_probability,
         landmarks=spread(np.concatenate([track.landmarks, track.visibility[..., None]], axis=-1)),
         world_landmarks=spread(track.world_landmarks),
         estimator=estimator,
@@ -281,6 +293,6 @@ def _joint_scores(track: Track) -> np.ndarray:
     columns = []
     for name in JOINT_NAMES:
         side, _, part = name.partition("_")
-        names = _VOUCHING.get(name) or tuple(f"{side}_{near}" for near in _VOUCHING.get(part, (part,)))
+        names = _SCORE_LANDMARKS.get(name) or tuple(f"{side}_{near}" for near in _SCORE_LANDMARKS.get(part, (part,)))
         columns.append(track.visibility[:, [LANDMARK_NAMES.index(near) for near in names]].mean(1))
     return np.stack(columns, axis=1)

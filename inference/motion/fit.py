@@ -14,7 +14,7 @@ from ..body.smpl import Body
 from .limits import LIMITS, SPREAD
 
 _HIPS = [LANDMARK_NAMES.index("left_hip"), LANDMARK_NAMES.index("right_hip")]
-# Corners of eyes and mouth say nothing that nose, eyes and ears do not.
+# Corners of eyes and mouth add nothing to nose, eyes and ears.
 _USED = [
     number
     for number, name in enumerate(LANDMARK_NAMES)
@@ -22,10 +22,10 @@ _USED = [
 ]
 _USED_HIPS = [_USED.index(hip) for hip in _HIPS]
 _NEAREST = 0.2
-# A step that takes off less than this share of the cost is a frame's last.
-_SETTLED = 1e-3
+# A step that lowers the cost by less than this share is a frame's last.
+_CONVERGED = 1e-3
 
-# Rows over the landmarks: how far the trunk is off the feet, and the shoulders off the hips.
+# Rows over the landmarks: offset of the trunk from the feet, and of the shoulders from the hips.
 _BALANCE = np.zeros((2, len(LANDMARK_NAMES)))
 for _part, _row in (
     ("shoulder", (0.25, 0.5)),
@@ -38,7 +38,7 @@ for _part, _row in (
 _LIMIT_SOFTNESS = np.radians(4.0)
 
 ANCESTRY = np.eye(24, dtype=bool)
-"""(24, 24) [a, j]: joint j is a or lies below it."""
+"""(24, 24) [a, j]: joint j is a or its descendant."""
 for _joint, _parent in enumerate(PARENTS):
     if _parent >= 0:
         ANCESTRY[:, _joint] |= ANCESTRY[:, _parent]
@@ -70,13 +70,13 @@ class ShapedBody:
 
     def pose(self, local: np.ndarray, trans: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Global rotations (n, 24, 3, 3), joints (n, 24, 3) and landmarks (n, 33, 3)."""
-        turned, placed = self.body.kinematics(local, self.betas, trans)
-        return turned, placed, self.body.skin(self.body.landmarks, turned, placed, self.betas)
+        global_rotations, joints = self.body.kinematics(local, self.betas, trans)
+        return global_rotations, joints, self.body.skin(self.body.landmarks, global_rotations, joints, self.betas)
 
 
 @dataclass
 class Evidence:
-    """What was seen of one person in n frames.
+    """The landmarks of one person in n frames.
 
     Attributes:
         pixels: (n, 33, 2) landmarks in the image.
@@ -119,7 +119,7 @@ class Prior:
         target_sigma: (n, 33) metres, infinite for none.
         floor_axes: (n, 2, 3) two directions in camera space that lie in the floor, along which the body
             keeps its balance.
-        balance_sigma: (n,) metres that the trunk may be off the feet, infinite for a body that lies or flies.
+        balance_sigma: (n,) metres that the trunk may be off the feet, infinite for a body that lies or is in the air.
     """
 
     rotations: np.ndarray
@@ -143,7 +143,7 @@ class Fit:
     Attributes:
         rotations: (n, 24, 3, 3) local rotations, the root's in camera space.
         trans: (n, 3) SMPL translation in camera space, metres.
-        information: (n, 24) how firmly the evidence holds each joint's rotation, 1 / radian².
+        information: (n, 24) the evidence's information on each joint's rotation, 1 / radian².
     """
 
     rotations: np.ndarray
@@ -154,11 +154,11 @@ class Fit:
 def view_rotations(evidence: Evidence) -> np.ndarray:
     """(n, 3, 3) rotations from axes along the line of sight to the person into the camera's axes.
 
-    BlazePose sees a crop as if the camera looked straight at it, so its world landmarks turn with the line of sight.
+    BlazePose sees a crop as if the camera looked straight at it, so its world landmarks rotate with the line of sight.
     """
-    firm = 1 / evidence.pixel_sigma[..., None]
-    weight = firm.sum(1)
-    centre = (evidence.pixels * firm).sum(1) / np.maximum(weight, 1e-12)
+    precision = 1 / evidence.pixel_sigma[..., None]
+    weight = precision.sum(1)
+    centre = (evidence.pixels * precision).sum(1) / np.maximum(weight, 1e-12)
     centre = np.where(weight > 0, centre, evidence.camera_K[:2, 2])
     sight = (centre - evidence.camera_K[:2, 2]) / evidence.camera_K[[0, 1], [0, 1]]
     sight = np.concatenate([sight, np.ones((len(sight), 1))], axis=1)
@@ -183,8 +183,8 @@ def solve_translation(evidence: Evidence, points: np.ndarray) -> np.ndarray:
     return trans
 
 
-def _log_slope(vectors: np.ndarray) -> np.ndarray:
-    """Derivative of log(R exp(δ)) by δ at log R = `vectors`: the inverse right Jacobian of SO(3)."""
+def _log_jacobian(vectors: np.ndarray) -> np.ndarray:
+    """Derivative of log(R exp(δ)) with respect to δ at log R = `vectors`: the inverse right Jacobian of SO(3)."""
     angle = np.linalg.norm(vectors, axis=-1)[..., None, None]
     safe = np.clip(angle, 1e-4, np.pi - 1e-4)
     cross = rotations.skew(vectors)
@@ -195,7 +195,7 @@ def _log_slope(vectors: np.ndarray) -> np.ndarray:
 class _Problem:
     """Residuals of some frames and their normal equations.
 
-    The unknowns are a small turn of each joint, expressed in the camera's axes, and the translation: 75 a frame. In
+    The unknowns are a small rotation of each joint, expressed in the camera's axes, and the translation: 75 a frame. In
     these axes a landmark x below joint a moves by ω × (x − p_a).
     """
 
@@ -209,7 +209,7 @@ class _Problem:
         self.pair_weight = carried[self.pair_landmark, self.pair_joint][:, None]
 
     def rows(self, chosen: np.ndarray) -> _Problem:
-        """The problem of some frames, (n,) whether chosen."""
+        """The problem of the chosen frames, an (n,) mask."""
         prior = self.prior.rows(chosen) if self.prior is not None else None
         return _Problem(self.shaped_body, self.evidence.rows(chosen), prior, self.robust)
 
@@ -246,53 +246,53 @@ class _Problem:
         return total
 
     def normal_equations(
-        self, local: np.ndarray, turned: np.ndarray, placed: np.ndarray, points: np.ndarray, blocks: dict
+        self, local: np.ndarray, global_rotations: np.ndarray, joints: np.ndarray, points: np.ndarray, blocks: dict
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Normal matrix (n, 75, 75), its right side (n, 75), and the evidence's share of the diagonal (n, 75)."""
         n = len(local)
-        slope = self._point_slope(placed, points)
+        jacobian = self._point_jacobian(joints, points)
 
         depth = np.maximum(points[:, _USED, 2:], _NEAREST)
         trust = self._trust(blocks["pixels"])
-        pixel_slope = slope[:, :, :2] - (points[:, _USED, :2] / depth)[..., None] * slope[:, :, 2:]
+        pixel_jacobian = jacobian[:, :, :2] - (points[:, _USED, :2] / depth)[..., None] * jacobian[:, :, 2:]
         scale = self.focal / depth / self.evidence.pixel_sigma[:, _USED, None] * trust[:, _USED]
-        pixel_slope *= scale[..., None]
+        pixel_jacobian *= scale[..., None]
 
         world_trust = self._trust(blocks["world"])
-        hips = slope[:, _USED_HIPS].mean(1)
-        world_slope = np.swapaxes(self.sight, 1, 2)[:, None] @ (slope - hips[:, None])
-        world_slope *= (self.world_scale * world_trust)[:, _USED, :, None]
+        hips = jacobian[:, _USED_HIPS].mean(1)
+        world_jacobian = np.swapaxes(self.sight, 1, 2)[:, None] @ (jacobian - hips[:, None])
+        world_jacobian *= (self.world_scale * world_trust)[:, _USED, :, None]
 
-        rows = [pixel_slope.reshape(n, -1, 75), world_slope.reshape(n, -1, 75)]
+        rows = [pixel_jacobian.reshape(n, -1, 75), world_jacobian.reshape(n, -1, 75)]
         sides = [(blocks["pixels"] * trust)[:, _USED], (blocks["world"] * world_trust)[:, _USED]]
         normal, right = _normal(rows, sides)
         evidence = np.einsum("nii->ni", normal).copy()
 
         angles = rotations.matrix_to_axis_angle(local)
-        angle_slope = _log_slope(angles) @ np.swapaxes(turned, -1, -2)
+        angle_jacobian = _log_jacobian(angles) @ np.swapaxes(global_rotations, -1, -2)
         beyond = (blocks["limits"] != 0) / _LIMIT_SOFTNESS
         for block, part in (
-            (blocks["limits"], angle_slope * beyond[..., None]),
-            (blocks["spread"], angle_slope / SPREAD[..., None]),
+            (blocks["limits"], angle_jacobian * beyond[..., None]),
+            (blocks["spread"], angle_jacobian / SPREAD[..., None]),
         ):
-            _add_turns(normal, right, block, part)
+            _add_rotation_block(normal, right, block, part)
         if self.prior is not None:
-            _add_turns(
+            _add_rotation_block(
                 normal,
                 right,
                 blocks["smooth"],
-                np.swapaxes(turned, -1, -2) / self.prior.rotation_sigma[..., None, None],
+                np.swapaxes(global_rotations, -1, -2) / self.prior.rotation_sigma[..., None, None],
             )
             diagonal = np.arange(72, 75)
             normal[:, diagonal, diagonal] += 1 / self.prior.trans_sigma**2
             right[:, 72:] -= blocks["drift"][:, 0] / self.prior.trans_sigma
-            held = np.isfinite(self.prior.target_sigma[:, _USED]).any(0)
-            if held.any():
-                part = slope[:, held] / self.prior.target_sigma[:, _USED][:, held, None, None]
-                more, side = _normal([part.reshape(n, -1, 75)], [blocks["targets"][:, _USED][:, held]])
+            targeted = np.isfinite(self.prior.target_sigma[:, _USED]).any(0)
+            if targeted.any():
+                part = jacobian[:, targeted] / self.prior.target_sigma[:, _USED][:, targeted, None, None]
+                more, side = _normal([part.reshape(n, -1, 75)], [blocks["targets"][:, _USED][:, targeted]])
                 normal += more
                 right += side
-            tilt = np.einsum("bk,nkai->nbai", _BALANCE[:, _USED], slope, optimize=True)
+            tilt = np.einsum("bk,nkai->nbai", _BALANCE[:, _USED], jacobian, optimize=True)
             tilt = self.prior.floor_axes[:, None] @ tilt / self.prior.balance_sigma[:, None, None, None]
             more, side = _normal([tilt.reshape(n, -1, 75)], [blocks["balance"]])
             normal += more
@@ -302,32 +302,32 @@ class _Problem:
     def _trust(self, block: np.ndarray) -> np.ndarray:
         return 1 / (1 + (block**2).sum(-1, keepdims=True) / self.robust**2)
 
-    def _point_slope(self, placed: np.ndarray, points: np.ndarray) -> np.ndarray:
-        """(n, used landmarks, 3, 75) derivative of the landmarks by the turns and the translation."""
-        n = len(placed)
-        slope = np.zeros((n, 33, 3, 25, 3), np.float32)
-        arms = (points[:, self.pair_landmark] - placed[:, self.pair_joint]) * self.pair_weight
+    def _point_jacobian(self, joints: np.ndarray, points: np.ndarray) -> np.ndarray:
+        """(n, used landmarks, 3, 75) derivative of the landmarks with respect to joint rotations and translation."""
+        n = len(joints)
+        jacobian = np.zeros((n, 33, 3, 25, 3), np.float32)
+        arms = (points[:, self.pair_landmark] - joints[:, self.pair_joint]) * self.pair_weight
         k, a = self.pair_landmark, self.pair_joint
-        slope[:, k, 0, a, 1], slope[:, k, 0, a, 2] = arms[..., 2], -arms[..., 1]
-        slope[:, k, 1, a, 0], slope[:, k, 1, a, 2] = -arms[..., 2], arms[..., 0]
-        slope[:, k, 2, a, 0], slope[:, k, 2, a, 1] = arms[..., 1], -arms[..., 0]
-        slope[:, :, (0, 1, 2), 24, (0, 1, 2)] = 1
-        return slope.reshape(n, 33, 3, 75)[:, _USED]
+        jacobian[:, k, 0, a, 1], jacobian[:, k, 0, a, 2] = arms[..., 2], -arms[..., 1]
+        jacobian[:, k, 1, a, 0], jacobian[:, k, 1, a, 2] = -arms[..., 2], arms[..., 0]
+        jacobian[:, k, 2, a, 0], jacobian[:, k, 2, a, 1] = arms[..., 1], -arms[..., 0]
+        jacobian[:, :, (0, 1, 2), 24, (0, 1, 2)] = 1
+        return jacobian.reshape(n, 33, 3, 75)[:, _USED]
 
 
 def _normal(rows: list[np.ndarray], sides: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
     jacobian = np.concatenate(rows, axis=1)
     residual = np.concatenate([side.reshape(len(side), -1) for side in sides], axis=1)
-    turned = np.swapaxes(jacobian, 1, 2)
-    normal = (turned @ jacobian).astype(np.float64)
-    return normal, -(turned @ residual[..., None].astype(jacobian.dtype))[..., 0].astype(np.float64)
+    transposed = np.swapaxes(jacobian, 1, 2)
+    normal = (transposed @ jacobian).astype(np.float64)
+    return normal, -(transposed @ residual[..., None].astype(jacobian.dtype))[..., 0].astype(np.float64)
 
 
-def _add_turns(normal: np.ndarray, right: np.ndarray, block: np.ndarray, slope: np.ndarray) -> None:
-    """Add a block (n, 24, 3) whose joint depends on its own turn alone, by `slope` (n, 24, 3, 3)."""
-    across = np.swapaxes(slope, -1, -2)
+def _add_rotation_block(normal: np.ndarray, right: np.ndarray, block: np.ndarray, jacobian: np.ndarray) -> None:
+    """Add a block (n, 24, 3) of each joint's own rotation alone, with derivative `jacobian` (n, 24, 3, 3)."""
+    across = np.swapaxes(jacobian, -1, -2)
     columns = np.arange(72).reshape(24, 3)
-    normal[:, columns[:, :, None], columns[:, None, :]] += across @ slope
+    normal[:, columns[:, :, None], columns[:, None, :]] += across @ jacobian
     right[:, :72] -= (across @ block[..., None])[..., 0].reshape(len(block), 72)
 
 
@@ -341,16 +341,16 @@ def fit(
     robust: float = 3.0,
     chunk: int = 64,
 ) -> Fit:
-    """Levenberg–Marquardt from a start, each frame with its own damping.
+    """Levenberg–Marquardt from an initial pose, each frame with its own damping.
 
     Args:
         shaped_body: the person's skeleton and landmarks.
-        evidence: what was seen (n frames).
-        local: (n, 24, 3, 3) start rotations.
-        trans: (n, 3) start translation in camera space, metres.
+        evidence: of n frames.
+        local: (n, 24, 3, 3) initial local rotations.
+        trans: (n, 3) initial translation in camera space, metres.
         prior: smooth motion and planted feet to stay near.
-        steps: most steps taken; a frame that hardly improves any more takes none.
-        robust: standard deviations beyond which a landmark loses its say (Geman–McClure).
+        steps: maximum number of steps; a frame that barely improves takes no more.
+        robust: standard deviations beyond which a landmark loses influence (Geman–McClure).
         chunk: frames that one thread works on at a time.
     """
 
@@ -366,38 +366,45 @@ def fit(
 
 def _descend(problem: _Problem, local: np.ndarray, trans: np.ndarray, steps: int) -> Fit:
     n = len(local)
-    turned, placed, points = problem.shaped_body.pose(local, trans)
+    global_rotations, joints, points = problem.shaped_body.pose(local, trans)
     blocks = problem.residuals(local, trans, points)
-    at = {"local": local, "trans": trans, "turned": turned, "placed": placed, "points": points, **blocks}
+    at = {
+        "local": local,
+        "trans": trans,
+        "global_rotations": global_rotations,
+        "joints": joints,
+        "points": points,
+        **blocks,
+    }
     at["cost"] = problem.cost(blocks)
     damping = np.full(n, 1e-2)
     result = Fit(local.copy(), trans.copy(), np.zeros((n, 24)))
-    # Frames that are settled are left out of further steps.
+    # Converged frames are left out of further steps.
     rows = np.arange(n)
     for _ in range(steps):
         change, evidence = _step(problem, at, {name: at[name] for name in blocks}, damping)
-        turns = change[:, :72].reshape(-1, 24, 3)
-        size = np.linalg.norm(turns, axis=-1, keepdims=True)
-        turns *= np.minimum(1, 1.0 / np.maximum(size, 1e-9))
-        # A turn ω in the camera's axes is Gᵀω in the joint's own.
-        own = (np.swapaxes(at["turned"], -1, -2) @ turns[..., None])[..., 0]
+        rotation_step = change[:, :72].reshape(-1, 24, 3)
+        size = np.linalg.norm(rotation_step, axis=-1, keepdims=True)
+        rotation_step *= np.minimum(1, 1.0 / np.maximum(size, 1e-9))
+        # A rotation vector ω in the camera's axes is Gᵀω in the joint's own.
+        own = (np.swapaxes(at["global_rotations"], -1, -2) @ rotation_step[..., None])[..., 0]
         new = {
             "local": at["local"] @ rotations.axis_angle_to_matrix(own),
             "trans": at["trans"] + change[:, 72:],
         }
-        new["turned"], new["placed"], new["points"] = problem.shaped_body.pose(new["local"], new["trans"])
+        new["global_rotations"], new["joints"], new["points"] = problem.shaped_body.pose(new["local"], new["trans"])
         new |= problem.residuals(new["local"], new["trans"], new["points"])
         new["cost"] = problem.cost({name: new[name] for name in blocks})
         better = new["cost"] < at["cost"]
-        settled = better & (new["cost"] > (1 - _SETTLED) * at["cost"])
+        converged = better & (new["cost"] > (1 - _CONVERGED) * at["cost"])
         damping = np.clip(np.where(better, damping / 3, damping * 5), 1e-6, 1e4)
         at = {
             name: np.where(better.reshape(-1, *[1] * (value.ndim - 1)), new[name], value) for name, value in at.items()
         }
         result.rotations[rows], result.trans[rows] = at["local"], at["trans"]
         result.information[rows] = evidence[:, :72].reshape(-1, 24, 3).mean(-1)
-        if settled.any():
-            going = ~settled
+        if converged.any():
+            going = ~converged
             rows, damping = rows[going], damping[going]
             if not len(rows):
                 break
@@ -410,7 +417,9 @@ def _step(
     problem: _Problem, at: dict[str, np.ndarray], blocks: dict[str, np.ndarray], damping: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """The change (n, 75) that the normal equations ask for, and the evidence's share of their diagonal (n, 75)."""
-    normal, right, evidence = problem.normal_equations(at["local"], at["turned"], at["placed"], at["points"], blocks)
+    normal, right, evidence = problem.normal_equations(
+        at["local"], at["global_rotations"], at["joints"], at["points"], blocks
+    )
     diagonal = np.arange(len(_ACTIVE))
     system = normal[:, _ACTIVE[:, None], _ACTIVE]
     system[:, diagonal, diagonal] *= 1 + damping[:, None]

@@ -1,4 +1,4 @@
-"""Where the floor is: gravity and ground height from feet that stand and bodies that stand upright."""
+"""Where the floor is: gravity and height from standing feet and upright bodies."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ _ENOUGH = 60
 def upright_direction(joints: np.ndarray) -> np.ndarray:
     """The direction away from the floor in camera space (3,), from how people stand.
 
-    A person whose legs and back are straight stands nearly plumb; others count less. Cameras are rarely tilted
-    sideways, so that part of the answer is held back.
+    A person whose legs and back are straight is nearly vertical; others weigh less. Cameras are rarely rolled, so
+    the sideways part of the result is reduced.
 
     Args:
         joints: (n, 24, 3) SMPL joints in camera space, of all people.
@@ -41,7 +41,7 @@ def floor_plane(points: np.ndarray, weights: np.ndarray, up: np.ndarray) -> tupl
 
     Args:
         points: (n, 3) soles of standing feet in camera space.
-        weights: (n,) how surely each stands.
+        weights: (n,) probability that each stands.
         up: (3,) `upright_direction`.
     """
     normal = up
@@ -51,9 +51,9 @@ def floor_plane(points: np.ndarray, weights: np.ndarray, up: np.ndarray) -> tupl
     share = weights * min(_ENOUGH / weights.sum(), 1.0)
     for reach in (8.0, 6.0, 4.0, 3.0, 2.0, 2.0):
         away = points @ normal + offset
-        firm = share / (1 + (away / (reach * _FLOOR_SIGMA)) ** 2) ** 2 / _FLOOR_SIGMA**2
+        precision = share / (1 + (away / (reach * _FLOOR_SIGMA)) ** 2) ** 2 / _FLOOR_SIGMA**2
         rows = np.concatenate([points, np.ones((len(points), 1))], axis=1)
-        system = (rows * firm[:, None]).T @ rows
+        system = (rows * precision[:, None]).T @ rows
         system[:3, :3] += np.diag(1 / _UPRIGHT_SIGMA**2)
         solution = np.linalg.solve(system + 1e-9 * np.eye(4), np.append(up / _UPRIGHT_SIGMA**2, 0.0))
         length = np.linalg.norm(solution[:3])

@@ -16,34 +16,34 @@ from .contacts import runs
 Spans = tuple[list[tuple[int, int]], list[tuple[int, int]]]
 """For the left and the right foot the first and last frame of every contact."""
 
-# Seconds over which a correction comes and goes.
+# Seconds over which a correction fades in and out.
 _BLEND = 0.2
 
 # Shorter contacts are chance; shorter gaps between contacts at one spot are noise. Seconds.
 _SHORTEST, _GAP = 0.1, 0.07
 
-# Of the leg's length: from here on a stretching leg resists, so that knees do not snap straight.
+# Of the leg's length: beyond this a stretching leg resists, so that knees do not snap straight.
 _STRETCHED = 0.98
 
-# Of the leg's length: how far the hips come down at most so that the feet can stay.
+# Of the leg's length: how far the hips come down at most so that the feet can stay in place.
 _LOWEST = 0.08
 
-# How the hips follow the feet: in a least-squares sum what it costs that a foot moves across the leg, and what a free
-# foot counts beside a standing one. Legs straighter than `_STRAIGHT`, in 1 - (reach / length)², count no more.
+# How the hips follow the feet: in the least-squares sum, the cost of a foot's movement across the leg, and the weight
+# of a free foot relative to a standing one. Legs straighter than `_STRAIGHT`, in 1 - (reach / length)², weigh no more.
 _ACROSS, _FREE_FOOT, _STRAIGHT = 0.05, 0.1, 0.05
 
-# A straight knee bends to the front: how much the front counts, as a fraction of the leg's length.
+# A straight knee bends to the front: weight of that direction, as a fraction of the leg's length.
 _FRONT = 0.01
 
 
 @dataclass(frozen=True)
 class LegCorrection:
-    """What holds feet still.
+    """How legs change so that feet stay in place.
 
     Attributes:
-        hips: (N, 3) how far the hips, and all above them, move.
-        thighs: (N, 2, 3, 3) rotations to put before those of the left and the right thigh,
-        shins: (N, 2, 3, 3) and of the shins. The feet's own rotations stay.
+        hips: (N, 3) displacement of the hips and everything above them.
+        thighs: (N, 2, 3, 3) rotations to multiply from the left onto those of the left and the right thigh,
+        shins: (N, 2, 3, 3) and of the shins. The feet's own rotations are kept.
     """
 
     hips: np.ndarray
@@ -53,7 +53,7 @@ class LegCorrection:
 
 def contact_spans(standing: np.ndarray, times: np.ndarray) -> Spans:
     """Turn (N, 2) booleans into contact spans; ``times`` (N,) in seconds."""
-    found: Spans = ([], [])
+    spans: Spans = ([], [])
     for foot in range(2):
         joined: list[tuple[int, int]] = []
         for start, stop in runs(standing[:, foot]):
@@ -62,8 +62,8 @@ def contact_spans(standing: np.ndarray, times: np.ndarray) -> Spans:
                 joined[-1] = (joined[-1][0], end)
             else:
                 joined.append((start, end))
-        found[foot].extend(span for span in joined if times[span[1]] - times[span[0]] >= _SHORTEST)
-    return found
+        spans[foot].extend(span for span in joined if times[span[1]] - times[span[0]] >= _SHORTEST)
+    return spans
 
 
 def lock_feet(
@@ -72,32 +72,32 @@ def lock_feet(
     spans: Spans,
     times: np.ndarray,
     front: np.ndarray,
-    follow: float = 0.2,
-    stay: np.ndarray | float = 0.05,
+    hip_smoothing: float = 0.2,
+    hip_cost: np.ndarray | float = 0.05,
     share: float = 1.0,
 ) -> LegCorrection:
-    """Find how legs bend so that standing feet stay where they are.
+    """Find how legs bend so that standing feet stay in place.
 
     The hips follow the feet so that the legs bend as little as possible, and come down where a leg would have to
-    stretch. A foot that the leg can't reach is held as near as it gets.
+    stretch. A goal out of the leg's reach is approached as closely as possible.
 
     Args:
         legs: (N, 2, 3, 3) hip, knee and ankle of the left and the right leg.
-        points: (N, 2, 3) points of the feet that are to stay, such as the balls.
+        points: (N, 2, 3) points of the feet that are to stay in place, such as the balls.
         spans: when the feet stand.
         times: (N,) seconds, increasing.
         front: (N, 2, 3) unit vectors to the side to which straight knees bend.
-        follow: seconds over which the way is smoothed that the hips go with the feet.
-        stay: what it costs that the hips move, beside 1 for a bent leg that gets longer or shorter by as much;
-            (N, 3, 3) where that depends on the direction.
-        share: how much of the way to where it is held a foot goes, 0 to 1.
+        hip_smoothing: seconds over which the hips' displacement is smoothed.
+        hip_cost: of moving the hips, relative to 1 for lengthening a bent leg by as much; (N, 3, 3) where it depends on
+            the direction.
+        share: part of the displacement that is applied, 0 to 1.
     """
-    moved = share * corrections(points, spans, times)
-    if not moved.any():
-        still = np.broadcast_to(np.eye(3), (*moved.shape, 3))
+    displacements = share * corrections(points, spans, times)
+    if not displacements.any():
+        still = np.broadcast_to(np.eye(3), (*displacements.shape, 3))
         return LegCorrection(np.zeros((len(times), 3)), still, still)
-    goals = legs[:, :, 2] + moved
-    hips = _smooth(_follow(legs, moved, spans, np.asarray(stay)), times, follow)
+    goals = legs[:, :, 2] + displacements
+    hips = _smooth(_follow(legs, displacements, spans, np.asarray(hip_cost)), times, hip_smoothing)
     carried = legs + hips[:, None, None]
     drop = np.max([_shortfall(carried[:, foot], goals[:, foot]) for foot in range(2)], axis=0)
     hips[:, 2] -= _spread(drop, times)
@@ -107,24 +107,26 @@ def lock_feet(
 
 
 def corrections(points: np.ndarray, spans: Spans, times: np.ndarray) -> np.ndarray:
-    """Displacements (N, 2, 3) that hold points (N, 2, 3) still during their spans and fade away around them.
+    """Displacements (N, 2, 3) that hold points (N, 2, 3) still during their spans and fade out around them.
 
     Points come to rest and leave it without a jump of their velocity.
     """
-    moved = np.zeros_like(points)
+    displacements = np.zeros_like(points)
     if len(times) < 2:
-        return moved
+        return displacements
     for foot, own in enumerate(spans):
         here = points[:, foot]
         speed = np.gradient(here, times, axis=0)
         before: _Edge | None = None
         for start, end in own:
             span = slice(start, end + 1)
-            moved[span, foot] = np.median(here[span], axis=0) - here[span]
-            _bridge(moved[:, foot], times, before, _Edge(start, moved[start, foot].copy(), -speed[start]))
-            before = _Edge(end, moved[end, foot].copy(), -speed[end])
-        _bridge(moved[:, foot], times, before, None)
-    return moved
+            displacements[span, foot] = np.median(here[span], axis=0) - here[span]
+            _bridge(
+                displacements[:, foot], times, before, _Edge(start, displacements[start, foot].copy(), -speed[start])
+            )
+            before = _Edge(end, displacements[end, foot].copy(), -speed[end])
+        _bridge(displacements[:, foot], times, before, None)
+    return displacements
 
 
 def bend_leg(joints: np.ndarray, goals: np.ndarray, front: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -136,7 +138,8 @@ def bend_leg(joints: np.ndarray, goals: np.ndarray, front: np.ndarray) -> tuple[
         front: (N, 3) unit vectors to the side to which straight knees bend.
 
     Returns:
-        Rotations (N, 3, 3) to put before those of thigh and shin. They are the identity where the goal is the ankle.
+        Rotations (N, 3, 3) to multiply from the left onto those of thigh and shin; the identity where the goal is the
+        ankle.
     """
     hip, knee, ankle = joints[:, 0], joints[:, 1], joints[:, 2]
     upper, lower = np.linalg.norm(knee - hip, axis=-1), np.linalg.norm(ankle - knee, axis=-1)
@@ -160,19 +163,19 @@ def bend_leg(joints: np.ndarray, goals: np.ndarray, front: np.ndarray) -> tuple[
 
 
 def _free_reach(reach: np.ndarray, length: np.ndarray) -> np.ndarray:
-    """How far (N,) a leg goes without resistance: as far as it was stretched already, or up to `_STRETCHED`."""
+    """Reach (N,) of a leg without resistance: its current one, or up to `_STRETCHED`."""
     return np.maximum(reach, _STRETCHED * length)
 
 
 def _resist(distance: np.ndarray, start: np.ndarray, length: np.ndarray) -> np.ndarray:
-    """Distances (N,) that from ``start`` on approach the leg's length without reaching it."""
+    """Distances (N,) that beyond ``start`` approach the leg's length without reaching it."""
     room = np.maximum(length - start, 1e-6 * length)
     beyond = np.maximum(distance - start, 0.0)
     return np.where(distance > start, start + room * (1.0 - np.exp(-beyond / room)), distance)
 
 
 def _shortfall(joints: np.ndarray, goals: np.ndarray) -> np.ndarray:
-    """How much (N,) the hips must come down for legs (N, 3, 3) to reach goals (N, 3) with ease."""
+    """How much (N,) the hips must come down for legs (N, 3, 3) to reach goals (N, 3) without resistance."""
     hip, knee, ankle = joints[:, 0], joints[:, 1], joints[:, 2]
     length = np.linalg.norm(knee - hip, axis=-1) + np.linalg.norm(ankle - knee, axis=-1)
     easy = _free_reach(np.linalg.norm(ankle - hip, axis=-1), length)
@@ -181,11 +184,11 @@ def _shortfall(joints: np.ndarray, goals: np.ndarray) -> np.ndarray:
     return np.where(away < easy**2, np.clip(drop, 0.0, _LOWEST * length), 0.0)
 
 
-def _follow(legs: np.ndarray, moved: np.ndarray, spans: Spans, stay: np.ndarray) -> np.ndarray:
-    """How the hips (N, 3) go with the feet so that legs (N, 2, 3, 3), of hip, knee and ankle, keep their shape.
+def _follow(legs: np.ndarray, displacements: np.ndarray, spans: Spans, hip_cost: np.ndarray) -> np.ndarray:
+    """Displacement of the hips (N, 3) with which legs (N, 2, 3, 3), of hip, knee and ankle, best keep their shape.
 
-    Least squares over both feet's displacements (N, 2, 3). What changes the distance from hip to ankle counts
-    most, and the more the straighter the leg: there a little of it bends the knee a lot.
+    Least squares over both feet's displacements (N, 2, 3). Changes of the distance from hip to ankle
+    weigh most, and more for straighter legs, where a small change bends the knee a lot.
     """
     upper, lower = (np.linalg.norm(legs[:, :, joint + 1] - legs[:, :, joint], axis=-1) for joint in range(2))
     reach = legs[:, :, 2] - legs[:, :, 0]
@@ -199,9 +202,9 @@ def _follow(legs: np.ndarray, moved: np.ndarray, spans: Spans, stay: np.ndarray)
     stiff = standing / np.maximum(bent, _STRAIGHT)
     left = np.einsum("nf,nfi,nfj->nij", stiff, along, along)
     left += (_ACROSS * standing.sum(axis=1))[:, None, None] * np.eye(3)
-    left += stay if stay.ndim else stay * np.eye(3)
-    right = np.einsum("nf,nfi,nfj,nfj->ni", stiff, along, along, moved)
-    right += _ACROSS * np.einsum("nf,nfi->ni", standing, moved)
+    left += hip_cost if hip_cost.ndim else hip_cost * np.eye(3)
+    right = np.einsum("nf,nfi,nfj,nfj->ni", stiff, along, along, displacements)
+    right += _ACROSS * np.einsum("nf,nfi->ni", standing, displacements)
     return np.linalg.solve(left, right[..., None])[..., 0]
 
 
@@ -237,11 +240,11 @@ class _Edge:
     """Where a span begins or ends: the frame, and displacement and its change per second there, (3,) each."""
 
     frame: int
-    moved: np.ndarray
+    displacement: np.ndarray
     speed: np.ndarray
 
 
-def _bridge(moved: np.ndarray, times: np.ndarray, before: _Edge | None, after: _Edge | None) -> None:
+def _bridge(displacements: np.ndarray, times: np.ndarray, before: _Edge | None, after: _Edge | None) -> None:
     """Fill displacements (N, 3) between the end of one span and the start of the next, in place."""
     first = before.frame + 1 if before else 0
     last = after.frame if after else len(times)
@@ -251,16 +254,18 @@ def _bridge(moved: np.ndarray, times: np.ndarray, before: _Edge | None, after: _
     nothing = np.zeros(3), np.zeros(3)
     if before and after and times[after.frame] - times[before.frame] < 2.0 * _BLEND:
         start, end = times[before.frame], times[after.frame]
-        moved[first:last] = _hermite(now, start, end, (before.moved, before.speed), (after.moved, after.speed))
+        displacements[first:last] = _hermite(
+            now, start, end, (before.displacement, before.speed), (after.displacement, after.speed)
+        )
         return
     filled = np.zeros((last - first, 3))
     if before:
         start = times[before.frame]
-        filled += _hermite(now, start, start + _BLEND, (before.moved, before.speed), nothing)
+        filled += _hermite(now, start, start + _BLEND, (before.displacement, before.speed), nothing)
     if after:
         end = times[after.frame]
-        filled += _hermite(now, end - _BLEND, end, nothing, (after.moved, after.speed))
-    moved[first:last] = filled
+        filled += _hermite(now, end - _BLEND, end, nothing, (after.displacement, after.speed))
+    displacements[first:last] = filled
 
 
 def _hermite(

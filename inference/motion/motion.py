@@ -1,4 +1,4 @@
-"""`Motion`: one person's animation, and the file it is kept in."""
+"""`Motion`: one person's animation, and its file."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _ATTRIBUTES = {key: key for key in ("betas", *_SHAPES)} | {"pelvis": "rest_pelvi
 
 
 class MotionFileError(VideoMotionError):
-    """A motion file that cannot be read; the message is one sentence for the user."""
+    """A motion file can't be read."""
 
 
 @dataclass
@@ -60,14 +60,14 @@ class Motion:
         frames: (N,) frame numbers in the footage.
         boxes: (N, 4) left, top, width, height of the person in pixels.
         scores: (N, 24) confidence of each joint, 0 to 1.
-        bridged: (N,) true where nobody was seen and the motion was filled in.
+        bridged: (N,) true where the person was not detected and the motion was interpolated.
         contacts: (N, 2) probability that the left and right foot stand on the floor.
         landmarks: (N, 33, 3) BlazePose landmarks x, y in pixels and visibility; zero visibility where bridged.
         world_landmarks: (N, 33, 3) BlazePose world landmarks, metres, camera axes, origin between the hips.
-        estimator: name of what estimated the motion.
+        estimator: name of what estimated the motion, see `estimators.NETWORKS`.
         person: the person's number in the video, from 1.
         gender: SMPL's gender of the body.
-        provenance: where it came from: video, body, versions, options.
+        provenance: video, body, version, options.
     """
 
     timestamps: np.ndarray
@@ -113,14 +113,14 @@ class Motion:
     def trans(self) -> np.ndarray:
         """(N, 3) SMPL translation in the world, metres."""
         root = self.trans_cam + self.rest_pelvis
-        turned = np.einsum("nij,nj->ni", self.camera_to_world[:, :3, :3], root)
-        return turned + self.camera_to_world[:, :3, 3] - self.rest_pelvis
+        rotated = np.einsum("nij,nj->ni", self.camera_to_world[:, :3, :3], root)
+        return rotated + self.camera_to_world[:, :3, 3] - self.rest_pelvis
 
     @property
     def joints_world(self) -> np.ndarray:
         """(N, 24, 3) joint positions in the world, metres."""
-        turned = np.einsum("nij,nkj->nki", self.camera_to_world[:, :3, :3], self.joints_cam)
-        return turned + self.camera_to_world[:, None, :3, 3]
+        rotated = np.einsum("nij,nkj->nki", self.camera_to_world[:, :3, :3], self.joints_cam)
+        return rotated + self.camera_to_world[:, None, :3, 3]
 
     @property
     def has_camera(self) -> bool:
@@ -145,7 +145,7 @@ class Motion:
         return replace(self, **rows)
 
     def save(self, path: Path) -> None:
-        """Write the motion to `path`; a half-written file never stands under that name.
+        """Write the motion to `path`; a partly written file never has that name.
 
         The file is a superset of what AMASS and the SMPL add-ons read (`poses` (N, 72) and `trans` in the z-up world,
         `betas`, `gender`, `mocap_framerate`).

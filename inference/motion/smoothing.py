@@ -1,4 +1,4 @@
-"""Offline smoothing that does not lag: penalised least squares over the whole clip (Whittaker, 1923)."""
+"""Offline smoothing without lag: penalised least squares over the whole clip (Whittaker, 1923)."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ def smooth(
     burst: float = 4.0,
     rounds: int = 3,
 ) -> np.ndarray:
-    """The curve that stays near `values` and bends no more than the motion can.
+    """The smooth curve near `values`.
 
-    Minimises Σ w (y − z)² + Σ ρ(z̈ / acceleration)², where ρ grows slower beyond `burst`, so that a blow or a step keeps
-    its sharpness while the noise around it goes.
+    Minimises Σ w (y − z)² + Σ ρ(z̈ / acceleration)², where ρ grows slower beyond `burst`, so that a blow or a step stays
+    sharp while the noise around it is removed.
 
     Args:
         values: (N, C, D) C curves of D components.
         weights: (N, C) 1 / variance of each value at the reference rate of 30 frames a second; 0 where unknown.
         timestamps: (N,) seconds, increasing, unevenly spaced allowed.
         acceleration: usual acceleration, units of `values` per second²; one, or one for each curve (C,).
-        burst: multiples of `acceleration` from which bending counts less.
+        burst: multiples of `acceleration` from which bending is penalised less.
         rounds: re-weighted solutions.
 
     Returns:
@@ -46,19 +46,19 @@ def smooth(
     data = weights * duration[:, None] + 1e-9
     target = data[..., None] * values
     usual = np.broadcast_to(acceleration, curves)
-    forgiveness = np.ones((n - 2, curves))
+    robust_weights = np.ones((n - 2, curves))
     solved = target
     for _ in range(rounds):
         bands = np.zeros((3, n, curves))
         bands[0] = data
         for first in range(3):
             for second in range(first, 3):
-                product = (bend[first] * bend[second])[:, None] * forgiveness / usual**2
+                product = (bend[first] * bend[second])[:, None] * robust_weights / usual**2
                 bands[second - first, first : first + n - 2] += product
         solved = _solve_banded(bands, target)
         bent = sum(bend[part][:, None, None] * solved[part : part + n - 2] for part in range(3))
         bending = np.linalg.norm(bent, axis=2) / share[:, None] / usual
-        forgiveness = 1 / (1 + (bending / burst) ** 2)
+        robust_weights = 1 / (1 + (bending / burst) ** 2)
     return solved
 
 
@@ -94,6 +94,6 @@ def smooth_rotations(
 ) -> np.ndarray:
     """`smooth` for rotations: (N, C, 3, 3) matrices, weights 1 / radian², acceleration in radians per second²."""
     quaternions = rotations.make_continuous(rotations.matrix_to_quaternion(matrices))
-    # A quaternion moves half as far as the rotation it stands for.
+    # A quaternion moves half as far as its rotation.
     smoothed = smooth(quaternions, 4 * weights, timestamps, acceleration / 2)
     return rotations.quaternion_to_matrix(smoothed / np.linalg.norm(smoothed, axis=-1, keepdims=True))

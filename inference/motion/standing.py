@@ -1,4 +1,4 @@
-"""What floor and gravity tell: people share one floor, keep their balance, and plant their feet."""
+"""Constraints from floor and gravity: people share one floor, keep their balance, and plant their feet."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .subject import LIMBS, Subject, shape_from_limbs, smoothed_prior
 _SKIN = 0.01
 _BALANCE_SIGMA = 0.15
 _PLANTED_SIGMA = 0.012
-# Planted feet would slide again under the whole smoothing.
+# Full smoothing would make planted feet slide again.
 _LAST_SMOOTHING = 0.35
 _ENOUGH_STANDING = 5.0
 _LOWEST_EYE = 0.5
@@ -23,10 +23,10 @@ _LEGS = np.array(
     [[JOINT_NAMES.index(f"{side}_{joint}") for joint in ("hip", "knee", "ankle")] for side in ("left", "right")]
 )
 _BALLS = [JOINT_NAMES.index(f"{side}_foot") for side in ("left", "right")]
-# Seconds over which the hips' way is smoothed with which they follow the feet: seen by one camera, feet waver.
-_FOLLOW = 0.8
-# What it costs that the hips move along the line of sight, which one camera hardly tells, and across it.
-_STAY_ALONG, _STAY_ACROSS = 0.05, 50.0
+# Seconds over which the hips' displacement is smoothed as they follow the feet, which jitter seen by one camera.
+_HIP_SMOOTHING = 0.8
+# Cost of moving the hips along the line of sight, which one camera barely observes, and across it.
+_HIP_COST_ALONG, _HIP_COST_ACROSS = 0.05, 50.0
 
 
 def _soles(subject: Subject) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -43,9 +43,9 @@ def estimate_floor(subjects: list[Subject]) -> np.ndarray:
     """(4, 4) first camera to world, from everybody's standing feet and upright bodies."""
     joints, points, weights = [], [], []
     for subject in subjects:
-        placed, soles, scores = _soles(subject)
+        subject_joints, soles, scores = _soles(subject)
         speed = contacts.sideways_speed(soles, subject.timestamps)
-        joints.append(placed)
+        joints.append(subject_joints)
         points.append(soles)
         weights.append(contacts.standing(speed, None, scores) / len(subjects))
     up = floor.upright_direction(np.concatenate(joints))
@@ -53,10 +53,12 @@ def estimate_floor(subjects: list[Subject]) -> np.ndarray:
         soles - _sole_heights(subject.shaped_body)[:, None] * up
         for soles, subject in zip(points, subjects, strict=True)
     ]
-    # A raised foot may hang still in the air: only the lower one of a moment can be on the floor.
-    firm = [weight * _lowest(soles @ up) for soles, weight in zip(ground, weights, strict=True)]
+    # A raised foot may be still in the air: only the lower foot of a frame can be on the floor.
+    on_floor = [weight * _lowest(soles @ up) for soles, weight in zip(ground, weights, strict=True)]
     normal, offset = floor.floor_plane(
-        np.concatenate([soles.reshape(-1, 3) for soles in ground]), np.concatenate([part.ravel() for part in firm]), up
+        np.concatenate([soles.reshape(-1, 3) for soles in ground]),
+        np.concatenate([part.ravel() for part in on_floor]),
+        up,
     )
     return floor.camera_to_world(normal, offset, joints[0][0, 0])
 
@@ -67,9 +69,9 @@ def _lowest(height: np.ndarray) -> np.ndarray:
 
 
 def scale_to_floor(subject: Subject, transform: np.ndarray) -> None:
-    """Make a person larger and farther, or smaller and nearer, until the feet stand on everybody's floor.
+    """Scale a person about the camera until the feet stand on everybody's floor.
 
-    The image says nothing of a person's size; the floor that they share with others does.
+    One image doesn't determine a person's size; the floor that they share with others does.
     """
     clearance, probability, _ = _standing(subject, transform)
     lowest = clearance.min(1)
@@ -77,25 +79,25 @@ def scale_to_floor(subject: Subject, transform: np.ndarray) -> None:
     if weight.sum() < _ENOUGH_STANDING:
         return
     order = np.argsort(lowest)
-    heaped = np.cumsum(weight[order])
-    above = lowest[order][np.searchsorted(heaped, heaped[-1] / 2)]
+    cumulative = np.cumsum(weight[order])
+    above = lowest[order][np.searchsorted(cumulative, cumulative[-1] / 2)]
     eye = transform[2, 3]
     if eye - above < _LOWEST_EYE:
         return
     track, old = subject.track, subject.shaped_body
     scale = np.clip(eye / (eye - above), 1 / _LARGEST_RESIZING, _LARGEST_RESIZING)
-    figure = ShapedBody(old.body, shape_from_limbs(old.body, subject.landmarks_3d, track.visibility, float(scale)))
-    grown = np.linalg.norm(figure.landmarks[LIMBS[:, 0]] - figure.landmarks[LIMBS[:, 1]], axis=1).sum()
-    grown /= np.linalg.norm(old.landmarks[LIMBS[:, 0]] - old.landmarks[LIMBS[:, 1]], axis=1).sum()
-    trans = (subject.fit.trans + old.joints[0]) * grown - figure.joints[0]
-    subject.shaped_body = figure
+    shaped_body = ShapedBody(old.body, shape_from_limbs(old.body, subject.landmarks_3d, track.visibility, float(scale)))
+    growth = np.linalg.norm(shaped_body.landmarks[LIMBS[:, 0]] - shaped_body.landmarks[LIMBS[:, 1]], axis=1).sum()
+    growth /= np.linalg.norm(old.landmarks[LIMBS[:, 0]] - old.landmarks[LIMBS[:, 1]], axis=1).sum()
+    trans = (subject.fit.trans + old.joints[0]) * growth - shaped_body.joints[0]
+    subject.shaped_body = shaped_body
     subject.fit = Fit(subject.fit.rotations, trans, subject.fit.information)
 
 
 def keep_balance(subject: Subject, transform: np.ndarray, smoothing: float) -> None:
-    """Fit again with what gravity tells: a body on its feet keeps its trunk over them.
+    """Fit again with gravity as a constraint: a body on its feet keeps its trunk over them.
 
-    One image hardly tells a lean towards the camera from an upright body; people who do not fall do.
+    One image barely tells a lean towards the camera from an upright body, but a person who doesn't fall is balanced.
     """
     _, joints, _ = subject.shaped_body.pose(subject.fit.rotations, subject.fit.trans)
     up = np.einsum("nji,j->ni", subject.camera_rotations, transform[2, :3])
@@ -110,7 +112,7 @@ def keep_balance(subject: Subject, transform: np.ndarray, smoothing: float) -> N
 
 
 def _standing(subject: Subject, transform: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """How far each sole point is above where it stands (n, 4), how surely it stands (n, 4), its place (n, 4, 3)."""
+    """Sole points' clearance above the floor (n, 4), probability of standing (n, 4), and world positions (n, 4, 3)."""
     _, points, scores = _soles(subject)
     world = points @ transform[:3, :3].T + transform[:3, 3]
     clearance = world[..., 2] - _sole_heights(subject.shaped_body)
@@ -120,58 +122,60 @@ def _standing(subject: Subject, transform: np.ndarray) -> tuple[np.ndarray, np.n
     return clearance, contacts.standing(speed, clearance - lift, scores), world
 
 
-def _sole_heights(figure: ShapedBody) -> np.ndarray:
+def _sole_heights(shaped_body: ShapedBody) -> np.ndarray:
     """(4,) heights of the sole points above the floor when the feet stand flat, metres."""
-    rest = figure.landmarks[list(contacts.SOLE_LANDMARKS), 1]
+    rest = shaped_body.landmarks[list(contacts.SOLE_LANDMARKS), 1]
     return rest - rest.min() + _SKIN
 
 
 def plant_feet(subject: Subject, transform: np.ndarray, smoothing: float, strength: float = 1.0) -> np.ndarray:
-    """Hold feet that stand where they stand, more firmly with more ``strength``, not at all with 0.
+    """Hold standing feet in place, more strongly with more ``strength``, not at all with 0.
 
     Returns:
         (n, 2) probability that the left and the right foot stand.
     """
     soles = list(contacts.SOLE_LANDMARKS)
-    turn, shift = transform[:3, :3], transform[:3, 3]
+    rotation, translation = transform[:3, :3], transform[:3, 3]
     clearance, probability, world = _standing(subject, transform)
     stands = probability.reshape(len(probability), 2, 2).max(1)
     if strength == 0:
         return stands
     heights = _sole_heights(subject.shaped_body) + np.median(clearance.min(1))
-    places, hold = contacts.plant(world, probability, subject.timestamps, heights)
+    targets, hold = contacts.plant(world, probability, subject.timestamps, heights)
     prior = smoothed_prior(subject, 0.0, 1.0)
-    prior.targets[:, soles] = (places - shift) @ turn @ subject.camera_rotations
+    prior.targets[:, soles] = (targets - translation) @ rotation @ subject.camera_rotations
     with np.errstate(divide="ignore"):
         prior.target_sigma[:, soles] = _PLANTED_SIGMA / (strength * hold)
     subject.refit(prior, steps=5)
     subject.smooth(smoothing * _LAST_SMOOTHING)
-    _hold_still(subject, transform, probability[:, 2:] > 0.5, min(strength, 1.0))
+    _lock_feet(subject, transform, probability[:, 2:] > 0.5, min(strength, 1.0))
     return stands
 
 
-def _hold_still(subject: Subject, transform: np.ndarray, standing: np.ndarray, share: float) -> None:
-    """Bend the legs so that the balls of the feet keep still while they stand (n, 2): the fit only comes near that."""
+def _lock_feet(subject: Subject, transform: np.ndarray, standing: np.ndarray, share: float) -> None:
+    """Bend the legs so that the balls of the feet stay still while they stand (n, 2); the fit only comes close."""
     if len(standing) < 3:
         return
-    turned, joints, _ = subject.shaped_body.pose(subject.fit.rotations, subject.fit.trans)
+    global_rotations, joints, _ = subject.shaped_body.pose(subject.fit.rotations, subject.fit.trans)
     to_world = transform[:3, :3] @ subject.camera_rotations
-    turned = to_world[:, None] @ turned
+    global_rotations = to_world[:, None] @ global_rotations
     joints = np.einsum("nij,nkj->nki", to_world, joints) + transform[:3, 3]
     spans = legs.contact_spans(standing, subject.timestamps)
     thighs, shins, feet = _LEGS.T
-    front = turned[:, thighs][..., 2]
+    front = global_rotations[:, thighs][..., 2]
     sight = joints[:, 0] - transform[:3, 3]
     sight /= np.linalg.norm(sight, axis=1, keepdims=True)
     along = sight[:, :, None] * sight[:, None]
-    stay = _STAY_ALONG * along + _STAY_ACROSS * (np.eye(3) - along)
-    held = legs.lock_feet(joints[:, _LEGS], joints[:, _BALLS], spans, subject.timestamps, front, _FOLLOW, stay, share)
-    feet_turned = turned[:, feet]
-    turned[:, thighs] = held.thighs @ turned[:, thighs]
-    turned[:, shins] = held.shins @ turned[:, shins]
+    hip_cost = _HIP_COST_ALONG * along + _HIP_COST_ACROSS * (np.eye(3) - along)
+    correction = legs.lock_feet(
+        joints[:, _LEGS], joints[:, _BALLS], spans, subject.timestamps, front, _HIP_SMOOTHING, hip_cost, share
+    )
+    foot_rotations = global_rotations[:, feet]
+    global_rotations[:, thighs] = correction.thighs @ global_rotations[:, thighs]
+    global_rotations[:, shins] = correction.shins @ global_rotations[:, shins]
     local = subject.fit.rotations.copy()
-    local[:, thighs] = np.swapaxes(turned[:, [0, 0]], -1, -2) @ turned[:, thighs]
-    local[:, shins] = np.swapaxes(turned[:, thighs], -1, -2) @ turned[:, shins]
-    local[:, feet] = np.swapaxes(turned[:, shins], -1, -2) @ feet_turned
-    trans = subject.fit.trans + np.einsum("nji,nj->ni", to_world, held.hips)
+    local[:, thighs] = np.swapaxes(global_rotations[:, [0, 0]], -1, -2) @ global_rotations[:, thighs]
+    local[:, shins] = np.swapaxes(global_rotations[:, thighs], -1, -2) @ global_rotations[:, shins]
+    local[:, feet] = np.swapaxes(global_rotations[:, shins], -1, -2) @ foot_rotations
+    trans = subject.fit.trans + np.einsum("nji,nj->ni", to_world, correction.hips)
     subject.fit = Fit(local, trans, subject.fit.information)

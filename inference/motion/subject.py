@@ -1,4 +1,4 @@
-"""A person while their motion is being worked out, and how that motion is made steady."""
+"""A person while their motion is being estimated, and how that motion is smoothed."""
 
 from __future__ import annotations
 
@@ -55,14 +55,14 @@ class Subject:
     """One person of the footage, n frames from the first to the last in which they were seen.
 
     Attributes:
-        track: what the people station found.
-        solid: (m, 33, 3) landmarks in space for the track's m frames, camera axes, from between the hips, metres.
+        track: the person's detections.
+        landmarks_3d: (m, 33, 3) for the track's m frames, camera axes, origin between the hips, metres.
         frames: (n,) frame numbers.
-        seen: rows of the n frames that the track has.
+        seen: rows of the n frames in which the track has detections.
         timestamps: (n,) seconds.
-        turns: (n, 3, 3) rotation from each frame's camera space into the first frame's.
-        evidence: what was seen, empty rows where nothing was.
-        figure: body and shape.
+        camera_rotations: (n, 3, 3) rotation from each frame's camera space into the first frame's.
+        evidence: landmarks, empty rows where there are none.
+        shaped_body: body and shape.
         fit: the motion so far.
     """
 
@@ -77,11 +77,11 @@ class Subject:
     fit: Fit
 
     def refit(self, prior: Prior, steps: int) -> None:
-        """Fit again from the motion so far, near `prior`."""
+        """Fit again, starting from the current motion, near `prior`."""
         self.fit = fit(self.shaped_body, self.evidence, self.fit.rotations, self.fit.trans, prior, steps)
 
     def smooth(self, smoothing: float) -> None:
-        """Smooth the motion so far."""
+        """Smooth the current motion."""
         prior = smoothed_prior(self, smoothing, 1.0)
         self.fit = Fit(prior.rotations, prior.trans, self.fit.information)
 
@@ -93,13 +93,13 @@ def shape_from_limbs(body: Body, world: np.ndarray, visibility: np.ndarray, scal
         body: the body model.
         world: (n, 33, 3) world landmarks, metres.
         visibility: (n, 33).
-        scale: how much larger the person is than the world landmarks say.
+        scale: size of the person relative to the world landmarks.
     """
     lengths = np.linalg.norm(world[:, LIMBS[:, 0]] - world[:, LIMBS[:, 1]], axis=-1)
     trust = visibility[:, LIMBS].min(-1) + 1e-3
     order = np.argsort(lengths, axis=0)
-    heaped = np.cumsum(np.take_along_axis(trust, order, 0), axis=0)
-    middle = (heaped < heaped[-1] / 2).sum(0)
+    cumulative = np.cumsum(np.take_along_axis(trust, order, 0), axis=0)
+    middle = (cumulative < cumulative[-1] / 2).sum(0)
     measured = np.take_along_axis(np.take_along_axis(lengths, order, 0), middle[None], 0)[0] * scale
     betas = np.zeros(body.shapedirs.shape[-1])
     directions = body.landmarks.shapedirs
@@ -116,33 +116,38 @@ def shape_from_limbs(body: Body, world: np.ndarray, visibility: np.ndarray, scal
 
 
 def smoothed_prior(subject: Subject, smoothing: float, strength: float) -> Prior:
-    """The motion so far, smoothed, as something the next fit stays near.
+    """The current motion, smoothed, as a prior for the next fit.
 
-    The camera's own shaking is taken out before smoothing and put back after it.
+    The camera's shaking is removed before smoothing and added back after it.
 
     Args:
         subject: the person.
         smoothing: 1 as measured best, 0 for none, more for calmer motion.
-        strength: how firmly the next fit is held, 1 for a standard deviation of 4 degrees.
+        strength: of the prior, 1 for a standard deviation of 4 degrees.
     """
-    result, clock, turns, figure = subject.fit, subject.timestamps, subject.camera_rotations, subject.shaped_body
-    n = len(clock)
-    turned, trans = result.rotations, result.trans
+    result, seconds, camera_rotations, shaped_body = (
+        subject.fit,
+        subject.timestamps,
+        subject.camera_rotations,
+        subject.shaped_body,
+    )
+    n = len(seconds)
+    local_rotations, trans = result.rotations, result.trans
     if smoothing > 0:
         acceleration = np.array(
             [next(value for part, value in _ACCELERATION.items() if name.endswith(part)) for name in JOINT_NAMES]
         )
         weights = np.clip(result.information, 0.5, 900.0)
-        unshaken = result.rotations.copy()
-        unshaken[:, 0] = turns @ unshaken[:, 0]
-        turned = smooth_rotations(unshaken, weights, clock, acceleration / smoothing)
-        turned[:, 0] = np.swapaxes(turns, 1, 2) @ turned[:, 0]
-        pelvis = figure.joints[0]
-        path = np.einsum("nij,nj->ni", turns, result.trans + pelvis)
-        path = _smooth_path(path, subject.evidence, clock, smoothing)
-        trans = np.einsum("nji,nj->ni", turns, path) - pelvis
+        stabilised = result.rotations.copy()
+        stabilised[:, 0] = camera_rotations @ stabilised[:, 0]
+        local_rotations = smooth_rotations(stabilised, weights, seconds, acceleration / smoothing)
+        local_rotations[:, 0] = np.swapaxes(camera_rotations, 1, 2) @ local_rotations[:, 0]
+        rest_pelvis = shaped_body.joints[0]
+        path = np.einsum("nij,nj->ni", camera_rotations, result.trans + rest_pelvis)
+        path = _smooth_path(path, subject.evidence, seconds, smoothing)
+        trans = np.einsum("nji,nj->ni", camera_rotations, path) - rest_pelvis
     return Prior(
-        rotations=turned,
+        rotations=local_rotations,
         rotation_sigma=np.full((n, 24), np.radians(4.0) / strength),
         trans=trans,
         trans_sigma=np.full((n, 3), 0.04 / strength),
@@ -153,16 +158,16 @@ def smoothed_prior(subject: Subject, smoothing: float, strength: float) -> Prior
     )
 
 
-def _smooth_path(path: np.ndarray, evidence: Evidence, clock: np.ndarray, smoothing: float) -> np.ndarray:
-    """Smooth positions seen from the origin: across the line of sight they are sharp, along it only size tells."""
+def _smooth_path(path: np.ndarray, evidence: Evidence, seconds: np.ndarray, smoothing: float) -> np.ndarray:
+    """Smooth positions seen from the origin: precise across the line of sight, along it known from size only."""
     distance = np.linalg.norm(path, axis=1, keepdims=True)
     usual = float(np.median(distance))
     curves = np.concatenate([path / distance, np.log(distance)], axis=1) * usual
-    firm = 1 / evidence.pixel_sigma**2
-    across = np.minimum(firm.sum(1) * (evidence.camera_K[0, 0] / usual) ** 2, 1 / 0.008**2)
-    along = (firm.sum(1) > 0) / (0.015 * usual) ** 2
+    precision = 1 / evidence.pixel_sigma**2
+    across = np.minimum(precision.sum(1) * (evidence.camera_K[0, 0] / usual) ** 2, 1 / 0.008**2)
+    along = (precision.sum(1) > 0) / (0.015 * usual) ** 2
     idle = 0.05
     weights = np.stack([across, across, across, along], axis=1) + idle
-    smoothed = smooth(curves[..., None], weights, clock, _TRANS_ACCELERATION / smoothing)[..., 0] / usual
+    smoothed = smooth(curves[..., None], weights, seconds, _TRANS_ACCELERATION / smoothing)[..., 0] / usual
     sight = smoothed[:, :3] / np.linalg.norm(smoothed[:, :3], axis=1, keepdims=True)
     return sight * np.exp(smoothed[:, 3:])

@@ -26,7 +26,7 @@ _READERS: tuple[Callable[[object, Path, Body], Content | None], ...] = (
 def read_motions(path: Path, body: Body, fps: float | None = None) -> list[Motion]:
     """Read everybody's motion for ``body`` from a file of any tool in README.md's table, or of our own.
 
-    What had to be assumed is in each motion's ``provenance["warnings"]``, a list of sentences.
+    Assumptions are listed in each motion's ``provenance["warnings"]``, a list of sentences.
 
     Args:
         path: of the file.
@@ -37,7 +37,7 @@ def read_motions(path: Path, body: Body, fps: float | None = None) -> list[Motio
         At least one motion. People are numbered from 1, those who are longest on screen first.
 
     Raises:
-        MotionFileError: the file is missing, damaged, empty, hostile, or nothing that is known.
+        MotionFileError: the file is missing, damaged, empty, hostile, or in no known format.
     """
     path = Path(path)
     if not path.is_file():
@@ -55,7 +55,7 @@ def read_motions(path: Path, body: Body, fps: float | None = None) -> list[Motio
         raise
     except Exception as error:  # arrays of wrong kinds fail in as many ways
         raise MotionFileError(f"{path} is damaged: its arrays don't fit together.") from error
-    raise MotionFileError(f"{path} is no motion that Video Motion knows.")
+    raise MotionFileError(f"{path} is not a motion file that Video Motion knows.")
 
 
 def read_motion(path: Path, body: Body, fps: float | None = None) -> Motion:
@@ -74,7 +74,9 @@ def read_motion(path: Path, body: Body, fps: float | None = None) -> Motion:
         raise MotionFileError(f"{path} does not exist.")
     motion = Motion.load(path) if "poses_cam" in archive.array_names(path) else amass.read(path, body, fps)
     if motion is None:
-        raise MotionFileError(f"{path} is no motion that Video Motion knows: give one of its own, of AMASS or of SMPL.")
+        raise MotionFileError(
+            f"{path} is not a motion file that Video Motion knows: give one of its own, of AMASS or of SMPL."
+        )
     if not len(motion):
         raise MotionFileError(f"{path} holds no frames.")
     return motion

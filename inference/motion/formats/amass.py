@@ -54,12 +54,12 @@ def read(path: Path, body: Body, fps: float | None) -> Motion | None:
                 raise MotionFileError(f"{path} is damaged: its root_orient and pose_body do not fit together.")
             poses = np.concatenate(parts, axis=1)
         if "trans" not in names:
-            raise MotionFileError(f"{path} has poses without their places: it lacks trans.")
+            raise MotionFileError(f"{path} has poses without positions: it lacks trans.")
         trans = _numbers(path, archive, "trans")
         betas = _betas(_numbers(path, archive, "betas")) if "betas" in names else np.zeros(0)
         rate_name = next((name for name in _RATES if name in names), None)
         if rate_name is None and fps is None:
-            warnings.append(f"{path.name} tells no frame rate: {ASSUMED_FRAME_RATE:g} frames per second are assumed.")
+            warnings.append(f"{path.name} states no frame rate: {ASSUMED_FRAME_RATE:g} frames per second are assumed.")
         rate = np.array(fps or ASSUMED_FRAME_RATE) if rate_name is None else _numbers(path, archive, rate_name)
         gender = _gender(archive) if "gender" in names else "neutral"
         model = str(archive["surface_model_type"]) if _is_text(archive, "surface_model_type") else ""
@@ -71,7 +71,7 @@ def read(path: Path, body: Body, fps: float | None) -> Motion | None:
     if not len(poses):
         raise MotionFileError(f"{path} holds no frames.")
     if rate.size != 1 or not 0.0 < rate.item() <= 1e6:
-        raise MotionFileError(f"{path} is damaged: its {rate_name} is no number of frames per second.")
+        raise MotionFileError(f"{path} is damaged: its {rate_name} is not a number of frames per second.")
 
     joints = _JOINTS if poses.shape[1] == _SMPL_WIDTH else _BODY_JOINTS
     local = np.zeros((len(poses), _JOINTS, 3))
@@ -94,13 +94,13 @@ def read(path: Path, body: Body, fps: float | None) -> Motion | None:
 def _without_camera(
     body: Body, poses: np.ndarray, trans: np.ndarray, betas: np.ndarray, rate: float, gender: str, provenance: dict
 ) -> Motion:
-    """A motion from what it is in the world: poses (N, 24, 3) axis-angle, trans (N, 3), at ``rate`` frames a second."""
+    """A motion given in the world: poses (N, 24, 3) axis-angle, trans (N, 3), at ``rate`` frames a second."""
     count = len(poses)
-    pelvis = body.rest_joints(betas)[0]
+    rest_pelvis = body.rest_joints(betas)[0]
     to_camera = NO_CAMERA[:3, :3].T
     poses_cam = poses.copy()
     poses_cam[:, 0] = rotations.matrix_to_axis_angle(to_camera @ rotations.axis_angle_to_matrix(poses[:, 0]))
-    trans_cam = (trans + pelvis) @ to_camera.T - pelvis
+    trans_cam = (trans + rest_pelvis) @ to_camera.T - rest_pelvis
     padded = np.zeros(max(10, len(betas)))
     padded[: len(betas)] = betas
     return Motion(
@@ -108,7 +108,7 @@ def _without_camera(
         poses_cam=poses_cam,
         trans_cam=trans_cam,
         betas=padded,
-        rest_pelvis=pelvis,
+        rest_pelvis=rest_pelvis,
         joints_cam=body.joints(poses_cam, betas, trans_cam),
         camera_K=np.eye(3),
         camera_to_world=np.tile(NO_CAMERA, (count, 1, 1)),

@@ -40,7 +40,7 @@ def read(path: Path) -> object:
     A ``.npz`` gives None: NumPy reads those without pickles.
 
     Raises:
-        MotionFileError: the file is damaged, holds anything that would have to be run, or unfolds to much more than
+        MotionFileError: the file is damaged, holds anything that would have to be run, or unpacks to much more than
             its size.
     """
     try:
@@ -60,7 +60,7 @@ def read(path: Path) -> object:
 
 
 def check_zip(path: Path) -> None:
-    """Refuse a zip that unfolds to much more than its size; other files pass.
+    """Refuse a zip that unpacks to much more than its size; other files pass.
 
     Raises:
         MotionFileError: it does, or it is damaged.
@@ -99,7 +99,7 @@ def _read(path: Path, content: mmap.mmap) -> object:
         for piece in _unpacked(start, content):
             unpacked += piece
             if len(unpacked) > zips.most_unpacked(size):
-                raise pickle.UnpicklingError("it unfolds to much more than it is large")
+                raise pickle.UnpicklingError("it unpacks to much more than its size")
         return pickles.load(pickles.Source(bytes(unpacked)), len(unpacked))
     if pickles.is_torch(start):
         return pickles.load_torch(pickles.Source(content), size)
@@ -117,11 +117,11 @@ def _torch(path: Path) -> object:
         size = path.stat().st_size
 
         def entry(name: str) -> bytes:
-            found = archive.getinfo(folder + name)
+            entry_info = archive.getinfo(folder + name)
             # Torch compresses nothing, so no entry can be larger than the file.
-            if found.compress_type != zipfile.ZIP_STORED or found.file_size > size:
-                raise pickle.UnpicklingError("it unfolds to much more than it is large")
-            return archive.read(found)
+            if entry_info.compress_type != zipfile.ZIP_STORED or entry_info.file_size > size:
+                raise pickle.UnpicklingError("it unpacks to much more than its size")
+            return archive.read(entry_info)
 
         big = f"{folder}byteorder" in archive.namelist() and entry("byteorder").strip() == b"big"
         return pickles.load(
@@ -138,8 +138,8 @@ def _npy(content: mmap.mmap) -> object:
         raw = source.read()
         count = int(np.prod(shape, dtype=object))
         return np.frombuffer(raw, dtype, count).reshape(shape, order="F" if by_column else "C")
-    found = pickles.load(source, len(content))
-    return found.item() if isinstance(found, np.ndarray) and found.shape == () else found
+    loaded = pickles.load(source, len(content))
+    return loaded.item() if isinstance(loaded, np.ndarray) and loaded.shape == () else loaded
 
 
 def _is_packed(start: bytes) -> bool:

@@ -1,4 +1,4 @@
-"""From what a file tells of people to their motions."""
+"""What a file of another tool contains, and the motions made from it."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _LARGEST_IMAGE = 65_536
 
 @dataclass(frozen=True)
 class View:
-    """The camera that filmed, as a file tells of it.
+    """The camera that filmed, as a file describes it.
 
     Attributes:
         K: (3, 3) intrinsics in pixels.
@@ -49,7 +49,7 @@ class Person:
 
     Attributes:
         frames: (N,) frame numbers.
-        turns: (N, 24, 3, 3) rotations of SMPL's joints relative to their parents, the root's in the file's world.
+        rotations: (N, 24, 3, 3) of SMPL's joints relative to their parents, the root's in the file's world.
         roots: (N, 3) where the root joint is in the file's world, metres.
         betas: (N, B) or (1, B) shape of the file's body.
         boxes: (N, 4) left, top, width, height in pixels, or None.
@@ -64,13 +64,13 @@ class Person:
 
 @dataclass(frozen=True)
 class Content:
-    """What a file tells.
+    """What a file contains.
 
     Attributes:
         tool: the program that wrote it.
         people: the people, at least one.
-        axes: (3, 3) turns the file's world into ours, whose z points up.
-        view: the camera, or None where the file doesn't tell enough of it.
+        axes: (3, 3) rotation from the file's world into ours, whose z points up.
+        view: the camera, or None where the file doesn't describe it fully.
         smplx: whether β is SMPL-X's, not SMPL's.
         floored: whether the file's world has its floor where ours has it.
         warnings: sentences about what had to be assumed.
@@ -88,24 +88,24 @@ class Content:
 def motions(content: Content, path: Path, body: Body, fps: float | None) -> list[Motion]:
     """The motions of a file's people on ``body``, of those that are longest on screen first.
 
-    - Frames that are missing between a person's are bridged, up to 300 in a row; longer gaps stay gaps in time.
+    - Missing frames between a person's are bridged, up to 300 in a row; longer gaps stay gaps in time.
     - On SMPL's own body the shape is the file's, on any other and for SMPL-X's files it is the mean. The hips keep
       their path either way.
-    - The floor comes to where soles come down to (`conventions.floor_height`), of the person for whom that is lowest, unless
-      the file's world has one for this body.
+    - The floor lies at the lowest person's `conventions.floor_height`, unless the file's world has a floor for this
+      body.
 
     Args:
-        content: what the file tells.
+        content: of the file.
         path: of the file, for messages and ``provenance``.
         body: the body that gets the motions.
-        fps: frames per second of the footage, more than 0; these files don't tell it, and for None it is taken as 30.
+        fps: frames per second of the footage, more than 0; these files don't state it, and for None it is taken as 30.
 
     Raises:
-        MotionFileError: the file tells of no frames or of too many, or of a camera that can't be.
+        MotionFileError: the file has no frames or too many, or an impossible camera.
     """
     warnings = list(content.warnings)
     if fps is None:
-        warnings.append(f"{path.name} tells no frame rate: {ASSUMED_FRAME_RATE:g} frames per second are assumed.")
+        warnings.append(f"{path.name} states no frame rate: {ASSUMED_FRAME_RATE:g} frames per second are assumed.")
     own_shape = is_smpl(body) and not content.smplx
     if not own_shape and any(person.betas.any() for person in content.people):
         warnings.append(f"{path.name} has the shape of another body: the mean shape is used.")
@@ -130,11 +130,11 @@ def motions(content: Content, path: Path, body: Body, fps: float | None) -> list
 
 @dataclass(frozen=True)
 class _Take:
-    """A person's gapless frames in a world whose z points up: turns (N, 24, 3, 3), trans (N, 3), cameras (N, 4, 4)."""
+    """A person's frames without gaps in a z-up world: rotations (N, 24, 3, 3), trans (N, 3), cameras (N, 4, 4)."""
 
     frames: np.ndarray
     bridged: np.ndarray
-    turns: np.ndarray
+    local_rotations: np.ndarray
     trans: np.ndarray
     betas: np.ndarray
     cameras: np.ndarray
@@ -155,10 +155,10 @@ def _take(person: Person, content: Content, body: Body, own_shape: bool, path: P
         return (1.0 - part) * values[before] + part * values[after]
 
     quaternions = rotations.matrix_to_quaternion(person.rotations[rows])
-    turns = rotations.quaternion_to_matrix(
+    local_rotations = rotations.quaternion_to_matrix(
         rotations.slerp(quaternions[before], quaternions[after], np.broadcast_to(fraction[:, None], (len(frames), 24)))
     )
-    turns[:, 0] = content.axes @ turns[:, 0]
+    local_rotations[:, 0] = content.axes @ local_rotations[:, 0]
     betas = np.zeros(body.shapedirs.shape[2])
     if own_shape:
         mean = person.betas.mean(axis=0)
@@ -167,7 +167,7 @@ def _take(person: Person, content: Content, body: Body, own_shape: bool, path: P
     return _Take(
         frames=frames,
         bridged=~np.isin(frames, seen),
-        turns=turns,
+        local_rotations=local_rotations,
         trans=between(person.roots[rows]) @ content.axes.T - body.rest_joints(betas)[0],
         betas=betas,
         cameras=_cameras(content, frames, path),
@@ -176,7 +176,7 @@ def _take(person: Person, content: Content, body: Body, own_shape: bool, path: P
 
 
 def _bridge(seen: np.ndarray) -> np.ndarray:
-    """Frame numbers with those that are missing, where no more than `_LONGEST_BRIDGE` are in a row."""
+    """Frame numbers with the missing ones filled in, up to `_LONGEST_BRIDGE` in a row."""
     steps = np.diff(seen)
     steps = np.where(steps <= _LONGEST_BRIDGE + 1, steps, 1)
     if steps.sum() >= _MOST_FRAMES:
@@ -188,19 +188,19 @@ def _bridge(seen: np.ndarray) -> np.ndarray:
 def _cameras(content: Content, frames: np.ndarray, path: Path) -> np.ndarray:
     if content.view is None:
         return np.tile(NO_CAMERA, (len(frames), 1, 1))
-    turned = np.eye(4)
-    turned[:3, :3] = content.axes
+    to_z_up = np.eye(4)
+    to_z_up[:3, :3] = content.axes
     to_world = content.view.to_world
     if to_world.ndim == 2:
-        return np.tile(turned @ to_world, (len(frames), 1, 1))
+        return np.tile(to_z_up @ to_world, (len(frames), 1, 1))
     if frames[-1] >= len(to_world):
-        raise MotionFileError(f"{path} is damaged: it tells {len(to_world)} frames of the camera, not {frames[-1]}.")
-    return turned @ to_world[frames]
+        raise MotionFileError(f"{path} is damaged: it has {len(to_world)} frames of the camera, not {frames[-1]}.")
+    return to_z_up @ to_world[frames]
 
 
 def _floor(takes: list[_Take], body: Body) -> float:
     """Height of the floor in the world that all people share, metres."""
-    return min(floor_height(body, take.turns, take.trans, take.betas) for take in takes)
+    return min(floor_height(body, take.local_rotations, take.trans, take.betas) for take in takes)
 
 
 def _check_view(view: View, path: Path) -> None:
@@ -213,16 +213,16 @@ def _motion(
     take: _Take, number: int, view: View | None, floor: float, body: Body, fps: float, provenance: dict
 ) -> Motion:
     count = len(take.frames)
-    pelvis = body.rest_joints(take.betas)[0]
+    rest_pelvis = body.rest_joints(take.betas)[0]
     to_world = take.cameras.copy()
     if view is not None:
         to_world[:, 2, 3] -= floor
     to_camera = np.swapaxes(to_world[:, :3, :3], 1, 2)
-    turns = take.turns.copy()
-    turns[:, 0] = to_camera @ turns[:, 0]
-    poses_cam = rotations.matrix_to_axis_angle(turns)
-    roots = take.trans - (0.0, 0.0, floor) + pelvis
-    trans_cam = np.einsum("nij,nj->ni", to_camera, roots - to_world[:, :3, 3]) - pelvis
+    local_rotations = take.local_rotations.copy()
+    local_rotations[:, 0] = to_camera @ local_rotations[:, 0]
+    poses_cam = rotations.matrix_to_axis_angle(local_rotations)
+    roots = take.trans - (0.0, 0.0, floor) + rest_pelvis
+    trans_cam = np.einsum("nij,nj->ni", to_camera, roots - to_world[:, :3, 3]) - rest_pelvis
     betas = np.zeros(max(10, len(take.betas)))
     betas[: len(take.betas)] = take.betas
     return Motion(
@@ -230,7 +230,7 @@ def _motion(
         poses_cam=poses_cam,
         trans_cam=trans_cam,
         betas=betas,
-        rest_pelvis=pelvis,
+        rest_pelvis=rest_pelvis,
         joints_cam=body.joints(poses_cam, take.betas, trans_cam),
         camera_K=np.eye(3) if view is None else view.K.copy(),
         camera_to_world=to_world,
@@ -252,7 +252,7 @@ def numbers(value: object, path: Path, name: str, *shape: int | None) -> np.ndar
     """``value`` in double precision if it has ``shape``, of which None is any size.
 
     Raises:
-        MotionFileError: it has not, or holds something else than numbers of sensible size.
+        MotionFileError: it doesn't, or holds anything but numbers of plausible size.
     """
     array = np.asarray(value) if isinstance(value, np.ndarray | np.generic | float | int | list) else np.empty(0, "U1")
     if array.dtype.kind not in "fiub":
@@ -268,9 +268,9 @@ def numbers(value: object, path: Path, name: str, *shape: int | None) -> np.ndar
 
 def rotations_from_poses(poses: np.ndarray, count: int = _JOINTS) -> np.ndarray:
     """Rotations (N, 24, 3, 3) of the first ``count`` joints of poses (N, ≥ 3 ``count``); the others are straight."""
-    turns = np.tile(np.eye(3), (len(poses), _JOINTS, 1, 1))
-    turns[:, :count] = rotations.axis_angle_to_matrix(poses[:, : 3 * count].reshape(-1, count, 3))
-    return turns
+    local_rotations = np.tile(np.eye(3), (len(poses), _JOINTS, 1, 1))
+    local_rotations[:, :count] = rotations.axis_angle_to_matrix(poses[:, : 3 * count].reshape(-1, count, 3))
+    return local_rotations
 
 
 def smpl_roots(body: Body, trans: np.ndarray, betas: np.ndarray) -> np.ndarray:
@@ -286,18 +286,18 @@ def smplx_roots(trans: np.ndarray) -> np.ndarray:
     return trans + SMPLX_PELVIS
 
 
-def roots_under_hips(body: Body, hips: np.ndarray, turns: np.ndarray, betas: np.ndarray) -> np.ndarray:
+def roots_under_hips(body: Body, hips: np.ndarray, rotations: np.ndarray, betas: np.ndarray) -> np.ndarray:
     """Where the root joint is (N, 3) if the middle between the hip joints is at ``hips`` (N, 3).
 
     Args:
         body: the body.
         hips: metres.
-        turns: (N, 3, 3) of the root.
+        rotations: (N, 3, 3) of the root.
         betas: (N, B) shape; it counts on SMPL's own body only.
     """
     rest = _rest(body, betas) if is_smpl(body) else body.rest_joints()[None]
     offset = rest[:, _HIPS].mean(axis=1) - rest[:, 0]
-    return hips - np.einsum("nij,nj->ni", turns, np.broadcast_to(offset, hips.shape))
+    return hips - np.einsum("nij,nj->ni", rotations, np.broadcast_to(offset, hips.shape))
 
 
 def _rest(body: Body, betas: np.ndarray) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""What the motion files of other tools have in common: SMPL's rest joints, a missing camera, the height of the floor."""
+"""What motion files of other tools have in common: SMPL's rest joints, a missing camera, the height of the floor."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SMPLX_PELVIS = np.array([0.0031, -0.3514, 0.0120])
 NO_CAMERA = np.array([[1.0, 0.0, 0.0, 0.0], [0.0, 0.0, 1.0, 0.0], [0.0, -1.0, 0.0, 0.0], [0.0, 0.0, 0.0, 1.0]])
 """`Motion.camera_to_world` (4, 4) where no camera is known: at the world's origin, upright, looking along y.
 
-The axes of camera space are what they are elsewhere then.
+The axes of camera space are the usual ones.
 """
 
 _FEET = [JOINT_NAMES.index(name) for name in ("left_ankle", "right_ankle", "left_foot", "right_foot")]
@@ -38,7 +38,7 @@ def is_smpl(body: Body) -> bool:
 
 
 def floor_height(body: Body, poses: np.ndarray, trans: np.ndarray, betas: np.ndarray | None = None) -> float:
-    """Height in the world to which soles come down, metres: the 2nd percentile of their lowest points' over frames.
+    """Height in the world to which soles come down, metres: the 2nd percentile over frames of their lowest points.
 
     Args:
         body: the body.

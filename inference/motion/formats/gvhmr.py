@@ -19,9 +19,9 @@ _NAMES = {"body_pose", "global_orient", "transl"}
 
 
 def read(content: object, path: Path, _body: Body) -> Content | None:
-    """What GVHMR or GEM tells of one person in its world or, where that lacks, in camera space; None for others' files.
+    """One person of GVHMR or GEM in its world or, if missing, in camera space; None for other tools' files.
 
-    The camera is where it must have been for the person to be where both say. Frames are numbered from 0.
+    The camera follows from where the person is in the world and in camera space. Frames are numbered from 0.
 
     Raises:
         MotionFileError: the arrays are not what they should be.
@@ -29,8 +29,8 @@ def read(content: object, path: Path, _body: Body) -> Content | None:
     if not isinstance(content, dict):
         return None
     for tool, name in _TOOLS.items():
-        found = [content.get(f"{name}_{where}") for where in ("global", "incam")]
-        world, camera = (part if isinstance(part, dict) and part.keys() >= _NAMES else None for part in found)
+        parts = [content.get(f"{name}_{where}") for where in ("global", "incam")]
+        world, camera = (part if isinstance(part, dict) and part.keys() >= _NAMES else None for part in parts)
         if world is not None:
             return _content(tool, world, camera, content.get("K_fullimg"), Y_UP, path)
         if camera is not None:
@@ -62,5 +62,5 @@ def _person(parts: dict, path: Path) -> Person:
     betas = np.zeros((1, 0))
     if parts.get("betas") is not None:
         betas = numbers(np.atleast_2d(np.asarray(parts["betas"])), path, "betas", None, None)
-    turns = rotations_from_poses(np.concatenate([orient, pose], axis=1), 22)
-    return Person(np.arange(n), turns, smplx_roots(trans), betas)
+    local_rotations = rotations_from_poses(np.concatenate([orient, pose], axis=1), 22)
+    return Person(np.arange(n), local_rotations, smplx_roots(trans), betas)

@@ -2,7 +2,7 @@
 
 ``tid`` the people's numbers, ``tracked_ids`` of those whom the frame shows, ``smpl`` {``global_orient`` (1, 3, 3),
 ``body_pose`` (23, 3, 3), ``betas`` (10,)}, ``camera`` (3,) SMPL's translation, ``size`` the image's height and width,
-``bbox`` left, top, width, height; beside the lists ``time``, the frame's number. All is in camera space: x right, y
+``bbox`` left, top, width, height; next to the lists ``time``, the frame's number. All is in camera space: x right, y
 down, z forward. The camera is taken to be upright and at rest.
 
 The translation belongs to a focal length of 5,000 pixels in an image that is scaled to 256 pixels, so the camera is a
@@ -27,9 +27,9 @@ _FOCAL = 5000.0 / 256.0
 
 
 def read(content: object, path: Path, body: Body) -> Content | None:
-    """What 4D-Humans tells of people in camera space, metres; None for what is not 4D-Humans'.
+    """People of 4D-Humans in camera space, metres; None for other tools' files.
 
-    People count in frames that show them; what is predicted between is not taken.
+    Frames that show a person count; those predicted in between are not read.
 
     Raises:
         MotionFileError: the lists are not what they should be, or there are no people.
@@ -56,19 +56,19 @@ def read(content: object, path: Path, body: Body) -> Content | None:
 
 
 def _sights(frame: dict, path: Path) -> list[tuple[int, tuple]]:
-    """The people whom a frame shows: their numbers, SMPL's parameters, translations and boxes."""
+    """The people in a frame: their numbers, SMPL's parameters, translations and boxes."""
     who, smpl, camera = (_list(frame, name, path) for name in ("tid", "smpl", "camera"))
     boxes = _list(frame, "bbox", path) if "bbox" in frame else [None] * len(who)
     if not len(who) == len(smpl) == len(camera) == len(boxes):
         raise MotionFileError(f"{path} is damaged: its lists of people don't fit together.")
     shown = _list(frame, "tracked_ids", path) if "tracked_ids" in frame else who
     numbered = {int(numbers(number, path, "tracked_ids")) for number in shown}
-    found = []
+    people = []
     for number, *sight in zip(who, smpl, camera, boxes, strict=True):
         number = int(numbers(number, path, "tid"))
         if number in numbered:
-            found.append((number, tuple(sight)))
-    return found
+            people.append((number, tuple(sight)))
+    return people
 
 
 def _person(rows: list[tuple], path: Path, body: Body) -> Person:
@@ -79,10 +79,10 @@ def _person(rows: list[tuple], path: Path, body: Body) -> Person:
     root = _stacked([one["global_orient"] for one in smpl], path, "global_orient", 9)
     others = _stacked([one["body_pose"] for one in smpl], path, "body_pose", 207)
     betas = _stacked([one["betas"] for one in smpl], path, "betas", 10)
-    turns = rotations.project(np.concatenate([root, others], axis=1).reshape(n, 24, 3, 3))
+    local_rotations = rotations.project(np.concatenate([root, others], axis=1).reshape(n, 24, 3, 3))
     roots = smpl_roots(body, _stacked(camera, path, "camera", 3), betas)
     known = all(box is not None for box in boxes)
-    return Person(np.array(frames), turns, roots, betas, _stacked(boxes, path, "bbox", 4) if known else None)
+    return Person(np.array(frames), local_rotations, roots, betas, _stacked(boxes, path, "bbox", 4) if known else None)
 
 
 def _stacked(items: Sequence[Any], path: Path, name: str, width: int) -> np.ndarray:
@@ -95,7 +95,7 @@ def _list(frame: dict, name: str, path: Path) -> list:
     if isinstance(value, np.ndarray):
         value = list(value)
     if not isinstance(value, list | tuple):
-        raise MotionFileError(f"{path} is damaged: its {name} is no list.")
+        raise MotionFileError(f"{path} is damaged: its {name} is not a list.")
     return list(value)
 
 

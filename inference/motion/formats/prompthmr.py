@@ -23,7 +23,7 @@ _BODY_JOINTS = 22
 
 
 def read(content: object, path: Path, _body: Body) -> Content | None:
-    """What PromptHMR tells of people in its world or, where that lacks, in camera space; None for others' files.
+    """People of PromptHMR in its world or, if missing, in camera space; None for other tools' files.
 
     Raises:
         MotionFileError: the arrays are not what they should be, or there are no people.
@@ -55,18 +55,18 @@ def _person(track: dict, where: str, path: Path) -> Person:
         poses = numbers(np.reshape(smplx["pose"], (n, -1)), path, "pose", n, None)
         if poses.shape[1] < 3 * _BODY_JOINTS:
             raise MotionFileError(f"{path} is damaged: its pose is {poses.shape}.")
-        turns = rotations_from_poses(poses, _BODY_JOINTS)
+        local_rotations = rotations_from_poses(poses, _BODY_JOINTS)
     else:
         matrices = numbers(smplx["rotmat"], path, "rotmat", n, None, 3, 3)
         if matrices.shape[1] < _BODY_JOINTS:
             raise MotionFileError(f"{path} is damaged: its rotmat is {matrices.shape}.")
-        turns = np.tile(np.eye(3), (n, 24, 1, 1))
-        turns[:, :_BODY_JOINTS] = rotations.project(matrices[:, :_BODY_JOINTS])
+        local_rotations = np.tile(np.eye(3), (n, 24, 1, 1))
+        local_rotations[:, :_BODY_JOINTS] = rotations.project(matrices[:, :_BODY_JOINTS])
     trans = numbers(np.reshape(smplx["trans"], (n, -1)), path, "trans", n, 3)
     betas = np.zeros((1, 0))
     if smplx.get("shape") is not None:
         betas = numbers(np.atleast_2d(np.asarray(smplx["shape"])), path, "shape", None, None)
-    return Person(frames, turns, smplx_roots(trans), betas)
+    return Person(frames, local_rotations, smplx_roots(trans), betas)
 
 
 def _view(camera: object, path: Path) -> View | None:

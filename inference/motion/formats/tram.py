@@ -24,12 +24,12 @@ _CAMERA_FILE = "camera.npy"
 
 
 def read(content: object, path: Path, body: Body) -> Content | None:
-    """What TRAM tells of one person, in the first camera's space; None for what is not TRAM's.
+    """One person of TRAM in the first camera's space; None for other tools' files.
 
-    Without the camera's file that is taken to be at rest, and nothing else is known of it.
+    Without the camera's file the camera is taken to be at rest, and nothing else is known about it.
 
     Raises:
-        MotionFileError: the arrays are not what they should be, the camera's file is damaged, or the file is it.
+        MotionFileError: the arrays are not what they should be, or the camera's file is damaged or is the given file.
     """
     if not isinstance(content, dict):
         return None
@@ -39,20 +39,22 @@ def read(content: object, path: Path, body: Body) -> Content | None:
         return None
     frames = numbers(content["frame"], path, "frame", None)
     n = len(frames)
-    turns = rotations.project(numbers(content["pred_rotmat"], path, "pred_rotmat", n, 24, 3, 3))
+    local_rotations = rotations.project(numbers(content["pred_rotmat"], path, "pred_rotmat", n, 24, 3, 3))
     betas = numbers(content["pred_shape"], path, "pred_shape", n, None)
     trans = numbers(np.reshape(content["pred_trans"], (n, -1)), path, "pred_trans", n, 3)
     roots = smpl_roots(body, trans, betas)
     view = _view(path)
     if view is None:
-        alone = f"{path.name} has no {_CAMERA_FILE} beside it or in the folder above: the camera is taken to rest."
-        return Content("TRAM", [Person(frames, turns, roots, betas)], UPRIGHT_CAMERA, warnings=(alone,))
+        alone = (
+            f"{path.name} has no {_CAMERA_FILE} next to it or in the folder above: the camera is taken to be at rest."
+        )
+        return Content("TRAM", [Person(frames, local_rotations, roots, betas)], UPRIGHT_CAMERA, warnings=(alone,))
     if n and not 0 <= frames.min() <= frames.max() < len(view.to_world):
-        raise MotionFileError(f"{path} is damaged: its {_CAMERA_FILE} tells of other frames.")
+        raise MotionFileError(f"{path} is damaged: its {_CAMERA_FILE} is about other frames.")
     to_world = view.to_world[frames.astype(np.int64)]
-    turns[:, 0] = to_world[:, :3, :3] @ turns[:, 0]
+    local_rotations[:, 0] = to_world[:, :3, :3] @ local_rotations[:, 0]
     roots = np.einsum("nij,nj->ni", to_world[:, :3, :3], roots) + to_world[:, :3, 3]
-    return Content("TRAM", [Person(frames, turns, roots, betas)], UPRIGHT_CAMERA, view)
+    return Content("TRAM", [Person(frames, local_rotations, roots, betas)], UPRIGHT_CAMERA, view)
 
 
 def _view(path: Path) -> View | None:
@@ -67,22 +69,22 @@ def _view(path: Path) -> View | None:
     return None
 
 
-def view_of(camera: dict, path: Path, turn: str, place: str) -> View:
+def view_of(camera: dict, path: Path, rotation_key: str, position_key: str) -> View:
     """The camera of TRAM and of those that follow it, with the middle of the image on its axis.
 
     Args:
         camera: its arrays.
         path: of the file, for messages.
-        turn: name of the rotations (M, 3, 3) from camera space to the world.
-        place: name of its places (M, 3) in the world, metres.
+        rotation_key: of the rotations (M, 3, 3) from camera space to the world.
+        position_key: of its positions (M, 3) in the world, metres.
 
     Raises:
         MotionFileError: the arrays are not what they should be.
     """
-    turns = rotations.project(numbers(camera[turn], path, turn, None, 3, 3))
-    to_world = np.tile(np.eye(4), (len(turns), 1, 1))
-    to_world[:, :3, :3] = turns
-    to_world[:, :3, 3] = numbers(camera[place], path, place, len(turns), 3)
+    axes = rotations.project(numbers(camera[rotation_key], path, rotation_key, None, 3, 3))
+    to_world = np.tile(np.eye(4), (len(axes), 1, 1))
+    to_world[:, :3, :3] = axes
+    to_world[:, :3, 3] = numbers(camera[position_key], path, position_key, len(axes), 3)
     focal = float(numbers(np.reshape(np.asarray(camera["img_focal"]), -1)[:1], path, "img_focal", 1)[0])
     x, y = numbers(np.asarray(camera["img_center"]), path, "img_center", 2)
     K = np.array([[focal, 0.0, x], [0.0, focal, y], [0.0, 0.0, 1.0]])

@@ -22,7 +22,7 @@ _MOST_SPREAD = 0.01
 
 
 def read(content: object, path: Path, body: Body) -> Content | None:
-    """What VIBE tells of people in camera space, metres; None for what is not VIBE's.
+    """People of VIBE in camera space, metres; None for other tools' files.
 
     The distance from the camera is that at a focal length of √(W² + H²) pixels. Where the image's size can't be found
     everybody stays at one distance, and there is no camera.
@@ -39,7 +39,7 @@ def read(content: object, path: Path, body: Body) -> Content | None:
     size = next((size for size in sizes if size is not None), None)
     people = [_person(track, size, path, body) for track in tracks]
     if size is None:
-        lost = f"{path.name} doesn't tell how large the images are: people stay at one distance from the camera."
+        lost = f"{path.name} doesn't state the size of the images: people stay at one distance from the camera."
         return Content("VIBE", people, UPRIGHT_CAMERA, warnings=(lost,))
     return Content("VIBE", people, UPRIGHT_CAMERA, View(intrinsics(size), size))
 

@@ -17,9 +17,9 @@ _CAMERA = ("pose", "trans")
 
 
 def read(content: object, path: Path, body: Body) -> Content | None:
-    """What WHAM tells of people in its world or, where that lacks, in camera space; None for what is not WHAM's.
+    """People of WHAM in its world or, if missing, in camera space; None for other tools' files.
 
-    There is no camera, as the file tells neither the image's size nor the focal length.
+    There is no camera, as the file states neither the image's size nor the focal length.
 
     Raises:
         MotionFileError: the arrays are not what they should be.
@@ -35,16 +35,22 @@ def read(content: object, path: Path, body: Body) -> Content | None:
     people = [_person(track, names, path, body) for track in tracks]
     warnings = ()
     if names is _WORLD and len(people) > 1:
-        warnings = (f"{path.name} has each person in a world of its own: they may stand wrongly to one another.",)
+        warnings = (
+            f"{path.name} has each person in a world of its own: their positions relative to one another may be wrong.",
+        )
     return Content("WHAM", people, Y_UP if names is _WORLD else UPRIGHT_CAMERA, warnings=warnings)
 
 
 def _person(track: dict, names: tuple[str, str], path: Path, body: Body) -> Person:
     frames = numbers(track["frame_ids"], path, "frame_ids", None)
     n = len(frames)
-    turns = rotations_from_poses(numbers(track[names[0]], path, names[0], n, 72))
-    places = numbers(track[names[1]], path, names[1], n, 3)
+    local_rotations = rotations_from_poses(numbers(track[names[0]], path, names[0], n, 72))
+    positions = numbers(track[names[1]], path, names[1], n, 3)
     betas = numbers(track["betas"], path, "betas", n, None)
     in_world = names is _WORLD
-    roots = roots_under_hips(body, places, turns[:, 0], betas) if in_world else smpl_roots(body, places, betas)
-    return Person(frames, turns, roots, betas)
+    roots = (
+        roots_under_hips(body, positions, local_rotations[:, 0], betas)
+        if in_world
+        else smpl_roots(body, positions, betas)
+    )
+    return Person(frames, local_rotations, roots, betas)

@@ -188,7 +188,7 @@ def test_settled_frames_are_where_all_steps_lead(
     monkeypatch.setattr(fit_module, "_step", lambda problem, *rest: taken.append(1) or step(problem, *rest))
     early = fit(shaped_body, evidence, start, scene.trans, steps=30)
     steps_taken = len(taken)
-    monkeypatch.setattr(fit_module, "_SETTLED", 0.0)
+    monkeypatch.setattr(fit_module, "_CONVERGED", 0.0)
     late = fit(shaped_body, evidence, start, scene.trans, steps=30)
     assert steps_taken < 20 < 30 == len(taken) - steps_taken
     joints = [shaped_body.pose(one.rotations, one.trans)[1] for one in (early, late)]
