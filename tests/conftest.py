@@ -22,10 +22,10 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def environment() -> str:
     """Return what these tests run in, as `skips.toml` names it."""
-    if "VIDEO_MOTION_EXTENSION" in os.environ and Path("/output").is_dir():
-        return "window"
     if "bpy" in sys.modules and sys.modules["bpy"].app.binary_path:
         return "blender"
+    if "VIDEO_MOTION_EXTENSION" in os.environ and Path("/output").is_dir():
+        return "window"
     prefix = Path(sys.prefix).resolve()
     for folder, name in ((".venv", "complete"), (".venv-bpy-5.0.1", "bpy-5.0.1")):
         if prefix == (ROOT / folder).resolve():
