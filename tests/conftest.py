@@ -11,6 +11,11 @@ from pathlib import Path
 
 import pytest
 
+# The tests' matrices and networks are so small that more threads only wait for each other, most of all when several
+# processes test side by side. Libraries read this when they are imported.
+for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+    os.environ.setdefault(_name, "1")
+
 ROOT = Path(__file__).resolve().parents[1]
 SKIPS = Path(__file__).with_name("skips.toml")
 

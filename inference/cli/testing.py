@@ -62,11 +62,9 @@ def _names_tests(arguments: Sequence[str]) -> bool:
 
 def _pytest(place: environment.Environment, arguments: Sequence[str]) -> int:
     console.say(f"Tests in {place.folder}")
-    # Processes side by side would get in each other's way with a thread for each processor.
-    threads = {"OMP_NUM_THREADS": "1"} if "-n" in arguments else {}
     return subprocess.run(
         [place.python, "-P", "-m", "pytest", "--rootdir", environment.ROOT, *arguments],
         cwd=environment.ROOT,
-        env=os.environ | threads | {"PYTHONPATH": str(environment.ROOT)},
+        env=os.environ | {"PYTHONPATH": str(environment.ROOT)},
         check=False,
     ).returncode
