@@ -700,8 +700,8 @@ def _append_rig(rig: Path, collection: Any) -> tuple[Any, BoneMapping | None, li
         The armature of the character, which bones are the human's where the file tells, and sentences for the user.
     """
     import bpy
-    from video_motion.addon.interchange.export import told_by_operator
     from video_motion.addon.interchange.vrm import VrmError
+    from video_motion.addon.interface import operator_message
 
     before = set(bpy.data.objects)
     rate = (bpy.context.scene.render.fps, bpy.context.scene.render.fps_base)
@@ -711,7 +711,7 @@ def _append_rig(rig: Path, collection: Any) -> tuple[Any, BoneMapping | None, li
     except VrmError as error:
         raise BatchError(str(error)) from error
     except (RuntimeError, OSError) as error:
-        raise BatchError(f"{rig} can't be read: {told_by_operator(error)}") from error
+        raise BatchError(f"{rig} can't be read: {operator_message(error)}") from error
     bpy.context.scene.render.fps, bpy.context.scene.render.fps_base = rate
     bpy.context.scene.frame_start, bpy.context.scene.frame_end = span
     new = [one for one in bpy.data.objects if one not in before]

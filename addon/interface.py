@@ -91,3 +91,16 @@ def reports_errors(execute: Callable[[Any, bpy.types.Context], set[str]]) -> Cal
             return {"CANCELLED"}
 
     return wrapper
+
+
+def operator_message(error: Exception) -> str:
+    """Return the message of an exception from a `bpy.ops` operator on one line, without a traceback.
+
+    Raises:
+        KeyboardInterrupt: the operator was interrupted.
+    """
+    lines = [line for line in str(error).splitlines() if line.strip() and not line.startswith("Location: ")]
+    said = lines[-1:] if any("Traceback" in line for line in lines) else lines
+    if said == ["KeyboardInterrupt"]:
+        raise KeyboardInterrupt from error
+    return " ".join(" ".join(said).split()).removeprefix("Error: ") or type(error).__name__

@@ -1,33 +1,52 @@
-"""Everything that Blender learns of when the extension is enabled, in order."""
+"""Everything that Blender registers when the extension is enabled, in order."""
 
 from __future__ import annotations
+
+from types import ModuleType
 
 import bpy
 
 from . import preferences_panel
-from .capture import jobs, panel, settings
-from .capture import operators as import_video
-from .interchange import assets, export, vrm
-from .interchange import import_motion as motion_file
-from .retarget import operators as retargeting
+from .capture import jobs, settings
+from .capture import operators as capture_operators
+from .capture import panel as capture_panel
+from .interchange import assets, import_motion, vrm
+from .interchange.export import menu as export_menu
+from .retarget import operators as retarget_operators
 
-MODULES = (preferences_panel, settings, jobs, import_video, motion_file, export, assets, panel, retargeting, vrm)
-"""Each has its `classes`, and `register` and `unregister` if there is more to it."""
+MODULES: tuple[ModuleType, ...] = (
+    preferences_panel,
+    settings,
+    jobs,
+    capture_operators,
+    import_motion,
+    export_menu,
+    assets,
+    capture_panel,
+    retarget_operators,
+    vrm,
+)
+"""Each has its `classes`; some have `menu_entries`, pairs of a menu and a function that draws in it, and `register` and
+`unregister` for everything else."""
 
 
 def register() -> None:
-    """Register every module's classes, then what else it has."""
+    """Register every module's classes, menu entries, and the rest."""
     for module in MODULES:
         for cls in module.classes:
             bpy.utils.register_class(cls)
+        for menu, draw in getattr(module, "menu_entries", ()):
+            getattr(bpy.types, menu).append(draw)
         if hasattr(module, "register"):
             module.register()
 
 
 def unregister() -> None:
-    """The same backwards."""
+    """Undo `register` in reverse order."""
     for module in reversed(MODULES):
         if hasattr(module, "unregister"):
             module.unregister()
+        for menu, draw in getattr(module, "menu_entries", ()):
+            getattr(bpy.types, menu).remove(draw)
         for cls in reversed(module.classes):
             bpy.utils.unregister_class(cls)

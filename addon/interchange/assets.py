@@ -9,6 +9,7 @@ from bpy.props import StringProperty
 
 from ...inference.errors import VideoMotionError
 from ..compatibility import channels_of, unassigned_channels
+from ..interface import reports_errors
 from ..scene.keyframes import FIRST_FRAME, OURS, write_curve
 
 AUTHOR = "Video Motion"
@@ -121,15 +122,12 @@ class MakePoseAsset(_OfCharacter, bpy.types.Operator):
 
     pose: StringProperty(name="Name", description="Of the pose; without one it is named after the action and frame")
 
+    @reports_errors
     def execute(self, context: bpy.types.Context) -> set[str]:
         """Make the asset."""
         armature, scene = context.active_object, context.scene
         name = self.pose or f"{armature.animation_data.action.name} pose {scene.frame_current}"
-        try:
-            action = make_pose_asset(armature, scene.frame_current_final, name)
-        except AssetError as error:
-            self.report({"ERROR"}, str(error))
-            return {"CANCELLED"}
+        action = make_pose_asset(armature, scene.frame_current_final, name)
         self.report({"INFO"}, f"{action.name} is in the asset browser under Current File.")
         return {"FINISHED"}
 

@@ -9,11 +9,11 @@ import bpy
 from bpy.props import BoolProperty, CollectionProperty, EnumProperty, FloatProperty, StringProperty
 from bpy_extras.io_utils import ImportHelper
 
-from ...inference.body.smpl import Body, BodyError
+from ...inference.body.smpl import Body
 from ...inference.motion.formats import ENDINGS, read_motions
 from ...inference.motion.motion import Motion, MotionFileError
-from ...inference.registry import RegistryError
 from .. import preferences
+from ..interface import is_over_3d_view, menu_entry, reports_errors, select_only, use_two_columns
 from ..scene.take import SceneOptions, Take, build_scene, footage_frame_rate, set_frame_range
 
 
@@ -123,8 +123,7 @@ class ImportMotion(bpy.types.Operator, ImportHelper):
     def draw(self, context: bpy.types.Context) -> None:
         """Show the options."""
         layout = self.layout
-        layout.use_property_split = True
-        layout.use_property_decorate = False
+        use_two_columns(layout)
         layout.prop(self, "mesh")
         correctives = layout.column()
         correctives.enabled = self.mesh
@@ -132,13 +131,10 @@ class ImportMotion(bpy.types.Operator, ImportHelper):
         for name in ("camera", "floor", "rate", "frame_rate", "frame_range"):
             layout.prop(self, name)
 
+    @reports_errors
     def execute(self, context: bpy.types.Context) -> set[str]:
         """Import what was chosen and select it."""
-        try:
-            body = Body.load(preferences.body_path())
-        except (RegistryError, BodyError) as error:
-            self.report({"ERROR"}, str(error))
-            return {"CANCELLED"}
+        body = Body.load(preferences.body_path())
         options = SceneOptions(
             mesh=self.mesh,
             correctives=self.correctives,
@@ -157,7 +153,7 @@ class ImportMotion(bpy.types.Operator, ImportHelper):
             self.report({"ERROR"}, error)
         if not imported.takes:
             return {"CANCELLED"}
-        _select(context, [character.armature for take in imported.takes for character in take.characters])
+        select_only(context, [character.armature for take in imported.takes for character in take.characters])
         return {"FINISHED"}
 
 
@@ -172,32 +168,10 @@ class MotionFileHandler(bpy.types.FileHandler):
     @classmethod
     def poll_drop(cls, context: bpy.types.Context) -> bool:
         """In 3D views."""
-        return context.area is not None and context.area.type == "VIEW_3D"
-
-
-def _select(context: bpy.types.Context, armatures: Sequence[bpy.types.Object]) -> None:
-    """Select the new characters alone."""
-    layer = context.view_layer
-    for other in list(layer.objects.selected):
-        other.select_set(False)
-    for armature in armatures:
-        if armature.name in layer.objects:
-            armature.select_set(True)
-            layer.objects.active = armature
-
-
-def _draw_menu(menu: bpy.types.Menu, context: bpy.types.Context) -> None:
-    menu.layout.operator(ImportMotion.bl_idname, text="Motion of Video Motion, AMASS, … (.npz, .pkl, .pt)")
+        return is_over_3d_view(context)
 
 
 classes: tuple[type, ...] = (ImportMotion, MotionFileHandler)
-
-
-def register() -> None:
-    """Add the entry to File > Import."""
-    bpy.types.TOPBAR_MT_file_import.append(_draw_menu)
-
-
-def unregister() -> None:
-    """Take it away."""
-    bpy.types.TOPBAR_MT_file_import.remove(_draw_menu)
+menu_entries = (
+    ("TOPBAR_MT_file_import", menu_entry(ImportMotion.bl_idname, "Motion of Video Motion, AMASS, … (.npz, .pkl, .pt)")),
+)

@@ -15,9 +15,9 @@ from bpy.props import StringProperty
 from bpy_extras.io_utils import ImportHelper
 
 from ...inference.errors import VideoMotionError
+from ..interface import menu_entry, operator_message, reports_errors
 from ..retarget.bones import CHAINS, NEEDED, SIDES, SLOTS
 from ..retarget.mapping import BoneMapping
-from .export import told_by_operator
 
 _CENTRAL = {
     "hips": "hips",
@@ -107,7 +107,7 @@ def import_vrm(path: Path) -> ImportedCharacter:
             raise VrmError(f"{path} can't be read: enable the add-on glTF 2.0 format in the preferences.") from error
         except RuntimeError as error:
             _remove(before)
-            said = told_by_operator(error)
+            said = operator_message(error)
             raise VrmError(f"{path} can't be read: Blender's glTF importer says: {said}") from error
     new = [one for one in bpy.data.objects if one not in before]
     armatures = [one for one in new if one.type == "ARMATURE"]
@@ -278,15 +278,12 @@ class ImportVrm(bpy.types.Operator, ImportHelper):
     filename_ext = ".vrm"
     filter_glob: StringProperty(default="*.vrm", options={"HIDDEN"})
 
+    @reports_errors
     def execute(self, context: bpy.types.Context) -> set[str]:
         """Import, and fill in the panel for retargeting."""
         from ..retarget.operators import choose_mapping
 
-        try:
-            imported = import_vrm(Path(self.filepath))
-        except VrmError as error:
-            self.report({"ERROR"}, str(error))
-            return {"CANCELLED"}
+        imported = import_vrm(Path(self.filepath))
         settings = context.scene.video_motion_retarget
         settings.target = imported.armature
         if imported.mapping is not None:
@@ -296,18 +293,5 @@ class ImportVrm(bpy.types.Operator, ImportHelper):
         return {"FINISHED"}
 
 
-def _draw_menu(menu: bpy.types.Menu, context: bpy.types.Context) -> None:
-    menu.layout.operator(ImportVrm.bl_idname, text="VRM Character for Video Motion (.vrm)")
-
-
 classes: tuple[type, ...] = (ImportVrm,)
-
-
-def register() -> None:
-    """Add the entry to File > Import."""
-    bpy.types.TOPBAR_MT_file_import.append(_draw_menu)
-
-
-def unregister() -> None:
-    """Take it away."""
-    bpy.types.TOPBAR_MT_file_import.remove(_draw_menu)
+menu_entries = (("TOPBAR_MT_file_import", menu_entry(ImportVrm.bl_idname, "VRM Character for Video Motion (.vrm)")),)

@@ -26,6 +26,7 @@ from video_motion.addon.scene.take import SceneOptions, build_scene, set_frame_r
 from video_motion.inference import registry
 from video_motion.inference.body.skeleton import JOINT_NAMES
 from video_motion.inference.body.smpl import Body
+from video_motion.inference.motion.formats.conventions import SMPL_PELVIS, is_smpl
 
 FRAMES = 300
 RATE = 30
@@ -63,8 +64,8 @@ def _read_amass(file: Path, count: int, body: Body) -> np.ndarray:
     with np.load(file) as archive:
         poses, trans = archive["poses"].reshape(count, -1, 3), archive["trans"]
         betas = archive["betas"][: body.shapedirs.shape[2]]
-    if not export.is_smpl(body):
-        trans = trans + export.SMPL_PELVIS - body.rest_joints(betas)[0]
+    if not is_smpl(body):
+        trans = trans + SMPL_PELVIS - body.rest_joints(betas)[0]
     return body.joints(poses, betas, trans)[:, None]
 
 

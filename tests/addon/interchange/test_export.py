@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 from video_motion.addon.compatibility import channels_of
 from video_motion.addon.interchange import export
+from video_motion.addon.interchange.export import exporters
 from video_motion.addon.research.export_accuracy import IMPORTERS, joints_of, read_again
+from video_motion.addon.scene.keyframes import OURS
 from video_motion.addon.scene.take import SceneOptions, build_scene, set_frame_rate
 from video_motion.inference.body import rotations
 from video_motion.inference.body.skeleton import JOINT_NAMES, PARENTS
@@ -183,7 +185,7 @@ def test_amass_is_read_again(take, body, make_motion, tmp_path):
             poses, trans = archive["poses"].reshape(-1, 24, 3), archive["trans"]
             assert archive["mocap_framerate"] == 25.0
         # With this person's shape put in, every joint.
-        betas = np.array(armatures_of(take)[person][export.OURS]["betas"])[: body.shapedirs.shape[2]]
+        betas = np.array(armatures_of(take)[person][OURS]["betas"])[: body.shapedirs.shape[2]]
         joints = body.joints(poses, betas, trans + SMPL_PELVIS - body.rest_joints(betas)[0])
         assert furthest(joints, truth[:, person]) < CLOSE
         motion = read_motion(file, body)
@@ -241,7 +243,7 @@ def test_errors_are_a_sentence(take, tmp_path, monkeypatch):
         file.write_text("half")
         raise RuntimeError("Error: it broke")
 
-    monkeypatch.setitem(export._EXPORTERS, "glb", fail)
+    monkeypatch.setitem(exporters._EXPORTERS, "glb", fail)
     with pytest.raises(export.ExportError, match="it broke"):
         export.export_take([armature], tmp_path / "x.glb", "glb")
     assert [file.name for file in tmp_path.iterdir()] == ["file"]
@@ -259,7 +261,7 @@ def test_full_disks_and_interruptions_leave_no_half_file(take, tmp_path, monkeyp
             "OSError: [Errno 28] No space left on device\nLocation: /x/bpy/ops.py:109\n"
         )
 
-    monkeypatch.setitem(export._EXPORTERS, "glb", fail)
+    monkeypatch.setitem(exporters._EXPORTERS, "glb", fail)
     with pytest.raises(export.ExportError, match="No space left on device") as told:
         export.export_take([armature], tmp_path / "x.glb", "glb")
     assert "Traceback" not in str(told.value)
@@ -271,7 +273,7 @@ def test_full_disks_and_interruptions_leave_no_half_file(take, tmp_path, monkeyp
         )
 
     # Whoever interrupts a batch does not want to read that the exporter failed.
-    monkeypatch.setitem(export._EXPORTERS, "glb", interrupted)
+    monkeypatch.setitem(exporters._EXPORTERS, "glb", interrupted)
     with pytest.raises(KeyboardInterrupt):
         export.export_take([armature], tmp_path / "x.glb", "glb")
     assert not list(tmp_path.iterdir())
@@ -285,7 +287,7 @@ def test_full_disks_and_interruptions_leave_no_half_file(take, tmp_path, monkeyp
         def cut(file, options, staging, size=size):
             file.write_bytes(raw[:size])
 
-        monkeypatch.setitem(export._EXPORTERS, "usd", cut)
+        monkeypatch.setitem(exporters._EXPORTERS, "usd", cut)
         with pytest.raises(export.ExportError, match="make room"):
             export.export_take([armature], tmp_path / "y.usd", "usd")
     assert [file.name for file in tmp_path.iterdir()] == ["x.usd"]

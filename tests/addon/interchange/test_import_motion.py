@@ -10,10 +10,7 @@ import pytest
 from video_motion.addon import preferences
 from video_motion.addon.interchange.import_motion import (
     MotionFileHandler,
-    classes,
     import_motions,
-    register,
-    unregister,
 )
 from video_motion.addon.scene.keyframes import scene_frame_rate
 from video_motion.addon.scene.take import SceneOptions
@@ -22,21 +19,7 @@ from video_motion.inference.registry import RegistryError
 
 from ..blender import bone_heads, go_to, vertices
 
-pytestmark = pytest.mark.interface
-
-
-@pytest.fixture(autouse=True)
-def registered(body_file, monkeypatch):
-    monkeypatch.setattr(preferences, "body_path", lambda: body_file)
-    # The whole extension may be registered already.
-    ours = [cls for cls in classes if not cls.is_registered]
-    for cls in ours:
-        bpy.utils.register_class(cls)
-    register()
-    yield
-    unregister()
-    for cls in reversed(ours):
-        bpy.utils.unregister_class(cls)
+pytestmark = [pytest.mark.interface, pytest.mark.usefixtures("extension")]
 
 
 @pytest.fixture

@@ -1,0 +1,168 @@
+"""Copies of characters for Blender's exporters.
+
+Exporters get copies in a scene of their own, whose bones have a key on every frame and whose axes and unit are those of
+the file, so that nothing of the user's changes and no node of the file is rotated or scaled.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+import bpy
+import numpy as np
+from mathutils import Matrix
+
+from ....inference.body import rotations
+from ...compatibility import new_channels
+from ...scene.keyframes import CORRECTIVE_NAMES, write_curve
+from .options import CENTIMETRES, ExportOptions
+from .samples import CharacterSamples
+
+_Y_UP = Matrix.Rotation(-math.pi / 2, 4, "X")
+# Smaller changes, in metres or as a fraction, are no movement.
+_STILL = 1e-5
+
+
+@dataclass(frozen=True)
+class FileSpace:
+    """The coordinates of a file, relative to Blender's.
+
+    Attributes:
+        axes: (4, 4) the rotation to them.
+        scale: units per metre.
+        exporter: (4, 4) the rotation that the exporter applies to objects; copies get its inverse.
+        root_at_origin: whether the root of the rest pose is moved to the origin.
+    """
+
+    axes: Matrix = field(default_factory=lambda: Matrix.Identity(4))
+    scale: float = 1.0
+    exporter: Matrix = field(default_factory=lambda: Matrix.Identity(4))
+    root_at_origin: bool = False
+
+
+def file_space(format: str, engine: str) -> FileSpace:
+    """Return the coordinates of a format's files; ``engine`` matters to FBX."""
+    if format == "fbx":
+        return FileSpace(_Y_UP, CENTIMETRES, _Y_UP) if engine == "unity" else FileSpace(scale=CENTIMETRES)
+    if format == "bvh":
+        # The file's channels hold the root's position. Some readers add its rest position to that, others don't.
+        return FileSpace(_Y_UP, CENTIMETRES, root_at_origin=True)
+    return FileSpace()
+
+
+def stage_character(
+    sample: CharacterSamples,
+    space: FileSpace,
+    staging: bpy.types.Scene,
+    names: dict[bpy.types.ID, str],
+    options: ExportOptions,
+) -> bpy.types.Object:
+    """Copy a character into a scene, in the coordinates of a file, with keys on every frame from 0.
+
+    Returns:
+        The copy of the armature.
+    """
+    original = sample.armature
+    to_file = space.axes @ Matrix.Scale(space.scale, 4)
+    at_first = to_file @ Matrix(sample.world[0])
+    data = original.data.copy()
+    data.name = names[original.data]
+    data.pose_position = "POSE"
+    data.animation_data_clear()
+    rest = at_first
+    if space.root_at_origin:
+        root = next(bone for bone in data.bones if bone.parent is None)
+        rest = Matrix.Translation(-(at_first @ root.head_local)) @ at_first
+    data.transform(rest)
+    for bone in data.bones:
+        bone.use_inherit_rotation, bone.inherit_scale, bone.use_local_location = True, "FULL", True
+        bone.hide = False
+    armature = bpy.data.objects.new(names[original], data)
+    armature.matrix_world = space.exporter.inverted()
+    staging.collection.objects.link(armature)
+    # Pose bones exist only after an update.
+    staging.view_layers[0].update()
+    to_file_array = np.array(to_file)
+    scale = np.cbrt(abs(np.linalg.det(np.array(at_first)[:3, :3])))
+    pose = to_file_array @ sample.world[:, None] @ sample.pose
+    pose[..., :3, :3] /= scale
+    _key_bones(armature, pose, space.scale)
+    for mesh in sample.meshes:
+        copy = _copy_skin(mesh, sample, names, options)
+        copy.data.transform(at_first @ original.matrix_world.inverted() @ mesh.matrix_world, shape_keys=True)
+        for modifier in copy.modifiers:
+            if modifier.type == "ARMATURE" and modifier.object == original:
+                modifier.object = armature
+        copy.parent, copy.parent_type = armature, "OBJECT"
+        copy.matrix_parent_inverse = copy.matrix_basis = Matrix.Identity(4)
+        staging.collection.objects.link(copy)
+    return armature
+
+
+def _key_bones(armature: bpy.types.Object, pose: np.ndarray, unit: float) -> None:
+    """Key every bone on every frame so that its matrix in armature space is ``pose`` (N, B, 4, 4)."""
+    bones = list(armature.data.bones)
+    number = {bone.name: index for index, bone in enumerate(bones)}
+    frames = np.arange(len(pose))
+    _, channels = new_channels(armature, armature.name)
+    for index, bone in enumerate(bones):
+        posed = armature.pose.bones[bone.name]
+        posed.rotation_mode = "QUATERNION"
+        rest, basis = np.array(bone.matrix_local, dtype=np.float64), pose[:, index]
+        if bone.parent is not None:
+            rest = np.linalg.inv(np.array(bone.parent.matrix_local, dtype=np.float64)) @ rest
+            basis = np.linalg.inv(pose[:, number[bone.parent.name]]) @ basis
+        basis = np.linalg.inv(rest) @ basis
+        scales = np.linalg.norm(basis[:, :3, :3], axis=1)
+        quaternions = rotations.make_continuous(
+            rotations.matrix_to_quaternion(basis[:, :3, :3] / np.maximum(scales, 1e-9)[:, None])
+        )
+        group = channels.groups.new(bone.name)
+        path = f'pose.bones["{bpy.utils.escape_identifier(bone.name)}"]'
+        parts = [("rotation_quaternion", quaternions)]
+        # Bones that keep their rest position need no location keys.
+        if np.abs(basis[:, :3, 3]).max() > _STILL * unit:
+            parts.append(("location", basis[:, :3, 3]))
+        if np.abs(scales - 1.0).max() > _STILL:
+            parts.append(("scale", scales))
+        for name, values in parts:
+            for axis in range(values.shape[1]):
+                write_curve(channels, f"{path}.{name}", axis, frames, values[:, axis], group)
+
+
+def _copy_skin(
+    mesh: bpy.types.Object, sample: CharacterSamples, names: dict[bpy.types.ID, str], options: ExportOptions
+) -> bpy.types.Object:
+    copy = mesh.copy()
+    copy.data = mesh.data.copy()
+    copy.name, copy.data.name = names[mesh], names[mesh.data]
+    copy.animation_data_clear()
+    copy.constraints.clear()
+    copy.hide_viewport = copy.hide_render = False
+    keys = copy.data.shape_keys
+    if keys is None:
+        return copy
+    keys.animation_data_clear()
+    if not options.shape_keys:
+        for block in keys.key_blocks:
+            # Correctives of the current pose would be wrong in every other pose.
+            if block.name in CORRECTIVE_NAMES:
+                block.value = 0.0
+        mixed = copy.shape_key_add(name="mixed", from_mix=True)
+        positions = np.empty(3 * len(copy.data.vertices), dtype=np.float32)
+        mixed.data.foreach_get("co", positions)
+        copy.shape_key_clear()
+        copy.data.vertices.foreach_set("co", positions)
+        copy.data.update()
+        return copy
+    values = sample.keys[mesh]
+    moving = np.flatnonzero(np.ptp(values, axis=0) > _STILL)
+    for block, value in zip(keys.key_blocks, values[0], strict=True):
+        block.value = value
+    if len(moving):
+        _, channels = new_channels(keys, copy.name)
+        for index in moving:
+            name = bpy.utils.escape_identifier(keys.key_blocks[index].name)
+            write_curve(channels, f'key_blocks["{name}"].value', 0, np.arange(len(values)), values[:, index])
+    return copy
