@@ -143,15 +143,15 @@ def test_learning_reduces_the_loss(make, tmp_path):
 
 def test_time_is_kept(make, tmp_path):
     began = time.monotonic()
-    trainer = make(tmp_path, minutes=2 / 60, check=0.5 / 60)
+    trainer = make(tmp_path, minutes=5 / 60, check=0.5 / 60)
     report = trainer.run()
     # Setting up, the checks that were begun in time and the last one come on top.
-    assert time.monotonic() - began < 20
+    assert time.monotonic() - began < 25
     assert trainer.step > 0
-    assert trainer.elapsed >= 2
+    assert trainer.elapsed >= 5
     assert not report["interrupted"]
     assert len(trainer.history) >= 2
-    again = make(tmp_path, minutes=2 / 60)
+    again = make(tmp_path, minutes=5 / 60)
     again.resume()
     again.run()
     assert again.step == trainer.step
