@@ -40,7 +40,7 @@ they are written beside the video.
 """
 
 SET_UP = """\
-The first run of a command makes a virtual environment beside the code and fetches what it needs (about 500 MB; the
+The first run of a command makes a virtual environment next to the code and fetches what it needs (about 500 MB; the
 progress lines tell) through your own pip configuration; later runs start at once. Needs Python 3.11.
 
 """
@@ -69,7 +69,7 @@ def parser() -> argparse.ArgumentParser:
         prog="video-motion",
         description=DESCRIPTION,
         epilog=(SET_UP if IS_CHECKOUT else "")
-        + EPILOG.format(folder=".cache/weights beside the code" if IS_CHECKOUT else user_cache() / "weights"),
+        + EPILOG.format(folder=".cache/weights next to the code" if IS_CHECKOUT else user_cache() / "weights"),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND", title="commands")
