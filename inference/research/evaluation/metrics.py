@@ -30,9 +30,6 @@ LIMB_LANDMARKS = [LANDMARK_NAMES.index(name) for name in LIMB_NAMES]
 HIPS = (LIMB_NAMES.index("left_hip"), LIMB_NAMES.index("right_hip"))
 """The hips among the limb joints; their midpoint is the root."""
 
-LSP_JOINTS = [*LIMB_JOINTS, JOINT_NAMES.index("neck"), JOINT_NAMES.index("head")]
-"""LSP's 14 joints among SMPL's 24; SMPL's head joint, at the base of the skull, replaces LSP's top of the head."""
-
 SMPL_HIPS = (JOINT_NAMES.index("left_hip"), JOINT_NAMES.index("right_hip"))
 """The hips among SMPL's 24 joints."""
 

@@ -71,8 +71,10 @@ def read_asf_amc(path: str | Path) -> Iterator[Recording]:
     if not motions:
         raise MocapError(f"{path.name} holds no .amc motion: give a folder or a tar archive of .asf and .amc files.")
     for file in motions:
-        beside = {other.stem: other for other in skeletons if other.parent == file.parent}
-        own = beside.get(file.stem.partition("_")[0]) or (next(iter(beside.values())) if len(beside) == 1 else None)
+        neighbours = {other.stem: other for other in skeletons if other.parent == file.parent}
+        own = neighbours.get(file.stem.partition("_")[0]) or (
+            next(iter(neighbours.values())) if len(neighbours) == 1 else None
+        )
         if own is None:
             raise MocapError(f"{file.name} has no .asf skeleton in its folder: put the one it was recorded with there.")
         yield parse_amc(texts[file], skeletons[own], file.name, own.stem)

@@ -9,17 +9,6 @@ import numpy as np
 from ....body import rotations
 from ....errors import VideoMotionError
 
-BRANCHES = (
-    ("root", ("lhipjoint", "lfemur", "ltibia", "lfoot", "ltoes", "ltoes_end")),
-    ("root", ("rhipjoint", "rfemur", "rtibia", "rfoot", "rtoes", "rtoes_end")),
-    ("root", ("lowerback", "upperback", "thorax", "lowerneck", "upperneck", "head", "head_end")),
-    ("thorax", ("lclavicle", "lhumerus", "lradius", "lwrist", "lhand", "lfingers", "lfingers_end")),
-    ("lwrist", ("lthumb", "lthumb_end")),
-    ("thorax", ("rclavicle", "rhumerus", "rradius", "rwrist", "rhand", "rfingers", "rfingers_end")),
-    ("rwrist", ("rthumb", "rthumb_end")),
-)
-"""CMU's skeleton: the chains of joints, and the joint that each is attached to."""
-
 
 class MocapError(VideoMotionError):
     """A file of motion can't be used; the message is one sentence: what, which file, what to do."""

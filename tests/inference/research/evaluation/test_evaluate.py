@@ -17,7 +17,7 @@ from video_motion.inference.research.evaluation import metrics, scores
 from video_motion.inference.research.evaluation.truth import EvaluationError, Truth
 from video_motion.inference.research.training import shards
 
-from ..training.conftest import make_shard, with_looks
+from ..training.conftest import make_shard, with_roi_views
 
 Make = Callable[..., Motion]
 NOT_ERRORS = {"frames", "true frames", "jitter", "true jitter", "world jitter", "foot sliding", "EMDB jitter"}
@@ -189,7 +189,7 @@ def test_command_writes_scores_and_pictures(
 
 def test_data_get_columns_for_each_estimator(body: Body, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     """On people detected without errors, in unnatural poses, which networks estimate as more likely ones."""
-    shard = with_looks(make_shard(body, 1), np.random.default_rng(0), every=1)
+    shard = with_roi_views(make_shard(body, 1), np.random.default_rng(0), every=1)
     shards.write_shard(tmp_path / "data" / "validation" / "000000.npz", shard)
     command = ["--data", str(tmp_path / "data"), "--device", "cpu", "--network", *NETWORKS, "--out", str(tmp_path)]
     assert cli.main(["evaluate", *command]) == 0

@@ -89,8 +89,8 @@ def draw_maps(pixels: np.ndarray, crop: np.ndarray) -> np.ndarray:
     return drawn
 
 
-def with_looks(shard: shards.Shard, rng: np.random.Generator, every: int = 3) -> shards.Shard:
-    """The shard with made-up sights of the other regions, in every third frame unless told otherwise."""
+def with_roi_views(shard: shards.Shard, rng: np.random.Generator, every: int = 3) -> shards.Shard:
+    """The shard with made-up detections in the other regions, by default in every third frame."""
     looked = shard.found & (np.arange(len(shard)) % every == 0)
     found = {}
     for name in ("landmarks", "visibility", "presence", "world_landmarks", "scores"):

@@ -22,7 +22,7 @@ from video_motion.inference.research.training.dataset import (
 from video_motion.inference.research.training.noise import Noise
 from video_motion.inference.research.training.shards import ShardError, read_shard, write_shard
 
-from .conftest import FOCAL, FRAMES, HEIGHT, LOST, WIDTH, with_looks
+from .conftest import FOCAL, FRAMES, HEIGHT, LOST, WIDTH, with_roi_views
 
 PLAIN = WindowSampling(still=0, strides=(1,), mirrored=0, assumed_focal=0, noise=Noise().scaled(0))
 FULL, NEEDS = TarSettings(), ("frames", "box", "maps")
@@ -239,7 +239,7 @@ def test_flow_is_how_the_camera_turned_up_to_the_target(data_folder, body, tmp_p
 
 
 def test_regions_have_features_of_their_own_and_the_crop_is_first(data_folder, body, tmp_path):
-    shard = with_looks(read_shard(data_folder / "train" / "000000.npz"), np.random.default_rng(0))
+    shard = with_roi_views(read_shard(data_folder / "train" / "000000.npz"), np.random.default_rng(0))
     write_shard(tmp_path / "train" / "000000.npz", shard)
     needs = ("regions", "region_boxes", "places")
     data = Dataset(tmp_path, "train", body, MultiRoiSettings(), needs)

@@ -17,7 +17,7 @@ from video_motion.inference.research.training import ablations, train
 from video_motion.inference.research.training.shards import read_shard, write_shard
 from video_motion.inference.research.training.trainer import Schedule, TrainingError
 
-from .conftest import with_looks
+from .conftest import with_roi_views
 
 SMALL = ("static_width=32", "width=32", "feedforward=32", "layers=1", "heads=2", "state_layer=32", "local_channels=4")
 
@@ -246,7 +246,7 @@ def test_every_ablation_can_be_asked_for(name):
 )
 def test_the_other_networks_train_too(data_folder, tmp_path, name, sizes):
     for split in ("train", "validation"):
-        shard = with_looks(read_shard(data_folder / split / "000000.npz"), np.random.default_rng(0))
+        shard = with_roi_views(read_shard(data_folder / split / "000000.npz"), np.random.default_rng(0))
         write_shard(tmp_path / "data" / split / "000000.npz", shard)
     out = tmp_path / "out"
     changes = [word for size in sizes for word in ("--set", size)]

@@ -10,7 +10,7 @@ from video_motion.inference.research.training.mocap.library import Library
 from video_motion.inference.research.training.shards import Shard, read_shard
 from video_motion.inference.research.training.synthesis import error_transfer, generate
 
-from ..conftest import with_looks
+from ..conftest import with_roi_views
 
 FRAMES = 12
 SEEN = ("landmarks", "visibility", "presence", "world_landmarks", "crops", "boxes", "scores")
@@ -36,7 +36,7 @@ def test_on_the_same_people_they_give_the_detectors_output(shard, body):
 
 
 def test_errors_in_other_regions_are_transferred_too(shard, body):
-    shard = with_looks(shard, np.random.default_rng(0))
+    shard = with_roi_views(shard, np.random.default_rng(0))
     again = error_transfer.DetectorErrors.from_shards([shard], body).apply(
         true_landmarks(shard, body), np.arange(len(shard.betas))
     )
