@@ -13,6 +13,8 @@ from .capture import panel as capture_panel
 from .interchange import assets, import_motion, vrm
 from .interchange.export import menu as export_menu
 from .retarget import operators as retarget_operators
+from .retarget import panel as retarget_panel
+from .retarget import preview, properties
 
 MODULES: tuple[ModuleType, ...] = (
     preferences_panel,
@@ -23,17 +25,20 @@ MODULES: tuple[ModuleType, ...] = (
     export_menu,
     assets,
     capture_panel,
+    properties,
+    preview,
     retarget_operators,
+    retarget_panel,
     vrm,
 )
-"""Each has its `classes`; some have `menu_entries`, pairs of a menu and a function that draws in it, and `register` and
+"""Each may have `classes`, `menu_entries` (pairs of a menu and a function that draws in it), and `register` and
 `unregister` for everything else."""
 
 
 def register() -> None:
     """Register every module's classes, menu entries, and the rest."""
     for module in MODULES:
-        for cls in module.classes:
+        for cls in getattr(module, "classes", ()):
             bpy.utils.register_class(cls)
         for menu, draw in getattr(module, "menu_entries", ()):
             getattr(bpy.types, menu).append(draw)
@@ -48,5 +53,5 @@ def unregister() -> None:
             module.unregister()
         for menu, draw in getattr(module, "menu_entries", ()):
             getattr(bpy.types, menu).remove(draw)
-        for cls in reversed(module.classes):
+        for cls in reversed(getattr(module, "classes", ())):
             bpy.utils.unregister_class(cls)

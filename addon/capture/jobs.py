@@ -36,8 +36,6 @@ _devices: list[dict[str, Any]] = []
 _pictures: bpy.utils.previews.ImagePreviewCollection | None = None
 _when_ended: Callable[[WorkerProcess], None] | None = None
 
-classes = ()
-
 
 def is_busy() -> bool:
     """Whether a job of the user's runs."""

@@ -18,6 +18,7 @@ from ...inference.errors import VideoMotionError
 from ..interface import menu_entry, operator_message, reports_errors
 from ..retarget.bones import CHAINS, NEEDED, SIDES, SLOTS
 from ..retarget.mapping import BoneMapping
+from ..retarget.properties import choose_mapping
 
 _CENTRAL = {
     "hips": "hips",
@@ -281,8 +282,6 @@ class ImportVrm(bpy.types.Operator, ImportHelper):
     @reports_errors
     def execute(self, context: bpy.types.Context) -> set[str]:
         """Import, and fill in the panel for retargeting."""
-        from ..retarget.operators import choose_mapping
-
         imported = import_vrm(Path(self.filepath))
         settings = context.scene.video_motion_retarget
         settings.target = imported.armature

@@ -148,11 +148,11 @@ class EvaluatedPose:
 
     Attributes:
         joints: by slot (N, 3) in the world.
-        turned: by slot (N, 3, 3) in the world.
+        global_rotations: by slot (N, 3, 3) in the world.
     """
 
     joints: dict[str, np.ndarray]
-    turned: dict[str, np.ndarray]
+    global_rotations: dict[str, np.ndarray]
 
 
 def evaluate(armature: bpy.types.Object, mapping: BoneMapping, frames: np.ndarray) -> EvaluatedPose:
@@ -162,7 +162,7 @@ def evaluate(armature: bpy.types.Object, mapping: BoneMapping, frames: np.ndarra
     samples = evaluate_frames(armature, rig, np.array([rig.number[name] for _, name in slots]), frames)
     return EvaluatedPose(
         {slot: samples.heads[:, place] for place, (slot, _) in enumerate(slots)},
-        {slot: samples.turned[:, place] for place, (slot, _) in enumerate(slots)},
+        {slot: samples.global_rotations[:, place] for place, (slot, _) in enumerate(slots)},
     )
 
 
@@ -231,7 +231,9 @@ def round_trip(source: bpy.types.Object, target: bpy.types.Object, body: Body, m
     made = retarget(target, back, options=RetargetOptions(hold_feet=False))
     rig = read_rig(source)
     bones = np.array([rig.number[name] for name in JOINT_NAMES if not name.endswith("hand")])
-    one, two = (sample(armature, read_rig(armature), bones, made.frames).turned for armature in (source, back))
+    one, two = (
+        sample(armature, read_rig(armature), bones, made.frames).global_rotations for armature in (source, back)
+    )
     return np.degrees(rotations.relative_angle(one, two))
 
 

@@ -16,19 +16,12 @@ from .bones import SIDES, RetargetError, Rig, read_rig
 from .contacts import find_standing, hold_feet
 from .controls import find_parents, needs_probe
 from .mapping import BoneMapping
+from .plan import TransferPlan, make_plan
 from .recognise import recognise
+from .rest_body import read_body
 from .sampling import channels_to_matrix, read_contacts, sample, stepped_frames
 from .simplify import distance, keep_keys, rotation_error
-from .transfer import (
-    TransferPlan,
-    basis_quaternions,
-    bone_location,
-    find_place,
-    hips_heads,
-    make_plan,
-    read_body,
-    turn_bones,
-)
+from .transfer import basis_quaternions, bone_location, fit_path, hips_heads, transfer_rotations
 
 _PATHS = {"QUATERNION": ("rotation_quaternion", 4), "AXIS_ANGLE": ("rotation_axis_angle", 4)}
 
@@ -118,7 +111,7 @@ def retarget(
     warnings = []
     if needs_probe(target, rigs[1], plan.bones):
         parents, unknown = find_parents(target, rigs[1], plan.bones, mapping.switches)
-        plan = make_plan(*bodies, keep_directions=options.match_world, turning=parents)
+        plan = make_plan(*bodies, keep_directions=options.match_world, rotation_parents=parents)
         if unknown:
             warnings.append(f"It could not be found out what {', '.join(unknown)} of {target.name} turn with.")
     warnings += _constraint_warnings(target, plan)
@@ -133,15 +126,15 @@ def retarget(
             [f"{side}_toe" if f"{side}_toe" in bodies[0].bones else f"{side}_foot" for side in SIDES],
         )
     )
-    turned = turn_bones(plan, samples.turned)
+    global_rotations = transfer_rotations(plan, samples.global_rotations)
     path = thighs.mean(axis=1)
-    centres = find_place(plan, path, ankles, options.match_world).move(path)
-    hips = hips_heads(plan, turned, centres)
+    centres = fit_path(plan, path, ankles, options.match_world).apply(path)
+    hips = hips_heads(plan, global_rotations, centres)
     times = frames / scene_frame_rate(bpy.context.scene)
     if options.hold_feet and len(frames) > 2:
         feet = tuple(source_mapping.bones[f"{side}_foot"][0] for side in SIDES)
         standing = find_standing(balls, times, bodies[0].leg, read_contacts(source, feet, frames))
-        turned, held = hold_feet(plan, turned, hips, contact_spans(standing, times), times)
+        global_rotations, held = hold_feet(plan, global_rotations, hips, contact_spans(standing, times), times)
         centres, hips = centres + (held - hips), held
 
     over_floor = (centres - bodies[1].centre) * (1.0, 1.0, 0.0)
@@ -156,7 +149,7 @@ def retarget(
     if root >= 0:
         travel = np.zeros_like(over_floor) if options.in_place else over_floor
         locations[root] = rigs[1].heads[root] + travel
-    _write(made, channels, target, rigs[1], plan, basis_quaternions(plan, turned), locations, options)
+    _write(made, channels, target, rigs[1], plan, basis_quaternions(plan, global_rotations), locations, options)
     _write_rest(channels, target, rigs[1], plan, mapping, set(locations), frames[0])
     return made
 

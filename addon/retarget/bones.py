@@ -83,14 +83,14 @@ class Rig:
         return {name: index for index, name in enumerate(self.names)}
 
     @cached_property
-    def turn(self) -> np.ndarray:
+    def rotation(self) -> np.ndarray:
         """(3, 3) the rotation of the object in the world, without its scale."""
         return rotations.project(self.world[:3, :3])
 
     @cached_property
     def axes(self) -> np.ndarray:
         """(B, 3, 3) rest orientations in the world; columns are the bones' axes."""
-        return self.turn @ rotations.project(self.rest[:, :3, :3])
+        return self.rotation @ rotations.project(self.rest[:, :3, :3])
 
     @cached_property
     def heads(self) -> np.ndarray:

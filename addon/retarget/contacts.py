@@ -6,7 +6,8 @@ import numpy as np
 
 from ...inference.motion.legs import Spans, lock_feet
 from .bones import SIDES
-from .transfer import TransferPlan, positions
+from .plan import TransferPlan
+from .transfer import positions
 
 # In lengths of the leg: the speed per second below which a foot stands, that of a foot known to be on the floor, and
 # how far above its lowest a foot may stand.
@@ -34,13 +35,13 @@ def find_standing(points: np.ndarray, times: np.ndarray, leg: float, known: np.n
 
 
 def hold_feet(
-    plan: TransferPlan, turned: np.ndarray, hips: np.ndarray, spans: Spans, times: np.ndarray
+    plan: TransferPlan, global_rotations: np.ndarray, hips: np.ndarray, spans: Spans, times: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """Bend the target's legs so that standing feet stay where they are; the feet's own rotations are kept.
 
     Args:
         plan: the plan.
-        turned: (N, K, 3, 3) world rotations of the driven bones.
+        global_rotations: (N, K, 3, 3) world rotations of the driven bones.
         hips: (N, 3) the hips bone's head in the world.
         spans: when the source's feet stood.
         times: (N,) seconds.
@@ -48,16 +49,16 @@ def hold_feet(
     Returns:
         (N, K, 3, 3) world rotations with other thighs and shins, and (N, 3) the hips bone's head.
     """
-    heads = positions(plan, turned, hips)
+    heads = positions(plan, global_rotations, hips)
     feet = [plan.driven(f"{side}_foot") for side in SIDES]
     toes = [plan.driven(f"{side}_toe") for side in SIDES]
     balls = [toe if toe >= 0 else foot for foot, toe in zip(feet, toes, strict=True)]
     thighs, shins = ([plan.driven(f"{side}_{part}") for side in SIDES] for part in ("thigh", "shin"))
     legs = heads[:, np.stack([thighs, shins, feet], axis=1)]
-    to_front = np.swapaxes(plan.aligned[thighs], -1, -2) @ (plan.turn @ plan.source.frame[:, 1])
-    front = (turned[:, thighs] @ to_front[..., None])[..., 0]
+    to_front = np.swapaxes(plan.aligned[thighs], -1, -2) @ (plan.facing @ plan.source.frame[:, 1])
+    front = (global_rotations[:, thighs] @ to_front[..., None])[..., 0]
     held = lock_feet(legs, heads[:, balls], spans, times, front)
-    turned = turned.copy()
-    turned[:, thighs] = held.thighs @ turned[:, thighs]
-    turned[:, shins] = held.shins @ turned[:, shins]
-    return turned, hips + held.hips
+    global_rotations = global_rotations.copy()
+    global_rotations[:, thighs] = held.thighs @ global_rotations[:, thighs]
+    global_rotations[:, shins] = held.shins @ global_rotations[:, shins]
+    return global_rotations, hips + held.hips

@@ -1,7 +1,7 @@
-"""Reading motion: the world rotations and joints of an armature's bones over time.
+"""The source's motion: world rotations and joints of an armature's bones over time.
 
-Where only plain curves move the bones they are read in bulk and put together in closed form; where there are
-constraints, drivers, other tracks or moving objects, Blender is asked frame by frame.
+Where only plain curves move the bones, they are read in bulk and combined in closed form; with constraints, drivers,
+NLA tracks or moving objects Blender evaluates frame by frame.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ class Samples:
 
     Attributes:
         frames: (N,) scene frames, whole or not.
-        turned: (N, J, 3, 3) rotations of the bones asked for.
+        global_rotations: (N, J, 3, 3) rotations of the requested bones.
         heads: (N, J, 3) their joints.
     """
 
     frames: np.ndarray
-    turned: np.ndarray
+    global_rotations: np.ndarray
     heads: np.ndarray
 
 
@@ -46,9 +46,9 @@ def key_frames(armature: bpy.types.Object) -> np.ndarray:
     curves = [curve for curve in channels.fcurves if len(curve.keyframe_points)] if channels else []
     if not curves:
         raise RetargetError(f"{armature.name} has no action with keys: choose a source with a motion.")
-    # Most takes have the same keys on all curves.
+    # Usually all curves have the same keys.
     different = {frames.tobytes(): frames for frames in (_keys(curve)[:, 0] for curve in curves)}
-    # Keys are single precision: those of one moment may differ in the last digits.
+    # Keys are single precision: the same moment may differ in the last digits.
     together = np.unique(np.concatenate(list(different.values())))
     return together[np.concatenate([[True], np.diff(together) > 1e-3])]
 
@@ -70,7 +70,7 @@ def sample(armature: bpy.types.Object, rig: Rig, bones: np.ndarray, frames: np.n
 
 
 def is_plain(armature: bpy.types.Object, rig: Rig, bones: np.ndarray) -> bool:
-    """Whether the curves of the active action alone say how bones (J,) move."""
+    """Whether the curves of the active action alone determine how bones (J,) move."""
     animation, channels = armature.animation_data, channels_of(armature)
     if animation is None or channels is None or armature.parent is not None or len(armature.constraints):
         return False
@@ -93,13 +93,13 @@ def is_plain(armature: bpy.types.Object, rig: Rig, bones: np.ndarray) -> bool:
 def read_contacts(armature: bpy.types.Object, feet: tuple[str, ...], frames: np.ndarray) -> np.ndarray | None:
     """The keyed probabilities (N, F) that feet stand at ``frames`` (N,); None unless all these bones have them."""
     channels = channels_of(armature)
-    found: dict[str, bpy.types.FCurve] = {}
+    curves: dict[str, bpy.types.FCurve] = {}
     for curve in channels.fcurves if channels else ():
         if curve.data_path.endswith(f'["{CONTACT}"]') and not curve.mute:
-            found[bone_of(curve.data_path)] = curve
-    if not set(feet) <= found.keys():
+            curves[bone_of(curve.data_path)] = curve
+    if not set(feet) <= curves.keys():
         return None
-    return np.stack([curve_values(found[foot], frames) for foot in feet], axis=-1)
+    return np.stack([curve_values(curves[foot], frames) for foot in feet], axis=-1)
 
 
 def bone_of(data_path: str) -> str:
@@ -120,23 +120,23 @@ def channels_to_matrix(values: np.ndarray, mode: str) -> np.ndarray:
 
 def euler_to_matrix(angles: np.ndarray, order: str) -> np.ndarray:
     """Rotations (..., 3, 3) of Blender's Euler angles (..., 3) for x, y and z, applied in ``order`` such as XYZ."""
-    turned = np.eye(3)
+    matrices = np.eye(3)
     for letter in order:
         axis = _EULER_AXES[letter]
-        turned = rotations.axis_angle_to_matrix(angles[..., axis, None] * np.eye(3)[axis]) @ turned
-    return turned
+        matrices = rotations.axis_angle_to_matrix(angles[..., axis, None] * np.eye(3)[axis]) @ matrices
+    return matrices
 
 
 def read_curves(armature: bpy.types.Object, rig: Rig, bones: np.ndarray, frames: np.ndarray) -> Samples:
-    """`sample` in closed form; `is_plain` tells where it is right."""
+    """`sample` in closed form; correct where `is_plain` holds."""
     channels = channels_of(armature)
     curves: dict[tuple[str, str, int], bpy.types.FCurve] = {}
     for curve in channels.fcurves if channels else ():
         if not curve.mute:
             name, kind = bone_of(curve.data_path), curve.data_path.rsplit(".", 1)[-1]
             curves[name, kind, curve.array_index] = curve
-    # Quaternions by component, a bone at a time: faster than matrices, and each bone fits the processor's cache.
-    turned: dict[int, np.ndarray] = {}
+    # Quaternions by component, bone by bone: faster than matrices, and each bone fits the processor's cache.
+    global_rotations: dict[int, np.ndarray] = {}
     heads: dict[int, np.ndarray] = {}
     axes = rotations.project(rig.rest[:, :3, :3])
     rest = rotations.matrix_to_quaternion(axes)
@@ -147,33 +147,36 @@ def read_curves(armature: bpy.types.Object, rig: Rig, bones: np.ndarray, frames:
         location = None if rig.connected[bone] else _values(pose, "location", curves, frames)
         parent = int(rig.parents[bone])
         if parent < 0:
-            turned[bone] = _multiply(rest[bone], basis)
+            global_rotations[bone] = _multiply(rest[bone], basis)
             heads[bone] = np.repeat(joints[bone][:, None], len(frames), axis=1)
         else:
             to_parent = rotations.quaternion_multiply(rotations.quaternion_conjugate(rest[parent]), rest[bone])
-            inherited = _multiply(turned[parent], to_parent) if rig.inherits_rotation[bone] else rest[bone]
-            turned[bone] = _multiply(inherited, basis)
-            heads[bone] = heads[parent] + _turn(turned[parent], axes[parent].T @ (joints[bone] - joints[parent]))
+            inherited = _multiply(global_rotations[parent], to_parent) if rig.inherits_rotation[bone] else rest[bone]
+            global_rotations[bone] = _multiply(inherited, basis)
+            heads[bone] = heads[parent] + _rotate(
+                global_rotations[parent], axes[parent].T @ (joints[bone] - joints[parent])
+            )
         if location is not None and location.any():
             # Along its own axes, else along its parent's.
             own = axes[bone] @ location if parent < 0 else axes[parent].T @ axes[bone] @ location
             along = own if rig.local_location[bone] else location
-            heads[bone] = heads[bone] + (along if parent < 0 else _turn(turned[parent], along))
-    found = np.empty((len(bones), 3, 3, len(frames)))
-    for place, bone in enumerate(bones):
-        _write_matrices(_multiply(rotations.matrix_to_quaternion(rig.turn), turned[int(bone)]), found[place])
+            heads[bone] = heads[bone] + (along if parent < 0 else _rotate(global_rotations[parent], along))
+    matrices = np.empty((len(bones), 3, 3, len(frames)))
+    to_world = rotations.matrix_to_quaternion(rig.rotation)
+    for index, bone in enumerate(bones):
+        _write_matrices(_multiply(to_world, global_rotations[int(bone)]), matrices[index])
     return Samples(
         frames,
-        found.transpose(3, 0, 1, 2),
+        matrices.transpose(3, 0, 1, 2),
         rig.to_world(np.stack([heads[int(bone)] for bone in bones]).transpose(2, 0, 1)),
     )
 
 
 def evaluate_frames(armature: bpy.types.Object, rig: Rig, bones: np.ndarray, frames: np.ndarray) -> Samples:
-    """`sample` by setting the scene's frame, which is put back."""
+    """`sample` by setting the scene's frame, which is restored."""
     scene = bpy.context.scene
     before = scene.frame_current, scene.frame_subframe
-    turned = np.empty((len(frames), len(bones), 3, 3))
+    global_rotations = np.empty((len(frames), len(bones), 3, 3))
     heads = np.empty((len(frames), len(bones), 3))
     matrices = np.empty(16 * len(armature.pose.bones), dtype=np.float32)
     order = np.array([armature.pose.bones.find(rig.names[bone]) for bone in bones])
@@ -186,15 +189,15 @@ def evaluate_frames(armature: bpy.types.Object, rig: Rig, bones: np.ndarray, fra
             # Blender gives matrices column by column.
             own = matrices.reshape(-1, 4, 4)[order].transpose(0, 2, 1).astype(np.float64)
             world = np.array(posed.matrix_world, dtype=np.float64)
-            turned[index] = world[:3, :3] @ own[:, :3, :3]
+            global_rotations[index] = world[:3, :3] @ own[:, :3, :3]
             heads[index] = own[:, :3, 3] @ world[:3, :3].T + world[:3, 3]
     finally:
         scene.frame_set(before[0], subframe=before[1])
-    return Samples(frames, rotations.project(turned), heads)
+    return Samples(frames, rotations.project(global_rotations), heads)
 
 
 def _basis(pose: bpy.types.PoseBone, curves: dict, frames: np.ndarray) -> np.ndarray:
-    """The rotation, a unit quaternion (4, N), that the curves of a bone give it, in whatever mode it has."""
+    """The rotation, a unit quaternion (4, N), that its curves give a bone in any rotation mode."""
     mode = pose.rotation_mode
     kind = {"QUATERNION": "rotation_quaternion", "AXIS_ANGLE": "rotation_axis_angle"}.get(mode, "rotation_euler")
     values = _values(pose, kind, curves, frames)
@@ -205,7 +208,7 @@ def _basis(pose: bpy.types.PoseBone, curves: dict, frames: np.ndarray) -> np.nda
 
 
 def _values(pose: bpy.types.PoseBone, kind: str, curves: dict, frames: np.ndarray) -> np.ndarray:
-    """What a channel of a bone is (size, N) at ``frames``; without a curve what it is now."""
+    """The values (size, N) of a bone's channel at ``frames``; its current value where there is no curve."""
     now = getattr(pose, kind)
     values = np.empty((_SIZES[kind], len(frames)))
     for part in range(_SIZES[kind]):
@@ -227,8 +230,8 @@ def _multiply(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     )
 
 
-def _turn(quaternions: np.ndarray, vector: np.ndarray) -> np.ndarray:
-    """Vectors (3, N), or one for all (3,), turned (3, N) by unit quaternions (4, N)."""
+def _rotate(quaternions: np.ndarray, vector: np.ndarray) -> np.ndarray:
+    """Rotate vectors (3, N), or one vector (3,), by unit quaternions (4, N)."""
     w, x, y, z = quaternions
     a, b, c = vector
     # v + 2w (u × v) + 2u × (u × v)
@@ -240,8 +243,8 @@ def _write_matrices(quaternions: np.ndarray, matrices: np.ndarray) -> None:
     """Unit quaternions (4, N) as matrices (3, 3, N), in place."""
     w, x, y, z = quaternions
     for row, unit in enumerate(np.eye(3)):
-        # The row of a matrix is what its inverse makes of the unit vector.
-        matrices[row] = _turn(np.stack([w, -x, -y, -z]), unit)
+        # A matrix's row is the unit vector rotated by its inverse.
+        matrices[row] = _rotate(np.stack([w, -x, -y, -z]), unit)
 
 
 def curve_values(curve: bpy.types.FCurve, frames: np.ndarray) -> np.ndarray:
@@ -264,7 +267,7 @@ def curve_values(curve: bpy.types.FCurve, frames: np.ndarray) -> np.ndarray:
 
 
 def _scales(curve: bpy.types.FCurve) -> bool:
-    """Whether a curve of a scale does anything; exporters write it in any case."""
+    """Whether a scale's curve has any effect; exporters always write one."""
     return bool(np.any(np.abs(_keys(curve)[:, 1] - 1.0) > 1e-4))
 
 

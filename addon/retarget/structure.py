@@ -47,7 +47,7 @@ def guess_bones(rig: Rig) -> BoneMapping:
     if len(rig.names) < 7:
         return BoneMapping()
     partners = mirror_partners(rig)
-    axes = sorted((sign * axis for axis in rig.turn.T for sign in (1.0, -1.0)), key=lambda axis: -axis[2])
+    axes = sorted((sign * axis for axis in rig.rotation.T for sign in (1.0, -1.0)), key=lambda axis: -axis[2])
     found = [_with_up(rig, partners, rig.heads, axis) for axis in axes]
     return max((one for one in found if one is not None), key=lambda one: len(one.bones), default=BoneMapping())
 

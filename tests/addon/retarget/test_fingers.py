@@ -42,7 +42,7 @@ def chains(armature, frames=FRAMES):
     for slot in (*FINGER_SLOTS, *(f"{side}_hand" for side in SIDES)):
         if slot in bones:
             samples = evaluate_frames(armature, rig, np.array(bones[slot]), frames)
-            found[slot] = samples.heads, samples.turned
+            found[slot] = samples.heads, samples.global_rotations
     return found
 
 
@@ -110,7 +110,7 @@ def test_palm_bones_keep_their_place_in_the_hand(make_rig):
     rig = read_rig(target)
     hand, palm = (rig.number[name] for name in ("hand_l", "index_metacarpal_l"))
     samples = evaluate_frames(target, rig, np.array([hand, palm]), FRAMES)
-    now = np.swapaxes(samples.turned[:, 0], -1, -2) @ samples.turned[:, 1]
+    now = np.swapaxes(samples.global_rotations[:, 0], -1, -2) @ samples.global_rotations[:, 1]
     assert np.degrees(rotations.relative_angle(now, rig.axes[hand].T @ rig.axes[palm])).max() < TENTH_OF_A_DEGREE
 
 
@@ -236,10 +236,10 @@ def test_split_hips_stay_together(take, kind):
     names = {"Biped": ("Bip01 Pelvis", "Bip01 Spine"), "Daz Genesis 8": ("hip", "pelvis")}
     bones = [rig.number[name] for name in names.get(kind, ("CC_Base_Hip", "CC_Base_Pelvis"))]
     samples = evaluate_frames(target, rig, np.array(bones), made.frames[::7])
-    now = np.swapaxes(samples.turned[:, 0], -1, -2) @ samples.turned[:, 1]
+    now = np.swapaxes(samples.global_rotations[:, 0], -1, -2) @ samples.global_rotations[:, 1]
     assert np.degrees(rotations.relative_angle(now, rig.axes[bones[0]].T @ rig.axes[bones[1]])).max() < 0.01
-    pelvis = benchmark.evaluate(source, recognise(read_rig(source)), made.frames[::7]).turned["hips"]
-    turns = [turned[1:] @ np.swapaxes(turned[:-1], -1, -2) for turned in (pelvis, samples.turned[:, 0])]
+    pelvis = benchmark.evaluate(source, recognise(read_rig(source)), made.frames[::7]).global_rotations["hips"]
+    turns = [turned[1:] @ np.swapaxes(turned[:-1], -1, -2) for turned in (pelvis, samples.global_rotations[:, 0])]
     assert np.degrees(rotations.relative_angle(*turns)).max() < TENTH_OF_A_DEGREE
 
 

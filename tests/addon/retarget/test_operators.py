@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import bpy
 import pytest
 import video_motion.addon
-from video_motion.addon.retarget import operators
+from video_motion.addon.retarget import panel, preview
 from video_motion.addon.retarget.bones import BODY_SLOTS, FINGER_SLOTS, FINGERS, SLOTS
 from video_motion.addon.scene.take import SceneOptions, build_scene
 
@@ -100,7 +100,7 @@ def shown(settings, list_id: str, words: str = "") -> list[str]:
 
     bit = 1 << 30
     own = SimpleNamespace(bitflag_filter_item=bit, filter_name=words, list_id=list_id)
-    flags, order = operators.BoneList.filter_items(own, bpy.context, settings, "rows")
+    flags, order = panel.BoneList.filter_items(own, bpy.context, settings, "rows")
     assert len(flags) == len(settings.rows)
     assert order == []
     return [row.slot for row, flag in zip(settings.rows, flags, strict=True) if flag & bit]
@@ -108,7 +108,7 @@ def shown(settings, list_id: str, words: str = "") -> list[str]:
 
 def test_fingers_are_in_a_list_of_their_own(with_fingers):
     layout = Layout()
-    operators.RetargetPanel._draw_bones(None, layout, with_fingers)
+    panel.RetargetPanel._draw_bones(None, layout, with_fingers)
     assert layout.labels == ["Mixamo, HumanIK: 22 bones", "Hips: mixamorig:Hips", "Fingers: 30 bones"]
     (_, body, active), (_, fingers, active_finger) = layout.lists
     assert active != active_finger
@@ -121,20 +121,20 @@ def test_fingers_are_in_a_list_of_their_own(with_fingers):
 
 def test_rows_of_a_chain_are_counted_and_doubts_told(with_fingers):
     spine = [index for index, row in enumerate(with_fingers.rows) if row.slot == "spine"]
-    assert [operators.part_name(with_fingers, index) for index in spine] == ["Spine 1", "Spine 2", "Spine 3", "Spine +"]
+    assert [panel.part_name(with_fingers, index) for index in spine] == ["Spine 1", "Spine 2", "Spine 3", "Spine +"]
     thumb = [index for index, row in enumerate(with_fingers.rows) if row.slot == "right_thumb"]
-    assert [operators.part_name(with_fingers, index) for index in thumb] == ["R Thumb 1", "R Thumb 2", "R Thumb 3"]
+    assert [panel.part_name(with_fingers, index) for index in thumb] == ["R Thumb 1", "R Thumb 2", "R Thumb 3"]
     with_fingers.rows[spine[1]].confidence = 0.6
     with_fingers.active_row, with_fingers.active_finger = spine[1], thumb[2]
     layout = Layout()
-    operators.RetargetPanel._draw_bones(None, layout, with_fingers)
+    panel.RetargetPanel._draw_bones(None, layout, with_fingers)
     assert "Spine 2: mixamorig:Spine1, 60% sure" in layout.labels
     assert "R Thumb 3: mixamorig:RightHandThumb3" in layout.labels
 
 
 def test_rigs_without_fingers_have_a_row_for_each(settings):
     layout = Layout()
-    operators.RetargetPanel._draw_bones(None, layout, settings)
+    panel.RetargetPanel._draw_bones(None, layout, settings)
     assert layout.labels[-1] == "Fingers: 0 bones"
     assert shown(settings, layout.lists[1][1]) == list(FINGER_SLOTS)
 
@@ -176,11 +176,11 @@ def test_bake_makes_a_new_action_and_keeps_the_old_one(settings):
 def test_preview_comes_and_goes(settings):
     old, actions = settings.target.animation_data.action, len(bpy.data.actions)
     bpy.ops.video_motion.preview_retarget()
-    assert settings.target.animation_data.action.name.endswith(operators.PREVIEW)
+    assert settings.target.animation_data.action.name.endswith(preview.PREVIEW)
     first = settings.preview
     settings.in_place = True
-    operators._renew_preview()
-    assert settings.preview.name.endswith(operators.PREVIEW)
+    preview.renew_preview()
+    assert settings.preview.name.endswith(preview.PREVIEW)
     assert len(bpy.data.actions) == actions + 1, "the one before is gone"
     assert settings.target.animation_data.action == settings.preview
     del first
@@ -196,7 +196,7 @@ def test_baking_ends_the_preview(settings):
     bpy.ops.video_motion.retarget()
     assert settings.preview is None
     assert len(bpy.data.actions) == actions + 1
-    assert not any(action.name.endswith(operators.PREVIEW) for action in bpy.data.actions)
+    assert not any(action.name.endswith(preview.PREVIEW) for action in bpy.data.actions)
 
 
 def test_list_is_edited_mirrored_saved_and_loaded(settings, tmp_path):
@@ -240,8 +240,8 @@ def test_an_action_chosen_during_the_preview_stays(settings):
 
     bpy.ops.video_motion.preview_retarget()
     settings.target.animation_data.action = mine
-    operators._before_saving()
-    operators._after_saving()
+    preview._before_saving()
+    preview._after_saving()
     assert settings.preview is None
     assert settings.target.animation_data.action == mine
 
@@ -254,8 +254,8 @@ def test_what_is_posed_beside_the_preview_stays(settings):
     bpy.ops.object.mode_set(mode="OBJECT")
     bpy.ops.video_motion.preview_retarget()
     settings.target.pose.bones["weapon"].location.x = 0.5
-    operators._before_saving()
-    operators._after_saving()
+    preview._before_saving()
+    preview._after_saving()
     assert settings.target.animation_data.action == settings.preview
     bpy.ops.video_motion.preview_retarget()
     assert settings.target.pose.bones["weapon"].location.x == 0.5

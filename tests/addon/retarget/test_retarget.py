@@ -383,7 +383,7 @@ def test_a_sword_does_not_turn_the_hand(take, make_rig):
                 sword.parent = bones[f"sword {number - 1}"] if number else hand
             bpy.ops.object.mode_set(mode="OBJECT")
         made = retarget(source, target, options=FREE)
-        hands.append(poses(source, target, made, 1)[1].turned["right_hand"])
+        hands.append(poses(source, target, made, 1)[1].global_rotations["right_hand"])
     assert np.degrees(rotations.relative_angle(*hands)).max() < 0.1
 
 

@@ -17,7 +17,7 @@ def both_ways(armature, frames):
     bones = np.arange(len(rig.names))
     assert is_plain(armature, rig, bones)
     closed, blender = read_curves(armature, rig, bones, frames), evaluate_frames(armature, rig, bones, frames)
-    assert np.degrees(rotations.relative_angle(closed.turned, blender.turned)).max() < 0.05
+    assert np.degrees(rotations.relative_angle(closed.global_rotations, blender.global_rotations)).max() < 0.05
     np.testing.assert_allclose(closed.heads, blender.heads, atol=2e-4)
 
 

@@ -1,0 +1,126 @@
+"""The settings of the panel "Retarget"; kept in the file, for each scene."""
+
+from __future__ import annotations
+
+import bpy
+from bpy.props import BoolProperty, CollectionProperty, FloatProperty, IntProperty, PointerProperty, StringProperty
+
+from .bones import read_rig
+from .mapping import BoneMapping
+from .preview import renew_preview
+from .recognise import recognise
+from .rows import fill_rows
+
+
+def _is_armature(settings: RetargetSettings, candidate: bpy.types.Object) -> bool:
+    return candidate.type == "ARMATURE"
+
+
+def _choose_target(settings: RetargetSettings, context: bpy.types.Context) -> None:
+    if settings.target is not None:
+        fill_rows(settings, recognise(read_rig(settings.target)))
+    follow_change(settings, context)
+
+
+def follow_change(settings: RetargetSettings, context: bpy.types.Context) -> None:
+    """Update an active preview at once, so that undo reverts both in one step."""
+    if settings.preview is not None:
+        renew_preview()
+
+
+def _choose_bone(row: BoneRow, context: bpy.types.Context) -> None:
+    row.confidence = 1.0
+    follow_change(context.scene.video_motion_retarget, context)
+
+
+class BoneRow(bpy.types.PropertyGroup):
+    """A part of the human body and the bone that represents it."""
+
+    slot: StringProperty(options=set())
+    bone: StringProperty(
+        name="Bone", description="The target's bone for this part of the body", update=_choose_bone, options=set()
+    )
+    confidence: FloatProperty(options=set())
+
+
+class RetargetSettings(bpy.types.PropertyGroup):
+    """The settings of the panel."""
+
+    source: PointerProperty(
+        name="From",
+        description="The armature that has the motion",
+        type=bpy.types.Object,
+        poll=_is_armature,
+        update=follow_change,
+    )
+    target: PointerProperty(
+        name="To",
+        description="Your character's armature; only its action changes",
+        type=bpy.types.Object,
+        poll=_is_armature,
+        update=_choose_target,
+    )
+    rows: CollectionProperty(type=BoneRow)
+    active_row: IntProperty(options=set())
+    active_finger: IntProperty(options=set())
+    family: StringProperty(options=set())
+    mapping: StringProperty(options=set())
+    hold_feet: BoolProperty(
+        name="Hold Feet",
+        description="Keep standing feet in place on the new legs",
+        default=True,
+        update=follow_change,
+        options=set(),
+    )
+    in_place: BoolProperty(
+        name="In Place", description="Leave out the path over the floor", update=follow_change, options=set()
+    )
+    match_world: BoolProperty(
+        name="Same Direction",
+        description="Move in the source's direction in the world, whatever the target object's rotation",
+        update=follow_change,
+        options=set(),
+    )
+    root_bone: StringProperty(
+        name="Root Bone",
+        description="The bone above the hips that gets the path over the floor; empty for none",
+        update=follow_change,
+        options=set(),
+    )
+    step: FloatProperty(
+        name="Frame Step",
+        description="Frames between keys; 0 sets keys where the source has them",
+        min=0.0,
+        soft_max=10.0,
+        options=set(),
+    )
+    simplify: FloatProperty(
+        name="Simplify, °",
+        description="Leave out keys as long as no rotation is off by more than this angle; 0 keeps all",
+        min=0.0,
+        soft_max=5.0,
+        options=set(),
+    )
+    preview: PointerProperty(type=bpy.types.Action)
+    previewed: PointerProperty(type=bpy.types.Object)
+    before: PointerProperty(type=bpy.types.Action)
+    kept: StringProperty(options=set())
+
+
+def choose_mapping(settings: RetargetSettings, context: bpy.types.Context, mapping: BoneMapping) -> None:
+    """Show a mapping, and update an active preview."""
+    fill_rows(settings, mapping)
+    follow_change(settings, context)
+
+
+classes = (BoneRow, RetargetSettings)
+
+
+def register() -> None:
+    """Give every scene the settings."""
+    bpy.types.Scene.video_motion_retarget = PointerProperty(type=RetargetSettings)
+
+
+def unregister() -> None:
+    """Remove them."""
+    del bpy.types.Scene.video_motion_retarget
