@@ -166,7 +166,7 @@ def _write_state(target: bpy.types.Object, state: dict[str, Any], moved: set[str
 
 
 @persistent
-def _before_hidden(*_: object) -> None:
+def _before_saving(*_: object) -> None:
     """Keep previews out of files: actions without users are not saved."""
     _hidden.clear()
     for scene in bpy.data.scenes:
@@ -180,7 +180,7 @@ def _before_hidden(*_: object) -> None:
 
 
 @persistent
-def _after_hidden(*_: object) -> None:
+def _after_saving(*_: object) -> None:
     """Restore the previews."""
     for settings, was in _hidden:
         for name, value in was.items():
@@ -192,7 +192,7 @@ def _after_hidden(*_: object) -> None:
     _hidden.clear()
 
 
-_HANDLERS = (("save_pre", _before_hidden), ("save_post", _after_hidden), ("save_post_fail", _after_hidden))
+_HANDLERS = (("save_pre", _before_saving), ("save_post", _after_saving), ("save_post_fail", _after_saving))
 
 
 def register() -> None:
