@@ -9,11 +9,11 @@ from video_motion.inference import registry
 from video_motion.inference.footage.reader import Footage, Frame
 from video_motion.inference.people.blazepose import BlazePose
 
-FOOTAGE = Path(__file__).resolve().parents[4] / "shared" / "footage"
+REAL = Path(__file__).resolve().parents[2] / "data" / "real" / "man.mp4"
 SAMPLE = Path(__file__).resolve().parents[2] / "sample" / "sample.mp4"
 # Left of this column nobody is at frame 90 of the sample, right of it nobody is in the first frames.
 EMPTY_COLUMN = 225
-LONG_SIDE = 1280
+DARKER = np.array([0.5, 0.5, 0.6])
 
 
 @dataclass(frozen=True)
@@ -33,31 +33,20 @@ def blazepose(blazepose_models: Models) -> BlazePose:
 
 
 @pytest.fixture(scope="session")
-def clip() -> Callable[[str, int, int], list[Frame]]:
-    """Frames first ... last - 1 of a clip of the shared footage, 1280 pixels long, with the clip's own times."""
-
-    def read(name: str, first: int, last: int) -> list[Frame]:
-        if not (FOOTAGE / name).is_file():
-            pytest.skip(f"The shared footage has no {name} here.")
-        frames = []
-        for frame in Footage(FOOTAGE / name):
-            if frame.number >= last:
-                break
-            if frame.number >= first:
-                scale = LONG_SIDE / max(frame.image.shape)
-                image = cv2.resize(frame.image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-                frames.append(Frame(frame.number, frame.timestamp, image))
-        return frames
-
-    return read
+def clip() -> list[Frame]:
+    """The 50 frames (1280, 720, 3) of a real man, at 30 frames a second."""
+    return list(Footage(REAL))
 
 
 @pytest.fixture(scope="session")
-def man(blazepose: BlazePose, clip: Callable[[str, int, int], list[Frame]]) -> tuple[np.ndarray, np.ndarray]:
-    """A man cut out of the courtyard: his picture (480, 240, 3) BGR uint8 and his outline (480, 240, 1), 0 to 1."""
-    image = clip("courtyard_single.mp4", 31, 32)[0].image
-    crop = blazepose.detect(image).crops()[0]
-    crop[3] = 0
+def man(blazepose: BlazePose, clip: list[Frame]) -> tuple[np.ndarray, np.ndarray]:
+    """A man cut out of the clip: his picture (480, 240, 3) BGR uint8 and his outline (480, 240, 1), 0 to 1."""
+    image = clip[2].image
+    landmarks = blazepose.pose(image, blazepose.detect(image).crops()[0]).landmarks
+    top, bottom = landmarks[:, 1].min(), landmarks[:, 1].max()
+    # The head reaches above its landmarks.
+    middle = (0.55 * top + 0.45 * bottom, 1.6 * (bottom - top))
+    crop = np.array([landmarks[[23, 24], 0].mean(), *middle, 0.0])
     output = blazepose.landmarker.run(image, crop)
     mask = cv2.resize(1 / (1 + np.exp(-np.clip(output.mask, -30, 30))), (600, 600))
     scale = 600 / crop[2]
@@ -68,21 +57,29 @@ def man(blazepose: BlazePose, clip: Callable[[str, int, int], list[Frame]]) -> t
 
 @pytest.fixture(scope="session")
 def stage(man: tuple[np.ndarray, np.ndarray]) -> Callable[..., np.ndarray]:
-    """Draws an image (540, 960, 3) of an empty wall with the man at each of some places (centre x), later ones in
-    front; every second one is mirrored and wears other colours."""
+    """Draws an image (540, 960, 3) of an empty wall with the man at each of some places, later ones in front.
+
+    A place is the x of his centre, or that and his size, at most 1: smaller ones stand farther up, as if farther away.
+    Every second man is mirrored and darker.
+    """
     picture, mask = man
 
-    def draw(*places: float) -> np.ndarray:
+    def draw(*places: float | tuple[float, float]) -> np.ndarray:
         shade = np.linspace(120, 170, 540)[:, None, None] * np.array([1.0, 1.0, 0.95])
         image = np.broadcast_to(shade, (540, 960, 3)).copy()
-        for i, x in enumerate(places):
-            body, alpha = (picture, mask) if i % 2 == 0 else (picture[:, ::-1, [1, 2, 0]], mask[:, ::-1])
-            left = round(x) - 120
-            inside = slice(max(left, 0), min(left + 240, 960))
+        for i, place in enumerate(places):
+            x, size = place if isinstance(place, tuple) else (place, 1.0)
+            body, alpha = (picture, mask) if i % 2 == 0 else (picture[:, ::-1] * DARKER, mask[:, ::-1])
+            if size != 1.0:
+                body = cv2.resize(body, None, fx=size, fy=size, interpolation=cv2.INTER_AREA)
+                alpha = cv2.resize(alpha, None, fx=size, fy=size, interpolation=cv2.INTER_AREA)[..., None]
+            height, width = body.shape[:2]
+            left, bottom = round(x) - width // 2, 320 + round(200 * size)
+            inside = slice(max(left, 0), min(left + width, 960))
             if inside.start >= inside.stop:
                 continue
             own = slice(inside.start - left, inside.stop - left)
-            area = image[40:520, inside]
+            area = image[bottom - height : bottom, inside]
             area += alpha[:, own] * (body[:, own] - area)
         return image.astype(np.uint8)
 

@@ -50,7 +50,7 @@ def test_decoding_a_turned_crop_worked_by_hand():
 
 
 def test_gives_everything_the_network_has(blazepose, clip):
-    image = clip("courtyard_single.mp4", 31, 32)[0].image
+    image = clip[2].image
     crop = blazepose.detect(image).crops()[0]
     output = blazepose.landmarker.run(image, crop)
     assert output.landmarks.shape == (39, 5)
@@ -63,7 +63,7 @@ def test_gives_everything_the_network_has(blazepose, clip):
 
 
 def test_poses_turn_with_the_image(blazepose, clip):
-    image = clip("courtyard_single.mp4", 31, 32)[0].image
+    image = clip[2].image
     crop = blazepose.detect(image).crops()[0]
     pose = blazepose.pose(image, crop)
     assert pose.score > 0.9

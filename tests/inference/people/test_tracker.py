@@ -43,7 +43,7 @@ def test_furniture_is_nobody(blazepose, room, zoom, pan, mirrored):
 
 
 def test_someone_cut_off_by_the_edge_of_the_image_is_somebody(blazepose, clip):
-    frames = [Frame(f.number, f.timestamp, f.image[300:620]) for f in clip("courtyard_single.mp4", 0, 20)]
+    frames = [Frame(f.number, f.timestamp, f.image[240:560]) for f in clip[:20]]
     (track,) = track_people(frames, blazepose, min_duration=0.3)
     assert len(track) >= 16
 
@@ -99,11 +99,12 @@ def test_numbers_stay_through_a_crossing_and_nobody_is_there_twice(blazepose, st
 
 
 def test_who_leaves_and_returns_keeps_the_number(blazepose, stage):
-    out = np.concatenate([np.linspace(700, 1120, 22), np.full(12, 1120.0), np.linspace(1120, 700, 22)])
+    # At a walk: 1.2 m/s for a man of 1.8 m.
+    out = np.concatenate([np.linspace(840, 1120, 24), np.full(12, 1120.0), np.linspace(1120, 840, 24)])
     tracks = track_people(film(stage(x, 200) for x in out), blazepose)
     assert len(tracks) == 2
     leaver = max((places(t) for t in tracks), key=lambda p: p[min(p)])
-    assert not any(23 <= f < 33 for f in leaver)
+    assert not any(out[f] > 1080 for f in leaver)
     assert min(leaver) <= 2
     assert max(leaver) == len(out) - 1
     stayer = min((places(t) for t in tracks), key=lambda p: p[min(p)])
@@ -119,20 +120,23 @@ def test_the_person_seen_longest_is_number_one_and_no_more_are_returned_than_wan
     assert len(track_people(film(images), blazepose, max_people=1)) == 1
 
 
-def test_finds_the_prominent_people_of_a_crowd(blazepose, clip):
-    frames = clip("street_crowd.avi", 175, 205)
-    tracks = track_people(frames, blazepose, min_duration=0.2)
-    # Read off frame 200: boy with a rucksack, woman in black, man in grey, woman in denim.
-    hips = {"boy": (60, 265), "woman in black": (250, 315), "man": (500, 270), "denim": (960, 350)}
-    found = {}
-    for name, place in hips.items():
+def test_finds_the_prominent_people_of_a_crowd(blazepose, stage):
+    """Four men near and far, two of whom overlap, seen by a camera that is held by hand."""
+    men = [(560, 0.55), (640, 0.7), (140, 0.6), (330, 1.0)]
+    shake = np.random.default_rng(4).normal(0, 2, (30, 2))
+    images = [
+        cv2.warpAffine(stage(*men), np.array([[1, 0, x], [0, 1, y]]), (960, 540), borderMode=REFLECT) for x, y in shake
+    ]
+    tracks = track_people(film(images), blazepose, min_duration=0.2)
+    numbers = {}
+    for x, size in men:
         for track in tracks:
-            row = np.flatnonzero(track.frames == 200)
-            if len(row) and np.hypot(*(track.landmarks[row[0], HIPS].mean(axis=0) - place)) < 40:
-                found.setdefault(name, track.number)
-    assert found.keys() == hips.keys()
-    assert len(set(found.values())) == len(hips)
-    assert found["denim"] == 1
+            row = np.flatnonzero(track.frames == 25)
+            if len(row) and abs(track.landmarks[row[0], HIPS, 0].mean() - x - shake[25, 0]) < 40 * size:
+                numbers.setdefault(x, track.number)
+    assert numbers.keys() == dict(men).keys()
+    assert len(set(numbers.values())) == len(men)
+    assert numbers[330] == 1
 
 
 def test_crop_smoother_calms_a_standing_person_and_follows_a_running_one():

@@ -1,10 +1,7 @@
-"""Small motions that several tests use, and where real ones may lie."""
-
-from pathlib import Path
+"""Small motions that several tests use."""
 
 import numpy as np
 
-MOCAP = Path(__file__).resolve().parents[6] / "shared" / "mocap"
 PARENTS = (
     *(-1, 0, 1, 2, 3, 4, 5, 0, 7, 8, 9, 10, 11, 0, 13, 14, 15, 16, 17, 18),
     *(15, 20, 21, 22, 23, 24, 25, 23, 27, 15, 29, 30, 31, 32, 33, 34, 32, 36),

@@ -5,12 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from video_motion.inference.research.training.mocap.asf import parse_amc, parse_asf, read_asf_amc
-from video_motion.inference.research.training.mocap.cmu import read_cmu
 from video_motion.inference.research.training.mocap.recording import MocapError
-
-from .made_up import MOCAP
-
-ARCHIVE = MOCAP / "cmu_subjects_01_03_asfamc.tar.xz"
 
 # An arm of two bones along x; one unit is an inch, so that lengths in units are lengths in inches.
 SKELETON = """
@@ -184,24 +179,3 @@ def test_broken_sources(tmp_path):
         list(read_asf_amc(tmp_path / "cut.tar.xz"))
     with pytest.raises(MocapError, match=r"^01_01\.amc has no \.asf skeleton in its folder"):
         list(read_asf_amc(archive(tmp_path / "bare.tar.xz", {"01_01.amc": MOTION})))
-
-
-@pytest.mark.skipif(
-    not (ARCHIVE.is_file() and (MOCAP / "cmu_8_actions.npz").is_file()), reason="CMU's clips are not here."
-)
-def test_the_readers_agree_on_a_clip_that_is_in_both_files(tmp_path):
-    wanted = ("02/02.asf", "02/02_01.amc")
-    with tarfile.open(ARCHIVE) as tar:
-        for member in tar:
-            if member.name.endswith(wanted):
-                file = tar.extractfile(member)
-                assert file is not None
-                (tmp_path / Path(member.name).name).write_bytes(file.read())
-    (original,) = read_asf_amc(tmp_path)
-    copy = next(recording for recording in read_cmu(MOCAP / "cmu_8_actions.npz") if recording.group == "02")
-    shared = [name for name in original.names if name in copy.names]
-    assert len(shared) == 38
-    ours = original.rotations[:, [original.joint(name) for name in shared]]
-    theirs = copy.rotations[:, [copy.joint(name) for name in shared]]
-    count = min(len(ours), len(theirs))
-    np.testing.assert_allclose(ours[:count], theirs[:count], atol=2e-3)

@@ -6,9 +6,7 @@ from video_motion.inference.body import rotations
 from video_motion.inference.research.training.mocap.cmu import NAMES, read_cmu
 from video_motion.inference.research.training.mocap.recording import MocapError
 
-from .made_up import MOCAP, PARENTS
-
-DATA = MOCAP / "cmu_8_actions.npz"
+from .made_up import PARENTS
 
 
 @pytest.fixture
@@ -99,21 +97,3 @@ def test_a_missing_file_and_one_that_is_no_archive(tmp_path):
     (tmp_path / "text.npz").write_text("nothing")
     with pytest.raises(MocapError, match=r"text\.npz"):
         list(read_cmu(tmp_path / "text.npz"))
-
-
-@pytest.mark.skipif(not DATA.is_file(), reason="CMU's clips by action are not here.")
-def test_real_clips():
-    recordings = list(read_cmu(DATA))
-    assert len(recordings) == 96
-    assert {recording.group for recording in recordings} == {
-        *("basketball", "basketball_signal", "directing_traffic", "jumping", "running", "soccer", "walking"),
-        *("washwindow", "02"),
-    }
-    # One directs traffic, turning to all sides, and never lies down.
-    traffic = next(recording for recording in recordings if recording.name.endswith("directing_traffic_1"))
-    assert traffic.rotations[:, 0, 1, 1].min() > np.cos(np.radians(20))
-    assert np.degrees(rotations.relative_angle(traffic.rotations[:-1, 0], traffic.rotations[1:, 0])).max() < 10
-    walking = next(recording for recording in recordings if recording.name == "test_walking/walking_1")
-    # Upright over its feet, which come near the floor.
-    assert (walking.positions[:, walking.joint("head"), 1] > walking.positions[:, 0, 1] + 0.2).all()
-    assert -0.1 < np.median(walking.positions[..., 1].min(axis=1)) < 0.1

@@ -1,13 +1,17 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 from video_motion.inference.body import rotations
 from video_motion.inference.cli import __main__ as cli
+from video_motion.inference.motion.motion import Motion
 from video_motion.inference.research.training.mocap.cleaning import clean
 from video_motion.inference.research.training.mocap.library import Library, build
 from video_motion.inference.research.training.mocap.recording import MocapError, MotionClip
 
-from .made_up import MOCAP, sequence
+from .made_up import sequence
 
+SAMPLE = Path(__file__).resolve().parents[4] / "sample" / "sample.truth.npz"
 RATE = 100.0
 
 
@@ -164,13 +168,19 @@ def test_motions_too_short_to_keep(tmp_path, body):
         build([tmp_path / "short.npz"], body)
 
 
-@pytest.mark.skipif(not (MOCAP / "cmu_8_actions.npz").is_file(), reason="CMU's clips by action are not here.")
-def test_real_motion_is_sound(body):
-    library = build([MOCAP / "cmu_8_actions.npz"], body, frame_rate=30)
-    assert len(library.poses) > 15000
+def test_motion_of_a_whole_clip_is_sound(tmp_path, body):
+    """Who walks, squats, boxes and kicks in the sample, as a sequence of AMASS."""
+    motion = Motion.load(SAMPLE)
+    poses = np.zeros((len(motion), 156))
+    poses[:, :66] = motion.poses[:, :22].reshape(-1, 66)
+    np.savez(tmp_path / "sample.npz", mocap_framerate=np.array(motion.frame_rate), poses=poses, trans=motion.trans)
+    library = build([tmp_path / "sample.npz"], body, frame_rate=25)
+    assert len(library.poses) > 0.9 * len(motion)
     assert np.isfinite(library.poses).all()
     assert np.isfinite(library.trans).all()
     knees = np.degrees(library.poses[:, 4:6, 0])
     assert knees.min() > -15
     head = library.trans[:, 1] + body.joint_template[15, 1]
     assert np.percentile(head, 50) == pytest.approx(1.5, abs=0.2)
+    lowest = body.joints(library.poses, trans=library.trans)[..., 1].min(axis=1)
+    assert np.abs(np.percentile(lowest, 10)) < 0.1

@@ -1,16 +1,12 @@
-from itertools import islice
-
 import numpy as np
 import pytest
 from video_motion.inference.body import rotations
 from video_motion.inference.body.skeleton import JOINT_MIRROR, JOINT_NAMES
 from video_motion.inference.motion.limits import LIMITS
-from video_motion.inference.research.training.mocap.cmu import NAMES, read_cmu
+from video_motion.inference.research.training.mocap.cmu import NAMES
 from video_motion.inference.research.training.mocap.grounding import sole_vertices
 from video_motion.inference.research.training.mocap.recording import MocapError, Recording
 from video_motion.inference.research.training.mocap.retarget import retarget
-
-from .made_up import MOCAP
 
 OURS, THEIRS = JOINT_NAMES.index, NAMES.index
 SEGMENTS = (
@@ -191,11 +187,3 @@ def test_another_skeleton_is_refused_in_one_sentence(body, recording, still):
     )
     with pytest.raises(MocapError, match=r"^a_horse has no joint \w+: .*\.$"):
         retarget(other, body)
-
-
-@pytest.mark.skipif(not (MOCAP / "cmu_8_actions.npz").is_file(), reason="CMU's clips by action are not here.")
-def test_real_motion_keeps_its_directions(body):
-    for source in islice(read_cmu(MOCAP / "cmu_8_actions.npz"), 6):
-        assert limb_angles(body, source).mean() < 0.1
-        # The source's back bends at other heights than ours.
-        assert trunk_angles(body, source).mean() < 5
