@@ -19,10 +19,10 @@ def _is_armature(settings: RetargetSettings, candidate: bpy.types.Object) -> boo
 def _choose_target(settings: RetargetSettings, context: bpy.types.Context) -> None:
     if settings.target is not None:
         fill_rows(settings, recognise(read_rig(settings.target)))
-    follow_change(settings, context)
+    _follow_change(settings, context)
 
 
-def follow_change(settings: RetargetSettings, context: bpy.types.Context) -> None:
+def _follow_change(settings: RetargetSettings, context: bpy.types.Context) -> None:
     """Update an active preview at once, so that undo reverts both in one step."""
     if settings.preview is not None:
         renew_preview()
@@ -30,7 +30,7 @@ def follow_change(settings: RetargetSettings, context: bpy.types.Context) -> Non
 
 def _choose_bone(row: BoneRow, context: bpy.types.Context) -> None:
     row.confidence = 1.0
-    follow_change(context.scene.video_motion_retarget, context)
+    _follow_change(context.scene.video_motion_retarget, context)
 
 
 class BoneRow(bpy.types.PropertyGroup):
@@ -51,7 +51,7 @@ class RetargetSettings(bpy.types.PropertyGroup):
         description="The armature that has the motion",
         type=bpy.types.Object,
         poll=_is_armature,
-        update=follow_change,
+        update=_follow_change,
     )
     target: PointerProperty(
         name="To",
@@ -69,22 +69,22 @@ class RetargetSettings(bpy.types.PropertyGroup):
         name="Hold Feet",
         description="Keep standing feet in place on the new legs",
         default=True,
-        update=follow_change,
+        update=_follow_change,
         options=set(),
     )
     in_place: BoolProperty(
-        name="In Place", description="Leave out the path over the floor", update=follow_change, options=set()
+        name="In Place", description="Leave out the path over the floor", update=_follow_change, options=set()
     )
     match_world: BoolProperty(
         name="Same Direction",
         description="Move in the source's direction in the world, whatever the target object's rotation",
-        update=follow_change,
+        update=_follow_change,
         options=set(),
     )
     root_bone: StringProperty(
         name="Root Bone",
         description="The bone above the hips that gets the path over the floor; empty for none",
-        update=follow_change,
+        update=_follow_change,
         options=set(),
     )
     step: FloatProperty(
@@ -110,7 +110,7 @@ class RetargetSettings(bpy.types.PropertyGroup):
 def choose_mapping(settings: RetargetSettings, context: bpy.types.Context, mapping: BoneMapping) -> None:
     """Show a mapping, and update an active preview."""
     fill_rows(settings, mapping)
-    follow_change(settings, context)
+    _follow_change(settings, context)
 
 
 classes = (BoneRow, RetargetSettings)
