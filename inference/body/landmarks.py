@@ -64,11 +64,11 @@ def regressors(
         recipes: by landmark; together with ``carried`` they name all of ``skeleton.LANDMARK_NAMES``.
         joint_regressor: (24, V).
         skin_weights: (V, 24).
-        carried: points inside the body, each by its weights (V,) over vertices and the one joint that moves it.
+        carried: points inside the body, each with its weights (V,) over vertices and the one joint that moves it.
 
     Returns:
-        (33, V) weights that give the landmarks of a rest mesh, and (33, 24) weights that say which joints carry them.
-        A joint carries itself alone.
+        (33, V) weights that give the landmarks of a rest mesh, and (33, 24) skinning weights. A joint moves with
+        itself alone.
     """
     over_vertices = np.zeros((len(LANDMARK_NAMES), len(skin_weights)))
     over_joints = np.zeros((len(LANDMARK_NAMES), len(JOINT_NAMES)))
@@ -89,8 +89,8 @@ def regressors(
     return over_vertices, over_joints / over_joints.sum(axis=1, keepdims=True)
 
 
-# Where BlazePose puts its points on this project's body, against the points themselves: the mean offset, in the frame
-# of the bone, over people rendered with known motion. {side} is the landmark's own side, {other} the other.
+# Where BlazePose puts its points on this project's body, relative to the points themselves: the mean offset, in the
+# bone's frame, over people rendered with known motion. {side} is the landmark's own side, {other} the other.
 _BLAZEPOSE_OFFSETS: dict[str, tuple[dict[str, float], str]] = {
     "shoulder": ({"{side}_shoulder": 0.96, "{other}_shoulder": 0.04}, "{side}_collar"),
     "wrist": ({"{side}_wrist": 0.71, "{side}_hand": 0.29}, "{side}_wrist"),

@@ -135,7 +135,7 @@ def quaternion_conjugate(quaternion: ArrayLike) -> Floats:
 def make_continuous(quaternions: ArrayLike, axis: int = 0) -> Floats:
     """Choose the signs of quaternions (..., 4) so that neighbours along ``axis`` (time) are on one side.
 
-    The first keeps its sign. Interpolating the components then never takes the long way round.
+    The first keeps its sign. Interpolating the components then takes the shorter way.
     """
     q = np.moveaxis(_floats(quaternions, 4), axis, 0)
     turn = np.sum(q[1:] * q[:-1], axis=-1) < 0.0
@@ -185,7 +185,7 @@ def swing_twist(quaternion: ArrayLike, axis: ArrayLike) -> tuple[Floats, Floats]
 def between(start: ArrayLike, end: ArrayLike) -> Floats:
     """The smallest rotations, as matrices (..., 3, 3), taking directions ``start`` to ``end`` (..., 3 each).
 
-    For opposite directions any half turn would do; the one about a fixed perpendicular of ``start`` is given.
+    For opposite directions the half turn about a fixed perpendicular of ``start`` is returned.
     """
     a, b = np.broadcast_arrays(_unit(_floats(start, 3)), _unit(_floats(end, 3)))
     cosine = np.linalg.norm(a + b, axis=-1, keepdims=True) / 2.0

@@ -29,7 +29,7 @@ _SHAPE_LIMIT = 10
 
 @dataclass(frozen=True, eq=False)
 class Points:
-    """K points that bones carry: some vertices, or the landmarks.
+    """K points skinned to bones: some vertices, or the landmarks.
 
     Attributes:
         template: (K, 3) for β = 0.
@@ -63,7 +63,7 @@ class Body:
     """A body in SMPL's format. All arrays share one floating dtype.
 
     Attributes:
-        name: as the file says, or its own name without the ending.
+        name: as in the file, or the file's name without the suffix.
         licence: a sentence from the file, or an empty string.
         v_template: (V, 3) rest vertices in T-pose.
         shapedirs: (V, 3, B), B ≤ 10.
@@ -76,7 +76,7 @@ class Body:
         uv: (T, 2) texture coordinates, or None.
         uv_quads: (Q, 4) numbers into ``uv``, one for each corner of ``quads``, or None.
         parts: (V,) numbers into ``part_names``, or None.
-        part_names: names of what a vertex belongs to (skin, eyes, …).
+        part_names: names of the parts (skin, eyes, …).
         landmark_weights: (33, V) rest landmarks from rest vertices, or None for an unknown topology.
         landmark_bones: (33, 24) skinning weights of the landmarks, or None.
     """
@@ -189,13 +189,13 @@ class Body:
 
     @cached_property
     def landmarks(self) -> Points:
-        """BlazePose's 33 landmarks as points that bones carry: posed, they are Σ_j w_kj (G_j · x_k).
+        """BlazePose's 33 landmarks as skinned points: posed, they are Σ_j w_kj (G_j · x_k).
 
         Raises:
-            BodyError: nobody has said where landmarks lie on this mesh.
+            BodyError: the landmarks are not defined on this mesh.
         """
         if self.landmark_weights is None or self.landmark_bones is None:
-            raise BodyError(f"{self.name} has {len(self.v_template)} vertices, on which the landmarks are not known.")
+            raise BodyError(f"{self.name} has {len(self.v_template)} vertices, on which the landmarks are not defined.")
         posedirs = None
         if self.posedirs is not None:
             posedirs = np.tensordot(self.landmark_weights, self.posedirs, axes=1)
@@ -209,7 +209,7 @@ class Body:
         )
 
     def points(self, indices: ArrayLike) -> Points:
-        """Chosen vertices (K,), to be posed by ``skin`` many times at little cost."""
+        """Chosen vertices (K,), to be posed cheaply many times by ``skin``."""
         chosen = np.asarray(indices)
         posedirs = None if self.posedirs is None else self.posedirs[chosen]
         return Points(self.v_template[chosen], self.shapedirs[chosen], posedirs, self.weights[chosen])
@@ -257,9 +257,9 @@ class Body:
     ) -> tuple[Floats, Floats]:
         """Global rotations (N, 24, 3, 3) and joints (N, 24, 3) of poses; ``betas`` (B,) or (N, B), ``trans`` (N, 3)."""
         rotations = self.global_rotations(poses)
-        return rotations, self._place(rotations, self.rest_joints(betas), trans)
+        return rotations, self._joint_positions(rotations, self.rest_joints(betas), trans)
 
-    def _place(self, rotations: Floats, rest: Floats, trans: ArrayLike | None) -> Floats:
+    def _joint_positions(self, rotations: Floats, rest: Floats, trans: ArrayLike | None) -> Floats:
         bones = rest - rest[..., [0, *self.parents[1:]], :]
         joints = np.empty(rotations.shape[:-1], dtype=rotations.dtype)
         joints[:, 0] = rest[..., 0, :]
@@ -280,7 +280,7 @@ class Body:
         trans: ArrayLike | None = None,
         chunk: int = 64,
     ) -> Floats:
-        """All vertices (N, V, 3); works on ``chunk`` frames at a time, so that little more than the result is held."""
+        """All vertices (N, V, 3); computes ``chunk`` frames at a time, to save memory."""
         return self._posed(self.surface, poses, betas, trans, chunk)
 
     def vertices_subset(
@@ -290,7 +290,7 @@ class Body:
         betas: ArrayLike | None = None,
         trans: ArrayLike | None = None,
     ) -> Floats:
-        """Chosen vertices (N, K, 3). To pose the same ones again and again, keep ``points(indices)`` and ``skin``."""
+        """Chosen vertices (N, K, 3). To pose the same ones repeatedly, keep ``points(indices)`` and use ``skin``."""
         return self._posed(self.points(indices), poses, betas, trans, chunk=4096)
 
     def landmark_positions(
@@ -321,10 +321,10 @@ class Body:
         betas: ArrayLike | None = None,
         local: Floats | None = None,
     ) -> Floats:
-        """Points (N, K, 3) carried by bones.
+        """Skinned points (N, K, 3).
 
         Args:
-            points: what to move.
+            points: to skin.
             rotations: global rotations (N, 24, 3, 3), from ``kinematics``.
             joints: posed joints (N, 24, 3), from ``kinematics`` with the same betas.
             betas: (B,) or (N, B).
@@ -342,8 +342,8 @@ class Body:
         if rest.ndim == 2:
             # Σ_j w_kj (G_j x_k + t_j) = one product with the fixed matrix w_kj [x_k, 1].
             homogeneous = np.concatenate([rest, np.ones_like(rest[:, :1])], axis=1)
-            carried = (points.weights[:, :, None] * homogeneous[:, None, :]).reshape(len(rest), -1)
-            flat = transforms.transpose(0, 2, 1, 3).reshape(-1, carried.shape[1])
-            return (flat @ carried.T).reshape(len(transforms), 3, -1).transpose(0, 2, 1)
+            weighted = (points.weights[:, :, None] * homogeneous[:, None, :]).reshape(len(rest), -1)
+            flat = transforms.transpose(0, 2, 1, 3).reshape(-1, weighted.shape[1])
+            return (flat @ weighted.T).reshape(len(transforms), 3, -1).transpose(0, 2, 1)
         blended = (points.weights @ transforms.reshape(len(transforms), _JOINTS, 12)).reshape(*rest.shape, 4)
         return (blended[..., :3] @ rest[..., None])[..., 0] + blended[..., 3]

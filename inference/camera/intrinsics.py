@@ -1,4 +1,4 @@
-"""The camera that filmed: what motion knows of it."""
+"""The camera that filmed."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Camera:
-    """A camera that turns but stays in its place.
+    """A camera that rotates but doesn't travel.
 
     Attributes:
         size: width and height of its images in pixels.

@@ -1,4 +1,4 @@
-"""How the camera turned, and how the background moved, from the footage."""
+"""Camera rotation and background motion, from the footage."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from ..body import rotations
 from .intrinsics import intrinsics
 
 _WORKING_WIDTH = 480
-_POINTS = 240
-_FEWEST = 24
-_KEPT = 0.5
+_MAX_POINTS = 240
+_MIN_POINTS = 24
+_KEY_FRAME_SHARE = 0.5
 _TRIALS = 48
 _INLIER_PIXELS = 1.0
 _INLIER_SHARE = 0.4
-_STILL = np.radians(0.15)
-_FLATTEST = 1e-3
+_MIN_ROTATION = np.radians(0.15)
+_MIN_SCALE = 1e-3
 
 
 class CameraMotion:
     """Follows background points from frame to frame and finds the rotation that explains them.
 
     Points are tracked by Lucas–Kanade flow from a key frame on, so that errors do not add up while it is in view;
-    a new key frame is taken when half of them are lost. Translation of the camera is not modelled: near things that
-    shift against far ones are treated as outliers.
+    a new key frame is taken when half of them are lost. Translation of the camera is not modelled: parallax
+    is treated as outliers.
     """
 
     def __init__(self, size: tuple[int, int], focal: float | None = None, flow: bool = True):
@@ -35,7 +35,7 @@ class CameraMotion:
         Args:
             size: width and height of the footage in pixels.
             focal: focal length in pixels; √(W² + H²) unless given.
-            flow: whether to find homographies too.
+            flow: whether to estimate homographies too.
         """
         self._scale = min(1.0, _WORKING_WIDTH / max(size))
         self._camera = intrinsics(size, focal)
@@ -50,11 +50,11 @@ class CameraMotion:
         self._key_count = 0
 
     def add(self, image: np.ndarray, people: Sequence[np.ndarray] = ()) -> None:
-        """Take the next frame.
+        """Process the next frame.
 
         Args:
             image: (H, W, 3) BGR.
-            people: boxes (left, top, width, height) in pixels whose content moves by itself.
+            people: boxes (left, top, width, height) in pixels of moving people, whose content is ignored.
         """
         small = cv2.resize(image, None, fx=self._scale, fy=self._scale, interpolation=cv2.INTER_AREA)
         grey = cv2.cvtColor(small, cv2.COLOR_BGR2GRAY)
@@ -63,30 +63,33 @@ class CameraMotion:
             self._rotations.append(np.eye(3))
         else:
             self._rotations.append(self._follow(grey))
-        if len(self._points) < max(_FEWEST, _KEPT * self._key_count):
+        if len(self._points) < max(_MIN_POINTS, _KEY_FRAME_SHARE * self._key_count):
             self._start_key_frame(grey, people)
         self._previous = grey
 
     def rotations(self) -> np.ndarray:
-        """(M, 3, 3) rotation from each frame's camera space into the first frame's; identity if it never turned."""
+        """(M, 3, 3) rotation from each frame's camera space into the first frame's; identity if it never rotated."""
         frame_rotations = np.array(self._rotations).reshape(-1, 3, 3)
-        if not len(frame_rotations) or rotations.relative_angle(frame_rotations, frame_rotations[:1]).max() < _STILL:
+        if (
+            not len(frame_rotations)
+            or rotations.relative_angle(frame_rotations, frame_rotations[:1]).max() < _MIN_ROTATION
+        ):
             return np.broadcast_to(np.eye(3), frame_rotations.shape).copy()
         return frame_rotations
 
     def homographies(self) -> np.ndarray:
-        """(M, 3, 3) how the background moved from the frame before to each; identity where it can't be told.
+        """(M, 3, 3) homography of the background from the previous frame to each; identity where it can't be estimated.
 
         In image points from the centre, in units of the image's diagonal; the last entry is 1.
         """
         return np.array(self._homographies).reshape(-1, 3, 3)
 
     def _add_homography(self, before: np.ndarray, now: np.ndarray) -> None:
-        """Take in where points (n, 2) of the background went; a homography has them all on one plane."""
+        """Estimate the homography of background points (n, 2), as if they were on one plane."""
         size = 2 * self._camera[:2, 2]
         there, here = ((points - self._camera[:2, 2]) / np.hypot(*size) for points in (before, now))
         homography, _ = cv2.findHomography(there, here, cv2.RANSAC, _INLIER_PIXELS / float(np.hypot(*size)))
-        if homography is not None and abs(homography[2, 2]) > _FLATTEST:
+        if homography is not None and abs(homography[2, 2]) > _MIN_SCALE:
             self._homographies[-1] = homography / homography[2, 2]
 
     def _start_key_frame(self, grey: np.ndarray, people: Sequence[np.ndarray]) -> None:
@@ -96,24 +99,24 @@ class CameraMotion:
             margin = 0.1 * max(width, height)
             corner, opposite = (left - margin, top - margin), (left + width + margin, top + height + margin)
             cv2.rectangle(free, _pixel(corner), _pixel(opposite), (0,), -1)
-        corners = cv2.goodFeaturesToTrack(grey, _POINTS, 0.01, 8, mask=free)
+        corners = cv2.goodFeaturesToTrack(grey, _MAX_POINTS, 0.01, 8, mask=free)
         self._points = np.empty((0, 2), np.float32) if corners is None else corners.reshape(-1, 2)
         self._key_points = self._points
         self._key_rotation = self._rotations[-1]
         self._key_count = len(self._points)
 
     def _follow(self, grey: np.ndarray) -> np.ndarray:
-        if self._previous is None or len(self._points) < _FEWEST:
+        if self._previous is None or len(self._points) < _MIN_POINTS:
             return self._rotations[-1]
         start = self._points
-        moved, found, _ = cv2.calcOpticalFlowPyrLK(self._previous, grey, start, start.copy(), winSize=(15, 15))
-        back, found_back, _ = cv2.calcOpticalFlowPyrLK(grey, self._previous, moved, moved.copy(), winSize=(15, 15))
-        both = np.asarray(found, bool).ravel() & np.asarray(found_back, bool).ravel()
-        sure = both & (np.linalg.norm(back - self._points, axis=1) < 0.5)
-        if self._flow and sure.sum() >= _FEWEST:
-            self._add_homography(start[sure], moved[sure])
-        self._points, self._key_points = moved[sure], self._key_points[sure]
-        if len(self._points) < _FEWEST:
+        moved, tracked, _ = cv2.calcOpticalFlowPyrLK(self._previous, grey, start, start.copy(), winSize=(15, 15))
+        back, tracked_back, _ = cv2.calcOpticalFlowPyrLK(grey, self._previous, moved, moved.copy(), winSize=(15, 15))
+        both = np.asarray(tracked, bool).ravel() & np.asarray(tracked_back, bool).ravel()
+        consistent = both & (np.linalg.norm(back - self._points, axis=1) < 0.5)
+        if self._flow and consistent.sum() >= _MIN_POINTS:
+            self._add_homography(start[consistent], moved[consistent])
+        self._points, self._key_points = moved[consistent], self._key_points[consistent]
+        if len(self._points) < _MIN_POINTS:
             return self._rotations[-1]
         rotation, inliers = self._estimate_rotation(self._points, self._key_points)
         if inliers.mean() < _INLIER_SHARE:
@@ -122,7 +125,7 @@ class CameraMotion:
         return self._key_rotation @ rotation
 
     def _estimate_rotation(self, now: np.ndarray, then: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Rotation (3, 3) from the present camera space to the key frame's, and its inliers; RANSAC on point pairs."""
+        """Rotation (3, 3) from the current camera space to the key frame's, and its inliers; RANSAC on point pairs."""
         rays_now, rays_then = self._rays(now), self._rays(then)
         tolerance = _INLIER_PIXELS / self._camera[0, 0]
         pairs = self._random.integers(0, len(now), (_TRIALS, 3))
@@ -142,7 +145,7 @@ class CameraMotion:
 
 
 def homographies_from_rotations(before: np.ndarray, now: np.ndarray, focal: np.ndarray) -> np.ndarray:
-    """(..., 3, 3) how a background far away moves when the camera turns, as `CameraMotion.homographies` tells it.
+    """(..., 3, 3) homographies of a distant background when the camera rotates, as `CameraMotion.homographies`.
 
     Args:
         before: (..., 3, 3) rotation from the earlier camera's space into a common one.

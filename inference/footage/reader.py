@@ -28,7 +28,7 @@ MAX_FRAME_RATE = 1000.0
 
 ASSUMED_FRAME_RATE = 25.0
 IMAGES_FRAME_RATE = 30.0
-"""Hertz, of a folder of images unless told otherwise."""
+"""Hertz, of a folder of images by default."""
 
 IMAGE_SUFFIXES = frozenset({".jpeg", ".jpg", ".png"})
 QUEUE_BYTES = 64 * 2**20
@@ -38,12 +38,12 @@ LARGEST_SIDE = 4096
 
 
 class FootageError(VideoMotionError):
-    """The footage can't be used; the message is one sentence for the user."""
+    """The footage can't be used."""
 
 
 @dataclass(frozen=True)
 class Frame:
-    """One picture of the footage.
+    """One frame of the footage.
 
     Attributes:
         number: position in the file or among the images, from 0, counted before trimming.
@@ -60,8 +60,8 @@ class Footage:
     """A video file or a folder of numbered images, read frame by frame in a background thread with flat memory.
 
     Opening decodes the first frame, so that a file that can't be read is noticed at once. Every iteration reads the
-    file anew; `warnings` is complete when an iteration has ended. Images are taken in the order of the number at the
-    end of their names, an even time apart; `frame_rate` says how far, for a folder only.
+    file again; `warnings` is complete when an iteration has ended. Images are taken in the order of the number at the
+    end of their names, evenly spaced at `frame_rate`, which is used for folders only.
 
     Attributes:
         path: the file or folder.
@@ -175,7 +175,7 @@ class Footage:
             raise FootageError(
                 f"{self.path} holds no video that can be read: it is not a video, is damaged, or has sound only."
             )
-        # The rotation that a phone writes beside the picture.
+        # The rotation that a phone writes as metadata.
         capture.set(cv2.CAP_PROP_ORIENTATION_AUTO, 1)
         return capture
 
@@ -207,7 +207,7 @@ class Footage:
             self.frame_count = max(1, round(self.duration * self.frame_rate))
 
         if min(self.width, self.height) < SMALLEST_SIDE:
-            self.warn(f"{self.path} is only {self.width}×{self.height} pixels: people can hardly be found in it.")
+            self.warn(f"{self.path} is only {self.width}×{self.height} pixels: people are barely detectable in it.")
         if max(self.width, self.height) > LARGEST_SIDE:
             self.warn(
                 f"{self.path} is {self.width}×{self.height} pixels: a copy half that size gives the same motion faster."
@@ -230,7 +230,7 @@ class Footage:
         seconds = (stamps[-1] - stamps[0]) / 1000
         if seconds > 0 and (rate := (len(stamps) - 1) / seconds) < MAX_FRAME_RATE:
             return rate
-        self.warn(f"{self.path} does not tell its frame rate: {ASSUMED_FRAME_RATE:g} frames per second are assumed.")
+        self.warn(f"{self.path} states no frame rate: {ASSUMED_FRAME_RATE:g} frames per second are assumed.")
         return ASSUMED_FRAME_RATE
 
 
@@ -330,7 +330,7 @@ class _Clock:
         if not time > self.now:
             self.repaired += 1
             time = self.now + self.interval
-            # OpenCV reports 0 for a frame without a stamp; any other step back is a clock that was set anew.
+            # OpenCV reports 0 for a frame without a stamp; any other step back is a clock that was reset.
             if stamp != 0:
                 self._offset = time - stamp
         self.now = time
@@ -338,7 +338,7 @@ class _Clock:
 
 
 class _Images:
-    """Numbered images behind as much of `cv2.VideoCapture` as footage needs."""
+    """Numbered images with the part of `cv2.VideoCapture`'s interface that footage needs."""
 
     def __init__(self, files: list[Path], frame_rate: float) -> None:
         self._files = files
@@ -361,7 +361,9 @@ class _Images:
             raise FootageError(f"{file} is not an image that can be read: copy it again.")
         self._shape = self._shape or image.shape
         if image.shape != self._shape:
-            raise FootageError(f"{file} has another size than the images before it: keep one video's images apart.")
+            raise FootageError(
+                f"{file} has another size than the images before it: put each video's images in a folder of their own."
+            )
         return True, image
 
     def get(self, what: int) -> float:
@@ -373,7 +375,7 @@ class _Images:
         return float(answers.get(what, 0))
 
     def release(self) -> None:
-        """Nothing is held open."""
+        """Do nothing: no file is held open."""
 
 
 def numbered_images(folder: Path) -> list[Path]:

@@ -1,1 +1,1 @@
-"""The second station: frames become one track per person."""
+"""The second station: from frames to one track per person."""

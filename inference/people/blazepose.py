@@ -1,4 +1,4 @@
-"""BlazePose as one model: find people, read their poses."""
+"""BlazePose as one model: detect people, estimate their landmarks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What someone wears, as histograms of colour: a cheap cue of who is who."""
+"""Appearance: colour histograms of the clothes, a cheap cue to identity."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def histograms(image: np.ndarray, landmarks: np.ndarray) -> np.ndarray | None:
         if inside.sum() < MIN_SAMPLES:
             return None
         samples = cv2.cvtColor(image[y[inside], x[inside]][None], cv2.COLOR_BGR2LAB)[0].astype(int)
-        # Clothes are rarely saturated: finer bins around grey, everything beyond falls into the outermost.
+        # Clothes are rarely saturated: fine bins around grey, everything beyond goes into the outermost.
         a, b = np.clip((samples[:, 1:] - 128) // COLOUR_STEP + BINS // 2, 0, BINS - 1).T
         colour = np.bincount(a * BINS + b, minlength=BINS * BINS).reshape(BINS, BINS).astype(np.float32)
         light = np.bincount(samples[:, 0] * BINS // 256, minlength=BINS).reshape(1, BINS).astype(np.float32)

@@ -13,7 +13,7 @@ import numpy as np
 # MediaPipe's graph enlarges the circle around the body by this much.
 MARGIN = 1.25
 
-# Where else Multi-RoI looks at a person: x and y offsets in units of the crop's side, along its axes, and its scale.
+# Multi-RoI's other regions: x and y offsets in units of the crop's side, along its axes, and scale.
 _ROI_OFFSETS = np.array([[0.1, 0.0, 1.5], [-0.1, 0.0, 1.25], [0.0, 0.1, 0.8], [0.0, -0.1, 0.65]])
 ROI_VIEWS = len(_ROI_OFFSETS)
 
@@ -21,7 +21,7 @@ ROI_VIEWS = len(_ROI_OFFSETS)
 def around(center: np.ndarray, rim: np.ndarray) -> np.ndarray:
     """The crop (4,) of a body whose hip centre is `center` (2,) and whose enclosing circle passes through `rim` (2,).
 
-    `rim` lies in the direction of the head: the crop is turned so that it comes to lie straight above the centre.
+    `rim` lies in the direction of the head: the crop is rotated so that `rim` lies straight above the centre.
     """
     dx, dy = np.subtract(rim, center)
     return np.array([center[0], center[1], 2 * MARGIN * np.hypot(dx, dy), np.arctan2(dx, -dy)])
@@ -29,8 +29,8 @@ def around(center: np.ndarray, rim: np.ndarray) -> np.ndarray:
 
 def roi_crops(crop: np.ndarray) -> np.ndarray:
     """(4, 4) a crop's (4,) other regions of interest, moved and scaled as Multi-RoI does (implementation details)."""
-    turn = affine(np.array([0.0, 0.0, 1.0, crop[3]]), 1)[:, :2]
-    centers = crop[:2] + crop[2] * _ROI_OFFSETS[:, :2] @ turn.T
+    rotation = affine(np.array([0.0, 0.0, 1.0, crop[3]]), 1)[:, :2]
+    centers = crop[:2] + crop[2] * _ROI_OFFSETS[:, :2] @ rotation.T
     sides, rotations = crop[2] * _ROI_OFFSETS[:, 2:], np.full((ROI_VIEWS, 1), crop[3])
     return np.concatenate([centers, sides, rotations], axis=1)
 

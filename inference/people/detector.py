@@ -1,4 +1,4 @@
-"""BlazePose's detector: where in an image are people, and how are they turned.
+"""BlazePose's detector: where in an image people are, and their rotation.
 
 Facts about the network (anchors, scales, thresholds) are those of the graph in MediaPipe 0.10.21.
 """
@@ -46,7 +46,7 @@ class Detections:
         return cls(np.zeros(0), np.zeros((0, 4)), np.zeros((0, 4, 2)))
 
     def merged(self, others: Detections) -> Detections:
-        """These people and those of `others` who are not among them."""
+        """These people and those of `others` that are not among them."""
         new = [i for i, box in enumerate(others.boxes) if not (box_overlap(box, self.boxes) > MIN_OVERLAP).any()]
         return Detections(
             np.concatenate([self.scores, others.scores[new]]),
@@ -60,7 +60,7 @@ class Detections:
 
 
 class Detector:
-    """The detector network and what stands around it.
+    """The detector network with its pre- and postprocessing.
 
     Args:
         path: the TFLite file of the network.
@@ -79,8 +79,8 @@ class Detector:
 
         Args:
             image: (H, W, 3) BGR uint8.
-            regions: (r, 4) upright crops to look at one by one, large ones first: who was found in one is not taken
-                from a later one that shows only a part of them. The whole image if left out. People smaller than a
+            regions: (r, 4) upright crops to search one by one, large ones first: a person found in one is not
+                taken from a later one that shows only a part of them. The whole image if omitted. People smaller than a
                 quarter of a region are usually missed.
 
         Returns:
@@ -120,7 +120,7 @@ ANCHORS = anchors()
 
 
 def decode(coordinates: np.ndarray, logits: np.ndarray) -> Detections:
-    """Read the network's outputs.
+    """Decode the network's outputs.
 
     Args:
         coordinates: (2254, 12) centre, size and four points relative to the anchors, in input pixels.

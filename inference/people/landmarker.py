@@ -15,26 +15,26 @@ from . import crops, litert
 
 INPUT_SIZE = 256
 HEATMAP_SIZE = 64
-# Landmarks on the body; the network adds two for the next crop and four that nobody uses.
+# Landmarks on the body; the network adds two for the next crop and four unused ones.
 BODY = 33
 ALL = 39
 CENTER, RIM = 33, 34
 SHOULDERS, HIPS = [11, 12], [23, 24]
-# Refinement looks this many heatmap cells to each side and believes a peak from this probability on.
+# Refinement uses this many heatmap cells to each side, and peaks of at least this probability.
 REACH = 4
 MIN_PEAK = 0.5
 
 
 @dataclass
 class Output:
-    """All that the network gives for one crop.
+    """The network's whole output for one crop.
 
     Attributes:
         landmarks: (39, 5) x, y, z in pixels of the network's input, then logits of visibility and presence.
         world_landmarks: (39, 3) metres, origin between the hips, axes parallel to the crop's.
         score: probability that a person is in the crop.
         mask: (256, 256) logits of the person's outline.
-        heatmaps: (64, 64, 39) logits of each landmark's place.
+        heatmaps: (64, 64, 39) logits of each landmark's position.
     """
 
     landmarks: np.ndarray
@@ -57,8 +57,8 @@ class Pose:
         score: probability that a person is in the crop.
         center: (2,) image pixels, between the hips: the centre of the next crop.
         rim: (2,) image pixels: where the circle around the body passes above the head.
-        outline: (s, s) whether a part of the crop is the person's; None if the model does not tell.
-        output: all that the network said, for networks that look again; None if the model does not tell.
+        outline: (s, s) mask of the person in the crop; None if the model gives none.
+        output: the network's whole output, for networks that use it; None if the model gives none.
     """
 
     crop: np.ndarray
@@ -73,7 +73,7 @@ class Pose:
     output: Output | None = None
 
     def covers(self, points: np.ndarray) -> float:
-        """The part of points (n, 2) in image pixels that lie on this person."""
+        """The share of points (n, 2) in image pixels that lie on this person."""
         if self.outline is None:
             return 0.0
         size = len(self.outline)
@@ -88,14 +88,14 @@ class Pose:
         return np.concatenate([low, high - low])
 
     def upright(self) -> bool:
-        """Whether the torso points where the crop's upper edge is, as it does if the crop was turned rightly."""
+        """Whether the torso points to the crop's upper edge, as it does if the crop's rotation was right."""
         torso = self.landmarks[SHOULDERS].mean(axis=0) - self.landmarks[HIPS].mean(axis=0)
         up = np.array([np.sin(self.crop[3]), -np.cos(self.crop[3])])
         return bool(torso @ up > 0.5 * np.hypot(*torso))
 
 
 class Landmarker:
-    """The landmark network and what stands around it.
+    """The landmark network with its pre- and postprocessing.
 
     Args:
         path: the TFLite file of the network.
@@ -118,12 +118,12 @@ class Landmarker:
         self._pixels = np.empty((INPUT_SIZE, INPUT_SIZE, 3), np.float32)
 
     def run(self, image: np.ndarray, crop: np.ndarray) -> Output:
-        """Everything the network says about the crop (4,) of an image (H, W, 3), BGR uint8."""
+        """The network's output for the crop (4,) of an image (H, W, 3), BGR uint8."""
         return self.run_on_crop(crops.cut(image, crop, INPUT_SIZE))
 
-    def run_on_crop(self, picture: np.ndarray) -> Output:
-        """Everything the network says about a picture (256, 256, 3), BGR uint8, that is a crop already."""
-        pixels = cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)
+    def run_on_crop(self, image: np.ndarray) -> Output:
+        """The network's output for an image (256, 256, 3), BGR uint8, that is already a crop."""
+        pixels = cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
         landmarks, world, score, mask, heatmaps = self._network(
             np.multiply(pixels, np.float32(1 / 255), out=self._pixels)
         )
@@ -137,7 +137,7 @@ class Landmarker:
 
 
 def decode(output: Output, crop: np.ndarray) -> Pose:
-    """Bring what the network said about a crop (4,) into the image's and the camera's axes."""
+    """Transform the network's output for a crop (4,) into the image's and the camera's axes."""
     points = crops.to_image(refine(output.landmarks[:, :2] / INPUT_SIZE, output.heatmaps), crop)
     cos, sin = np.cos(crop[3]), np.sin(crop[3])
     world = output.world_landmarks[:BODY].astype(np.float64)
@@ -157,14 +157,14 @@ def decode(output: Output, crop: np.ndarray) -> Pose:
 
 
 def refine(points: np.ndarray, heatmaps: np.ndarray) -> np.ndarray:
-    """Move points to the mean of the heatmap around them, where the heatmap is sure.
+    """Move points to the mean of the heatmap around them, where the heatmap has a clear peak.
 
     Args:
         points: (n, 2) inside the crop, both axes from 0 to 1.
         heatmaps: (s, s, n) logits.
 
     Returns:
-        (n, 2), points outside the crop and those without a clear peak as they were.
+        (n, 2), points outside the crop and those without a clear peak unchanged.
     """
     size = len(heatmaps)
     cells = np.trunc(points * size).astype(int)
@@ -178,11 +178,11 @@ def refine(points: np.ndarray, heatmaps: np.ndarray) -> np.ndarray:
     ]
     weights = _sigmoid(logits) * (inside_y[:, :, None] & inside_x[:, None])
     total = weights.sum(axis=(1, 2))
-    sure = ((cells >= 0) & (cells < size)).all(axis=1) & (weights.max(axis=(1, 2)) >= MIN_PEAK)
+    has_peak = ((cells >= 0) & (cells < size)).all(axis=1) & (weights.max(axis=(1, 2)) >= MIN_PEAK)
     refined = points.astype(np.float64)
-    mean_x = np.einsum("nyx,nx->n", weights, columns) / np.where(sure, total, 1)
-    mean_y = np.einsum("nyx,ny->n", weights, rows) / np.where(sure, total, 1)
-    refined[sure] = np.stack([mean_x, mean_y], axis=1)[sure] / size
+    mean_x = np.einsum("nyx,nx->n", weights, columns) / np.where(has_peak, total, 1)
+    mean_y = np.einsum("nyx,ny->n", weights, rows) / np.where(has_peak, total, 1)
+    refined[has_peak] = np.stack([mean_x, mean_y], axis=1)[has_peak] / size
     return refined
 
 

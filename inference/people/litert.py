@@ -11,13 +11,13 @@ from pathlib import Path
 import numpy as np
 from ai_edge_litert.interpreter import Interpreter
 
-# The C++ library knows nothing of Python's `sys.stderr`.
+# The C++ library does not use Python's `sys.stderr`.
 STDERR = 2
 
 
 @contextlib.contextmanager
 def _without_chatter() -> Iterator[None]:
-    """Keep the library's lines of information from standard error; whatever else it writes there comes through."""
+    """Remove the library's information lines from standard error; everything else it writes there is kept."""
     try:
         original = os.dup(STDERR)
     except OSError:
@@ -35,7 +35,7 @@ def _without_chatter() -> Iterator[None]:
 
 
 class Network:
-    """One input, several outputs, told apart by their shapes.
+    """One input and several outputs, identified by their shapes.
 
     Args:
         path: the TFLite file.

@@ -1,4 +1,4 @@
-"""Where in a crop BlazePose sees each landmark, kept compactly: networks look at these maps again."""
+"""Local maps: BlazePose's heatmaps and outline of a crop, stored compactly as input for networks."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ _FAINTEST = -4.6
 def local_maps(output: Output) -> np.ndarray:
     """(40, 64, 64) uint8, 255 for certain: the heatmaps of an output and its outline."""
     levels = np.zeros(SHAPE, np.uint8)
-    # Specks that are fainter are everywhere and say nothing; without them the maps are mostly empty.
+    # Fainter values are everywhere and carry no information; without them the maps are mostly empty.
     logits = output.heatmaps.ravel()
     cells = np.flatnonzero(logits > _FAINTEST)
-    place, landmark = np.divmod(cells, ALL)
-    levels.reshape(COUNT, -1)[landmark, place] = np.rint(255 * _probability(logits[cells]))
+    cell, landmark = np.divmod(cells, ALL)
+    levels.reshape(COUNT, -1)[landmark, cell] = np.rint(255 * _probability(logits[cells]))
     outline = cv2.resize(_probability(output.mask), SHAPE[1:], interpolation=cv2.INTER_AREA)
     levels[ALL] = np.rint(255 * outline)
     return levels
@@ -45,7 +45,7 @@ def pack(maps: np.ndarray) -> bytes:
 
 
 def unpack(packed: bytes) -> np.ndarray:
-    """What `pack` packed; zeros for nothing."""
+    """The inverse of `pack`; zeros for empty bytes."""
     if not packed:
         return np.zeros(SHAPE, np.uint8)
     return np.frombuffer(zlib.decompress(packed), np.uint8).reshape(SHAPE)
@@ -62,7 +62,7 @@ class MapStore:
         return len(self._starts) - 1
 
     def add(self, maps: np.ndarray) -> int:
-        """Keep maps (40, 64, 64); returns the number to ask for them by."""
+        """Store maps (40, 64, 64); returns their number for `read`."""
         packed = pack(maps)
         self._file.seek(self._starts[-1])
         self._file.write(packed)
@@ -70,13 +70,13 @@ class MapStore:
         return len(self) - 1
 
     def read(self, numbers: Sequence[int] | np.ndarray) -> np.ndarray:
-        """(n, 40, 64, 64) the maps of some numbers; zeros for `NONE`."""
+        """(n, 40, 64, 64) the maps with the given numbers; zeros for `NONE`."""
         maps = np.zeros((len(numbers), *SHAPE), np.uint8)
-        for place, number in enumerate(numbers):
+        for row, number in enumerate(numbers):
             if number != NONE:
                 start, end = self._starts[number], self._starts[number + 1]
                 self._file.seek(start)
-                maps[place] = unpack(self._file.read(end - start))
+                maps[row] = unpack(self._file.read(end - start))
         return maps
 
     def close(self) -> None:

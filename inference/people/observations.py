@@ -1,4 +1,4 @@
-"""What a video shows before anybody's motion is estimated: the people in it and how its camera moved."""
+"""Observations of a video, from which motion is estimated: the people in it and its camera's motion."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Observations:
         timestamps: (M,) seconds.
         tracks: the people.
         camera_rotations: (M, 3, 3) see `CameraMotion.rotations`.
-        homographies: (M, 3, 3) see `CameraMotion.homographies`; identity where nobody asked for them.
+        homographies: (M, 3, 3) see `CameraMotion.homographies`; identity where not measured.
         warnings: one sentence each.
     """
 
@@ -58,10 +58,10 @@ class Observations:
 
     @classmethod
     def from_arrays(cls, arrays: dict[str, np.ndarray]) -> Observations:
-        """What `arrays` gave, made whole again.
+        """The inverse of `arrays`.
 
         Raises:
-            KeyError, TypeError, ValueError: they are others.
+            KeyError, TypeError, ValueError: they are something else.
         """
         header = json.loads(str(arrays["header"]))
         tracks = []

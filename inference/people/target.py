@@ -1,4 +1,4 @@
-"""One person being followed: what was seen, where they will be next, what they wear."""
+"""One person being followed: detections, predicted position, appearance."""
 
 from __future__ import annotations
 
@@ -9,25 +9,25 @@ import numpy as np
 from . import clothing, crops, maps
 from .landmarker import Pose
 
-# Joints by which two poses are told apart: nose, shoulders, elbows, wrists, hips, knees, ankles.
+# Joints by which poses are compared: nose, shoulders, elbows, wrists, hips, knees, ankles.
 JOINTS = np.array([0, 11, 12, 13, 14, 15, 16, 23, 24, 25, 26, 27, 28])
-# Distance between two landmarks, in crop sides, at which they cease to agree.
+# Distance between two landmarks, in crop sides, beyond which they don't agree.
 TOLERANCE = 0.06
-# Seconds over which a person's pace is measured, and in which their look is renewed.
+# Seconds over which a person's velocity is measured, and in which their appearance is updated.
 VELOCITY_WINDOW = 0.4
 APPEARANCE_TIME = 1.0
-# Someone less like themselves than this when lost was already hidden, or the pose had begun to slip.
+# A person less similar to themselves than this when lost was already hidden, or the pose had begun to drift.
 MIN_SIMILARITY_WHEN_LOST = 0.9
-# Rows to the next second look, at least and as a part of the rows so far.
+# Rows until the next recheck: minimum, and share of the rows so far.
 RECHECK_ROWS = 4
 RECHECK_GROWTH = 0.5
-# Whose joints are this plain on average needs no more second looks.
+# A person with this mean visibility of the joints needs no recheck.
 CLEARLY_VISIBLE = 0.85
 
 
 @dataclass
 class Row:
-    """One person in one frame: what a track keeps, the hip centre (2,) and how like themselves they looked."""
+    """One person in one frame: a track's values, the hip centre (2,) and the similarity to their appearance so far."""
 
     frame: int
     timestamp: float
@@ -47,7 +47,7 @@ class Row:
 class CropSmoother:
     """The one-euro filter that MediaPipe puts on the two points the next crop is made of.
 
-    It steadies the crop only; the landmarks found in it are not filtered. Cut-off frequencies are in hertz,
+    It smooths the crop only; the landmarks found in it are not filtered. Cut-off frequencies are in hertz,
     speeds in body sizes per second.
     """
 
@@ -99,7 +99,7 @@ class Target:
 
     @property
     def visible(self) -> bool:
-        """Whether the person is being followed at present."""
+        """Whether the person is currently being followed."""
         return self.lost_at is None
 
     @property
@@ -108,11 +108,11 @@ class Target:
         return float(self.last.crop[2])
 
     def crop(self) -> np.ndarray:
-        """Where to look in the next frame (4,)."""
+        """The crop (4,) for the next frame."""
         return crops.around(*self._points)
 
     def add(self, number: int, timestamp: float, pose: Pose, appearance: np.ndarray | None) -> None:
-        """The person was seen."""
+        """Add a detection."""
         elapsed = 0.0
         if not self.visible:
             self._smoother = CropSmoother()
@@ -149,33 +149,33 @@ class Target:
         return self._store.add(maps.local_maps(pose.output))
 
     def mark_lost(self, timestamp: float) -> None:
-        """The person is not to be seen any more."""
+        """The person is no longer visible."""
         self.lost_at, self.pose = timestamp, None
         while len(self.rows) > 1 and self.last.similarity < MIN_SIMILARITY_WHEN_LOST:
             self.rows.pop()
 
     @property
     def trust(self) -> float:
-        """How sure it is that this is a person: the mean of all second looks."""
+        """Confidence that this is a person: the mean of all rechecks."""
         return float(np.mean(self._trusts))
 
     @property
     def recheck_count(self) -> int:
-        """Count of second looks so far."""
+        """Number of rechecks so far."""
         return len(self._trusts)
 
     def recheck_due(self) -> bool:
-        """Whether a second look is due: ever more rarely, and not for someone plainly to be seen."""
+        """Whether a recheck is due: increasingly rarely, and not for someone clearly visible."""
         clear = np.mean([r.visibility[JOINTS].mean() for r in self.rows[-RECHECK_ROWS:]]) >= CLEARLY_VISIBLE
         return len(self.rows) >= self._next_recheck and not clear
 
     def add_rechecks(self, *trusts: float) -> None:
-        """Take in how far second looks say that the newest pose is a person's."""
+        """Add the trust that rechecks give to the newest pose."""
         self._trusts += trusts
         self._next_recheck = len(self.rows) + max(RECHECK_ROWS, round(RECHECK_GROWTH * len(self.rows)))
 
     def predict(self, timestamp: float) -> np.ndarray:
-        """The hip centre (2,) in pixels at a later time, the person keeping their pace for a moment."""
+        """The hip centre (2,) in pixels at a later time, at constant velocity for a moment."""
         recent = [r for r in self.rows[-60:] if self.last.timestamp - r.timestamp <= VELOCITY_WINDOW]
         elapsed = self.last.timestamp - recent[0].timestamp
         if elapsed <= 0:
@@ -184,21 +184,21 @@ class Target:
         return self.last.center + velocity * min(timestamp - self.last.timestamp, 2 * VELOCITY_WINDOW)
 
     def expected_crop(self, timestamp: float) -> np.ndarray:
-        """The newest crop (4,), moved to where the person should be at a later time."""
+        """The newest crop (4,), moved to the person's expected position at a later time."""
         return np.concatenate([self.predict(timestamp), self.last.crop[2:]])
 
     def mismatch(self, timestamp: float, pose: Pose, appearance: np.ndarray | None) -> float:
-        """How little a pose fits this person: 0 for the expected place and clothes, above 1 for someone else."""
+        """How badly a pose fits this person: 0 for the expected position and clothes, above 1 for someone else."""
         distance = np.hypot(*(pose.center - self.predict(timestamp))) / max(self.size, 1e-6)
         return float(distance) + 1 - clothing.similarity(self.appearance, appearance)
 
 
 def agreement(one: np.ndarray, other: np.ndarray, size: float) -> float:
-    """How far two poses (33, 2) are the same, 0 to 1; `size` is the crop's side in pixels."""
+    """How well two poses (33, 2) agree, 0 to 1; `size` is the crop's side in pixels."""
     return float(closeness(one, other, size).mean())
 
 
 def closeness(one: np.ndarray, other: np.ndarray, size: float) -> np.ndarray:
-    """How far each joint (13,) of two poses (33, 2) is in the same place, 0 to 1."""
+    """How well each joint (13,) of two poses (33, 2) agrees, 0 to 1."""
     distance = np.linalg.norm(one[JOINTS] - other[JOINTS], axis=1) / (TOLERANCE * max(size, 1e-6))
     return np.exp(-(distance**2) / 2)

@@ -1,4 +1,4 @@
-"""What the people station hands on: one `Track` per person."""
+"""The people station's output: one `Track` per person."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 
 @dataclass
 class RoiViews:
-    """What the detector said of a person's other regions of interest, those of `crops.roi_crops`, in n frames.
+    """Detections of a person in other regions of interest, those of `crops.roi_crops`, in n frames.
 
     Attributes:
         landmarks: (n, 4, 33, 2), this and all others as in `Track`.
@@ -45,7 +45,7 @@ class Track:
         boxes: (n, 4) axis-aligned box around the body's landmarks: left, top, width, height in pixels.
         scores: (n,) the network's confidence that a person is in the crop.
         maps: (n,) numbers of the local maps in the video's `MapStore`, `maps.NONE` for none.
-        roi_views: at the person's other regions of interest; None if nobody looked.
+        roi_views: the person's other regions of interest; None if not computed.
     """
 
     number: int

@@ -18,39 +18,39 @@ from .track import RoiViews, Track
 
 MAX_PEOPLE = 6
 MIN_SCORE = 0.5
-# Someone new must be seen this surely.
+# Score that someone new must have.
 SURE_SCORE = 0.6
-# A pose with this part of its joints on somebody else's body is that body's, wrongly read.
+# A pose with this share of its joints on another person's body is a wrong reading of that body.
 COVERED = 0.85
-# Two poses that agree this far are one person; below the lower value they are surely two.
+# Above this agreement two poses are one person; below the lower value they are certainly two.
 SAME_POSE = 0.5
 OTHER_POSE = 0.2
-# A person reappears within this time, in seconds, and in the first seconds we look for them where they
-# should be, every few frames.
+# Seconds within which a person can reappear; in the first of them they are searched for at their expected position,
+# every few frames.
 MEMORY = 4.0
 SEARCH = 2.0
 RETRY = 3
-# How far a lost person may stray, in crop sides and in crop sides per second, and how unlike they may look.
-STRAY = 0.3
-STRAY_SPEED = 0.8
+# How far a lost person may drift, in crop sides and in crop sides per second, and how similar they must look.
+MAX_DRIFT = 0.3
+MAX_DRIFT_SPEED = 0.8
 MIN_SIMILARITY = 0.65
 SURE_SIMILARITY = 0.85
 MAX_GROWTH = 1.6
-# A pose this far from where the person should be, in crop sides, is someone else's unless the clothes are the same.
+# A pose this far from the expected position, in crop sides, is someone else's unless the clothes match.
 JUMP = 0.25
-# So long, in seconds, must someone near others look unlike themselves to be taken for one of those.
-SLIP = 0.1
-SLIP_SIMILARITY = 0.8
-COMPANY = 0.8
+# Seconds for which someone near others must look unlike themselves to count as an identity switch.
+SWITCH = 0.1
+SWITCH_SIMILARITY = 0.8
+NEARBY = 0.8
 # Frames between two searches of the image for new people. Where several are, more may come out from behind others;
-# for one alone, so many frames pass between two regions of the image: it costs little beside following them.
+# for one alone, so many frames pass between two regions of the image, which costs little compared with following them.
 PAUSE = 8
 ALONE_PAUSE = 6
-# What was no person is not looked at again for a time in seconds, doubled each time from the first to the second.
-DISMISSAL = (0.5, 4.0)
+# Seconds for which a rejected crop is not examined again, doubled each time from the first to the second.
+REJECTION = (0.5, 4.0)
 # Sides of the searched tiles as parts of the image's shorter side.
 TILES = (1.0, 0.7, 0.5)
-# Someone new must be this much bigger than someone followed to take their place.
+# Someone new must be this much larger than a followed person to replace them.
 EVICTION = 1.5
 # People smaller than this part of the image's shorter side are not worth following.
 MIN_SIZE = 0.12
@@ -70,8 +70,8 @@ def track_people(
     Args:
         frames: the video, read once, one frame in memory at a time.
         model: finds people and reads their poses.
-        max_people: so many people are followed at a time and returned at most.
-        min_duration: people seen for a shorter time, in seconds, are left out.
+        max_people: maximum number of people followed at a time and returned.
+        min_duration: people seen for fewer seconds are left out.
         progress: called after each frame with the count of frames so far.
 
     Returns:
@@ -87,7 +87,7 @@ def track_people(
 
 @dataclass
 class NewPerson:
-    """A pose that nobody has yet, the colours of the clothes, and what second looks said of it."""
+    """A pose of nobody who is followed, the colours of the clothes, and the trust of its rechecks."""
 
     pose: Pose
     appearance: np.ndarray | None
@@ -95,8 +95,8 @@ class NewPerson:
 
 
 @dataclass
-class Dismissal:
-    """A crop (4,) that was no person's, how long in seconds and until when it is not looked at again."""
+class RejectedCrop:
+    """A crop (4,) without a person, and for how many seconds and until when it is not examined again."""
 
     crop: np.ndarray
     pause: float
@@ -108,9 +108,9 @@ class Tracker:
 
     Args:
         model: finds people and reads their poses.
-        max_people: so many people are followed at a time.
-        store: where their local maps go, None for nowhere.
-        roi_views: whether to look at each person's other regions of interest too.
+        max_people: maximum number of people followed at a time.
+        store: where their local maps are kept, None for nowhere.
+        roi_views: whether to run the model on each person's other regions of interest too.
     """
 
     def __init__(
@@ -126,10 +126,10 @@ class Tracker:
         self._alone_pause = 0
         self._sweeps = 0
         self._started = False
-        self._dismissed: list[Dismissal] = []
+        self._rejected: list[RejectedCrop] = []
 
     def step(self, frame: Frame) -> None:
-        """Take in the next frame."""
+        """Process the next frame."""
         self._follow(frame)
         self._search(frame)
         if self._roi_views:
@@ -138,7 +138,7 @@ class Tracker:
                     self._view_rois(target.last, frame)
 
     def _view_rois(self, row: Row, frame: Frame) -> None:
-        # Kept as numbers: a pose holds all that the network said.
+        # Only the numbers are kept: a pose holds the network's whole output.
         poses = [self._model.pose(frame.image, crop) for crop in crops.roi_crops(row.crop.astype(float))]
         of_poses = {"scores": "score", "crops": "crop"}
         row.roi_views = {
@@ -159,7 +159,7 @@ class Tracker:
         return [_track(number, t) for number, t in enumerate(kept[: self._max_people], 1)]
 
     def boxes(self) -> list[np.ndarray]:
-        """Where the people are that are seen at present: left, top, width, height (4,) in pixels."""
+        """Boxes of the people who are currently visible: left, top, width, height (4,) in pixels."""
         return [target.last.box for target in self._visible()]
 
     def _visible(self) -> list[Target]:
@@ -174,64 +174,64 @@ class Tracker:
                 target.mark_lost(frame.timestamp)
             else:
                 seen.append((target, pose, appearance))
-        # The best fits first: who finds a pose taken has slipped onto somebody else.
+        # Best matches first: a target whose pose is already claimed has switched to another person.
         seen.sort(key=lambda s: s[0].mismatch(frame.timestamp, s[1], s[2]) - s[1].visibility.mean())
-        owners: list[Pose] = []
+        claimed: list[Pose] = []
         for target, pose, appearance in seen:
-            owner = next((t for t, p, _ in seen if any(p is o for o in owners) and _same_body(p, pose)), None)
-            if owner is None:
-                owners.append(pose)
+            claimant = next((t for t, p, _ in seen if any(p is o for o in claimed) and _same_body(p, pose)), None)
+            if claimant is None:
+                claimed.append(pose)
                 target.add(frame.number, frame.timestamp, pose, appearance)
-                self._check_slip(target, frame, appearance)
+                self._check_switch(target, frame, appearance)
                 self._check_trust(target, frame, pose)
             else:
-                self._undo_slip(target, owner)
+                self._revert_switch(target, claimant)
                 target.mark_lost(frame.timestamp)
 
     def _jumped(self, target: Target, frame: Frame, pose: Pose, appearance: np.ndarray | None) -> bool:
         distance = np.hypot(*(pose.center - target.predict(frame.timestamp)))
         return distance > JUMP * target.size and clothing.similarity(target.appearance, appearance) < MIN_SIMILARITY
 
-    def _check_slip(self, target: Target, frame: Frame, appearance: np.ndarray | None) -> None:
-        """Lose a person who for a while has looked more like their neighbour, and take those frames back."""
-        strange = 0
-        while strange < len(target.rows) and target.rows[-1 - strange].similarity < SLIP_SIMILARITY:
-            strange += 1
-        if strange < 2 or strange == len(target.rows):
+    def _check_switch(self, target: Target, frame: Frame, appearance: np.ndarray | None) -> None:
+        """Lose a person who has looked more like their neighbour for a while, and remove those frames."""
+        unlike = 0
+        while unlike < len(target.rows) and target.rows[-1 - unlike].similarity < SWITCH_SIMILARITY:
+            unlike += 1
+        if unlike < 2 or unlike == len(target.rows):
             return
-        lasts = frame.timestamp - target.rows[-strange].timestamp >= SLIP
+        lasts = frame.timestamp - target.rows[-unlike].timestamp >= SWITCH
         if lasts and any(
-            clothing.similarity(o.appearance, appearance) > target.last.similarity for o in self._company(target, frame)
+            clothing.similarity(o.appearance, appearance) > target.last.similarity for o in self._nearby(target, frame)
         ):
-            del target.rows[-strange:]
+            del target.rows[-unlike:]
             target.mark_lost(frame.timestamp)
 
     def _check_trust(self, target: Target, frame: Frame, pose: Pose) -> None:
-        """Take a second look at someone doubtful, and give up what is no person."""
+        """Recheck a doubtful target, and drop it if it is not a person."""
         if not target.visible or not target.recheck_due():
             return
         target.add_rechecks(self._recheck(frame, pose, target.recheck_count))
         if target.recheck_count >= trust.MIN_RECHECKS and target.trust < trust.MIN_TRUST_TO_START:
             self._targets.remove(target)
-            self._dismiss(frame, pose.crop)
+            self._reject(frame, pose.crop)
 
     def _recheck(self, frame: Frame, pose: Pose, number: int) -> float:
-        again = self._model.pose(frame.image, trust.recheck_crop(pose.crop, number))
-        return trust.trust(pose, frame.image.shape, again)
+        recheck = self._model.pose(frame.image, trust.recheck_crop(pose.crop, number))
+        return trust.trust(pose, frame.image.shape, recheck)
 
-    def _company(self, target: Target, frame: Frame) -> list[Target]:
-        """Who else is, or just was, about where this person is."""
+    def _nearby(self, target: Target, frame: Frame) -> list[Target]:
+        """Others who are, or just were, near this person."""
         return [
             other
             for other in self._targets
             if other is not target
             and frame.timestamp - other.last.timestamp <= SEARCH
-            and np.hypot(*(other.last.center - target.last.center)) < COMPANY * max(other.size, target.size)
+            and np.hypot(*(other.last.center - target.last.center)) < NEARBY * max(other.size, target.size)
         ]
 
-    def _undo_slip(self, target: Target, owner: Target) -> None:
-        """Take back the frames in which a target was already on its way to its owner's pose."""
-        poses = {r.frame: r for r in owner.rows[-len(target.rows) :]}
+    def _revert_switch(self, target: Target, claimant: Target) -> None:
+        """Remove the frames in which a target was already moving towards its claimant's pose."""
+        poses = {r.frame: r for r in claimant.rows[-len(target.rows) :]}
         while len(target.rows) > 1:
             row = target.last
             other = poses.get(row.frame)
@@ -252,9 +252,9 @@ class Tracker:
                 for crop, points in zip(detections.crops(), detections.points, strict=True)
                 if not self._is_followed(crop, points[[HIP_CENTER, SHOULDER_CENTER]])
             ]
-        fresh: list[NewPerson] = []
+        new_people: list[NewPerson] = []
         for crop in candidates:
-            if crop[2] < MIN_SIZE * min(frame.image.shape[:2]) or self._is_dismissed(frame, crop):
+            if crop[2] < MIN_SIZE * min(frame.image.shape[:2]) or self._is_rejected(frame, crop):
                 continue
             if not self._has_room(crop[2]) and not any(
                 self._implausibility(t, frame, crop[:2], crop[2]) <= 1 for t in self._lost(frame)
@@ -262,40 +262,40 @@ class Tracker:
                 continue
             pose = self._model.pose(frame.image, crop)
             if pose.score < SURE_SCORE or not pose.upright():
-                self._dismiss(frame, crop)
+                self._reject(frame, crop)
                 continue
-            others = [t.pose for t in self._visible() if t.pose] + [f.pose for f in fresh]
+            others = [t.pose for t in self._visible() if t.pose] + [f.pose for f in new_people]
             if any(_same_body(o, pose) for o in others):
                 continue
             trusts = self._first_rechecks(frame, pose)
             if np.mean(trusts) < trust.MIN_TRUST_TO_START:
-                self._dismiss(frame, crop)
+                self._reject(frame, crop)
                 continue
-            fresh.append(NewPerson(pose, clothing.histograms(frame.image, pose.landmarks), trusts))
-        self._reidentify(frame, fresh)
-        for new in fresh:
+            new_people.append(NewPerson(pose, clothing.histograms(frame.image, pose.landmarks), trusts))
+        self._reidentify(frame, new_people)
+        for new in new_people:
             self._add_target(frame, new)
 
     def _first_rechecks(self, frame: Frame, pose: Pose) -> list[float]:
-        """The trust of each second look at someone new; of the first look alone if that is hopeless already."""
+        """The trust of each recheck of someone new; of the first pose alone if that is too low already."""
         best = trust.trust(pose, frame.image.shape)
         if best < trust.MIN_TRUST_TO_START:
             return [best]
         return [self._recheck(frame, pose, number) for number in range(len(trust.RECHECKS))]
 
-    def _is_dismissed(self, frame: Frame, crop: np.ndarray) -> bool:
-        # In a crowd, someone may stand there the next moment.
+    def _is_rejected(self, frame: Frame, crop: np.ndarray) -> bool:
+        # In a crowd, someone may stand there a moment later.
         alone = len(self._visible()) < 2
-        return alone and any(_same_place(d.crop, crop) and frame.timestamp < d.until for d in self._dismissed)
+        return alone and any(_same_place(d.crop, crop) and frame.timestamp < d.until for d in self._rejected)
 
-    def _dismiss(self, frame: Frame, crop: np.ndarray) -> None:
-        """Don't look at a crop again for a while."""
-        before = [d.pause for d in self._dismissed if _same_place(d.crop, crop)]
-        pause = min(2 * max(before), DISMISSAL[1]) if before else DISMISSAL[0]
-        self._dismissed = [
-            d for d in self._dismissed if not _same_place(d.crop, crop) and frame.timestamp < d.until + DISMISSAL[1]
+    def _reject(self, frame: Frame, crop: np.ndarray) -> None:
+        """Don't examine a crop again for a while."""
+        before = [d.pause for d in self._rejected if _same_place(d.crop, crop)]
+        pause = min(2 * max(before), REJECTION[1]) if before else REJECTION[0]
+        self._rejected = [
+            d for d in self._rejected if not _same_place(d.crop, crop) and frame.timestamp < d.until + REJECTION[1]
         ]
-        self._dismissed.append(Dismissal(crop, pause, frame.timestamp + pause))
+        self._rejected.append(RejectedCrop(crop, pause, frame.timestamp + pause))
 
     def _where_to_search(self, frame: Frame, missed: list[Target]) -> list[np.ndarray]:
         shape = frame.image.shape
@@ -325,13 +325,13 @@ class Tracker:
         return regions
 
     def _sweep(self, shape: tuple[int, ...]) -> list[np.ndarray]:
-        """The regions to search one after the other for new people."""
+        """The regions to search one by one for new people."""
         whole = crops.whole(shape)
-        # Without room only someone big is wanted, and they show in the whole image.
+        # When full, only someone large is of interest, and the whole image shows them.
         if len(self._visible()) >= self._max_people:
             return [whole]
         if len(self._visible()) == 1:
-            # The search is slow, so small people must wait for big ones; the smallest tiles are for crowds.
+            # The search is slow, so large people come first; the smallest tiles are for crowds.
             small = _all_tiles(shape, TILES[1:2])
             self._sweeps += 1
             return [whole, *_all_tiles(shape, TILES[:1]), small[self._sweeps % len(small)]]
@@ -354,18 +354,18 @@ class Tracker:
         return [t for t in self._targets if not t.visible and frame.timestamp - t.last.timestamp <= MEMORY]
 
     def _implausibility(self, target: Target, frame: Frame, center: np.ndarray, size: float) -> float:
-        """How unlikely time, place and size make it that this is a lost person: 0 certain, above 1 impossible."""
+        """How implausible time, position and size make this as a lost person: 0 certain, above 1 impossible."""
         away = frame.timestamp - target.last.timestamp
-        reach = (STRAY + STRAY_SPEED * away) * target.size
+        reach = (MAX_DRIFT + MAX_DRIFT_SPEED * away) * target.size
         distance = np.hypot(*(center - target.predict(frame.timestamp)))
         growth = abs(np.log(size / target.size)) / np.log(MAX_GROWTH)
         return float(max(away / MEMORY, distance / reach, growth))
 
-    def _reidentify(self, frame: Frame, fresh: list[NewPerson]) -> None:
-        """Give lost people back their poses and take these off the list."""
+    def _reidentify(self, frame: Frame, new_people: list[NewPerson]) -> None:
+        """Assign poses to lost people and remove them from the list."""
         pairs = []
         for target in self._lost(frame):
-            for new in fresh:
+            for new in new_people:
                 implausibility = self._implausibility(target, frame, new.pose.center, new.pose.crop[2])
                 similarity = clothing.similarity(target.appearance, new.appearance)
                 if (
@@ -374,11 +374,11 @@ class Tracker:
                 ):
                     pairs.append((implausibility - 3 * similarity, target, new))
         for _, target, new in sorted(pairs, key=lambda p: p[0]):
-            index = next((i for i, f in enumerate(fresh) if f is new), None)
+            index = next((i for i, f in enumerate(new_people) if f is new), None)
             if not target.visible and index is not None and self._make_room(frame, new.pose.crop[2]):
                 target.add(frame.number, frame.timestamp, new.pose, new.look)
                 target.looked(*new.trusts)
-                fresh.pop(index)
+                new_people.pop(index)
 
     def _add_target(self, frame: Frame, new: NewPerson) -> None:
         if self._make_room(frame, new.pose.crop[2]):
@@ -397,7 +397,7 @@ class Tracker:
 
 
 def _worth_search(target: Target, frame: Frame) -> bool:
-    """Whether to look for a lost person still: no longer than twice as they were seen, so that errors cost little."""
+    """Whether to keep searching for a lost person: for at most twice the time they were seen, so errors cost little."""
     seen = target.last.timestamp - target.rows[0].timestamp
     return frame.timestamp - target.last.timestamp <= min(SEARCH, 2 * seen)
 
@@ -407,16 +407,16 @@ def _all_tiles(shape: tuple[int, ...], parts: tuple[float, ...] = TILES) -> list
 
 
 def _same_place(one: np.ndarray, other: np.ndarray) -> bool:
-    """Whether two crops (4,) show about the same."""
+    """Whether two crops (4,) show about the same region."""
     near = np.hypot(*(other[:2] - one[:2])) < 0.12 * one[2]
     return bool(near and 1 / MAX_GROWTH < other[2] / one[2] < MAX_GROWTH)
 
 
-def _same_body(owner: Pose, pose: Pose) -> bool:
-    """Whether a pose is of the same body as its owner's, or lies on that body."""
-    size = float(max(owner.crop[2], pose.crop[2]))
-    alike = agreement(owner.landmarks, pose.landmarks, size) > SAME_POSE
-    return alike or owner.covers(pose.landmarks[JOINTS]) > COVERED
+def _same_body(claimant: Pose, pose: Pose) -> bool:
+    """Whether a pose is the claimant's, or lies on that body."""
+    size = float(max(claimant.crop[2], pose.crop[2]))
+    alike = agreement(claimant.landmarks, pose.landmarks, size) > SAME_POSE
+    return alike or claimant.covers(pose.landmarks[JOINTS]) > COVERED
 
 
 def _track(number: int, target: Target) -> Track:

@@ -1,4 +1,4 @@
-"""The processors that networks can run on, and why one that might be expected can't be used.
+"""The processors that networks can run on, and why an expected one can't be used.
 
 Standard library and ONNX Runtime only.
 """
@@ -40,7 +40,7 @@ class Device:
 
     Attributes:
         id: what `Session` takes: `cpu`, or `cuda:0` and so on.
-        name: for people.
+        name: for display.
         available: whether networks can run there.
         why_not: if not, why, in a sentence that says what to do; else empty.
     """
@@ -60,12 +60,12 @@ class _Driver:
 
 
 def has_cuda() -> bool:
-    """Tell whether this ONNX Runtime was built for CUDA, so that a user expects the GPU to be used."""
+    """Whether this ONNX Runtime was built for CUDA, so that a user expects the GPU to be used."""
     return CUDA in onnxruntime.get_available_providers()
 
 
 def devices() -> list[Device]:
-    """Return the CPU and every GPU; where there is none, one entry for CUDA says why."""
+    """Return the CPU and every GPU; without a GPU, one entry for CUDA states why."""
     names = _driver().names or ("NVIDIA GPU",)
     result = [Device("cpu", "CPU", available=True)]
     for number, name in enumerate(names):
@@ -77,10 +77,10 @@ def devices() -> list[Device]:
 def why_not_cuda(number: int) -> str:
     """Return why networks can't run on a GPU, in a sentence that says what to do; empty if they can.
 
-    What CUDA needs is loaded by this, so that ONNX Runtime finds it.
+    This loads CUDA's libraries, so that ONNX Runtime finds them.
     """
     if sys.platform not in _LIBRARIES:
-        return "CUDA is not made for this system: use the CPU."
+        return "CUDA doesn't exist for this system: use the CPU."
     if not has_cuda():
         return (
             "This ONNX Runtime is made for the CPU only: install Video Motion's CUDA edition, or the package"

@@ -1,9 +1,9 @@
-"""What the networks see of a person: the same numbers in training and in use.
+"""The networks' input features of a person: the same numbers in training and in use.
 
 A window of T frames is described in the camera of its middle frame, rolled about its optical axis until that frame's
-crop stands upright. Rolling a camera is exact, so nothing is lost: whatever a network says in the rolled camera's axes
-is turned back by `unroll`. A person on their side then looks like one who stands, and motion inside the window is not
-disturbed by crops that jitter.
+crop stands upright. Rolling a camera is exact, so nothing is lost: a network's output in the rolled camera's axes
+is rotated back by `unroll`. A person lying on their side then looks like one who stands, and motion inside the window
+is not disturbed by jittering crops.
 """
 
 from __future__ import annotations
@@ -14,19 +14,19 @@ from typing import Any
 import numpy as np
 
 VERSION = 1
-"""Changes whenever the numbers below do; networks remember the version they were trained with."""
+"""Incremented when the features change; networks store the version that they were trained with."""
 
 SIZE = 33 * (2 + 1 + 1 + 3) + 12
 """Numbers per frame."""
 
 FLOW_STEPS = 15
-"""Homographies before a frame that the part dynamics look at."""
+"""Homographies before a frame that are input of the part dynamics."""
 
 _LANDMARKS = 33
 
 
 DETECTOR_FIELDS = ("landmarks", "visibility", "presence", "world_landmarks", "scores", "crops")
-"""What the detector says of a person, by the names of tracks and records."""
+"""Detections of a person, by their names in tracks and training shards."""
 
 
 def window_features(
@@ -41,7 +41,7 @@ def window_features(
     camera_K: np.ndarray,
     target: int | None = None,
 ) -> np.ndarray:
-    """Windows of T frames, of which one is estimated; what follows calls that the middle.
+    """Windows of T frames, of which one, called the middle below, is estimated.
 
     Args:
         landmarks: (B, T, 33, 2) image pixels.
@@ -51,14 +51,14 @@ def window_features(
         scores: (B, T) probability of a person in the crop.
         crops: (B, T, 4) centre, side in pixels, rotation in radians.
         offsets: (B, T) seconds from the middle frame.
-        known: (B, T) false where the frame stands in for one in which the person was not seen.
+        known: (B, T) false where the frame replaces one in which the person was not detected.
         camera_K: (B, 3, 3) intrinsics in pixels.
         target: number of the middle frame, T // 2 unless given.
 
     Returns:
         (B, T, 243) float32: landmarks in units of the middle crop's side from its centre, visibility, presence, world
-        landmarks, score, box information (CLIFF), cosine and sine of the roll, each crop's place, logarithm of size
-        and rotation against the middle one's, known, seconds from the middle frame.
+        landmarks, score, box information (CLIFF), cosine and sine of the roll, each crop's position, logarithm of size
+        and rotation relative to the middle one's, known, seconds from the middle frame.
     """
     b, t = scores.shape
     middle = crops[:, t // 2 if target is None else target]
@@ -88,7 +88,7 @@ def window_features(
 
 
 def region_features(detections: Mapping[str, np.ndarray], camera_K: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """One frame in R regions of interest, each described by itself as a window of one frame is.
+    """One frame in R regions of interest, each described as a window of one frame.
 
     Args:
         detections: `DETECTOR_FIELDS`, as in `window_features` with regions (B, R, ...) in place of frames; all regions
@@ -115,7 +115,7 @@ def encoding_size(octaves: int) -> int:
 def encode_boxes(boxes: np.ndarray, octaves: int) -> np.ndarray:
     """(B, R, 3 + 6 L) float32 positional encoding γ (Multi-RoI eq. 3) of box information (B, R, 3).
 
-    Worked out here and not in a network: the last of 32 octaves turns 2³⁰ times over the image, which only float64
+    Computed here and not in a network: the last of 32 octaves has 2³⁰ periods over the image, which only float64
     resolves.
     """
     boxes = boxes.astype(np.float64)
@@ -126,12 +126,12 @@ def encode_boxes(boxes: np.ndarray, octaves: int) -> np.ndarray:
 
 
 def flow_features(homographies: np.ndarray, crops: np.ndarray) -> np.ndarray:
-    """(B, 15, 9) float32 how the background moved between the frames up to the one estimated, less the identity.
+    """(B, 15, 9) float32 homographies of the background between the frames up to the estimated one, minus the identity.
 
     Args:
         homographies: (B, 15, 3, 3) from each frame to the next, in image points from the centre in units of the
             diagonal, the last entry 1.
-        crops: (B, 4) of the frame estimated: it is seen in the camera rolled with its crop.
+        crops: (B, 4) of the estimated frame; the result is in the camera rolled with its crop.
     """
     rotation = roll(crops)[:, None]
     rotated = rotation @ homographies @ np.swapaxes(rotation, 2, 3)
@@ -155,7 +155,7 @@ def roll(crops: np.ndarray) -> np.ndarray:
 
 
 def unroll(rotations: np.ndarray, translation: np.ndarray, crops: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """What a network says about a window, back in the camera's own axes.
+    """A network's output for a window, rotated back into the camera's own axes.
 
     Args:
         rotations: (B, 24, 3, 3) local rotations, the root's in the rolled camera.

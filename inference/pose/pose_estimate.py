@@ -1,4 +1,4 @@
-"""What a network says of a person: what the engine hands to the motion station."""
+"""A network's estimate of a person, passed to the motion station."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ class PoseEstimate:
 
     Attributes:
         rotations: (n, 24, 3, 3) local rotations, the root's in camera axes.
-        pelvis: (n, 3) in camera axes, metres.
+        pelvis: (n, 3) position of the root joint in camera axes, metres.
         betas: (n, 10).
     """
 

@@ -15,7 +15,7 @@ from .devices import CPU, CUDA, has_cuda, why_not_cuda
 
 
 class NetworkError(VideoMotionError):
-    """A network can't run; the message is one sentence for the user."""
+    """A network can't run."""
 
 
 class Session:
@@ -26,12 +26,12 @@ class Session:
         device: `cpu`, `cuda` or `cuda:N` for a GPU, or `auto` for the first GPU if that works and else the CPU.
 
     Attributes:
-        notice: why it runs on the CPU although this ONNX Runtime is made for the GPU; None if there is nothing to tell.
-        properties: that were written into the file.
+        notice: why it runs on the CPU although this ONNX Runtime is built for the GPU; None if it doesn't.
+        properties: metadata of the file.
         inputs: their names.
 
     Raises:
-        NetworkError: the file is missing or damaged, or CUDA is asked for and can't be had.
+        NetworkError: the file is missing or damaged, or CUDA is requested and not available.
     """
 
     def __init__(self, path: Path, device: str = "auto"):
@@ -46,7 +46,7 @@ class Session:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = os.cpu_count() or 1
         options.log_severity_level = 3
-        # Waiting threads that spin would take the processor from the other stages.
+        # Spinning threads would take CPU time from the other stages.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         try:
             self._session = onnxruntime.InferenceSession(str(path), options, providers=providers)
@@ -55,7 +55,7 @@ class Session:
                 raise NetworkError(f"{path} does not exist.") from error
             raise NetworkError(f"{path} can't be run as a network; it may be damaged ({error}).") from error
         if len(providers) > 1 and self.device == "cpu":
-            self._use_cpu(device, f"CUDA could not start for {path.name}: renew the graphics driver, or use the CPU.")
+            self._use_cpu(device, f"CUDA could not start for {path.name}: update the graphics driver, or use the CPU.")
         self.properties: Mapping[str, str] = self._session.get_modelmeta().custom_metadata_map
         self.inputs = frozenset(item.name for item in self._session.get_inputs())
 

@@ -1,4 +1,4 @@
-"""Runs a temporal network along a track: every frame's features once, windows in batches, memory for one batch."""
+"""Runs a temporal network along a track: each frame's features once, windows in batches, memory for one batch."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ class MapReader(Protocol):
 
 
 _BATCH = 16
-# Networks learnt from windows at about this rate; of faster footage they see every second frame, and so on.
+# Networks were trained on windows at about this rate; of faster footage they see every second frame, and so on.
 _RATE = 30.0
 
 
 @dataclass
 class VideoContext:
-    """What a network may look at beside a track.
+    """Input of a network in addition to a track.
 
     Attributes:
         camera_K: (3, 3) intrinsics in pixels.
         maps: the video's local maps.
         frames: (M,) numbers of the video's frames.
-        homographies: (M, 3, 3) how the background moved from the frame before, see `features.flow_features`.
+        homographies: (M, 3, 3) of the background from the previous frame, see `features.flow_features`.
     """
 
     camera_K: np.ndarray
@@ -50,8 +50,8 @@ class TemporalNetwork:
     """A network that estimates one frame of a window.
 
     Args:
-        window: ONNX file of what depends on a window.
-        local: ONNX file of what depends on one frame; None if the network looks at no local maps.
+        window: ONNX file of the part that depends on a window.
+        local: ONNX file of the part that depends on one frame; None if the network uses no local maps.
         device: see `Session`.
 
     Raises:
@@ -75,26 +75,26 @@ class TemporalNetwork:
 
     @property
     def notice(self) -> str | None:
-        """Why it runs elsewhere than wished, in a sentence; None if it does not."""
+        """Why it runs on another device than requested, in a sentence; None if it does not."""
         return self._window.notice
 
     @property
     def needs_maps(self) -> bool:
-        """Whether it looks at local maps."""
+        """Whether it uses local maps."""
         return self._local is not None
 
     @property
     def needs_roi_views(self) -> bool:
-        """Whether it looks at people's other regions of interest."""
+        """Whether it uses people's other regions of interest."""
         return "regions" in self._window.inputs
 
     @property
     def needs_flow(self) -> bool:
-        """Whether it looks at how the background moved."""
+        """Whether it uses the background's motion."""
         return "flow" in self._window.inputs
 
     def estimate(self, track: Track, context: VideoContext) -> PoseEstimate:
-        """The motion of a track."""
+        """Estimate the pose in each of a track's frames."""
         n = len(track)
         rotations, pelvis = np.empty((n, 24, 3, 3)), np.empty((n, 3))
         betas = np.empty((n, 10))
@@ -130,7 +130,9 @@ class TemporalNetwork:
 
     def _regions(self, track: Track, part: slice, camera_K: np.ndarray) -> dict[str, np.ndarray]:
         if track.roi_views is None:
-            raise NetworkError(f"{self.name} wants looks at people's other regions, which this track lacks.")
+            raise NetworkError(
+                f"{self.name} needs the detections in people's other regions of interest, which this track lacks."
+            )
         count = self._settings["regions"]
         detections = {
             name: np.concatenate([getattr(track, name)[part, None], getattr(track.roi_views, name)[part]], 1)[:, :count]
@@ -145,7 +147,7 @@ class TemporalNetwork:
     def _encode(
         self, rows: np.ndarray, track: Track, store: MapReader, before: dict[int, np.ndarray]
     ) -> tuple[np.ndarray, dict[int, np.ndarray]]:
-        """Local features (B, L, D, S, S) of windows (B, T), and those of each row, taken from the batch before."""
+        """Local features (B, L, D, S, S) of windows (B, T), and those of each row, reused from the batch before."""
         assert self._local is not None
         length = self._settings["local_window"]
         first = self.target - length // 2
@@ -161,7 +163,7 @@ class TemporalNetwork:
 
 
 def window_stride(frames: np.ndarray, timestamps: np.ndarray) -> int:
-    """Frames from one of a window to the next, for a track's frames (n,)."""
+    """Distance in frames between neighbours in a window, for a track's frames (n,)."""
     return max(round(1 / (_RATE * _period(frames, timestamps))), 1)
 
 
@@ -170,15 +172,15 @@ def _period(frames: np.ndarray, timestamps: np.ndarray) -> float:
 
 
 def flow_homographies(context: VideoContext, frames: np.ndarray, stride: int) -> np.ndarray:
-    """(n, 15, 3, 3) how the background moved in the steps of so many frames that lead to frames (n,).
+    """(n, 15, 3, 3) homographies of the background in the 15 steps of `stride` frames before each of frames (n,).
 
-    Before the video begins, it did not.
+    Before the start of the video they are the identity.
 
     Raises:
         NetworkError: the context has no homographies.
     """
     if context.homographies is None or context.frames is None:
-        raise NetworkError("The network wants to know how the background moved, which nobody measured.")
+        raise NetworkError("The network needs the background's motion, which was not measured.")
     place = np.searchsorted(context.frames, frames)
     ends = place[:, None] + stride * (np.arange(features.FLOW_STEPS) + 1 - features.FLOW_STEPS)
     steps = np.broadcast_to(np.eye(3), (*ends.shape, 3, 3))
@@ -191,11 +193,11 @@ def flow_homographies(context: VideoContext, frames: np.ndarray, stride: int) ->
 def windows(
     frames: np.ndarray, timestamps: np.ndarray, length: int, target: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """A window of so many frames for each of a track's frames (n,), its target; no frame is cut off at the ends.
+    """A window of `length` frames for each of a track's frames (n,), its target; no frame is cut off at the ends.
 
     Returns:
-        (n, length) rows of the track, each frame in which the person was not seen replaced by the next one towards
-        the target; (n, length) whether it was not; (n, length) seconds from the target.
+        (n, length) rows of the track, each frame without detection replaced by the next one towards the target;
+        (n, length) whether it has a detection; (n, length) seconds from the target.
     """
     step = window_stride(frames, timestamps)
     steps = np.arange(length) - target

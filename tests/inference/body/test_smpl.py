@@ -127,7 +127,7 @@ def test_an_unknown_topology_has_no_landmarks(licensed_like, tmp_path):
     np.savez(tmp_path / "other.npz", **few, f=np.zeros((1, 3), dtype=np.int64))
     body = Body.load(tmp_path / "other.npz")
     assert body.joints(np.zeros((1, 72))).shape == (1, 24, 3)
-    with pytest.raises(BodyError, match="landmarks are not known"):
+    with pytest.raises(BodyError, match="landmarks are not defined"):
         body.rest_landmarks()
 
 
