@@ -1,76 +1,45 @@
-"""The whole way in one place: footage → people → motion, and the report of it."""
+"""The whole way in one place: footage → people → pose → motion, and the report of it."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from . import estimators, registry
-from .body.smpl import Body
 from .cache import Cache, hash_of, hash_of_code, hash_of_content
-from .camera.intrinsics import Camera, intrinsics
+from .camera.intrinsics import Camera, focal_from_film, intrinsics
 from .camera.tracking import CameraMotion
 from .errors import VideoMotionError
 from .footage.reader import IMAGES_FRAME_RATE, Footage
-from .motion import estimate as landmarks
+from .models import Models
+from .motion import estimate as motion_estimate
 from .motion.motion import Motion
-from .people.blazepose import BlazePose
+from .options import Options
 from .people.maps import MapStore
 from .people.observations import Observations
 from .people.track import Track
 from .people.tracker import Tracker
 from .pose.pose_estimate import PoseEstimate
-from .pose.temporal import TemporalNetwork, VideoContext
+from .pose.temporal import VideoContext
 
 VERSION = "0.1.0"
-BLAZEPOSE = ("blazepose_detector", "blazepose_landmark_full")
-"""What finds people, in the registry."""
 
-FINDING_CODE = ("conversion.py", "footage/*.py", "camera/*.py", "people/*.py", "body/rotations.py")
-GUESSING_CODE = ("conversion.py", "pose/*.py")
+PEOPLE_CODE = ("conversion.py", "footage/*.py", "camera/*.py", "people/*.py", "body/rotations.py")
+"""What decides which people are found, for the cache."""
+
+POSE_CODE = (*PEOPLE_CODE, "pose/*.py")
+"""The same for what a network estimates of them."""
 
 Progress = Callable[[str, int, int | None], None]
 
 
 class NobodyFoundError(VideoMotionError):
-    """The footage shows nobody long enough; the message is one sentence for the user."""
-
-
-@dataclass(frozen=True)
-class Options:
-    """What the user chose.
-
-    Attributes:
-        start: seconds of the footage to skip.
-        end: second at which to stop.
-        frame_rate: of a folder of images, hertz; None for the usual one.
-        person: number of the one person wanted, None for all.
-        focal: focal length in pixels, None for √(W² + H²).
-        smoothing: 1 as measured best, 0 for none, more for calmer motion.
-        feet: how firmly standing feet are held, 1 as measured best, 0 not at all.
-        shapes: β (10,) that people are known to have, by their number; others' are estimated.
-        body: a licensed SMPL file in place of the built body.
-        network: what estimates the motion, among `estimators.NETWORKS`.
-        device: where networks run: `auto`, `cuda`, `cuda:1` and so on, or `cpu`.
-    """
-
-    start: float | None = None
-    end: float | None = None
-    frame_rate: float | None = None
-    person: int | None = None
-    focal: float | None = None
-    smoothing: float = 1.0
-    feet: float = 1.0
-    shapes: Mapping[int, np.ndarray] = field(default_factory=dict)
-    body: Path | None = None
-    network: str = estimators.DEFAULT
-    device: str = "auto"
+    """The footage shows nobody long enough, or not the person who is wanted."""
 
 
 @dataclass
@@ -79,14 +48,12 @@ class Result:
 
     Attributes:
         motions: one per person, in order of their number.
-        body: the body they are made for.
-        body_path: its file.
+        models: what they were made with; their body is the motions'.
         report: what was found, what was skipped, seconds per stage, warnings; ready for JSON.
     """
 
     motions: list[Motion]
-    body: Body
-    body_path: Path
+    models: Models
     report: dict[str, object]
 
 
@@ -104,82 +71,80 @@ class _Conversion:
     Args:
         path: the video.
         options: what the user chose.
+        models: the networks to run.
         progress: told the stage, what is done and of how much.
         cache: what is found there is not done again; None for nothing.
     """
 
-    def __init__(self, path: Path, options: Options, progress: Progress, cache: Cache | None):
-        self._path, self._options, self._progress = path, options, progress
-        self._cache = cache
-        self.watch = _Watch()
+    def __init__(self, path: Path, options: Options, models: Models, progress: Progress, cache: Cache | None):
+        self._path, self._options, self._models, self._progress = path, options, models, progress
+        self.watch = _Watch({"load": models.load_seconds})
         self.warnings: list[str] = []
         self.reused: list[str] = []
+        network = models.network
+        self._store = MapStore() if network is not None and network.needs_maps else None
+        # Local maps are too large to keep.
+        self._cache = cache if self._store is None and models.people_key else None
         began = time.perf_counter()
-        self.temporal: TemporalNetwork | None = None
-        if files := estimators.NETWORKS[options.network]:
-            self.temporal = _temporal_network(tuple(registry.path(file) for file in files), options.device)
-        self._store = MapStore() if self.temporal is not None and self.temporal.needs_maps else None
-        if self._store is not None:
-            # Local maps are too large to keep.
-            self._cache = None
         self._footage = Footage(path, options.start, options.end, options.frame_rate or IMAGES_FRAME_RATE)
+        size = (self._footage.width, self._footage.height)
+        self.focal = options.focal if options.focal_mm is None else focal_from_film(size, options.focal_mm)
         self.watch.add("load", began)
 
-    def find(self) -> Observations:
+    def observe(self) -> Observations:
         """Look for people."""
         began = time.perf_counter()
-        flow = self.temporal is not None and self.temporal.needs_flow
-        looks = self.temporal is not None and self.temporal.needs_roi_views
+        network = self._models.network
+        flow = network is not None and network.needs_flow
+        roi_views = network is not None and network.needs_roi_views
         if self._cache is not None:
             # What was found for a network that asked for more will do.
             for also_flow in sorted({flow, True}):
-                for also_looks in sorted({looks, True}):
-                    arrays = self._cache.load(self._finding_key(also_flow, also_looks))
+                for also_roi_views in sorted({roi_views, True}):
+                    arrays = self._cache.load(self._people_key(also_flow, also_roi_views))
                     if arrays is not None:
                         self.reused.append("people")
                         self.watch.add("people", began)
                         return Observations.from_arrays(arrays)
-        found = self._look(flow, looks)
+        observations = self._track_people(flow, roi_views)
         if self._cache is not None:
-            self._note(self._cache.keep(self._finding_key(flow, looks), found.arrays()))
-        return found
+            self._note(self._cache.keep(self._people_key(flow, roi_views), observations.arrays()))
+        return observations
 
-    def guess(self, found: Observations, tracks: list[Track], camera_K: np.ndarray) -> list[PoseEstimate] | None:
-        """Let the network say what it sees of ``tracks``; None without one."""
-        if self.temporal is None:
+    def estimate_poses(
+        self, observations: Observations, tracks: list[Track], camera_K: np.ndarray
+    ) -> list[PoseEstimate] | None:
+        """Run the network along ``tracks``; None without one."""
+        if self._models.network is None:
             return None
         began = time.perf_counter()
-        scenery = VideoContext(camera_K, self._store, found.frames, found.homographies)
-        guesses = []
+        context = VideoContext(camera_K, self._store, observations.frames, observations.homographies)
+        estimates = []
         for count, track in enumerate(tracks, 1):
-            guesses.append(self._guess_one(track, scenery))
+            estimates.append(self._estimate_one(track, context))
             self._progress("network", count, len(tracks))
         if self._store is not None:
             self._store.close()
         self.watch.add("network", began)
-        return guesses
+        return estimates
 
-    def _finding_key(self, flow: bool, looks: bool) -> str:
+    def _people_key(self, flow: bool, roi_views: bool) -> str:
         options = self._options
-        weights = (registry.items()[item].sha256 for item in BLAZEPOSE)
-        trimmed = (options.start, options.end, options.frame_rate, options.focal)
-        return hash_of(self._content(), hash_of_code(*FINDING_CODE), *weights, *trimmed, flow, looks)
+        trimmed = (options.start, options.end, options.frame_rate, self.focal)
+        return hash_of(self._content(), hash_of_code(*PEOPLE_CODE), self._models.people_key, *trimmed, flow, roi_views)
 
     def _content(self) -> str:
         if not hasattr(self, "_content_hash"):
             self._content_hash = hash_of_content(self._path)
         return self._content_hash
 
-    def _look(self, flow: bool, looks: bool) -> Observations:
-        began = time.perf_counter()
-        network = _blazepose(registry.path(BLAZEPOSE[0]), registry.path(BLAZEPOSE[1]))
-        self.watch.add("load", began)
+    def _track_people(self, flow: bool, roi_views: bool) -> Observations:
         footage, watch = self._footage, self.watch
         size = (footage.width, footage.height)
-        camera_motion = CameraMotion(size, self._options.focal, flow)
+        camera_motion = CameraMotion(size, self.focal, flow)
         clock: list[tuple[int, float]] = []
         began, waited = time.perf_counter(), watch.seconds.get("camera", 0.0)
-        tracker = Tracker(network, store=self._store, roi_views=looks)
+        tracker = Tracker(self._models.people, store=self._store, roi_views=roi_views)
         # The camera is followed while people are looked for in the next frame.
         with ThreadPoolExecutor(1) as aside:
             following: Future[None] | None = None
@@ -208,102 +173,85 @@ class _Conversion:
             warnings=list(footage.warnings),
         )
 
-    def _guess_one(self, track: Track, scenery: VideoContext) -> PoseEstimate:
-        assert self.temporal is not None
-        if self._cache is None:
-            return self.temporal.estimate(track, scenery)
-        weights = (registry.items()[item].sha256 for item in estimators.NETWORKS[self._options.network])
-        flow, looks = self.temporal.needs_flow, self.temporal.needs_roi_views
-        key = hash_of(self._finding_key(flow, looks), hash_of_code(*GUESSING_CODE), *weights, track.number)
+    def _estimate_one(self, track: Track, context: VideoContext) -> PoseEstimate:
+        network = self._models.network
+        assert network is not None
+        if self._cache is None or not self._models.network_key:
+            return network.estimate(track, context)
+        people_key = self._people_key(network.needs_flow, network.needs_roi_views)
+        key = hash_of(people_key, hash_of_code(*POSE_CODE), self._models.network_key, track.number)
         arrays = self._cache.load(key)
         if arrays is not None:
             if "network" not in self.reused:
                 self.reused.append("network")
             return PoseEstimate(**arrays)
-        guess = self.temporal.estimate(track, scenery)
-        self._note(self._cache.keep(key, vars(guess)))
-        return guess
+        estimate = network.estimate(track, context)
+        self._note(self._cache.keep(key, vars(estimate)))
+        return estimate
 
     def _note(self, warning: str | None) -> None:
         if warning is not None and warning not in self.warnings:
             self.warnings.append(warning)
 
 
-# A process that converts many videos loads its networks once: they remember nothing of a video.
-@lru_cache(maxsize=1)
-def _blazepose(detector: Path, landmarks: Path) -> BlazePose:
-    return BlazePose(detector, landmarks)
-
-
-@lru_cache(maxsize=1)
-def _temporal_network(files: tuple[Path, ...], device: str) -> TemporalNetwork:
-    return TemporalNetwork(*files, device=device)
-
-
 def _no_progress(stage: str, done: int, total: int | None) -> None:
-    """Tell nobody."""
+    """Report to nobody."""
 
 
 def find_people(
-    path: Path, options: Options, progress: Progress = _no_progress, cache: Cache | None = None
+    path: Path, options: Options, models: Models, progress: Progress = _no_progress, cache: Cache | None = None
 ) -> Observations:
     """Find the people of a video, for someone to choose from; with a cache, `convert_footage` goes on from there.
 
     Raises:
         FootageError: the video cannot be read.
         NobodyFoundError: nobody was found in it.
-        RegistryError: a weight file is missing and cannot be had.
-        NetworkError: the network can't run on the device of the options.
     """
-    found = _Conversion(path, options, progress, cache).find()
-    _choose(found.tracks, None, path)
-    return found
+    observations = _Conversion(path, options, models, progress, cache).observe()
+    _choose(observations.tracks, None, path)
+    return observations
 
 
 def convert_footage(
-    path: Path, options: Options, progress: Progress = _no_progress, cache: Cache | None = None
+    path: Path, options: Options, models: Models, progress: Progress = _no_progress, cache: Cache | None = None
 ) -> Result:
     """Find the people of a video and estimate their motion.
 
-    With a cache, what an earlier run found in the same video is not done again.
+    Args:
+        path: a video file, or a folder of images.
+        options: those of the groups `options.ESTIMATION` count, except for `smpl` and `device`, which chose the models.
+        models: see `load_models`.
+        progress: called with the stage, what is done and of how much, None if nobody knows.
+        cache: what an earlier run found in the same video is not done again; None to do everything.
 
     Raises:
         FootageError: the video cannot be read.
-        NobodyFoundError: nobody was found in it.
-        BodyError: the body file of the options is not one.
-        RegistryError: a weight file is missing and cannot be had.
-        NetworkError: the network can't run on the device of the options.
+        NobodyFoundError: nobody was found in it, or not the person who is wanted.
     """
-    began = time.perf_counter()
-    body_path = options.body or registry.body_path()
-    body = Body.load(body_path)
-    conversion = _Conversion(path, options, progress, cache)
-    watch, temporal = conversion.watch, conversion.temporal
-    watch.seconds["load"] = time.perf_counter() - began
-    found = conversion.find()
-    chosen = _choose(found.tracks, options.person, path)
-    camera = Camera(found.size, intrinsics(found.size, options.focal), found.camera_rotations)
-    guesses = conversion.guess(found, chosen, camera.K)
+    conversion = _Conversion(path, options, models, progress, cache)
+    observations = conversion.observe()
+    chosen = _choose(observations.tracks, options.person, path)
+    camera = Camera(observations.size, intrinsics(observations.size, conversion.focal), observations.camera_rotations)
+    estimates = conversion.estimate_poses(observations, chosen, camera.K)
 
     began = time.perf_counter()
-    motions = landmarks.estimate(
+    motions = motion_estimate.estimate(
         chosen,
-        found.frames,
-        found.timestamps,
+        observations.frames,
+        observations.timestamps,
         camera,
-        body,
+        models.body,
         options.smoothing,
         options.feet,
-        options.shapes,
-        progress=lambda done, total: progress("motion", done, total),
-        pose_estimates=guesses,
+        {person: np.asarray(betas, float) for person, betas in options.shapes.items()},
+        progress=partial(progress, "motion"),
+        pose_estimates=estimates,
         estimator=options.network,
     )
-    watch.add("motion", began)
-
+    conversion.watch.add("motion", began)
     provenance: dict[str, object] = {
         "video": path.name,
-        "body": body.name,
+        "body": models.body.name,
         "made_with": f"Video Motion {VERSION}",
         "start": options.start,
         "end": options.end,
@@ -312,33 +260,45 @@ def convert_footage(
     }
     for motion in motions:
         motion.provenance = provenance
-    warnings = [*found.warnings, *conversion.warnings]
-    if temporal is not None and temporal.notice:
-        warnings.append(temporal.notice)
+    return Result(motions, models, _report(path, options, models, conversion, observations, chosen, motions, camera))
+
+
+def _report(
+    path: Path,
+    options: Options,
+    models: Models,
+    conversion: _Conversion,
+    observations: Observations,
+    chosen: list[Track],
+    motions: list[Motion],
+    camera: Camera,
+) -> dict[str, object]:
+    warnings = [*observations.warnings, *conversion.warnings]
+    if models.network is not None and models.network.notice:
+        warnings.append(models.network.notice)
     if camera_moved := bool(np.ptp(camera.rotations, axis=0).max() > 0):
         warnings.append(
             "The camera moves: its turns are followed, its travel is not, so feet may slide against the floor."
         )
-    report: dict[str, object] = {
+    return {
         "video": str(path),
-        "size": list(found.size),
-        "frames": len(found.frames),
-        "frame_rate": found.frame_rate,
-        "seconds": float(np.ptp(found.timestamps)),
+        "size": list(observations.size),
+        "frames": len(observations.frames),
+        "frame_rate": observations.frame_rate,
+        "seconds": float(np.ptp(observations.timestamps)),
         "camera": {"focal_pixels": float(camera.K[0, 0]), "moves": camera_moved},
         "people": [_describe(motion) for motion in motions],
         "skipped": [
             {"person": track.number, "frames": len(track)}
-            for track in found.tracks
+            for track in observations.tracks
             if not any(track is one for one in chosen)
         ],
         "estimator": options.network,
-        "device": temporal.device if temporal is not None else "cpu",
+        "device": models.network.device if models.network is not None else "cpu",
         "reused": conversion.reused,
-        "timings": {stage: round(seconds, 3) for stage, seconds in watch.seconds.items()},
+        "timings": {stage: round(seconds, 3) for stage, seconds in conversion.watch.seconds.items()},
         "warnings": warnings,
     }
-    return Result(motions, body, body_path, report)
 
 
 def _choose(tracks: list[Track], person: int | None, path: Path) -> list[Track]:

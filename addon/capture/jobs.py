@@ -9,9 +9,9 @@ from typing import Any
 import bpy
 import bpy.utils.previews
 
+from ...inference.worker.process import WorkerProcess
 from .. import preferences
 from ..interface import redraw
-from .worker_process import WorkerProcess
 
 TICK_SECONDS = 0.1
 

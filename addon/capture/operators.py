@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -12,19 +13,19 @@ import bpy
 from bpy.props import StringProperty
 from bpy_extras.io_utils import ImportHelper
 
-from ...inference.body.smpl import Body, BodyError
-from ...inference.cli.arguments import VIDEO_SUFFIXES
+from ...inference.body.smpl import Body
 from ...inference.errors import VideoMotionError
-from ...inference.motion.motion import Motion, MotionFileError
-from ...inference.registry import RegistryError
+from ...inference.footage.naming import VIDEO_SUFFIXES
+from ...inference.motion.motion import Motion
+from ...inference.options import ESTIMATION, Options
+from ...inference.worker.process import WorkerProcess
 from .. import preferences
 from ..interface import TAB, redraw
 from ..scene.backdrop import BackdropError, movie_rate
 from ..scene.keyframes import scene_frame_rate
-from ..scene.take import SceneOptions, build_scene, footage_frame_rate, replace_action
+from ..scene.take import SceneOptions, build_scene, replace_action
 from . import jobs
-from .settings import IMAGE_SUFFIXES, VideoMotionSettings
-from .worker_process import WorkerProcess
+from .settings import IMAGE_SUFFIXES, SLIDERS, VideoMotionSettings
 
 TICK_SECONDS = 0.1
 TAKE = "video_motion"
@@ -100,7 +101,7 @@ class _Work:
     def _start(self, context: bpy.types.Context) -> bool:
         try:
             self._job = self.begin(context)
-        except ImportVideoError as error:
+        except VideoMotionError as error:
             return self._complain(str(error))
         except OSError as error:
             return self._complain(preferences.unwritable(error))
@@ -150,10 +151,9 @@ class ImportVideo(_Work, bpy.types.Operator):
         """Hand the video to the worker."""
         settings = context.scene.video_motion
         self._video = _checked_video(settings)
-        self._options = _estimation(settings, context.scene)
-        self._wanted = _wanted(settings)
+        self._options = settings.as_options(context.scene)
         self._scene = context.scene.name
-        return jobs.start("convert", video=str(self._video), options=self._options)
+        return jobs.start("convert", video=str(self._video), options=self._options.to_json(ESTIMATION))
 
     def finish(self, context: bpy.types.Context, value: dict[str, Any]) -> str:
         """Make the take."""
@@ -161,19 +161,15 @@ class ImportVideo(_Work, bpy.types.Operator):
         scene = bpy.data.scenes.get(self._scene) or context.scene
         motions, body = _load(value)
         report = value["report"]
-        if self._wanted["rate"] == "VIDEO":
-            self._wanted["frame_rate"] = footage_frame_rate(motions)
-        footage = self._video if self._wanted["camera"] and self._video.is_file() else None
+        footage = self._video if self._options.camera and self._video.is_file() else None
         if footage is not None:
             try:
                 movie_rate(footage)
             except BackdropError as error:
                 report["warnings"].append(f"{error} The camera has no footage behind it.")
                 footage = None
-        kept = {name: self._wanted[name] for name in ("mesh", "correctives", "camera", "floor", "frame_range")}
-        options = SceneOptions(
-            frame_rate=self._wanted.get("frame_rate"), lights=False, resolution=kept["camera"], **kept
-        )
+        options = SceneOptions.from_options(self._options, motions)
+        options = replace(options, lights=False)
         take = build_scene(motions, body, footage, options, scene)
         _remember(take.collection, self._video, self._options, report)
         _select(context, scene, [character.armature for character in take.characters])
@@ -190,9 +186,8 @@ class FindPeople(_Work, bpy.types.Operator):
     def begin(self, context: bpy.types.Context) -> WorkerProcess:
         """Hand the video to the worker."""
         settings = context.scene.video_motion
-        options = _estimation(settings, context.scene)
-        options.pop("person", None)
-        return jobs.find(_checked_video(settings), options)
+        options = replace(settings.as_options(context.scene), person=None)
+        return jobs.find(_checked_video(settings), options.to_json(ESTIMATION))
 
     def finish(self, context: bpy.types.Context, value: dict[str, Any]) -> str:
         """Tell how many there are; the panel shows them."""
@@ -226,11 +221,16 @@ class UpdateMotion(_Work, bpy.types.Operator):
                 f"{video} is not there any more: put the video back, or import it from its new place."
             )
         settings = context.scene.video_motion
-        changed = {"smoothing": settings.smoothing, "feet": settings.feet}
-        self._options = {**told["options"], **changed, "device": preferences.device(settings.device)}
+        chosen = settings.as_options(context.scene)
+        self._options = replace(
+            Options.from_json(told["options"]),
+            **{name: getattr(chosen, name) for name in SLIDERS},
+            device=chosen.device,
+        )
         shapes = {person: armature[TAKE]["betas"][:] for person, armature in _characters(collection).items()}
         self._video = video
-        return jobs.start("convert", video=str(video), options={**self._options, "shapes": shapes})
+        with_shapes = replace(self._options, shapes=shapes)
+        return jobs.start("convert", video=str(video), options=with_shapes.to_json(ESTIMATION))
 
     def finish(self, context: bpy.types.Context, value: dict[str, Any]) -> str:
         """Give every character of the take its new action."""
@@ -324,8 +324,8 @@ def told_of(take: bpy.types.Collection) -> dict[str, Any]:
     return json.loads(take[TAKE])
 
 
-def _remember(take: bpy.types.Collection, video: Path, options: dict[str, Any], report: dict[str, Any]) -> None:
-    take[TAKE] = json.dumps({"video": str(video), "options": options, "report": report})
+def _remember(take: bpy.types.Collection, video: Path, options: Options, report: dict[str, Any]) -> None:
+    take[TAKE] = json.dumps({"video": str(video), "options": options.to_json(ESTIMATION), "report": report})
 
 
 def _characters(take: bpy.types.Collection) -> dict[int, bpy.types.Object]:
@@ -344,22 +344,10 @@ def _checked_video(settings: VideoMotionSettings) -> Path:
     return video
 
 
-def _estimation(settings: VideoMotionSettings, scene: bpy.types.Scene) -> dict[str, Any]:
-    options = settings.estimation(scene_frame_rate(scene))
-    options["device"] = preferences.device(settings.device)
-    body = preferences.licensed_body()
-    return {**options, "body": str(body)} if body is not None else options
-
-
-def _wanted(settings: VideoMotionSettings) -> dict[str, Any]:
-    names = ("mesh", "correctives", "camera", "floor", "frame_range", "rate")
-    return {name: getattr(settings, name) for name in names}
-
-
 def _load(value: dict[str, Any]) -> tuple[list[Motion], Body]:
     try:
         return [Motion.load(Path(file)) for file in value["motions"]], Body.load(value["body"])
-    except (MotionFileError, BodyError, RegistryError) as error:
+    except VideoMotionError as error:
         raise ImportVideoError(str(error)) from error
 
 

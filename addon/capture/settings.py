@@ -6,13 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import bpy
-from bpy.props import BoolProperty, EnumProperty, FloatProperty, PointerProperty, StringProperty
+from bpy.props import BoolProperty, EnumProperty, PointerProperty, StringProperty
 
 from ...inference.estimators import ESTIMATORS
+from ...inference.options import FROM_VIDEO, KEEP, MAX_PEOPLE, MOTION, SCENE, Options, described, options
+from .. import preferences
+from ..properties import property_for
+from ..scene.keyframes import scene_frame_rate
 from . import jobs
-
-MOST_PEOPLE = 6
-"""So many people are followed at a time."""
 
 IMAGE_SUFFIXES = frozenset({".jpeg", ".jpg", ".png"})
 
@@ -20,8 +21,14 @@ ALL_PEOPLE = "0"
 
 _PEOPLE = [
     (ALL_PEOPLE, "Everyone", "Animate everyone who is seen long enough"),
-    *((str(number), f"Person {number}", f"Animate person {number} only") for number in range(1, MOST_PEOPLE + 1)),
+    *((str(number), f"Person {number}", f"Animate person {number} only") for number in range(1, MAX_PEOPLE + 1)),
 ]
+
+SLIDERS = tuple(name for name, option in options([MOTION]) if option.kind == "float")
+"""The numbers that shape the motion."""
+
+SWITCHES = tuple(name for name, option in options([SCENE]) if option.kind == "bool")
+"""What is made in the scene."""
 
 _NAMES = {
     "cosegmentation": "Co-Segmentation",
@@ -77,62 +84,28 @@ class VideoMotionSettings(bpy.types.PropertyGroup):
         update=_choose_footage,
     )
     trim: BoolProperty(name="Trim", description="Use only a part of the video", options=set(), update=_trim)
-    start: FloatProperty(
-        name="Start", description="Seconds of the video to skip", min=0.0, unit="TIME_ABSOLUTE", options=set()
-    )
-    end: FloatProperty(
-        name="End", description="Second of the video to stop at", min=0.0, unit="TIME_ABSOLUTE", options=set()
-    )
+    start: property_for("start", unit="TIME_ABSOLUTE")
+    end: property_for("end", unit="TIME_ABSOLUTE")
     person: EnumProperty(
-        name="Person",
+        name=described("person").label,
         description="Whose motion to take; people are numbered by how long and how large they are seen",
         items=_PEOPLE,
         options=set(),
     )
-    network: EnumProperty(name="Network", description="What estimates the motion", items=_NETWORKS, options=set())
-    device: EnumProperty(name="Device", description="Where the network runs", items=_devices, options=set())
-    smoothing: FloatProperty(
-        name="Smoothing",
-        description="How calm the motion is made: 0 leaves it as seen, 1 measures best, more is calmer",
-        default=1.0,
-        min=0.0,
-        max=10.0,
-        soft_max=4.0,
-        options=set(),
-    )
-    feet: FloatProperty(
-        name="Plant Feet",
-        description="How firmly feet that stand are held in place: 0 not at all, 1 measures best",
-        default=1.0,
-        min=0.0,
-        max=10.0,
-        soft_max=2.0,
-        options=set(),
-    )
+    network: property_for("network", items=_NETWORKS)
+    device: property_for("device", items=_devices, description="Where the network runs")
     rate: EnumProperty(
         name="Frame Rate",
         description="The motion keeps its true speed either way",
         items=[
-            ("KEEP", "Keep", "Leave the scene's frame rate as it is; keys may lie between frames"),
-            ("VIDEO", "Use the Video's", "Set the scene to the video's frame rate; other animation will change speed"),
+            (KEEP.upper(), "Keep", "Leave the scene's frame rate as it is; keys may lie between frames"),
+            (
+                FROM_VIDEO.upper(),
+                "Use the Video's",
+                "Set the scene to the video's frame rate; other animation will change speed",
+            ),
         ],
         options=set(),
-    )
-    mesh: BoolProperty(name="Body", description="Make the skinned body", default=True, options=set())
-    correctives: BoolProperty(
-        name="Pose Correctives",
-        description="Shape keys that mend the skin at bent joints; only bodies that have them, such as SMPL",
-        options=set(),
-    )
-    camera: BoolProperty(
-        name="Camera and Footage",
-        description="Make the camera that filmed the video, with the footage behind its view, and render at its size",
-        default=True,
-        options=set(),
-    )
-    floor: BoolProperty(name="Floor", description="Make the floor that people stand on", default=True, options=set())
-    frame_range: BoolProperty(
-        name="Set Frame Range", description="Let the scene play exactly the take", default=True, options=set()
     )
 
     @property
@@ -143,18 +116,22 @@ class VideoMotionSettings(bpy.types.PropertyGroup):
         path = Path(bpy.path.abspath(self.filepath))
         return path.parent if path.suffix.lower() in IMAGE_SUFFIXES else path
 
-    def estimation(self, frame_rate: float) -> dict[str, Any]:
-        """The options of `pipeline.Options` that the choices amount to; ``frame_rate`` is for series of pictures."""
-        options: dict[str, Any] = {"network": self.network, "smoothing": self.smoothing, "feet": self.feet}
+    def as_options(self, scene: bpy.types.Scene) -> Options:
+        """Return the choices as options, those of the preferences included."""
+        chosen: dict[str, Any] = {name: getattr(self, name) for name in ("network", *SLIDERS, *SWITCHES)}
         if self.trim:
-            options["start"] = self.start
-            options["end"] = self.end if self.end > self.start else None
+            chosen["start"] = self.start
+            chosen["end"] = self.end if self.end > self.start else None
         if self.person != ALL_PEOPLE:
-            options["person"] = int(self.person)
+            chosen["person"] = int(self.person)
         if self.video is not None and self.video.is_dir():
-            options["frame_rate"] = frame_rate
-        return options
+            chosen["frame_rate"] = scene_frame_rate(scene)
+        chosen["fps"] = self.rate.lower()
+        return Options(**chosen, device=preferences.device(self.device), smpl=preferences.licensed_body())
 
+
+# Sliders and switches are what their options say; a new one needs no line here.
+VideoMotionSettings.__annotations__.update({name: property_for(name) for name in (*SLIDERS, *SWITCHES)})
 
 classes = (VideoMotionSettings,)
 

@@ -6,12 +6,14 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Self
 
 import bpy
 import numpy as np
 
 from ...inference.body.smpl import Body
 from ...inference.motion.motion import Motion
+from ...inference.options import FROM_VIDEO, KEEP, Options
 from .armature import create_armature, rest_bones
 from .backdrop import movie_rate, show_footage
 from .camera import create_camera, set_resolution
@@ -53,6 +55,23 @@ class SceneOptions:
     lights: bool = True
     resolution: bool = True
     frame_range: bool = True
+
+    @classmethod
+    def from_options(cls, options: Options, motions: Sequence[Motion]) -> Self:
+        """What a user's options ask of a scene that shows some motions."""
+        if options.fps == FROM_VIDEO:
+            rate = footage_frame_rate(motions)
+        else:
+            rate = None if options.fps == KEEP else float(options.fps)
+        return cls(
+            frame_rate=rate,
+            mesh=options.mesh,
+            correctives=options.correctives,
+            camera=options.camera,
+            floor=options.floor,
+            resolution=options.camera,
+            frame_range=options.frame_range,
+        )
 
 
 @dataclass

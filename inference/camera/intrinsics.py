@@ -6,6 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+FILM = (36.0, 24.0)
+"""Millimetres, of the 35 mm film that equivalent focal lengths are given for."""
+
 
 @dataclass(frozen=True)
 class Camera:
@@ -37,3 +40,8 @@ def intrinsics(size: tuple[int, int], focal: float | None = None) -> np.ndarray:
     """(3, 3) intrinsics with the axis through the middle; focal length √(W² + H²) pixels unless given."""
     length = focal or float(np.hypot(*size))
     return np.array([[length, 0, size[0] / 2], [0, length, size[1] / 2], [0, 0, 1.0]])
+
+
+def focal_from_film(size: tuple[int, int], millimetres: float) -> float:
+    """The focal length in pixels of footage (width, height), from that for 35 mm film (36 by 24 mm)."""
+    return millimetres * float(np.hypot(*size)) / float(np.hypot(*FILM))

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import json
-import math
 import time
 import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
+
+from ..errors import VideoMotionError, sentence
+from ..options import Options
+
+if TYPE_CHECKING:
+    from ..cache import Cache
+    from ..models import Models
 
 PROGRESS_SECONDS = 0.1
-FILM_DIAGONAL = math.hypot(36, 24)
-"""Millimetres, of the 35 mm film that equivalent focal lengths are given for."""
-
 PICTURE_PIXELS = 256
 """Longer side of the pictures that are shown in a panel."""
 
@@ -31,10 +34,10 @@ class Job:
         cache: folder of intermediate results.
         out: folder for the result's files, which is there.
         video: the footage.
-        options: by their names in `conversion.Options`, those that are not the default; `focal_mm` in place of `focal`
-            is for 35 mm film.
+        options: what `Options.to_json` gave.
         reuse: whether to keep intermediate results, and to go on from those that are there.
         items: of the registry, for `fetch`.
+        log: where the traceback of a fault goes; empty for nowhere.
     """
 
     task: str
@@ -45,6 +48,7 @@ class Job:
     options: Mapping[str, Any] = field(default_factory=dict)
     reuse: bool = True
     items: tuple[str, ...] = ()
+    log: str = ""
 
 
 def serve(job: Job, lines: IO[str]) -> int:
@@ -64,35 +68,15 @@ def serve(job: Job, lines: IO[str]) -> int:
 
 
 def _sentence(error: Exception, job: Job) -> str:
-    from ..body.bodyfile import BodyError
-    from ..registry import RegistryError
-
-    if isinstance(error, ImportError):
-        return (
-            f"The package {error.name} can't be loaded ({error}): install Video Motion again, in the edition for this"
-            " system and this Blender."
-        )
-    told: tuple[type[Exception], ...] = (RegistryError, BodyError)
-    try:
-        from ..conversion import NobodyFoundError
-        from ..footage.reader import FootageError
-        from ..pose.session import NetworkError
-    except ImportError:
-        pass
-    else:
-        told += (NetworkError, FootageError, NobodyFoundError)
-    if isinstance(error, told):
-        return str(error)
-    if isinstance(error, MemoryError):
-        return f"The memory is not enough for {job.video}: close other programs, or choose a shorter part of it."
-    if isinstance(error, OSError):
-        place, advice = Path(error.filename or job.out), "check the folder and its disk"
+    if isinstance(error, OSError) and not isinstance(error, VideoMotionError):
+        place = Path(error.filename or job.out)
         if place.is_relative_to(job.cache):
-            place, advice = Path(job.cache), "make room there, or choose another cache folder in the preferences"
-        return f"{place} can't be used ({error.strerror or error}): {advice}."
-    return (
-        f"{job.video or job.task} gave no result because of a fault in Video Motion ({type(error).__name__}: {error})."
-    )
+            return (
+                f"{job.cache} can't be used ({error.strerror or error}): make room there, or choose another cache"
+                " folder in the preferences."
+            )
+        error.filename = str(place)
+    return sentence(error, job.video or job.task, log=Path(job.log) if job.log else None)
 
 
 def _look(job: Job, report: Report) -> dict[str, Any]:
@@ -119,11 +103,11 @@ def _look(job: Job, report: Report) -> dict[str, Any]:
 
 def _find(job: Job, report: Report) -> dict[str, Any]:
     """The people of a video, each with a picture."""
-    from .. import conversion
+    from ..conversion import find_people
     from ..footage.reader import IMAGES_FRAME_RATE, Footage
 
-    options = _options(job)
-    found = conversion.find_people(Path(job.video), options, _progress(report), _cache(job))
+    options, models = _prepare(job)
+    found = find_people(Path(job.video), options, models, _progress(report), _cache(job))
     people = []
     best = {}
     for track in found.tracks:
@@ -151,15 +135,16 @@ def _find(job: Job, report: Report) -> dict[str, Any]:
 
 def _convert(job: Job, report: Report) -> dict[str, Any]:
     """The motions of a video's people, as files, and the report."""
-    from .. import conversion
+    from ..conversion import convert_footage
 
-    result = conversion.convert_footage(Path(job.video), _options(job), _progress(report), _cache(job))
+    options, models = _prepare(job)
+    result = convert_footage(Path(job.video), options, models, _progress(report), _cache(job))
     files = []
     for motion in result.motions:
         file = Path(job.out) / f"person-{motion.person}.motion.npz"
         motion.save(file)
         files.append(str(file))
-    return {"motions": files, "body": str(result.body_path), "report": result.report}
+    return {"motions": files, "body": str(models.body_path), "report": result.report}
 
 
 def _fetch(job: Job, report: Report) -> dict[str, Any]:
@@ -183,42 +168,17 @@ TASKS: Mapping[str, Callable[[Job, Report], dict[str, Any]]] = {
 }
 
 
-def focal_pixels(video: Path, millimetres: float) -> float:
-    """The focal length in pixels of a video, from that for 35 mm film.
-
-    Raises:
-        FootageError: the video can't be read.
-    """
-    from ..footage.reader import Footage
-
-    with Footage(video) as footage:
-        return millimetres * math.hypot(footage.width, footage.height) / FILM_DIAGONAL
-
-
-def _options(job: Job) -> Any:
-    import numpy as np
-
-    from .. import estimators, registry
-    from ..conversion import BLAZEPOSE, Options
+def _prepare(job: Job) -> tuple[Options, Models]:
+    from .. import registry
+    from ..models import load_models
 
     registry.use_folder(Path(job.weights))
-    given = dict(job.options)
-    if given.get("body"):
-        given["body"] = Path(given["body"])
-    given["shapes"] = {int(person): np.array(betas) for person, betas in given.get("shapes", {}).items()}
-    film = given.pop("focal_mm", None)
-    if film is not None:
-        given["focal"] = focal_pixels(Path(job.video), film)
-    options = Options(**given)
+    options = Options.from_json(job.options)
     # Blender's user decides when anything is fetched.
-    for item in (*BLAZEPOSE, *estimators.NETWORKS[options.network]):
-        registry.path(item, fetch=False)
-    if options.body is None:
-        registry.body_path(fetch=False)
-    return options
+    return options, load_models(options, fetch=False)
 
 
-def _cache(job: Job) -> Any:
+def _cache(job: Job) -> Cache | None:
     from ..cache import Cache
 
     return Cache(Path(job.cache)) if job.reuse else None

@@ -17,7 +17,9 @@ import bpy
 import numpy as np
 import pytest
 from video_motion.addon import batch
+from video_motion.addon.headless import rigs
 from video_motion.addon.scene.take import build_scene
+from video_motion.inference.batch import inputs, queue
 from video_motion.inference.motion.motion import Motion
 
 from .blender import bone_heads, go_to
@@ -305,11 +307,11 @@ def test_a_useless_character_is_told_before_any_work(tmp_path, make_motion, body
         *((f"text.{kind}", "can't be read") for kind in ("blend", "fbx", "glb")),
         ("text.vrm", "is no VRM"),
     ):
-        with pytest.raises(batch.BatchError, match=words) as error:
-            batch._check_rig(tmp_path / name)
+        with pytest.raises(rigs.RigError, match=words) as error:
+            rigs.check_rig(tmp_path / name)
         assert name in str(error.value)
         assert "Traceback" not in str(error.value)
-    batch._check_rig(tmp_path / "good.blend")
+    rigs.check_rig(tmp_path / "good.blend")
     # The motion is not even begun.
     result = run("clip.mp4", "--out", tmp_path / "out", "--rig", tmp_path / "box.blend", "--python", sys.executable)
     assert result.returncode == 1
@@ -323,7 +325,7 @@ def test_two_armatures_are_told(tmp_path, make_motion, body):
     bpy.ops.wm.save_as_mainfile(filepath=str(rig), copy=True)
     bpy.ops.wm.read_factory_settings(use_empty=True)
     take = build_scene([motion], body)
-    armatures, warnings = batch._retarget(take, rig, "walk", [motion])
+    armatures, warnings = rigs.retarget_take(take, rig, "walk", [motion])
     assert len(armatures) == 1
     assert any("holds 2 armatures" in warning for warning in warnings)
 
@@ -352,8 +354,8 @@ def test_folders_beside_videos_that_cannot_be_written(tmp_path, capfd, monkeypat
     (locked / "a.mp4").touch()
     (locked / "b.mp4").touch()
     # The tests may run as root, to whom every folder is open.
-    plain = batch._unwritable
-    monkeypatch.setattr(batch, "_unwritable", lambda folder: "No entry" if folder == locked else plain(folder))
+    plain = inputs.why_unwritable
+    monkeypatch.setattr(queue, "why_unwritable", lambda folder: "No entry" if folder == locked else plain(folder))
     chosen = [str(locked / "a.mp4"), str(locked / "b.mp4"), str(tmp_path / "nowhere" / "c.mp4")]
     assert batch.main([*chosen, "--python", sys.executable]) == 1
     said = capfd.readouterr().err

@@ -10,15 +10,24 @@ import cv2
 import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
+from video_motion.inference import conversion
 from video_motion.inference.body.skeleton import JOINT_NAMES, LANDMARK_NAMES
 from video_motion.inference.cache import Cache
-from video_motion.inference.conversion import NobodyFoundError, Options, Result, convert_footage, find_people
+from video_motion.inference.conversion import NobodyFoundError, Result
 from video_motion.inference.estimators import DEFAULT
 from video_motion.inference.footage.reader import Footage, FootageError
+from video_motion.inference.models import load_models
 from video_motion.inference.motion.motion import Motion
+from video_motion.inference.options import Options
 
 SAMPLE = Path(__file__).parents[1] / "sample" / "sample.mp4"
 REAL = Path(__file__).parents[1] / "data" / "real" / "man.mp4"
+
+
+def convert_footage(path: Path, options: Options, *progress: conversion.Progress, cache: Cache | None = None) -> Result:
+    return conversion.convert_footage(path, options, load_models(options), *progress, cache=cache)
+
+
 LIMBS = [f"{side}_{part}" for side in ("left", "right") for part in ("elbow", "wrist", "knee", "ankle")]
 
 
@@ -146,7 +155,8 @@ def test_cached_results_are_the_same_and_not_made_again(tmp_path: Path):
 
 def test_import_goes_on_from_a_search_for_people(tmp_path: Path):
     cache = Cache(tmp_path)
-    found = find_people(SAMPLE, Options(start=2.0, end=2.6, network="part_dynamics"), cache=cache)
+    asked = Options(start=2.0, end=2.6, network="part_dynamics")
+    found = conversion.find_people(SAMPLE, asked, load_models(asked), cache=cache)
     assert [track.number for track in found.tracks] == [1]
     # Part dynamics asked for more than the fit does.
     assert convert_footage(SAMPLE, Options(start=2.0, end=2.6, network="landmarks"), cache=cache).report["reused"] == [

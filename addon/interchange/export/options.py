@@ -6,14 +6,13 @@ from dataclasses import dataclass
 
 from ....inference.body.smpl import Body
 from ....inference.errors import VideoMotionError
+from ....inference.options import ENGINES
 
 ENDINGS = {"fbx": ".fbx", "glb": ".glb", "usd": ".usd", "bvh": ".bvh", "amass": ".npz"}
 """The suffix of each format's files."""
 
 ONE_EACH = ("bvh", "amass")
 """Formats that hold one character per file."""
-
-ENGINES = ("unreal", "unity")
 
 CENTIMETRES = 100.0
 """Units of FBX and BVH per metre."""

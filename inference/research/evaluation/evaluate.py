@@ -161,21 +161,24 @@ def _motions(
     body_file = bodies.neutral
     if options.motion:
         return [Motion.load(file) for file in options.motion], Body.load(body_file or registry.body_path()), {}
-    from ...conversion import Options, convert_footage
+    from ...conversion import convert_footage
+    from ...models import load_models
+    from ...options import Options
 
     focal = float(camera_K[0, 0]) if options.true_focal and camera_K is not None else None
-    common = Options(body=body_file, device=options.device, focal=focal, frame_rate=frame_rate)
+    common = Options(smpl=body_file, device=options.device, focal=focal, frame_rate=frame_rate)
     motions: list[Motion] = []
     timings: dict[str, object] = {}
     body = None
     for network in options.network:
         progress = console.Progress(f"{clip.name}, {network}")
         try:
-            result = convert_footage(clip, replace(common, network=network), progress)
+            chosen = replace(common, network=network)
+            result = convert_footage(clip, chosen, load_models(chosen), progress)
         finally:
             progress.close()
         motions += result.motions
         timings[network] = result.report.get("timings", {})
-        body = result.body
+        body = result.models.body
     assert body is not None
     return motions, body, timings

@@ -14,8 +14,10 @@ import video_motion.addon
 from video_motion.addon import preferences
 from video_motion.addon.capture import jobs
 from video_motion.addon.capture.operators import TAKE, OpenVideo, VideoHandler, take_of, told_of
+from video_motion.addon.capture.settings import SLIDERS, SWITCHES
 from video_motion.addon.compatibility import channels_of
 from video_motion.inference import registry
+from video_motion.inference.options import Options, default, described
 
 from ..blender import bone_heads, go_to
 
@@ -139,7 +141,22 @@ def test_a_dropped_video_is_chosen_whole(settings):
 def test_a_picture_stands_for_its_folder(settings, tmp_path):
     settings.filepath = str(tmp_path / "frame_0001.png")
     assert settings.video == tmp_path
-    assert settings.estimation(23.976)["frame_rate"] == 23.976
+    bpy.context.scene.render.fps = 30
+    assert settings.as_options(bpy.context.scene).frame_rate == 30.0
+
+
+def test_the_panel_offers_what_the_options_say(settings):
+    settings.trim, settings.mesh = False, True
+    assert settings.as_options(bpy.context.scene) == Options(device="auto", fps="keep")
+    for name in (*SLIDERS, *SWITCHES):
+        told, option = settings.bl_rna.properties[name], described(name)
+        assert (told.name, told.description.lower(), told.default) == (option.label, option.help.lower(), default(name))
+        if option.kind == "float":
+            assert (told.hard_min, told.hard_max, told.soft_max) == (
+                option.minimum,
+                option.maximum,
+                option.usual_maximum,
+            )
 
 
 def test_wrong_choices_are_sentences(settings, tmp_path):

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from video_motion.addon.capture.worker_process import WorkerProcess
 from video_motion.inference import registry
+from video_motion.inference.worker.process import WorkerProcess
 
 ROOT = Path(__file__).parents[3]
 SAMPLE = ROOT / "tests" / "sample" / "sample.mp4"
@@ -167,7 +167,7 @@ def test_killed_worker_is_a_message(start):
 def test_worker_ends_with_the_program_that_started_it(tmp_path):
     code = (
         "import sys, time, os; sys.path.insert(0, sys.argv[1]); from pathlib import Path;"
-        "from video_motion.addon.capture.worker_process import WorkerProcess;"
+        "from video_motion.inference.worker.process import WorkerProcess;"
         "p = WorkerProcess('convert', Path(sys.argv[2]), Path(sys.argv[3]), video=sys.argv[4]);\n"
         "while p.stage != 'people': p.poll(); time.sleep(0.01)\n"
         "print(p.process.pid, flush=True); os.kill(os.getpid(), 9)"
@@ -188,7 +188,7 @@ def test_full_disk_is_a_message(tmp_path):
     small.mkdir()
     code = (
         "import sys, time; sys.path.insert(0, sys.argv[1]); from pathlib import Path;"
-        "from video_motion.addon.capture.worker_process import WorkerProcess;"
+        "from video_motion.inference.worker.process import WorkerProcess;"
         "p = WorkerProcess('convert', Path(sys.argv[2]), Path(sys.argv[3]), video=sys.argv[4], options={'end': 0.8});\n"
         "while not p.ended: p.poll(); time.sleep(0.01)\n"
         "print(p.message); p.forget(); print(list(Path(sys.argv[3]).iterdir()))"

@@ -9,13 +9,14 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from video_motion.inference import console, conversion, registry
+from video_motion.inference import console
 from video_motion.inference.atomic import write_json
-from video_motion.inference.body.smpl import Body
+from video_motion.inference.batch.request import Request
 from video_motion.inference.cli import __main__ as cli
-from video_motion.inference.cli import arguments, environment
+from video_motion.inference.cli import arguments, convert, environment
 from video_motion.inference.footage.reader import Footage
 from video_motion.inference.motion.motion import Motion
+from video_motion.inference.options import Options
 from video_motion.inference.research.benchmarks import bench
 
 ROOT = Path(__file__).parents[3]
@@ -27,11 +28,6 @@ def write_empty_room(path: Path) -> Path:
         writer.write(np.full((120, 160, 3), 90, np.uint8))
     writer.release()
     return path
-
-
-@pytest.fixture(scope="session")
-def body_path() -> Path:
-    return registry.body_path()
 
 
 @pytest.mark.parametrize(
@@ -71,7 +67,7 @@ def test_bad_inputs_are_named_and_fail(tmp_path: Path):
     missing = tmp_path / "missing.mp4"
     inputs = (text, missing, empty, room)
     result = subprocess.run(
-        [sys.executable, "-m", "video_motion.inference", "estimate", *inputs, "--out", tmp_path / "out"],
+        [sys.executable, "-m", "video_motion.inference.cli", "estimate", *inputs, "--out", tmp_path / "out"],
         capture_output=True,
         text=True,
         env=os.environ | {"PYTHONPATH": str(ROOT)},
@@ -82,7 +78,7 @@ def test_bad_inputs_are_named_and_fail(tmp_path: Path):
     for name, words in ((text, "no video"), (missing, "does not exist"), (empty, "without a video"), (room, "Nobody")):
         (line,) = [line for line in lines if line.startswith("video-motion: ") and str(name) in line]
         assert words in line
-    assert "4 of the inputs gave no result" in lines[-1]
+    assert "video-motion: 4 of the inputs gave no result:" in lines
     assert "Traceback" not in result.stderr
     assert not list(tmp_path.rglob("*.npz"))
 
@@ -93,87 +89,55 @@ def test_out_that_is_a_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     assert "is a file: give a folder" in capsys.readouterr().err
 
 
-def test_folders_give_their_videos_once(tmp_path: Path):
-    for name in ("b.mp4", "a.MOV", "notes.txt", ".hidden.mp4", "a.overlay.mp4"):
-        (tmp_path / name).touch()
-    videos, failures = arguments.expand([tmp_path / "b.mp4", tmp_path, tmp_path / "b.mp4"])
-    assert [video.name for video in videos] == ["b.mp4", "a.MOV"]
-    assert failures == []
-    videos, failures = arguments.expand([tmp_path / "**" / "b.*", tmp_path / "c*", tmp_path / "none.mp4"])
-    assert [video.name for video in videos] == ["b.mp4", "none.mp4"]
-    (failure,) = failures
-    assert str(tmp_path / "c*") in failure
+@pytest.fixture(scope="module")
+def two_people(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with walk.take2.avi, the sample beside its mirror image, and what `estimate` made of it."""
+    folder = tmp_path_factory.mktemp("two people")
+    video = folder / "walk.take2.avi"
+    writer = cv2.VideoWriter(str(video), cv2.VideoWriter.fourcc(*"MJPG"), 25, (1280, 480))
+    for frame in Footage(ROOT / "tests" / "sample" / "sample.mp4", start=2.0, end=2.8):
+        writer.write(np.hstack([frame.image, frame.image[:, ::-1]]))
+    writer.release()
+    assert cli.main(["estimate", str(video), "--feet", "0.25"]) == 0
+    return folder
 
 
-def test_output_names_never_clash(tmp_path: Path):
-    videos = [Path(name) for name in ("x/a.mp4", "x/a.avi", "y/a.mp4", "x/A_avi.mkv", "x/walk.take2.mp4")]
-    names = [target.name for target in arguments.output_names(videos, tmp_path)]
-    assert names == ["a_mp4", "a_avi_2", "a_mp4_2", "A_avi", "walk.take2"]
-    assert [str(target) for target in arguments.output_names([Path("x/a.mp4"), Path("y/a.mp4")], None)] == [
-        "x/a",
-        "y/a",
-    ]
+def test_estimate_writes_each_persons_motion(two_people: Path):
+    names = ["walk.take2.motion.npz", "walk.take2.person-2.motion.npz"]
+    assert sorted(file.name for file in two_people.iterdir()) == ["walk.take2.avi", "walk.take2.json", *names]
+    report = json.loads((two_people / "walk.take2.json").read_text(encoding="utf-8"))
+    assert report["motions"] == names
+    motions = [Motion.load(two_people / name) for name in names]
+    assert [motion.person for motion in motions] == [1, 2]
+    # Options arrive where they are used.
+    assert [motion.provenance["feet"] for motion in motions] == [0.25, 0.25]
 
 
-def make_motion(person: int) -> Motion:
-    """One person who stands still for three frames, three metres away."""
-    n = 3
-    return Motion(
-        timestamps=np.arange(n) / 25,
-        poses_cam=np.tile(np.append(np.full(1, np.pi), np.zeros(71)).reshape(24, 3), (n, 1, 1)),
-        trans_cam=np.tile([0.0, 0.0, 3.0], (n, 1)),
-        betas=np.zeros(10),
-        rest_pelvis=np.zeros(3),
-        joints_cam=np.tile([0.0, 0.0, 3.0], (n, 24, 1)),
-        camera_K=np.array([[160.0, 0, 80], [0, 160, 60], [0, 0, 1]]),
-        camera_to_world=np.tile(np.eye(4), (n, 1, 1)),
-        image_size=np.array([160, 120]),
-        frames=np.arange(n),
-        boxes=np.tile([60.0, 20, 40, 80], (n, 1)),
-        scores=np.ones((n, 24)),
-        bridged=np.zeros(n, bool),
-        contacts=np.zeros((n, 2)),
-        landmarks=np.full((n, 33, 3), 60.0),
-        world_landmarks=np.zeros((n, 33, 3)),
-        person=person,
-        provenance={"video": "room.avi"},
-    )
+def test_one_person_alone_has_the_plain_name(two_people: Path, tmp_path: Path):
+    assert cli.main(["estimate", str(two_people / "walk.take2.avi"), "--person", "2", "--out", str(tmp_path)]) == 0
+    (motion,) = tmp_path.glob("*.npz")
+    assert motion.name == "walk.take2.motion.npz"
+    assert Motion.load(motion).person == 2
 
 
-@pytest.fixture
-def people_found(monkeypatch: pytest.MonkeyPatch, body_path: Path) -> list[int]:
-    """Persons' numbers that the pipeline finds in every video; the test fills them in."""
-    numbers: list[int] = []
-
-    def convert_footage(path: Path, *rest: object) -> conversion.Result:
-        report: dict[str, object] = {
-            "video": str(path),
-            "timings": {"people": 1.0},
-            "warnings": ["Dark."],
-            "device": "cpu",
-        }
-        return conversion.Result([make_motion(number) for number in numbers], Body.load(body_path), body_path, report)
-
-    monkeypatch.setattr(conversion, "convert_footage", convert_footage)
-    return numbers
+def test_estimate_resumes(two_people: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    command = ["estimate", str(two_people / "walk.take2.avi"), "--out", str(tmp_path), "--resume"]
+    assert cli.main(command) == 0
+    written = (tmp_path / "walk.take2.motion.npz").stat().st_mtime_ns
+    capsys.readouterr()
+    assert cli.main(command) == 0
+    assert "is done already" in capsys.readouterr().out
+    assert cli.main([*command, "--smoothing", "2"]) == 0
+    assert "is done already" not in capsys.readouterr().out
+    assert (tmp_path / "walk.take2.motion.npz").stat().st_mtime_ns > written
 
 
-@pytest.mark.parametrize(
-    ("numbers", "names"),
-    [
-        ([1], ["walk.take2.motion.npz"]),
-        ([3], ["walk.take2.motion.npz"]),
-        ([1, 2, 4], ["walk.take2.motion.npz", "walk.take2.person-2.motion.npz", "walk.take2.person-4.motion.npz"]),
-    ],
-)
-def test_names_of_motion_files(numbers: list[int], names: list[str], people_found: list[int], tmp_path: Path):
-    people_found += numbers
-    video = write_empty_room(tmp_path / "walk.take2.avi")
-    assert cli.main(["estimate", str(video)]) == 0
-    assert sorted(file.name for file in tmp_path.glob("*.npz")) == names
-    told = json.loads((tmp_path / "walk.take2.json").read_text(encoding="utf-8"))
-    assert (told["motions"], told["warnings"]) == (names, ["Dark."])
-    assert [Motion.load(tmp_path / name).person for name in told["motions"]] == numbers
+def test_convert_through_the_launcher(two_people: Path, tmp_path: Path):
+    command = [sys.executable, ROOT / "video-motion", "convert", two_people / "walk.take2.avi", "--out", tmp_path]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+    assert (tmp_path / "walk.take2.blend").read_bytes()[:4] in (b"BLEN", b"\x28\xb5\x2f\xfd")
+    assert result.stdout.startswith(f"{tmp_path / 'walk.take2.blend'}: 2 people, ")
 
 
 def write_program(path: Path, body: str) -> Path:
@@ -186,14 +150,18 @@ def test_convert_hands_over_to_blender(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     monkeypatch.setenv("LD_LIBRARY_PATH", f"{environment.LIBRARIES / 'usr' / 'lib'}:/opt/lib")
     tell = f'echo "$PYTHONPATH,$LD_LIBRARY_PATH" > "{tmp_path}/variables"\nprintf "%s\\n" "$@" > "{tmp_path}/words"\n'
+    tell += f'cat > "{tmp_path}/request"\n'
     blender = write_program(tmp_path / "a blender", f"{tell}exit 3\n")
     given = ["a b.mp4", "--format", "fbx,bvh", "--feet", "0.5"]
     assert cli.main(["convert", *given, "--blender", str(blender), "--jobs", "2"]) == 3
     # A Blender of the system gets its own libraries.
     assert (tmp_path / "variables").read_text() == ",/opt/lib\n"
     words = (tmp_path / "words").read_text().splitlines()
-    assert words[words.index("--") + 1 :] == ["--python", sys.executable, *given, "--jobs", "2"]
-    assert words[words.index("--python") + 1] == str(cli.BATCH)
+    assert words[words.index("--python") + 1 :] == [str(convert.BATCH), "--", "--request"]
+    request = Request.from_json((tmp_path / "request").read_text(encoding="utf-8"))
+    assert request.videos == [Path("a b.mp4")]
+    assert request.options == Options(format=("fbx", "bvh"), feet=0.5, jobs=2)
+    assert request.python == Path(sys.executable)
 
 
 def test_a_blender_that_can_not_start(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
@@ -201,34 +169,23 @@ def test_a_blender_that_can_not_start(tmp_path: Path, capsys: pytest.CaptureFixt
     assert "check --blender" in capsys.readouterr().err
 
 
-def test_feet_are_passed_on(monkeypatch: pytest.MonkeyPatch, people_found: list[int], tmp_path: Path):
-    people_found.append(1)
-    held = []
-    found = conversion.convert_footage
-    monkeypatch.setattr(
-        conversion, "convert_footage", lambda path, options, *rest: held.append(options.feet) or found(path)
-    )
-    video = write_empty_room(tmp_path / "room.avi")
-    assert cli.main(["estimate", str(video), "--feet", "0.25"]) == 0
-    assert held == [0.25]
-
-
 @pytest.mark.parametrize("fresh", [False, True])
-def test_overlay(fresh: bool, people_found: list[int], tmp_path: Path, capsys: pytest.CaptureFixture[str]):
-    people_found += [1, 2]
-    video = write_empty_room(tmp_path / "room.avi")
-    given = []
-    if not fresh:
-        make_motion(1).save(tmp_path / "room.motion.npz")
-        given = ["--motion", str(tmp_path / "room.motion.npz")]
+def test_overlay(fresh: bool, two_people: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    video = two_people / "walk.take2.avi"
+    given = [] if fresh else ["--motion", *map(str, sorted(two_people.glob("*.npz")))]
     out = tmp_path / "out folder"
     assert cli.main(["overlay", str(video), "--out", str(out), "--columns", "2", "--height", "90", *given]) == 0
-    assert capsys.readouterr().out.split("\n")[:2] == [str(out / "room.overlay.mp4"), str(out / "room.overlay.jpg")]
-    assert cv2.imread(str(out / "room.overlay.jpg")).shape == (3 * 90, 2 * 120, 3)
-    drawn, plain = (next(iter(Footage(file))).image for file in (out / "room.overlay.mp4", video))
-    difference = np.abs(drawn.astype(int) - plain).max(-1)
-    assert difference[:20, :20].max() < 12
-    assert difference[55:65, 75:85].mean() > 40
+    names = [f"walk.take2.overlay{suffix}" for suffix in (".mp4", ".jpg")]
+    assert capsys.readouterr().out.split("\n")[:2] == [str(out / name) for name in names]
+    assert cv2.imread(str(out / names[1])).shape == (3 * 90, 2 * 240, 3)
+    drawn, plain = ([frame.image for frame in Footage(file)][10] for file in (out / names[0], video))
+    changed = np.abs(drawn.astype(int) - plain).max(-1) > 40
+    outside = np.ones(changed.shape, bool)
+    for motion in (Motion.load(file) for file in two_people.glob("*.npz")):
+        left, top, width, height = motion.boxes[10 - motion.frames[0]].astype(int)
+        assert changed[top : top + height, left : left + width].mean() > 0.1
+        outside[max(top - 40, 0) : top + height + 40, max(left - 40, 0) : left + width + 40] = False
+    assert changed[outside].mean() < 0.002
 
 
 def test_overlay_of_a_bad_motion_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]):

@@ -31,8 +31,11 @@ from pathlib import Path
 root, video = Path(sys.argv[1]), Path(sys.argv[2])
 for file in sorted((root / "inference").rglob("*.py")):
     importlib.import_module(".".join(["video_motion", *file.relative_to(root).with_suffix("").parts]))
-from video_motion.inference.conversion import Options, convert_footage
-result = convert_footage(video, Options(end=2.0))
+from video_motion.inference.conversion import convert_footage
+from video_motion.inference.models import load_models
+from video_motion.inference.options import Options
+options = Options(end=2.0)
+result = convert_footage(video, options, load_models(options))
 assert len(result.motions) == 1, result.report
 assert result.body_path.is_relative_to(root / "weights" / "bundled")
 for name in ("cv2", "onnxruntime", "ai_edge_litert"):

@@ -3,10 +3,12 @@
 import numpy as np
 import pytest
 from video_motion.inference.body.smpl import Body
-from video_motion.inference.conversion import Options, Result, convert_footage
+from video_motion.inference.conversion import Result, convert_footage
 from video_motion.inference.estimators import NETWORKS
 from video_motion.inference.footage.reader import Footage
+from video_motion.inference.models import load_models
 from video_motion.inference.motion.motion import Motion
+from video_motion.inference.options import Options
 from video_motion.inference.research.evaluation import evaluate, metrics, scores
 from video_motion.inference.research.evaluation.truth import Truth
 
@@ -21,12 +23,13 @@ def truth() -> Motion:
 
 @pytest.fixture(scope="module")
 def results() -> list[Result]:
-    return [convert_footage(VIDEO, Options(network=network)) for network in NETWORKS]
+    wanted = [Options(network=network) for network in NETWORKS]
+    return [convert_footage(VIDEO, options, load_models(options)) for options in wanted]
 
 
 @pytest.fixture(scope="module")
 def table(results: list[Result], truth: Motion) -> dict[str, scores.Scores]:
-    body = results[0].body
+    body = results[0].models.body
     motions = [motion for result in results for motion in result.motions]
     return scores.evaluate(motions, Truth.from_motion(truth, body), body).table
 

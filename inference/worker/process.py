@@ -18,9 +18,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, Any
 
-from ...inference.paths import ROOT
-
-WORKER = ROOT / "inference" / "worker" / "serve.py"
+WORKER = Path(__file__).with_name("serve.py")
 STALE_SECONDS = 24 * 3600
 LOG_BYTES = 20_000
 _PREFIX = "video-motion-job-"

@@ -1,0 +1,1 @@
+"""Scenes and exports without a window, for `batch.py`."""

@@ -1,0 +1,135 @@
+"""Characters from files, and the motion for them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import bpy
+
+from ...inference.errors import VideoMotionError
+from ...inference.motion.motion import Motion
+from ..interchange.vrm import ImportedCharacter, VrmError, import_vrm
+from ..interface import operator_message
+from ..retarget.action import RetargetOptions, retarget
+from ..retarget.bones import RetargetError, read_rig
+from ..retarget.mapping import BoneMapping
+from ..retarget.recognise import recognise
+from ..scene.take import Take
+
+
+class RigError(VideoMotionError):
+    """A character file can't be used."""
+
+
+def check_rig(rig: Path) -> None:
+    """Find out whether a character file can have a motion. Replaces the open file by an empty one.
+
+    Raises:
+        RigError: it can't.
+    """
+    if rig.suffix.lower() not in _READERS:
+        raise RigError(f"{rig} is no character file: give one that ends in {', '.join(_READERS)}.")
+    if not rig.is_file():
+        raise RigError(f"{rig} does not exist: give a character file to --rig.")
+    bpy.ops.wm.read_factory_settings(use_empty=True)
+    target, mapping, _ = _append_rig(rig, bpy.context.scene.collection)
+    try:
+        bones = read_rig(target)
+        (mapping or recognise(bones)).indices(bones)
+    except RetargetError as error:
+        raise RigError(f"{rig} can't have a motion: {error}") from error
+
+
+def retarget_take(
+    take: Take, rig: Path, name: str, motions: Sequence[Motion]
+) -> tuple[list[bpy.types.Object], list[str]]:
+    """Give each person's motion to a character of its own from a file, and hide the body.
+
+    Returns:
+        The armatures of the characters, and warnings.
+
+    Raises:
+        RigError: the file can't be read, or its character can't have the motion.
+    """
+    armatures, warnings = [], []
+    for character, motion in zip(take.characters, motions, strict=True):
+        target, mapping, told = _append_rig(rig, take.collection)
+        warnings += told
+        target.name = f"{name} {rig.stem} {motion.person}"
+        try:
+            made = retarget(character.armature, target, mapping, RetargetOptions(match_world=True))
+        except RetargetError as error:
+            raise RigError(f"{rig} can't have the motion: {error}") from error
+        warnings += made.warnings
+        armatures.append(target)
+        for one in (character.armature, character.mesh):
+            if one is not None:
+                one.hide_render = True
+                one.hide_set(True)
+    return armatures, list(dict.fromkeys(warnings))
+
+
+def _append_rig(rig: Path, collection: Any) -> tuple[Any, BoneMapping | None, list[str]]:
+    """Bring the objects of a character file into a collection.
+
+    Returns:
+        The armature of the character, which bones are the human's where the file tells, and warnings.
+    """
+    before = set(bpy.data.objects)
+    rate = (bpy.context.scene.render.fps, bpy.context.scene.render.fps_base)
+    span = (bpy.context.scene.frame_start, bpy.context.scene.frame_end)
+    try:
+        imported = _READERS[rig.suffix.lower()](rig)
+    except VrmError as error:
+        raise RigError(str(error)) from error
+    except (RuntimeError, OSError) as error:
+        raise RigError(f"{rig} can't be read: {operator_message(error)}") from error
+    bpy.context.scene.render.fps, bpy.context.scene.render.fps_base = rate
+    bpy.context.scene.frame_start, bpy.context.scene.frame_end = span
+    new = [one for one in bpy.data.objects if one not in before]
+    found = [one for one in new if one.type == "ARMATURE"]
+    if not found:
+        # Objects that a .blend links from another file are not among its own.
+        raise RigError(f"{rig} holds no armature of its own: give the file of a character with bones.")
+    for one in new:
+        for other in list(one.users_collection):
+            other.objects.unlink(one)
+        collection.objects.link(one)
+    if imported is not None:
+        return imported.armature, imported.mapping, imported.warnings
+    target = max(found, key=lambda one: len(one.data.bones))
+    several = f"{rig} holds {len(found)} armatures: {target.name}, which has most bones, gets the motion."
+    return target, None, [several] if len(found) > 1 else []
+
+
+def _read_blend(rig: Path) -> None:
+    with bpy.data.libraries.load(str(rig)) as (there, wanted):
+        wanted.objects = list(there.objects)
+    for one in wanted.objects:
+        if one is not None and one.type in ("ARMATURE", "MESH", "EMPTY"):
+            bpy.context.scene.collection.objects.link(one)
+        elif one is not None:
+            bpy.data.objects.remove(one)
+
+
+def _read_fbx(rig: Path) -> None:
+    bpy.ops.import_scene.fbx(filepath=str(rig), use_anim=False)
+
+
+def _read_gltf(rig: Path) -> None:
+    bpy.ops.import_scene.gltf(filepath=str(rig), disable_bone_shape=True)
+
+
+def _read_vrm(rig: Path) -> ImportedCharacter:
+    return import_vrm(rig)
+
+
+_READERS: dict[str, Callable[[Path], ImportedCharacter | None]] = {
+    ".blend": _read_blend,
+    ".fbx": _read_fbx,
+    ".glb": _read_gltf,
+    ".gltf": _read_gltf,
+    ".vrm": _read_vrm,
+}

@@ -1,0 +1,82 @@
+"""Building and saving one scene in an empty file."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import bpy
+
+from ...inference.body.smpl import Body
+from ...inference.errors import VideoMotionError, one_line
+from ...inference.motion.motion import Motion
+from ...inference.options import Options
+from ..scene.backdrop import BackdropError
+from ..scene.take import SceneOptions, Take, build_scene, prepare_viewports
+
+
+class SceneFileError(VideoMotionError):
+    """A Blender file can't be written."""
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Keep what Blender prints on standard output from the user; its errors come as exceptions."""
+    sys.stdout.flush()
+    real, nowhere = os.dup(1), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 1)
+    try:
+        yield
+    finally:
+        sys.stdout.flush()
+        os.dup2(real, 1)
+        os.close(real)
+        os.close(nowhere)
+
+
+def build(motions: Sequence[Motion], body: Body, video: Path | None, options: Options) -> tuple[Take, list[str]]:
+    """Build the scene of one video in an empty file; return it and a sentence for each thing that is missing."""
+    bpy.ops.wm.read_factory_settings(use_empty=True)
+    wanted = SceneOptions.from_options(options, motions)
+    warnings = []
+    try:
+        take = build_scene(motions, body, video, wanted)
+    except BackdropError as error:
+        # A codec that OpenCV knows and this Blender does not must not cost the user the animation.
+        warnings.append(f"{error} The scene is made without it.")
+        bpy.ops.wm.read_factory_settings(use_empty=True)
+        take = build_scene(motions, body, None, wanted)
+    prepare_viewports(bpy.context.scene)
+    return take, warnings
+
+
+def save(blend: Path, take: Take, video: Path | None) -> None:
+    """Save the open file as ``blend``, which is there completely or not at all.
+
+    Raises:
+        SceneFileError: it can't be written.
+    """
+    blend = blend.resolve()
+    if take.footage is not None and video is not None:
+        take.footage.filepath = _relative(video.resolve(), blend.parent)
+    temporary = blend.with_name(f".{blend.stem}.{os.getpid()}.blend")
+    try:
+        blend.parent.mkdir(parents=True, exist_ok=True)
+        bpy.ops.wm.save_as_mainfile(filepath=str(temporary), compress=True, relative_remap=False, copy=True)
+        os.replace(temporary, blend)
+    except (OSError, RuntimeError) as error:
+        said = one_line(error).removeprefix("Error: ")
+        raise SceneFileError(f"{blend} can't be written ({said}): check the folder and its disk.") from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _relative(file: Path, folder: Path) -> str:
+    """Blender's way to write ``file`` as seen from ``folder``; absolute where they share no drive."""
+    try:
+        return "//" + os.path.relpath(file, folder).replace(os.sep, "/")
+    except ValueError:
+        return str(file)

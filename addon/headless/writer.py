@@ -1,0 +1,88 @@
+"""Makes Blender files and exports from a video's motions, for the batch."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ...inference.batch.inputs import VideoInput
+from ...inference.batch.queue import suffix_of
+from ...inference.options import Options
+
+if TYPE_CHECKING:
+    import bpy
+
+    from ...inference.body.smpl import Body
+
+
+class SceneWriter:
+    """See `inference.batch.queue.Writer`. Blender is loaded with the first video's result, while networks work.
+
+    Args:
+        options: what the user chose.
+    """
+
+    def __init__(self, options: Options):
+        self._options = options
+
+    def check(self) -> None:
+        """Try the character file. Raises `RigError` if no motion can be given to it."""
+        if self._options.rig is None:
+            return
+        from .rigs import check_rig
+        from .scenes import quiet
+
+        with quiet():
+            check_rig(self._options.rig)
+
+    def write(self, one: VideoInput, motions: Sequence[Path], body: Path, report: dict[str, Any]) -> list[Path]:
+        """Build the scene of a video and write it in every format. Raises `VideoMotionError` or OSError."""
+        from .scenes import quiet
+
+        with quiet():
+            return self._write(one, motions, body, report)
+
+    def _write(
+        self, one: VideoInput, motion_files: Sequence[Path], body_file: Path, report: dict[str, Any]
+    ) -> list[Path]:
+        from ...inference.body.smpl import Body
+        from ...inference.motion.motion import Motion
+        from . import rigs, scenes
+
+        began = time.perf_counter()
+        options, files = self._options, []
+        motions = [Motion.load(file) for file in motion_files]
+        body = Body.load(body_file)
+        take, warnings = scenes.build(motions, body, one.video, options)
+        armatures = [character.armature for character in take.characters]
+        moved = armatures
+        if options.rig is not None:
+            moved, more = rigs.retarget_take(take, options.rig, one.target.name, motions)
+            warnings += more
+        report["warnings"] = [*report["warnings"], *warnings]
+        if "blend" in options.format:
+            files.append(one.file(suffix_of("blend")))
+            scenes.save(files[-1], take, one.video)
+            report["blend"] = files[-1].name
+        report["timings"]["scene"] = round(time.perf_counter() - began, 3)
+        began = time.perf_counter()
+        if exported := self._export(one, armatures, moved, body):
+            report["exports"] = [file.name for file in exported]
+            report["timings"]["export"] = round(time.perf_counter() - began, 3)
+        return files + exported
+
+    def _export(
+        self, one: VideoInput, armatures: list[bpy.types.Object], moved: list[bpy.types.Object], body: Body
+    ) -> list[Path]:
+        from ..interchange.export import ExportOptions, export_take
+
+        files = []
+        for format in self._options.format:
+            if format != "blend":
+                # AMASS knows SMPL's bones only.
+                given = armatures if format == "amass" else moved
+                options = ExportOptions(self._options.engine, body=body)
+                files += export_take(given, one.file(suffix_of(format)), format, options)
+        return files

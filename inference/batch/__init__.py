@@ -1,0 +1,1 @@
+"""Many videos on their way to results, in one queue."""

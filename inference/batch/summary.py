@@ -1,0 +1,123 @@
+"""What became of the videos of a batch: lines on the terminal, and batch.json."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ..atomic import write_json
+from ..errors import VideoMotionError, one_line
+from .inputs import DONE, FAILED, SKIPPED, WAITING, VideoInput
+
+NAME = "batch.json"
+NAME_IF_TAKEN = "batch.summary.json"
+
+
+class SummaryError(VideoMotionError):
+    """The summary can't be written."""
+
+
+def complain(message: Exception | str) -> None:
+    """Print on one line what went wrong."""
+    print(f"video-motion: {one_line(message)}", file=sys.stderr, flush=True)
+
+
+def warn(warning: str) -> None:
+    """Print a warning."""
+    print(f"warning: {warning}", file=sys.stderr, flush=True)
+
+
+class Summary:
+    """The results of a batch so far.
+
+    Args:
+        inputs: its videos.
+        unusable: a sentence for each input that stands for no video.
+        out: the folder of the results, None for each video's own.
+        options: what they were made with, ready for JSON.
+    """
+
+    def __init__(
+        self, inputs: Sequence[VideoInput], unusable: Sequence[str], out: Path | None, options: Mapping[str, Any]
+    ):
+        self._inputs, self._unusable, self._options = inputs, unusable, options
+        self._began = time.perf_counter()
+        self._file: Path | None = None
+        # Of one video its own files report everything.
+        if len(inputs) > 1:
+            folder = out or Path(os.path.commonpath([one.target.parent.resolve() for one in inputs]))
+            taken = {one.target.name.casefold() for one in inputs}
+            self._file = folder / (NAME if Path(NAME).stem not in taken else NAME_IF_TAKEN)
+
+    @property
+    def failed(self) -> bool:
+        """Whether an input gave no result."""
+        return bool(self._states()[FAILED])
+
+    def say(self, one: VideoInput, result: Path, what: str) -> None:
+        """Print what became of one video."""
+        total = len(self._inputs)
+        number = f"{self._inputs.index(one) + 1} of {total}: " if total > 1 else ""
+        print(f"{number}{result}: {what}", flush=True)
+
+    def write(self) -> None:
+        """Write batch.json, where there are several videos.
+
+        Raises:
+            SummaryError: that can't be done.
+        """
+        if self._file is None:
+            return
+        rows = [
+            {
+                "video": str(one.video),
+                "state": one.state,
+                "folder": str(one.target.parent),
+                "files": one.files,
+                "people": one.people,
+                "seconds": round(one.seconds, 3),
+                "message": one.message,
+            }
+            for one in self._inputs
+        ]
+        content = {
+            **self._states(),
+            "seconds": round(time.perf_counter() - self._began, 3),
+            "options": self._options,
+            "unusable": self._unusable,
+            "videos": rows,
+        }
+        try:
+            self._file.parent.mkdir(parents=True, exist_ok=True)
+            write_json(self._file, content)
+        except OSError as error:
+            raise SummaryError(
+                f"{self._file} can't be written ({error.strerror}): choose another folder for --out."
+            ) from error
+
+    def close(self, interrupted: bool) -> None:
+        """Write and print the whole, where there are several inputs or it ended early."""
+        self.write()
+        if len(self._inputs) + len(self._unusable) < 2 and not interrupted:
+            return
+        states = self._states()
+        left = sum(one.state == WAITING for one in self._inputs)
+        words = [f"{count} {state}" for state, count in states.items()] + ([f"{left} left"] if left else [])
+        seconds = time.perf_counter() - self._began
+        where = f"; details are in {self._file}" if self._file is not None else ""
+        print(f"video-motion: {', '.join(words)}, {seconds:.1f} s{where}.", file=sys.stderr)
+        if states[FAILED]:
+            print(f"video-motion: {states[FAILED]} of the inputs gave no result:", file=sys.stderr)
+            for message in [*self._unusable, *(one.message for one in self._inputs if one.state == FAILED)]:
+                print(f"  {message}", file=sys.stderr)
+        if interrupted:
+            print("video-motion: interrupted; the same command with --resume goes on.", file=sys.stderr)
+        sys.stderr.flush()
+
+    def _states(self) -> dict[str, int]:
+        found = {state: sum(one.state == state for one in self._inputs) for state in (DONE, SKIPPED, FAILED)}
+        return {**found, FAILED: found[FAILED] + len(self._unusable)}

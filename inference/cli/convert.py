@@ -1,0 +1,167 @@
+"""The commands `convert`, `estimate` and `overlay`."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import importlib.util
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+from .. import console, options, registry
+from ..batch.request import Request
+from ..footage.naming import OVERLAY_MARK
+from ..options import Options
+from . import environment
+from .preparation import CommandError, check_folder, prepare
+from .types import Commands, command, count
+
+BATCH = environment.ROOT / "addon" / "batch.py"
+
+DESCRIPTION = """\
+Convert videos, every video in folders, or those that a pattern finds ('takes/**/*.mp4'), to Blender files or others. A
+video that can't be converted is named with one sentence and the rest go on. Of several videos OUT/batch.json lists what
+became of each. Files are there completely or not at all; --resume goes on after an interruption.
+"""
+
+EPILOG = """\
+Exit status: 0 if every video gave a result, 1 if some did not, 2 for wrong arguments, 130 after an interruption.
+"""
+
+
+def add_commands(commands: Commands) -> None:
+    """Describe the commands."""
+    convert = command(commands, "convert", "video to Blender file, and to FBX, glTF, USD, BVH, AMASS", DESCRIPTION)
+    convert.epilog = EPILOG
+    _add_videos(convert)
+    options.add_arguments(convert, options.EVERYTHING)
+    convert.add_argument(
+        "--blender",
+        type=Path,
+        metavar="PROGRAM",
+        help="an installed Blender that writes the file (default: Blender 4.2's module, which every later one reads)",
+    )
+    estimate = command(
+        commands,
+        "estimate",
+        "video to motion files, without Blender",
+        "Write the .motion.npz and .json files of `convert` and no Blender file.",
+    )
+    _add_videos(estimate)
+    options.add_arguments(estimate, (*options.ESTIMATION, options.BATCH))
+    overlay = command(
+        commands,
+        "overlay",
+        "draw the character over its footage",
+        "Draw the character over its footage, to judge a result by eye: NAME.overlay.mp4, and NAME.overlay.jpg with"
+        " several moments side by side (footage with landmarks, character over it, character from its left).",
+    )
+    overlay.add_argument("video", type=Path, metavar="VIDEO", help="the footage")
+    overlay.add_argument(
+        "--motion",
+        type=Path,
+        nargs="+",
+        default=[],
+        metavar="FILE",
+        help="draw these motion files of the video instead of estimating again",
+    )
+    overlay.add_argument(
+        "--out", type=Path, metavar="FOLDER", help="where to write (default: beside the motion files, else the video)"
+    )
+    overlay.add_argument("--columns", type=count, default=8, metavar="N", help="moments on the picture (default: 8)")
+    overlay.add_argument(
+        "--height", type=count, default=360, metavar="PIXELS", help="height of each of its three rows (default: 360)"
+    )
+    options.add_arguments(overlay, options.ESTIMATION)
+
+
+def convert(chosen: argparse.Namespace) -> int:
+    """Fetch what is needed, then let `addon/batch.py` do the work in Blender, with this Python for the networks."""
+    wanted = Options.from_arguments(chosen)
+    check_folder(chosen.out)
+    if chosen.blender is None and importlib.util.find_spec("bpy") is None:
+        raise CommandError(
+            "Blender's module (bpy) is not installed here: install it with `pip install bpy==4.2.*` under Python 3.11,"
+            " or name an installed Blender with --blender PROGRAM."
+        )
+    prepare(wanted.smpl, wanted.network)
+    if chosen.blender is None:
+        program, variables = [sys.executable, BATCH], dict(os.environ)
+    else:
+        variables = environment.foreign_variables()
+        program = [chosen.blender, "--background", "--factory-startup", "--python-exit-code", "1", "--python", BATCH]
+    request = Request(chosen.videos, chosen.out, wanted, registry.cache_folder(), Path(sys.executable))
+    words = [str(word) for word in (*program, "--", "--request")]
+    try:
+        process = subprocess.Popen(words, stdin=subprocess.PIPE, env=variables, text=True, encoding="utf-8")
+    except OSError as error:
+        raise CommandError(f"{words[0]} can't be started ({error.strerror}): check --blender.") from error
+    try:
+        process.communicate(request.to_json())
+        return process.returncode
+    except KeyboardInterrupt:
+        # A terminal interrupts both, `kill` only one. Either way it has something to tidy up.
+        if os.name != "nt":
+            process.send_signal(signal.SIGINT)
+        process.wait()
+        return 128 + signal.SIGINT
+
+
+def estimate(chosen: argparse.Namespace) -> int:
+    """Do as `convert` does, without formats and so without Blender."""
+    from ..batch import interruption
+    from ..batch.queue import Batch
+
+    wanted = dataclasses.replace(Options.from_arguments(chosen), format=())
+    check_folder(chosen.out)
+    prepare(wanted.smpl, wanted.network)
+    interruption.listen()
+    return Batch(Request(chosen.videos, chosen.out, wanted, registry.cache_folder(), Path(sys.executable))).run()
+
+
+def overlay(chosen: argparse.Namespace) -> int:
+    """Draw a video and a contact sheet."""
+    from ..body.smpl import Body
+    from ..conversion import convert_footage
+    from ..footage.reader import Footage
+    from ..models import load_models
+    from ..motion.motion import Motion
+    from . import overlay
+
+    check_folder(chosen.out)
+    wanted = Options.from_arguments(chosen)
+    folder = chosen.out or (chosen.motion or [chosen.video])[0].parent
+    video, picture = (folder / f"{chosen.video.stem}{OVERLAY_MARK}{suffix}" for suffix in (".mp4", ".jpg"))
+    footage = Footage(chosen.video, wanted.start, wanted.end)
+    if chosen.motion:
+        motions = [Motion.load(file) for file in chosen.motion]
+        body = Body.load(wanted.smpl or registry.body_path())
+    else:
+        models = load_models(wanted)
+        progress = console.Progress(chosen.video.name)
+        try:
+            motions = convert_footage(chosen.video, wanted, models, progress).motions
+        finally:
+            progress.close()
+        body = models.body
+    folder.mkdir(parents=True, exist_ok=True)
+    with console.step(f"Drawing {picture}"):
+        overlay.write_contact_sheet(footage, motions, body, picture, chosen.columns, chosen.height)
+    with console.step(f"Drawing {video}"):
+        overlay.write_video(footage, motions, body, video)
+    print(video, picture, sep="\n")
+    return 0
+
+
+def _add_videos(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "videos",
+        type=Path,
+        nargs="+",
+        metavar="VIDEO",
+        help="a video, a folder whose videos are all taken, or a pattern in quotes",
+    )
+    command.add_argument("--out", type=Path, metavar="FOLDER", help="where to write (default: beside each video)")

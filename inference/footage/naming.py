@@ -1,0 +1,69 @@
+"""Which files are videos, and what their results are called. Standard library only."""
+
+from __future__ import annotations
+
+import glob
+from collections.abc import Sequence
+from pathlib import Path
+
+VIDEO_SUFFIXES = frozenset(
+    {".3gp", ".asf", ".avi", ".flv", ".gif", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".mxf"}
+    | {".ogv", ".ts", ".vob", ".webm", ".wmv"}
+)
+
+OVERLAY_MARK = ".overlay"
+"""How the names of the videos end that `overlay` draws, which are no footage."""
+
+
+def find_videos(inputs: Sequence[Path]) -> tuple[list[Path], list[str]]:
+    """Return the videos of files, folders and patterns, each once, and a sentence for each that has none."""
+    videos: dict[Path, Path] = {}
+    failures = []
+    for given in inputs:
+        found = [given]
+        if not given.exists() and glob.has_magic(str(given)):
+            found = sorted(file for name in glob.glob(str(given), recursive=True) if is_video(file := Path(name)))
+            if not found:
+                failures.append(f"No video is found by {given}: check the pattern.")
+        elif given.is_dir():
+            try:
+                found = sorted(file for file in given.iterdir() if is_video(file))
+            except OSError as error:
+                failures.append(f"{given} can't be listed ({error.strerror}): check its permissions.")
+                continue
+            if not found:
+                failures.append(f"{given} is a folder without a video: name a video, or a folder that holds some.")
+        for file in found:
+            videos.setdefault(file.resolve(), file)
+    return list(videos.values()), failures
+
+
+def is_video(file: Path) -> bool:
+    """Return whether a file among others is footage, by its name."""
+    return (
+        file.suffix.lower() in VIDEO_SUFFIXES
+        and not file.name.startswith(".")
+        and not file.stem.endswith(OVERLAY_MARK)
+        and file.is_file()
+    )
+
+
+def output_names(videos: Sequence[Path], out: Path | None) -> list[Path]:
+    """Return where each video's results go, as paths without suffix, no two alike on any file system."""
+    plain = [(out or video.parent) / video.stem for video in videos]
+    keys = [_key(target) for target in plain]
+    taken = {key for key in keys if keys.count(key) == 1}
+    targets = []
+    for video, target, key in zip(videos, plain, keys, strict=True):
+        if keys.count(key) > 1:
+            base = target.with_name(f"{video.stem}_{video.suffix[1:]}" if video.suffix else video.stem)
+            target, number = base, 2
+            while _key(target) in taken:
+                target, number = base.with_name(f"{base.name}_{number}"), number + 1
+            taken.add(_key(target))
+        targets.append(target)
+    return targets
+
+
+def _key(target: Path) -> str:
+    return str(target.resolve()).casefold()

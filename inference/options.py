@@ -1,0 +1,423 @@
+"""Every option of a conversion: its name, default, range and help text, once, for the command line, panel and worker.
+
+A new option is one more field of `Options`; it is then an argument of the commands that take its group, a property
+that the panel can draw, and part of a job's JSON. Standard library only, so that `--help` needs no set-up.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import Field, dataclass, field, fields
+from pathlib import Path
+from typing import Any, Self
+
+from .errors import VideoMotionError
+from .estimators import DEFAULT, DEVICES, ESTIMATORS
+
+FORMATS = ("blend", "fbx", "glb", "usd", "bvh", "amass")
+ENGINES = ("unreal", "unity")
+MAX_PEOPLE = 6
+"""So many people are followed at a time."""
+
+KEEP, FROM_VIDEO = "keep", "video"
+"""Values of `Options.fps` that are no number."""
+
+FOOTAGE, MOTION, SCENE, FILES, BATCH = "footage", "motion", "scene", "files", "batch"
+ESTIMATION = (FOOTAGE, MOTION)
+"""The groups that decide what motion is estimated; the worker needs no others."""
+
+EVERYTHING = (*ESTIMATION, SCENE, FILES, BATCH)
+_OPTION = "option"
+_OLD_NAMES = {"body": "smpl"}
+
+
+class OptionError(VideoMotionError):
+    """An option has a value that makes no sense."""
+
+
+@dataclass(frozen=True)
+class Option:
+    """What is said of an option, once for all who offer it.
+
+    Attributes:
+        group: which of `EVERYTHING` it belongs to.
+        label: its name in the panel.
+        help: what it does, a phrase without full stop.
+        kind: `float`, `int`, `bool`, `path`, `choice`, `formats`, `person` or `rate`.
+        choices: the values of a `choice`.
+        minimum: of a number.
+        maximum: of a number, for the panel.
+        usual_maximum: where the panel's slider ends.
+        positive: whether 0 is refused too.
+        metavar: how the value is called in `--help`.
+        rival: the name of another option that can't be given with this one.
+        argument: whether the command line offers it.
+    """
+
+    group: str
+    label: str
+    help: str
+    kind: str
+    choices: tuple[str, ...] = ()
+    minimum: float | None = None
+    maximum: float | None = None
+    usual_maximum: float | None = None
+    positive: bool = False
+    metavar: str | None = None
+    rival: str | None = None
+    argument: bool = True
+
+    def parse(self, text: str) -> Any:
+        """Return the value that a user wrote.
+
+        Raises:
+            argparse.ArgumentTypeError: it is none; the message begins with the text.
+        """
+        return _PARSERS[self.kind](self, text)
+
+
+def _option(default: Any, group: str, label: str, help: str, kind: str, **more: Any) -> Any:
+    return field(default=default, metadata={_OPTION: Option(group, label, help, kind, **more)})
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the user chose; `shapes` are the β (10,) of people whose shape is known, by their number."""
+
+    start: float | None = _option(
+        None, FOOTAGE, "Start", "seconds of the video to skip", "float", minimum=0.0, metavar="SECONDS"
+    )
+    end: float | None = _option(
+        None, FOOTAGE, "End", "second of the video to stop at", "float", minimum=0.0, metavar="SECONDS"
+    )
+    frame_rate: float | None = _option(
+        None,
+        FOOTAGE,
+        "Frame Rate",
+        "frames per second of a folder of images",
+        "float",
+        positive=True,
+        metavar="RATE",
+    )
+    person: int | None = _option(
+        None,
+        FOOTAGE,
+        "Person",
+        "whose motion to take: a number from 1, by how long and how large people are seen, or all",
+        "person",
+        metavar="N",
+    )
+    focal: float | None = _option(
+        None,
+        FOOTAGE,
+        "Focal Length",
+        "focal length in pixels, if known",
+        "float",
+        positive=True,
+        metavar="PIXELS",
+        rival="focal_mm",
+    )
+    focal_mm: float | None = _option(
+        None,
+        FOOTAGE,
+        "Focal Length",
+        "focal length in mm for 35 mm film, if known (phones: 24 to 28)",
+        "float",
+        positive=True,
+        metavar="MM",
+        rival="focal",
+    )
+    network: str = _option(
+        DEFAULT, MOTION, "Network", "what estimates the motion", "choice", choices=tuple(ESTIMATORS), metavar="NAME"
+    )
+    device: str = _option(
+        "auto",
+        MOTION,
+        "Device",
+        "where networks run: cpu, cuda, cuda:N for the GPU of number N, or auto, the first GPU if it works and else the"
+        " CPU",
+        "choice",
+        choices=DEVICES,
+        metavar="DEVICE",
+    )
+    smoothing: float = _option(
+        1.0,
+        MOTION,
+        "Smoothing",
+        "how calm the motion is made: 0 leaves it as seen, 1 measures best, 2 is twice as much",
+        "float",
+        minimum=0.0,
+        maximum=10.0,
+        usual_maximum=4.0,
+        metavar="X",
+    )
+    feet: float = _option(
+        1.0,
+        MOTION,
+        "Plant Feet",
+        "how firmly standing feet are held in place: 0 not at all, 1 measures best",
+        "float",
+        minimum=0.0,
+        maximum=10.0,
+        usual_maximum=2.0,
+        metavar="X",
+    )
+    smpl: Path | None = _option(
+        None,
+        MOTION,
+        "SMPL File",
+        "a licensed SMPL file (.npz or .pkl) in place of the free body; nothing inside a pickle is run",
+        "path",
+        metavar="FILE",
+    )
+    mesh: bool = _option(True, SCENE, "Body", "make the skinned body", "bool")
+    correctives: bool = _option(
+        False,
+        SCENE,
+        "Pose Correctives",
+        "make shape keys that mend the skin at bent joints; only bodies that have them, such as SMPL",
+        "bool",
+    )
+    camera: bool = _option(
+        True,
+        SCENE,
+        "Camera and Footage",
+        "make the camera that filmed the video, with the footage behind its view, and render at its size",
+        "bool",
+    )
+    floor: bool = _option(True, SCENE, "Floor", "make the floor that people stand on", "bool")
+    frame_range: bool = _option(True, SCENE, "Set Frame Range", "let the scene play exactly the take", "bool")
+    fps: str | float = _option(
+        FROM_VIDEO,
+        SCENE,
+        "Frame Rate",
+        "the scene's frames per second: a number, `video` for the video's, or `keep` for Blender's own",
+        "rate",
+        metavar="RATE",
+    )
+    format: tuple[str, ...] = _option(
+        ("blend",),
+        FILES,
+        "Format",
+        f"what to write, separated by commas: {', '.join(FORMATS)}",
+        "formats",
+        choices=FORMATS,
+        metavar="LIST",
+    )
+    engine: str = _option(
+        ENGINES[0], FILES, "Engine", "the program whose axes FBX files have", "choice", choices=ENGINES
+    )
+    rig: Path | None = _option(
+        None,
+        FILES,
+        "Character",
+        "a character (.blend, .fbx, .glb, .vrm) that gets each person's motion, in place of the body",
+        "path",
+        metavar="FILE",
+    )
+    jobs: int = _option(1, BATCH, "Jobs", "videos to work on at once", "int", minimum=1, metavar="N")
+    resume: bool = _option(
+        False,
+        BATCH,
+        "Resume",
+        "skip videos whose results are there, complete and of the same video, options and version",
+        "bool",
+    )
+    shapes: Mapping[int, Sequence[float]] = field(default_factory=dict)
+
+    @classmethod
+    def from_arguments(cls, arguments: argparse.Namespace) -> Self:
+        """Return the options of a parsed command line; those that its command does not take have their defaults."""
+        given = {name: getattr(arguments, name) for name, _ in options() if hasattr(arguments, name)}
+        return cls(**given)
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> Self:
+        """Return the options of what `to_json` gave, also of files that an earlier version wrote.
+
+        Raises:
+            OptionError: a name or a value is none.
+        """
+        known = dict(options())
+        given: dict[str, Any] = {}
+        for old_or_new, value in content.items():
+            name = _OLD_NAMES.get(old_or_new, old_or_new)
+            if name == "shapes":
+                given[name] = {int(person): tuple(betas) for person, betas in value.items()}
+            elif name not in known:
+                raise OptionError(f"There is no option {name}: use the same version of Video Motion on both sides.")
+            elif value is not None:
+                given[name] = _from_json(name, known[name], value)
+        return cls(**given)
+
+    def to_json(self, groups: Collection[str] = EVERYTHING) -> dict[str, Any]:
+        """Return those of some groups that are not the default, ready for JSON."""
+        content: dict[str, Any] = {}
+        for name, option in options(groups):
+            value = getattr(self, name)
+            if value != default(name):
+                content[name] = str(value) if option.kind == "path" else list(value) if _is_list(value) else value
+        if self.shapes and MOTION in groups:
+            content["shapes"] = {str(person): list(map(float, betas)) for person, betas in self.shapes.items()}
+        return content
+
+
+def options(groups: Collection[str] = EVERYTHING) -> Iterator[tuple[str, Option]]:
+    """Yield the name and description of each option of some groups, in order."""
+    for item in fields(Options):
+        option = item.metadata.get(_OPTION)
+        if option is not None and option.group in groups:
+            yield item.name, option
+
+
+def described(name: str) -> Option:
+    """Return what is said of the option ``name``."""
+    return _fields()[name].metadata[_OPTION]
+
+
+def default(name: str) -> Any:
+    """Return the default of the option ``name``."""
+    return _fields()[name].default
+
+
+def add_arguments(command: argparse.ArgumentParser, groups: Collection[str]) -> None:
+    """Add an argument for each option of some groups."""
+    rivals: dict[str, argparse._ActionsContainer] = {}
+    for name, option in options(groups):
+        if not option.argument:
+            continue
+        place = command
+        if option.rival is not None:
+            place = rivals.get(option.rival) or command.add_mutually_exclusive_group()
+            rivals[name] = place
+        add_argument(place, name)
+
+
+def add_argument(command: argparse._ActionsContainer, name: str) -> None:
+    """Add the argument for one option."""
+    option = described(name)
+    flag, usual = f"--{name.replace('_', '-')}", default(name)
+    if option.kind == "bool":
+        if usual:
+            command.add_argument(flag, action=argparse.BooleanOptionalAction, default=True, help=option.help)
+        else:
+            command.add_argument(flag, action="store_true", help=option.help)
+        return
+    text = option.help
+    if option.choices and option.kind == "choice" and len(option.choices) <= len(ESTIMATORS):
+        text += f": {', '.join(option.choices)}"
+    if usual is not None:
+        text += f" (default: {_as_text(usual)})"
+    arguments: dict[str, Any] = {"choices": option.choices} if option.kind == "choice" else {"type": option.parse}
+    command.add_argument(flag, default=usual, metavar=option.metavar, help=text, **arguments)
+
+
+def _fields() -> dict[str, Field[Any]]:
+    return {item.name: item for item in fields(Options)}
+
+
+def _as_text(value: Any) -> str:
+    return ",".join(value) if _is_list(value) else f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _is_list(value: Any) -> bool:
+    return isinstance(value, tuple | list)
+
+
+def _from_json(name: str, option: Option, value: Any) -> Any:
+    if option.kind == "bool":
+        if isinstance(value, bool):
+            return value
+        raise OptionError(f"The option {name} is {value!r}, neither true nor false.")
+    try:
+        return option.parse(",".join(map(str, value)) if _is_list(value) else str(value))
+    except argparse.ArgumentTypeError as error:
+        raise OptionError(f"The option {name} can't be used: {error}.") from error
+
+
+def number(text: str) -> float:
+    """Return a finite number."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise argparse.ArgumentTypeError(f"{text} is not a number")
+    return value
+
+
+def not_negative(text: str) -> float:
+    """Return a number of at least 0."""
+    value = number(text)
+    if value < 0:
+        raise argparse.ArgumentTypeError(f"{text} is below 0")
+    return value
+
+
+def positive(text: str) -> float:
+    """Return a number above 0."""
+    value = number(text)
+    if value <= 0:
+        raise argparse.ArgumentTypeError(f"{text} is not above 0")
+    return value
+
+
+def count(text: str) -> int:
+    """Return a whole number of at least 1."""
+    if not (text.isdecimal() and int(text) >= 1):
+        raise argparse.ArgumentTypeError(f"{text} is not a whole number from 1")
+    return int(text)
+
+
+def _float(option: Option, text: str) -> float:
+    return positive(text) if option.positive else not_negative(text) if option.minimum == 0 else number(text)
+
+
+def _choice(option: Option, text: str) -> str:
+    if text not in option.choices:
+        raise argparse.ArgumentTypeError(f"{text} is none of {', '.join(option.choices)}")
+    return text
+
+
+def _person(option: Option, text: str) -> int | None:
+    if text == "all":
+        return None
+    try:
+        return count(text)
+    except argparse.ArgumentTypeError as error:
+        raise argparse.ArgumentTypeError(f"{error} and not all") from error
+
+
+def _formats(option: Option, text: str) -> tuple[str, ...]:
+    chosen = tuple(dict.fromkeys(part.strip().lower() for part in text.split(",")))
+    unknown = [part for part in chosen if part not in option.choices]
+    if unknown:
+        raise argparse.ArgumentTypeError(f"{unknown[0] or 'nothing'} is none of {', '.join(option.choices)}")
+    return chosen
+
+
+def _rate(option: Option, text: str) -> str | float:
+    if text in (KEEP, FROM_VIDEO):
+        return text
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0.0 < value <= 1000.0:
+        raise argparse.ArgumentTypeError(
+            f"{text} is not {KEEP}, {FROM_VIDEO} or a number of frames per second up to 1000"
+        )
+    return value
+
+
+_PARSERS: Mapping[str, Callable[[Option, str], Any]] = {
+    "float": _float,
+    "int": lambda option, text: count(text),
+    "path": lambda option, text: Path(text),
+    "choice": _choice,
+    "formats": _formats,
+    "person": _person,
+    "rate": _rate,
+}

@@ -1,0 +1,27 @@
+"""Which files are taken for videos, and where their results go."""
+
+from pathlib import Path
+
+from video_motion.inference.footage.naming import find_videos, output_names
+
+
+def test_folders_give_their_videos_once(tmp_path: Path):
+    for name in ("b.mp4", "a.MOV", "notes.txt", ".hidden.mp4", "a.overlay.mp4"):
+        (tmp_path / name).touch()
+    videos, failures = find_videos([tmp_path / "b.mp4", tmp_path, tmp_path / "b.mp4"])
+    assert [video.name for video in videos] == ["b.mp4", "a.MOV"]
+    assert failures == []
+    videos, failures = find_videos([tmp_path / "**" / "b.*", tmp_path / "c*", tmp_path / "none.mp4"])
+    assert [video.name for video in videos] == ["b.mp4", "none.mp4"]
+    (failure,) = failures
+    assert str(tmp_path / "c*") in failure
+
+
+def test_output_names_never_clash(tmp_path: Path):
+    videos = [Path(name) for name in ("x/a.mp4", "x/a.avi", "y/a.mp4", "x/A_avi.mkv", "x/walk.take2.mp4")]
+    names = [target.name for target in output_names(videos, tmp_path)]
+    assert names == ["a_mp4", "a_avi_2", "a_mp4_2", "A_avi", "walk.take2"]
+    assert [str(target) for target in output_names([Path("x/a.mp4"), Path("y/a.mp4")], None)] == [
+        "x/a",
+        "y/a",
+    ]

@@ -1,0 +1,82 @@
+"""Every option is told once: what the command line, a job's JSON and the panel make of it agrees."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+import pytest
+from video_motion.inference.cli import arguments
+from video_motion.inference.options import ESTIMATION, EVERYTHING, OptionError, Options, add_arguments, default, options
+
+WORDS = {
+    "start": ("1.5", 1.5),
+    "end": ("3", 3.0),
+    "frame_rate": ("12.5", 12.5),
+    "person": ("2", 2),
+    "focal": ("800", 800.0),
+    "focal_mm": ("26", 26.0),
+    "network": ("tar", "tar"),
+    "device": ("cuda:1", "cuda:1"),
+    "smoothing": ("0", 0.0),
+    "feet": ("0.5", 0.5),
+    "smpl": ("a b.npz", Path("a b.npz")),
+    "fps": ("23.976", 23.976),
+    "format": ("fbx, BVH,fbx", ("fbx", "bvh")),
+    "engine": ("unity", "unity"),
+    "rig": ("rig.vrm", Path("rig.vrm")),
+    "jobs": ("3", 3),
+}
+
+
+@pytest.mark.parametrize("name", [name for name, _ in options()])
+def test_an_option_goes_through_words_and_json(name: str):
+    option = dict(options())[name]
+    flag = f"--{name.replace('_', '-')}"
+    if option.kind == "bool":
+        words, value = [flag if not default(name) else flag.replace("--", "--no-", 1)], not default(name)
+    else:
+        text, value = WORDS[name]
+        words = [flag, text]
+    chosen = Options.from_arguments(arguments.parse(["convert", "a.mp4", *words]))
+    assert chosen == Options(**{name: value})
+    content = chosen.to_json()
+    assert list(content) == [name]
+    assert Options.from_json(json.loads(json.dumps(content))) == chosen
+    assert (name in chosen.to_json(ESTIMATION)) == (option.group in ESTIMATION)
+
+
+def test_defaults_need_no_words():
+    assert Options.from_arguments(arguments.parse(["convert", "a.mp4"])) == Options()
+    assert Options().to_json() == {}
+    assert Options.from_json({}) == Options()
+
+
+def test_known_shapes_go_through_json():
+    chosen = Options(shapes={2: (0.25,) * 10})
+    content = json.loads(json.dumps(chosen.to_json()))
+    assert Options.from_json(content) == chosen
+
+
+def test_files_of_earlier_versions_are_read():
+    old = {"network": "tar", "smoothing": 2.0, "body": "/smpl/body.npz", "end": None, "device": "auto"}
+    assert Options.from_json(old) == Options(network="tar", smoothing=2.0, smpl=Path("/smpl/body.npz"))
+
+
+@pytest.mark.parametrize(
+    "content", [{"no_such": 1}, {"smoothing": -1}, {"network": "alexnet"}, {"mesh": "perhaps"}, {"start": "soon"}]
+)
+def test_senseless_json_is_refused_in_a_sentence(content: dict[str, object]):
+    with pytest.raises(OptionError) as error:
+        Options.from_json(content)
+    assert next(iter(content)) in str(error.value)
+
+
+def test_help_states_what_is_offered():
+    parser = argparse.ArgumentParser()
+    add_arguments(parser, EVERYTHING)
+    help = " ".join(parser.format_help().split())
+    for name, option in options():
+        assert f"--{name.replace('_', '-')}" in help
+        assert " ".join(option.help.split())[:20] in help
