@@ -363,7 +363,7 @@ class Tracker:
 
     def _reidentify(self, frame: Frame, new_people: list[NewPerson]) -> None:
         """Assign poses to lost people and remove them from the list."""
-        pairs = []
+        pairs: list[tuple[float, Target, NewPerson]] = []
         for target in self._lost(frame):
             for new in new_people:
                 implausibility = self._implausibility(target, frame, new.pose.center, new.pose.crop[2])
@@ -376,8 +376,8 @@ class Tracker:
         for _, target, new in sorted(pairs, key=lambda p: p[0]):
             index = next((i for i, f in enumerate(new_people) if f is new), None)
             if not target.visible and index is not None and self._make_room(frame, new.pose.crop[2]):
-                target.add(frame.number, frame.timestamp, new.pose, new.look)
-                target.looked(*new.trusts)
+                target.add(frame.number, frame.timestamp, new.pose, new.appearance)
+                target.add_rechecks(*new.trusts)
                 new_people.pop(index)
 
     def _add_target(self, frame: Frame, new: NewPerson) -> None:
