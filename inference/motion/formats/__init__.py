@@ -1,4 +1,4 @@
-"""Motion files of other tools, told apart by what is in them, never by name; see README.md."""
+"""Motion files of other tools, recognised by what is in them, never by name; see README.md."""
 
 from __future__ import annotations
 

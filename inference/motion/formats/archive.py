@@ -1,4 +1,4 @@
-"""Files of pickle, joblib, NumPy and torch, told apart by their first bytes and read without running what is inside."""
+"""Files of pickle, joblib, NumPy and torch, recognised by their first bytes and read without running what is inside."""
 
 from __future__ import annotations
 

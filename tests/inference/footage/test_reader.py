@@ -74,7 +74,7 @@ def test_impossible_trims(tmp_path: Path, start: float, end: float | None, words
         read(write_video(tmp_path / "a.avi"), start, end)
 
 
-def test_reads_anew_each_time(tmp_path: Path):
+def test_reads_again_each_time(tmp_path: Path):
     with Footage(write_video(tmp_path / "a.avi")) as footage:
         assert len(list(footage)) == len(list(footage)) == 20
 
@@ -122,7 +122,7 @@ def test_cut_off_file_gives_what_is_there():
     assert "ends after 0.9 s of the 5 s it declares" in footage.warnings[0]
 
 
-def test_pixels_that_are_not_square_are_told():
+def test_pixels_that_are_not_square_are_reported():
     footage, _ = read(DATA / "wide_pixels.mp4")
     assert "not square (2:1)" in footage.warnings[0]
 

@@ -168,11 +168,11 @@ def test_up_is_found_for_other_cameras(body: Body, pitch: float):
 
 
 def test_contacts_tell_which_foot_stands(lap: scenes.Scene, lap_motion: Motion):
-    told = lap_motion.contacts > 0.5
+    contacts = lap_motion.contacts > 0.5
     seen = ~lap_motion.bridged
-    assert (told == lap.standing)[seen].mean() > 0.85
+    assert (contacts == lap.standing)[seen].mean() > 0.85
     both = lap.standing.all(1)
-    assert told[seen & both].mean() > told[seen & ~both].mean()
+    assert contacts[seen & both].mean() > contacts[seen & ~both].mean()
 
 
 def test_planted_feet_slide_less(body: Body, stroll: scenes.Scene, stroll_motion: Motion):
@@ -211,8 +211,8 @@ def test_turning_camera_and_uneven_times(body: Body):
     assert motion.camera_moves
     assert world_errors(motion, scene).mean() < 0.08
     assert sliding(motion, scene, body) < 0.25
-    told_nothing = replace(scene, camera=replace(scene.camera, rotations=np.tile(np.eye(3), (60, 1, 1))))
-    assert world_errors(estimate(body, told_nothing, track)[0], scene).mean() > 0.3, "the turns matter"
+    without_rotation = replace(scene, camera=replace(scene.camera, rotations=np.tile(np.eye(3), (60, 1, 1))))
+    assert world_errors(estimate(body, without_rotation, track)[0], scene).mean() > 0.3, "the rotations matter"
 
 
 def test_two_people_share_one_world(body: Body):
@@ -258,16 +258,16 @@ def test_wholly_hidden_person_stays_finite(body: Body):
         assert np.isfinite(getattr(motion, name)).all(), name
 
 
-def test_progress_is_told(body: Body):
-    told = []
+def test_progress_is_reported(body: Body):
+    reported = []
     scene = scenes.walk(body, np.arange(4) / 25)
     estimate(
         body,
         scene,
         scenes.film(scene, np.random.default_rng(8)),
-        progress=lambda done, total: told.append((done, total)),
+        progress=lambda done, total: reported.append((done, total)),
     )
-    done, totals = zip(*told, strict=True)
+    done, totals = zip(*reported, strict=True)
     assert len(set(totals)) == 1
     assert list(done) == sorted(set(done))
     assert done[-1] == totals[0]

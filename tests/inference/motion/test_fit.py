@@ -27,7 +27,7 @@ from video_motion.inference.people.track import Track
 from . import scenes
 
 K = intrinsics(scenes.SIZE)
-# The fit looks at neither corners of eyes nor the mouth.
+# The fit uses neither corners of the eyes nor the mouth.
 IGNORED = [k for k, name in enumerate(LANDMARK_NAMES) if name.endswith(("inner", "outer")) or "mouth" in name]
 
 

@@ -71,7 +71,7 @@ def test_plane_through_standing_feet():
     raised = points[:60] + 0.5 * true
     weights = np.concatenate([np.full(300, 0.9), np.full(60, 0.3)])
     normal, offset = floor.floor_plane(np.concatenate([points, raised]), weights, seen_up(11))
-    assert degrees_between(normal, true) < 1.5, "feet over three metres tell more than a guess of upright"
+    assert degrees_between(normal, true) < 1.5, "feet over three metres count more than the assumed upright direction"
     height = points @ normal + offset
     assert abs(np.median(height)) < 0.02
     assert np.linalg.norm(normal) == pytest.approx(1)

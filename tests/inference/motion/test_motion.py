@@ -123,7 +123,7 @@ def test_file_poses_the_body_in_the_camera(motion: Motion, saved: Path, body: Bo
     assert (pixels < again.image_size).all()
 
 
-def test_turning_camera_is_told(motion: Motion):
+def test_turning_camera_is_reported(motion: Motion):
     still = replace(motion, camera_to_world=np.repeat(motion.camera_to_world[:1], len(motion), 0))
     assert motion.camera_moves
     assert not still.camera_moves

@@ -50,7 +50,7 @@ def test_tiles_cover_the_image_and_overlap_by_half_at_least(shape):
     assert len(crops.tiles((100, 100), 100)) == 1
 
 
-def test_looks_are_moved_along_the_axes_of_the_crop():
+def test_roi_crops_are_moved_along_the_axes_of_the_crop():
     """A crop that lies on its side: its right is the image's down."""
     there = crops.roi_crops(np.array([100.0, 200.0, 50.0, np.pi / 2]))
     expected = [[100, 205, 75], [100, 195, 62.5], [95, 200, 40], [105, 200, 32.5]]

@@ -77,7 +77,7 @@ def test_finds_people_that_are_small_in_the_image_by_regions(blazepose, stage):
     assert np.hypot(*(found.points[0, 0] - [1540, 835])) < 25
 
 
-def test_a_wrong_file_is_told_in_one_sentence(tmp_path, blazepose_models):
+def test_a_wrong_file_is_reported_in_one_sentence(tmp_path, blazepose_models):
     with pytest.raises(FileNotFoundError, match="does not exist"):
         Detector(tmp_path / "none.tflite")
     (tmp_path / "broken.tflite").write_bytes(b"no network at all")

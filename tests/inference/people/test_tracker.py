@@ -48,10 +48,10 @@ def test_someone_cut_off_by_the_edge_of_the_image_is_somebody(blazepose, clip):
     assert len(track) >= 16
 
 
-def test_progress_is_told_after_every_frame(blazepose, stage):
-    told = []
-    track_people(film([stage()] * 4), blazepose, progress=told.append)
-    assert told == [1, 2, 3, 4]
+def test_progress_is_reported_after_every_frame(blazepose, stage):
+    reported = []
+    track_people(film([stage()] * 4), blazepose, progress=reported.append)
+    assert reported == [1, 2, 3, 4]
 
 
 def test_nobody_to_follow_is_refused(blazepose):

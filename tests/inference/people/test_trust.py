@@ -46,7 +46,7 @@ def test_upside_down_is_trusted_less():
     np.testing.assert_allclose(trusts, [1, 0.95, 0.9])
 
 
-def test_second_looks_differ_and_see_nearly_the_same():
+def test_rechecks_differ_and_see_nearly_the_same():
     crop = np.array([100.0, 50.0, 200.0, 0.3])
     first, second = trust.recheck_crop(crop, 0), trust.recheck_crop(crop, 1)
     np.testing.assert_allclose(first, [112, 62, 224, 0.3])

@@ -1,4 +1,4 @@
-"""Where networks run, and what is told where they can't. Drivers are small libraries that answer as NVIDIA's does."""
+"""Where networks run, and what is reported where they can't. Drivers are small libraries that answer like NVIDIA's."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ print(json.dumps({"devices": [vars(one) for one in devices()], "device": session
 
 
 def ask(folder: Path, version: int, gpus: int) -> dict[str, Any]:
-    """What is told on a machine with a driver for this version of CUDA (13000 is 13.0) and so many GPUs."""
+    """What is reported on a machine with a driver for this version of CUDA (13000 is 13.0) and so many GPUs."""
     compiler = shutil.which("cc")
     if compiler is None or not sys.platform.startswith("linux"):
         pytest.skip("needs a C compiler on Linux")
@@ -90,8 +90,8 @@ def test_a_build_for_the_cpu_says_so(device: str):
     ],
 )
 def test_a_build_for_cuda_says_why_it_runs_on_the_cpu(version: int, gpus: int, why: str, tmp_path: Path):
-    told = ask(tmp_path, version, gpus)
-    assert told["device"] == "cpu"
-    assert told["notice"].startswith(f"The network runs on the CPU. {why}")
-    assert not told["devices"][1]["available"]
-    assert told["devices"][1]["why_not"].startswith(why)
+    reported = ask(tmp_path, version, gpus)
+    assert reported["device"] == "cpu"
+    assert reported["notice"].startswith(f"The network runs on the CPU. {why}")
+    assert not reported["devices"][1]["available"]
+    assert reported["devices"][1]["why_not"].startswith(why)

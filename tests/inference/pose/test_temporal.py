@@ -105,7 +105,7 @@ def test_a_lone_frame_is_its_own_window():
 
 def test_along_a_track_the_engine_says_what_torch_says(network: Tar, files: list[Path], seen: tuple[Track, MapStore]):
     track, store = seen
-    guess = TemporalNetwork(files[1], files[0], "cpu").estimate(track, VideoContext(K, store))
+    estimate = TemporalNetwork(files[1], files[0], "cpu").estimate(track, VideoContext(K, store))
     rows, known, offsets = windows(track.frames, track.timestamps, 9, 4)
     camera = np.broadcast_to(K, (len(track), 3, 3))
     arrays = (getattr(track, name)[rows] for name in ("landmarks", "visibility", "presence", "world_landmarks"))
@@ -117,9 +117,9 @@ def test_along_a_track_the_engine_says_what_torch_says(network: Tar, files: list
         local = to_local(sixd_to_matrix(last.sixd)).numpy()
         pelvis = full_translation(last.camera, box).numpy()
     expected, there = features.unroll(local, pelvis, track.crops)
-    np.testing.assert_allclose(guess.rotations, expected, atol=1e-4)
-    np.testing.assert_allclose(guess.pelvis, there, rtol=1e-4, atol=1e-4)
-    np.testing.assert_allclose(guess.betas, last.betas.numpy(), atol=1e-4)
+    np.testing.assert_allclose(estimate.rotations, expected, atol=1e-4)
+    np.testing.assert_allclose(estimate.pelvis, there, rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(estimate.betas, last.betas.numpy(), atol=1e-4)
 
 
 def test_every_input_of_a_window_counts(files: list[Path], seen: tuple[Track, MapStore]):

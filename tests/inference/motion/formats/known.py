@@ -78,7 +78,7 @@ class Dancer:
 
 
 def dancers(body: Body, moving: bool, hands: bool) -> list[Dancer]:
-    """Two: one in all frames, one in some. The camera moves only where the tool tells how."""
+    """Two: one in all frames, one in some. The camera moves only where the tool records it."""
     rng = np.random.default_rng(11)
     times = np.arange(FRAMES)
     cameras = np.tile(np.eye(4), (FRAMES, 1, 1))
@@ -282,14 +282,14 @@ def prompthmr(path: Path, people: list[Dancer], without: tuple[str, ...] = ()) -
 
 @dataclass(frozen=True)
 class Tool:
-    """How a tool writes, and what it tells.
+    """How a tool writes, and what it records.
 
     Attributes:
         name: in ``provenance``.
         write: writes the people to a file and gives it.
         smplx: whether its body is SMPL-X.
-        moving: whether it tells how the camera moves.
-        filmed: whether it tells of the camera.
+        moving: whether it records the camera's motion.
+        filmed: whether it records the camera.
         alone: whether a file holds one person.
         focal: in pixels.
     """

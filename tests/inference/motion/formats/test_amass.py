@@ -40,7 +40,7 @@ def write(path: Path, **arrays) -> Path:
 
 
 def in_parts(arrays):
-    """As newer files of SMPL-X have it beside `poses`, and as others have it alone."""
+    """As newer files of SMPL-X have it next to `poses`, and as others have it alone."""
     rest = {name: array for name, array in arrays.items() if name != "poses"}
     return rest | {"root_orient": arrays["poses"][:, :3], "pose_body": arrays["poses"][:, 3:66]}
 
@@ -146,7 +146,7 @@ def test_smplx_on_smpls_body_keeps_the_hips_not_the_shape(smpl, tmp_path):
     assert not motion.betas.any()
 
 
-def test_a_missing_frame_rate_is_assumed_and_told(smpl, tmp_path):
+def test_a_missing_frame_rate_is_assumed_and_reported(smpl, tmp_path):
     motion = read_motion(write(tmp_path / "x.npz", **sequence()), smpl)
     assert motion.frame_rate == pytest.approx(30)
     assert "30 frames per second" in motion.provenance["warnings"][0]

@@ -326,7 +326,7 @@ def test_bombs(tmp_path: Path, smpl: Body, bomb: str):
         tracemalloc.stop()
 
 
-def test_lz4_is_told(tmp_path: Path, smpl: Body):
+def test_lz4_is_reported(tmp_path: Path, smpl: Body):
     path = tmp_path / "a.pkl"
     path.write_bytes(b"\x04\x22\x4d\x18" + bytes(40))
     assert "LZ4" in refused(path, smpl)

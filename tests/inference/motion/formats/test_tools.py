@@ -149,7 +149,7 @@ def test_frames_in_disorder_and_twice(tmp_path: Path, smpl: Body):
     lift(motion, joints)
 
 
-def test_an_unknown_frame_rate_is_told(tmp_path: Path, smpl: Body):
+def test_an_unknown_frame_rate_is_reported(tmp_path: Path, smpl: Body):
     path = known.vibe(tmp_path / "x.pkl", danced(TOOLS["VIBE"], smpl))
     assumed, given = read_motions(path, smpl)[0], read_motions(path, smpl, fps=50)[0]
     assert assumed.frame_rate == pytest.approx(30)
@@ -158,13 +158,13 @@ def test_an_unknown_frame_rate_is_told(tmp_path: Path, smpl: Body):
     assert given.provenance["warnings"] == []
 
 
-def test_another_bodys_shape_is_told(tmp_path: Path, body: Body, smpl: Body):
+def test_another_bodys_shape_is_reported(tmp_path: Path, body: Body, smpl: Body):
     for tool, who in ((TOOLS["WHAM"], body), (TOOLS["PromptHMR"], smpl)):
         motion = read_motions(tool.write(tmp_path / "x", danced(tool, who)), who, fps=30)[0]
         assert any("mean shape" in warning for warning in motion.provenance["warnings"])
 
 
-def test_several_worlds_of_wham_are_told(tmp_path: Path, smpl: Body):
+def test_several_worlds_of_wham_are_reported(tmp_path: Path, smpl: Body):
     motion = read_motions(known.wham(tmp_path / "x", danced(TOOLS["WHAM"], smpl)), smpl, fps=30)[0]
     assert "world of its own" in motion.provenance["warnings"][0]
 
