@@ -8,12 +8,12 @@ from typing import Any
 import bpy
 
 SLOTTED_ACTIONS = hasattr(bpy.types, "ActionSlot")
-"""From Blender 4.4 an action has slots and layers, and its curves lie in the channel bag of a slot."""
+"""From Blender 4.4 an action has slots and layers, and its curves are in the channel bag of a slot."""
 
 
 @dataclass(frozen=True)
 class Channels:
-    """Where the curves of one data-block lie in an action.
+    """The curves of one data-block in an action.
 
     Attributes:
         fcurves: the collection of F-curves, with ``new(data_path, index=)`` and ``find``.
@@ -29,8 +29,8 @@ def new_channels(
 ) -> tuple[bpy.types.Action, Channels]:
     """Give ``datablock`` an action and return the action and its empty channels.
 
-    The action is a new one called ``name``; or ``share``, in a slot of the data-block's own. Before Blender 4.4 an
-    action animates one data-block, so that ``share`` counts for nothing there.
+    The action is a new one called ``name``; or ``share``, in a slot for the data-block. Before Blender 4.4 an
+    action animates one data-block and ``share`` is ignored.
     """
     animation = datablock.animation_data_create()
     action = share if share is not None and SLOTTED_ACTIONS else bpy.data.actions.new(name)

@@ -1,4 +1,4 @@
-"""The job that runs at present, what the last ones found, and the timer that listens to them."""
+"""The current job, the results of the last ones, and the timer that polls them."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from ..interface import redraw
 TICK_SECONDS = 0.1
 
 current: WorkerProcess | None = None
-"""What the user has asked for; stays, ended, until the next."""
+"""The user's last job, running or ended."""
 
 looking: WorkerProcess | None = None
-"""A first look at a video, which gives way to the next one."""
+"""An inspection of the chosen video; a new one replaces it."""
 
 seen: dict[str, Any] = {}
-"""What the last look found: the video's measures, or why it can't be read (`message`)."""
+"""Result of the last inspection: the video's properties, or why it can't be read (`message`)."""
 
 seen_video: Path | None = None
 people: list[dict[str, Any]] = []
-"""Whom the last search found in `people_video`."""
+"""The people that the last search found in `people_video`."""
 
 people_video: Path | None = None
 problem: str | None = None
@@ -38,7 +38,7 @@ _when_ended: Callable[[WorkerProcess], None] | None = None
 
 
 def is_busy() -> bool:
-    """Whether a job of the user's runs."""
+    """Whether the user's job is running."""
     return current is not None and not current.ended
 
 
@@ -73,7 +73,7 @@ def fail(message: str) -> None:
 
 
 def look(video: Path | None) -> None:
-    """Begin to find out what a video is like, and which devices there are."""
+    """Start to inspect a video and the devices."""
     global looking, seen_video
     if looking is not None:
         looking.forget()
@@ -91,14 +91,14 @@ def look(video: Path | None) -> None:
 
 
 def look_soon(video: Path | None) -> None:
-    """The same, from where Blender only draws."""
+    """The same from drawing code, where Blender allows no changes."""
     global seen_video
     seen_video = video
     bpy.app.timers.register(lambda: look(video), first_interval=0.0)
 
 
 def find(video: Path, options: dict[str, Any]) -> WorkerProcess:
-    """Begin to look for the people of a video.
+    """Start to search for the people in a video.
 
     Raises:
         OSError: the job can't be started.
@@ -127,7 +127,7 @@ def picture(name: str) -> int:
 
 
 def poll() -> bool:
-    """Take in what the processes have said; return whether one still runs."""
+    """Process the messages of the worker processes; return whether one still runs."""
     global looking, _when_ended
     changed = False
     if looking is not None and looking.poll():
@@ -150,7 +150,7 @@ def poll() -> bool:
 
 
 def register() -> None:
-    """Get ready to show pictures."""
+    """Prepare for showing pictures."""
     global _pictures
     if not bpy.app.background:
         _pictures = bpy.utils.previews.new()
@@ -158,7 +158,7 @@ def register() -> None:
 
 
 def unregister() -> None:
-    """End every job and forget what they found."""
+    """End every job and clear their results."""
     global _pictures
     _end_all()
     bpy.app.handlers.load_pre.remove(_end_all)
@@ -204,5 +204,5 @@ def _load_picture(name: str, file: str) -> None:
     if name in _pictures:
         del _pictures[name]
     shown = _pictures.load(name, file, "IMAGE")
-    # It is read when first asked for, and the file goes with the job.
+    # Access loads it; the file is deleted with the job.
     assert shown.image_size[0]

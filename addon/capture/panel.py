@@ -19,18 +19,18 @@ _STAGES = {
     "network": "Running the network",
     "motion": "Making the motion",
 }
-_PEOPLE_A_ROW = 3
+_PEOPLE_PER_ROW = 3
 _SAME_RATE = 3e-4
 
 
 class ImportPanel(SidebarPanel, bpy.types.Panel):
-    """Choose a video and what to make of it."""
+    """Choose a video and what to create from it."""
 
     bl_idname = "VIDEO_MOTION_PT_import"
     bl_label = "Import Video Motion"
 
     def draw(self, context: bpy.types.Context) -> None:
-        """Draw the choices, or how the work goes."""
+        """Draw the settings, or the progress."""
         layout = self.layout
         settings = context.scene.video_motion
         busy = jobs.is_busy() and jobs.current is not None and jobs.current.task != "fetch"
@@ -51,7 +51,7 @@ class ImportPanel(SidebarPanel, bpy.types.Panel):
 
 
 class _SubPanel(SidebarPanel):
-    """What the sections have in common."""
+    """Base of the sections."""
 
     bl_parent_id = "VIDEO_MOTION_PT_import"
 
@@ -78,18 +78,18 @@ class PeoplePanel(_SubPanel, bpy.types.Panel):
         return context.scene.video_motion.video is not None
 
     def draw(self, context: bpy.types.Context) -> None:
-        """Draw the people who were found, to choose from."""
+        """Draw the people found, to choose from."""
         layout = self.prepare()
         settings = context.scene.video_motion
         layout.operator("video_motion.find_people", icon="VIEWZOOM")
-        found = jobs.people if jobs.people_video == settings.video else []
-        if not found:
+        people = jobs.people if jobs.people_video == settings.video else []
+        if not people:
             layout.prop(settings, "person")
             return
         layout.use_property_split = False
         layout.prop_enum(settings, "person", ALL_PEOPLE)
-        grid = layout.grid_flow(row_major=True, columns=_PEOPLE_A_ROW, even_columns=True, align=False)
-        for person in found:
+        grid = layout.grid_flow(row_major=True, columns=_PEOPLE_PER_ROW, even_columns=True, align=False)
+        for person in people:
             cell = grid.column(align=True)
             icon = jobs.picture(f"person {person['person']}")
             if icon:
@@ -123,7 +123,7 @@ class MotionPanel(_SubPanel, bpy.types.Panel):
 
 
 class MakePanel(_SubPanel, bpy.types.Panel):
-    """What is made in the scene."""
+    """What is created in the scene."""
 
     bl_idname = "VIDEO_MOTION_PT_make"
     bl_label = "Make"
@@ -144,7 +144,7 @@ class MakePanel(_SubPanel, bpy.types.Panel):
 
 
 class TakePanel(SidebarPanel, bpy.types.Panel):
-    """What the take of the active character is like."""
+    """The take of the active character."""
 
     bl_idname = "VIDEO_MOTION_PT_take"
     bl_label = "Take"

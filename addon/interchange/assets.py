@@ -17,11 +17,11 @@ AUTHOR = "Video Motion"
 
 
 class AssetError(VideoMotionError):
-    """An asset that can't be made; the message is one sentence for the user."""
+    """An asset can't be made."""
 
 
 def mark_action(action: bpy.types.Action, description: str = "", tags: Sequence[str] = ()) -> None:
-    """Put an action into the asset browser, by Video Motion, or change what it says there.
+    """Mark an action as an asset by Video Motion, or change its asset data.
 
     A preview is drawn where Blender has a window.
     """
@@ -35,7 +35,7 @@ def mark_action(action: bpy.types.Action, description: str = "", tags: Sequence[
 
 
 def make_pose_asset(armature: bpy.types.Object, frame: float, name: str) -> bpy.types.Action:
-    """Make a pose asset from the action of an armature, which keeps its own.
+    """Make a pose asset from the action of an armature, which stays unchanged.
 
     Args:
         armature: a character with an action.
@@ -60,7 +60,7 @@ def make_pose_asset(armature: bpy.types.Object, frame: float, name: str) -> bpy.
     for path, parts in values.items():
         numbers = np.array(list(parts.values()))
         if path.endswith(".rotation_quaternion"):
-            # Between keys it is shorter than one, and pose libraries blend it with others.
+            # Interpolated quaternions are not unit, and pose libraries blend them with others.
             numbers = numbers / max(float(np.linalg.norm(numbers)), 1e-9)
         bone = path.split('"')[1]
         if bone not in groups:
@@ -82,8 +82,8 @@ def has_motion(armature: bpy.types.Object | None) -> bool:
     )
 
 
-class _OfCharacter:
-    """What the operators on the active character have in common."""
+class _CharacterOperator:
+    """Base of the operators on the active character."""
 
     bl_options: ClassVar[set[str]] = {"REGISTER", "UNDO"}
 
@@ -96,13 +96,13 @@ class _OfCharacter:
         return True
 
 
-class MarkActionAsset(_OfCharacter, bpy.types.Operator):
+class MarkActionAsset(_CharacterOperator, bpy.types.Operator):
     """Put the character's whole action into the asset browser"""
 
     bl_idname = "video_motion.mark_action_asset"
     bl_label = "Mark Action as Asset"
 
-    text: StringProperty(name="Description", description="What the asset browser says about the action")
+    text: StringProperty(name="Description", description="Shown with the action in the asset browser")
     tags: StringProperty(name="Tags", description="Words to find the action by, with commas between them")
 
     def execute(self, context: bpy.types.Context) -> set[str]:
@@ -114,7 +114,7 @@ class MarkActionAsset(_OfCharacter, bpy.types.Operator):
         return {"FINISHED"}
 
 
-class MakePoseAsset(_OfCharacter, bpy.types.Operator):
+class MakePoseAsset(_CharacterOperator, bpy.types.Operator):
     """Put the character's pose at the current frame into the asset browser"""
 
     bl_idname = "video_motion.make_pose_asset"

@@ -19,7 +19,7 @@ from ..scene.take import SceneOptions, Take, build_scene, footage_frame_rate, se
 
 @dataclass
 class ImportedMotions:
-    """What came of motion files.
+    """The result of importing motion files.
 
     Attributes:
         takes: one for each file that could be read.
@@ -40,12 +40,12 @@ def import_motions(
     scene: bpy.types.Scene | None = None,
     frame_rate: float | None = None,
 ) -> ImportedMotions:
-    """Make a take of each motion file; a file that can't be read does not keep the others from it.
+    """Make a take from each motion file; unreadable files do not affect the others.
 
     Args:
-        paths: of the files; `read_motions` tells which there may be.
+        paths: of the files; see `read_motions` for the formats.
         body: the body that gets the motions.
-        frame_rate: hertz, of files that do not tell theirs; None for the usual one.
+        frame_rate: hertz, of files that do not state theirs; None for the default.
         options: what to make. The frame range becomes that of all files together.
         use_file_rate: give the scene the frame rate of the first file that can be read, in place of
             ``options.frame_rate``.
@@ -87,7 +87,7 @@ class ImportMotion(bpy.types.Operator, ImportHelper):
         name="Pose Correctives",
         description="Shape keys that mend the skin at bent joints; only bodies that have them, such as SMPL",
     )
-    camera: BoolProperty(name="Camera", description="Make the camera that filmed the motion, where the file knows it")
+    camera: BoolProperty(name="Camera", description="Make the camera that filmed the motion, where the file has it")
     floor: BoolProperty(name="Floor", description="Make the floor that people stand on", default=True)
     rate: EnumProperty(
         name="Frame Rate",
@@ -99,7 +99,7 @@ class ImportMotion(bpy.types.Operator, ImportHelper):
     )
     frame_rate: FloatProperty(
         name="Assumed Rate",
-        description="Frames per second of files that do not tell theirs",
+        description="Frames per second of files that do not state theirs",
         default=30.0,
         min=1.0,
         soft_max=120.0,
@@ -108,7 +108,7 @@ class ImportMotion(bpy.types.Operator, ImportHelper):
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
-        """In object mode only, as other modes undo only what belongs to them."""
+        """In object mode only, as other modes have an undo of their own."""
         if context.mode != "OBJECT":
             cls.poll_message_set("Switch to Object Mode first")
         return context.mode == "OBJECT"

@@ -1,4 +1,4 @@
-"""VRM characters: glTF files that say which node is which bone of a human, whatever the nodes are called."""
+"""VRM characters: glTF files that declare which node is which bone of a human."""
 
 from __future__ import annotations
 
@@ -55,13 +55,13 @@ PARTS = {**_CENTRAL, **{f"{side}{name}": f"{side}_{part}" for side in SIDES for 
 """The slot of each bone of VRM's human, from the hips upwards and from the palm outwards."""
 
 _HEADER, _CHUNK = struct.Struct("<4sII"), struct.Struct("<I4s")
-# The largest JSON of a character that is known has about 5 MB.
+# The largest known JSON of a character has about 5 MB.
 _MOST_JSON = 128 << 20
 _MOST_NODES = 100_000
 
 
 class VrmError(VideoMotionError):
-    """A file that is no character in VRM; the message is one sentence for the user."""
+    """A file is no VRM character."""
 
 
 @dataclass
@@ -70,7 +70,7 @@ class ImportedCharacter:
 
     Attributes:
         armature: with most of the human's bones.
-        mapping: of its bones; None where the file does not tell and names have to.
+        mapping: of its bones; None where the file declares none and names are used.
         warnings: sentences for the user.
     """
 
@@ -89,8 +89,10 @@ def import_vrm(path: Path) -> ImportedCharacter:
     nodes = _check_nodes(content, path)
     _check_alone(content, path)
     human, why = human_bones(content)
-    warnings = [f"{path.name} does not say which bone is which ({why}): their names tell."] if why else []
-    # Of nodes with the same name or none the importer's bones have others: these have names of their own meanwhile.
+    warnings = (
+        [f"{path.name} does not say which bone is which ({why}): they are recognised by their names."] if why else []
+    )
+    # The importer renames nodes with duplicate or missing names: give them unique names meanwhile.
     mark = uuid.uuid4().hex
     names = {node: nodes[node].get("name") for node in human.values()}
     for node in names:
@@ -132,7 +134,7 @@ def import_vrm(path: Path) -> ImportedCharacter:
         return ImportedCharacter(armature, None, warnings)
     mapping = _mapping({bone: found[node] for bone, node in human.items() if node in found})
     if any(slot not in mapping.bones for slot in NEEDED):
-        warnings.append(f"{path.name} has no bones where it says that the human's are: their names tell.")
+        warnings.append(f"{path.name} has no bones where it declares the human's: they are recognised by their names.")
         return ImportedCharacter(armature, None, warnings)
     return ImportedCharacter(armature, mapping, warnings)
 
@@ -147,27 +149,27 @@ def human_bones(content: dict[str, Any]) -> tuple[dict[str, int], str]:
     """The node of each of VRM's bones, and why they can't be used; empty where they can.
 
     Args:
-        content: the file's JSON, whose ``nodes`` are a list; nothing else is taken for granted.
+        content: the file's JSON, whose ``nodes`` are a list; nothing else is assumed.
     """
     extensions = content.get("extensions")
     extensions = extensions if isinstance(extensions, dict) else {}
-    told: list[tuple[str, object]] = []
+    declared: list[tuple[str, object]] = []
     for name in ("VRMC_vrm", "VRM"):
         extension = extensions.get(name)
         humanoid = extension.get("humanoid") if isinstance(extension, dict) else None
         bones = humanoid.get("humanBones") if isinstance(humanoid, dict) else None
         # A table by name in VRM 1, a list in VRM 0.
         if isinstance(bones, dict):
-            told = [(bone, entry.get("node")) for bone, entry in bones.items() if isinstance(entry, dict)]
+            declared = [(bone, entry.get("node")) for bone, entry in bones.items() if isinstance(entry, dict)]
         elif isinstance(bones, list):
-            told = [(str(entry.get("bone")), entry.get("node")) for entry in bones if isinstance(entry, dict)]
-        if told:
+            declared = [(str(entry.get("bone")), entry.get("node")) for entry in bones if isinstance(entry, dict)]
+        if declared:
             break
     else:
         return {}, "it has no human bones of VRM"
     human: dict[str, int] = {}
-    for bone, node in told:
-        # True is a whole number to Python.
+    for bone, node in declared:
+        # bool is a subclass of int.
         if not isinstance(node, int) or isinstance(node, bool) or not 0 <= node < len(content["nodes"]):
             continue
         if bone in PARTS and bone not in human and node not in human.values():
@@ -177,7 +179,7 @@ def human_bones(content: dict[str, Any]) -> tuple[dict[str, int], str]:
 
 
 def _remove_extensions(content: dict[str, Any]) -> None:
-    """Take out of a file's JSON what only programs for VRM read: the importer refuses to do without."""
+    """Remove VRM's extensions from a file's JSON: the importer refuses extensions that it does not support."""
     for name, kind in (("extensions", dict), ("extensionsRequired", list), ("extensionsUsed", list)):
         given = content.pop(name, None)
         if not isinstance(given, kind):
@@ -222,7 +224,7 @@ def _read(path: Path) -> tuple[dict[str, Any], bytes]:
 
 
 def _check_nodes(content: dict[str, Any], path: Path) -> list[dict[str, Any]]:
-    """The nodes, which form trees; the importer would not come to an end elsewhere."""
+    """Return the nodes, which must form trees, as otherwise the importer would not terminate."""
     damaged = VrmError(f"{path} is damaged, its nodes form no skeleton: export or download it again.")
     nodes = content.get("nodes")
     if not isinstance(nodes, list) or len(nodes) > _MOST_NODES or not all(isinstance(node, dict) for node in nodes):
@@ -237,7 +239,7 @@ def _check_nodes(content: dict[str, Any], path: Path) -> list[dict[str, Any]]:
             if not isinstance(child, int) or isinstance(child, bool) or not 0 <= child < len(nodes) or child in parents:
                 raise damaged
             parents[child] = index
-    # Where every node has one parent at most, what no root leads to goes round in circles.
+    # With at most one parent each, nodes that no root leads to form a cycle.
     reached = [index for index in range(len(nodes)) if index not in parents]
     for index in reached:
         reached.extend(nodes[index].get("children", ()))
@@ -247,12 +249,12 @@ def _check_nodes(content: dict[str, Any], path: Path) -> list[dict[str, Any]]:
 
 
 def _is_text(name: str) -> bool:
-    """Whether a name is text: JSON may hold halves of letters."""
+    """Whether a name is valid text: JSON may hold unpaired surrogates."""
     return not any("\ud800" <= letter <= "\udfff" for letter in name)
 
 
 def _check_alone(content: dict[str, Any], path: Path) -> None:
-    """Refuse a file that names other files, which the importer would read wherever they are."""
+    """Refuse a file that refers to other files, which the importer would read from anywhere."""
     for kind in ("buffers", "images"):
         entries = content.get(kind, [])
         if not isinstance(entries, list) or not all(isinstance(one, dict) for one in entries):

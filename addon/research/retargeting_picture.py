@@ -40,7 +40,7 @@ _VIEW, _MARGIN, _DOWN = 4.6, 0.1, 7.0
 
 
 def main(path: str) -> None:
-    """Write the picture: the take's own character, then the three of `BUILDS`, each moved beside the one before."""
+    """Write the picture: the take's own character, then the three of `BUILDS`, side by side."""
     bpy.ops.wm.read_factory_settings(use_empty=True)
     body, motion = Body.load(registry.body_path()), Motion.load(SAMPLE)
     bare = SceneOptions(frame_rate=25.0, camera=False, floor=False, lights=False, resolution=False)

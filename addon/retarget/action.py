@@ -32,13 +32,13 @@ class RetargetOptions:
 
     Attributes:
         step: frames between keys, whole or not; 0 keys where the source has keys.
-        in_place: leave the path over the floor out; heights stay.
+        in_place: leave out the path over the floor; heights stay.
         root_bone: the bone above the hips that gets the path over the floor; empty for none.
-        hold_feet: keep feet still that stood still, as the source's keys of `CONTACT` say; without them speed and
-            height of its feet tell.
-        match_world: move where and in the direction in which the source does in the world; else the motion is seen
-            from the armature objects, and what is to the source's front is to the target's.
-        simplify: leave keys out as long as no rotation is off by more than this, in degrees, and the path by more
+        hold_feet: keep standing feet in place, by the source's keys of `CONTACT`; without them speed and
+            height of its feet are used.
+        match_world: keep the source's position and direction in the world; otherwise the motion is relative to the
+            armature objects, and the source's front becomes the target's.
+        simplify: leave out keys as long as no rotation is off by more than this, in degrees, and the path by more
             than ``simplify_path``; 0 keeps all.
         simplify_path: metres.
         name: of the action; empty for one after source and target.
@@ -84,16 +84,16 @@ def retarget(
 ) -> Retargeted:
     """Give an armature the motion of another as a new action.
 
-    Nothing of the target changes but its active action: neither bones nor rest pose, transforms or constraints. The
+    Only the target's active action changes: neither bones nor rest pose, transforms or constraints. The
     bones of the mapping are keyed, those in between and above the hips once at rest, and the switches of a control
     rig once.
 
     Args:
         source: an armature with an action.
         target: the armature that is to move.
-        mapping: what the target's bones are; recognised where None.
-        options: how, everything by default.
-        source_mapping: what the source's bones are; recognised where None.
+        mapping: the target's bones; recognised if None.
+        options: how to retarget.
+        source_mapping: the source's bones; recognised if None.
 
     Raises:
         RetargetError: there is no motion, or a bone that is needed is missing or unknown.
@@ -113,7 +113,7 @@ def retarget(
         parents, unknown = find_parents(target, rigs[1], plan.bones, mapping.switches)
         plan = make_plan(*bodies, keep_directions=options.match_world, rotation_parents=parents)
         if unknown:
-            warnings.append(f"It could not be found out what {', '.join(unknown)} of {target.name} turn with.")
+            warnings.append(f"The rotation parents of {', '.join(unknown)} of {target.name} could not be determined.")
     warnings += _constraint_warnings(target, plan)
 
     samples = sample(source, rigs[0], plan.joints, frames)
@@ -245,7 +245,7 @@ def _write(
                 kept, error = keep_keys(frames, heads, options.simplify_path, distance)
                 made.path_error = max(made.path_error, error)
             if rig.connected[bone]:
-                made.warnings.append(f"{name} sticks to its parent, so that it can't travel.")
+                made.warnings.append(f"{name} is connected to its parent and can't move.")
             for part in range(3):
                 _curve(channels, name, "location", part, frames[kept], values[kept, part], group)
             made.keys += int(kept.sum())
@@ -274,11 +274,11 @@ def _error(mode: str, values: np.ndarray, others: np.ndarray) -> np.ndarray:
 
 
 def _axis_angles(quaternions: np.ndarray) -> np.ndarray:
-    """Angle and axis (N, 4) of continuous quaternions (N, 4), continuous where they turn."""
+    """Angle and axis (N, 4) of continuous quaternions (N, 4), continuous where they rotate."""
     sine = np.linalg.norm(quaternions[:, 1:], axis=-1, keepdims=True)
     angle = 2.0 * np.arctan2(sine, quaternions[:, :1])
     axis = np.where(sine > 1e-9, quaternions[:, 1:] / np.maximum(sine, 1e-9), (0.0, 1.0, 0.0))
-    # Through the identity the axis would flip: turn backwards about the old one instead.
+    # Through the identity the axis would flip: rotate backwards about the old one instead.
     flips = np.cumsum(np.concatenate([[False], np.sum(axis[1:] * axis[:-1], axis=-1) < 0.0])) % 2 == 1
     sign = np.where(flips, -1.0, 1.0)[:, None]
     angle = np.unwrap((angle * sign)[:, 0])[:, None]
@@ -294,7 +294,7 @@ def _write_rest(
     moved: set[int],
     frame: float,
 ) -> None:
-    """Key once at rest what would add to the pose, and the switches, so that the action stands for itself."""
+    """Key once unmapped bones that affect the pose, at rest, and the switches: the action is self-contained."""
     driven = set(map(int, plan.bones))
     above = {a for bone in driven for a in rig.ancestors(bone)}
     above |= {rig.number[name] for name in mapping.neutral if name in rig.number}

@@ -25,9 +25,9 @@ _LIMBS = (("upper_arm", "forearm"), ("forearm", "hand"), ("thigh", "shin"), ("sh
 
 
 def align_fronts(source: RestBody, target: RestBody) -> np.ndarray:
-    """The turn about the world's z axis from one front to another.
+    """The rotation (3, 3) about the world's z axis from one front to another.
 
-    A rest pose that does not stand square in its armature has no front worth the name; the objects' turn counts then.
+    A rest pose that is not square in its armature has no clear front; then the objects' rotation is used.
     """
     if source.is_square and target.is_square:
         ends = [np.arctan2(body.frame[1, 1], body.frame[0, 1]) for body in (source, target)]
@@ -115,7 +115,7 @@ def _align_finger(
 
 
 def _phalanges(body: RestBody, slot: str) -> np.ndarray:
-    """The vectors (C, 3) along a finger's bones at rest, zero for a last one that no bone beyond tells."""
+    """The vectors (C, 3) along a finger's bones at rest, zero for a last one without a child bone."""
     chain = body.bones[slot]
     beyond = body.rig.children[chain[-1]]
     joints = body.rig.heads[[*chain, beyond[0] if beyond else chain[-1]]]
@@ -145,11 +145,11 @@ def _direction(body: RestBody, slot: str, towards: str) -> np.ndarray:
 
 
 def _palm(body: RestBody, hand: str, knuckles: list[str]) -> np.ndarray | None:
-    """The unit vector (3,) along a hand at rest, to the knuckles of fingers; None where no bone beyond it tells."""
+    """The unit vector (3,) along a hand at rest, to the knuckles of fingers; None without bones beyond it."""
     bone = body.bones[hand][0]
     side = hand.partition("_")[0]
     own = [f"{side}_{name}" for name in FINGERS[1:] if f"{side}_{name}" in body.bones]
-    # Whatever else hangs on a hand, such as a sword, tells nothing where there are fingers.
+    # Where there are fingers, other children of a hand, such as a sword, are ignored.
     beyond = [body.bones[finger][0] for finger in knuckles or own] or body.rig.descendants(bone)
     if not beyond:
         return None

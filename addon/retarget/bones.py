@@ -1,4 +1,4 @@
-"""The canonical human, and an armature as arrays: the one place of retargeting that reads bones from Blender.
+"""The canonical human, and an armature as arrays: the only part of retargeting that reads bones from Blender.
 
 Everything else works on these arrays with NumPy alone.
 """
@@ -34,10 +34,10 @@ PAIRED = (*LIMBS, *FINGERS)
 """Every part that a body has on both sides."""
 
 BODY_SLOTS = (*CENTRAL, *(f"{side}_{part}" for side in SIDES for part in LIMBS))
-"""The slots that make a body."""
+"""The slots of a body without fingers."""
 
 FINGER_SLOTS = tuple(f"{side}_{finger}" for side in SIDES for finger in FINGERS)
-"""The slots that a body may lack and still be one."""
+"""The optional slots of a body."""
 
 SLOTS = (*BODY_SLOTS, *FINGER_SLOTS)
 """Every slot of the canonical human."""
@@ -50,7 +50,7 @@ NEEDED = ("hips", "left_thigh", "left_shin", "left_foot", "right_thigh", "right_
 
 
 class RetargetError(VideoMotionError):
-    """A motion that can't be retargeted; the message is one sentence for the user."""
+    """A motion can't be retargeted."""
 
 
 @dataclass(frozen=True)
@@ -61,10 +61,10 @@ class Rig:
         names: of the B bones.
         parents: (B,) the index of each bone's parent, -1 for none.
         rest: (B, 4, 4) rest matrices in armature space.
-        tails: (B, 3) where bones end, in armature space. Importers invent them: heads tell more.
-        inherits_rotation: (B,) whether a bone turns with its parent.
+        tails: (B, 3) where bones end, in armature space. Importers invent them: heads are more reliable.
+        inherits_rotation: (B,) whether a bone inherits its parent's rotation.
         local_location: (B,) whether a bone's location is along its own axes rather than the armature's.
-        connected: (B,) whether a bone's head sticks to its parent's tail, so that its location counts for nothing.
+        connected: (B,) whether a bone is connected to its parent's tail, so that its location is ignored.
         world: (4, 4) the armature object's world matrix.
     """
 
@@ -100,11 +100,11 @@ class Rig:
     @cached_property
     def children(self) -> tuple[tuple[int, ...], ...]:
         """The indices of each bone's children."""
-        found: list[list[int]] = [[] for _ in self.names]
+        children: list[list[int]] = [[] for _ in self.names]
         for index, parent in enumerate(self.parents):
             if parent >= 0:
-                found[parent].append(index)
-        return tuple(map(tuple, found))
+                children[parent].append(index)
+        return tuple(map(tuple, children))
 
     def to_world(self, points: np.ndarray) -> np.ndarray:
         """Points (..., 3) of armature space in the world."""
@@ -124,7 +124,7 @@ class Rig:
         return found
 
     def descendants(self, bone: int) -> list[int]:
-        """The indices of all that hangs on a bone, nearest first."""
+        """The indices of all descendants, nearest first."""
         found = list(self.children[bone])
         for index in found:
             found.extend(self.children[index])
@@ -137,7 +137,7 @@ class Rig:
 
 
 def read_rig(armature: bpy.types.Object) -> Rig:
-    """Read the rest pose of an armature object; its world matrix is that of the scene's present frame."""
+    """Read the rest pose of an armature object; its world matrix is that of the scene's current frame."""
     bones = list(armature.data.bones)
     number = {bone.name: index for index, bone in enumerate(bones)}
     return Rig(

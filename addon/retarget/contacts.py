@@ -1,4 +1,4 @@
-"""Feet that stood still stay still: when the source's feet stand, and how the target's legs hold them. NumPy only."""
+"""Standing feet stay in place: when the source's feet stand, and how the target's legs hold them. NumPy only."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ _STILL, _STILL_IF_KNOWN, _NEAR_FLOOR = 0.3, 0.45, 0.12
 
 
 def find_standing(points: np.ndarray, times: np.ndarray, leg: float, known: np.ndarray | None = None) -> np.ndarray:
-    """Tell (N, 2) where feet stand from their speed and height.
+    """Return whether feet stand (N, 2), by their speed and height.
 
     Args:
         points: (N, 2, 3) the balls of the feet in the world, or the ankles, z up.
         times: (N,) seconds.
         leg: length of the legs, in the points' unit.
-        known: (N, 2) probabilities that the feet are on the floor, in place of their heights. A foot that lands or
-            leaves is on the floor while its ball still moves: that is not held.
+        known: (N, 2) probabilities that the feet are on the floor, used instead of their heights. A landing or
+            leaving foot is on the floor while its ball still moves; it does not stand.
     """
     if len(times) < 3:
         return np.zeros((len(times), 2), dtype=bool)

@@ -1,4 +1,4 @@
-"""Control rigs: what a control turns with where constraints, not parents, decide."""
+"""Control rigs: whose rotation a control inherits where constraints, not parents, decide."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from mathutils import Matrix
 from ...inference.body import rotations
 from .bones import Rig
 
-# Radians within which a control follows another.
+# Tolerance of inherited rotations, radians.
 _SAME = np.radians(0.5)
 _PROBES = 2
 
 
 def needs_probe(armature: bpy.types.Object, rig: Rig, bones: np.ndarray) -> bool:
-    """Whether constraints stand between bones (K,) and the root, so that rest poses do not tell what follows what."""
+    """Whether there are constraints between bones (K,) and the root, so that parents do not decide."""
     above = {a for bone in bones for a in rig.ancestors(int(bone))} - set(map(int, bones))
     return any(
         not constraint.mute and constraint.influence > 0.0
@@ -30,17 +30,17 @@ def needs_probe(armature: bpy.types.Object, rig: Rig, bones: np.ndarray) -> bool
 def find_parents(
     armature: bpy.types.Object, rig: Rig, bones: np.ndarray, switches: dict[str, dict[str, float]]
 ) -> tuple[dict[int, int], list[str]]:
-    """Find what controls turn with by posing the rig at random twice and looking; its pose is put back.
+    """Find whose rotation controls inherit, by posing the rig at random twice; its pose is restored.
 
     Args:
         armature: in the view layer.
         rig: its rest pose.
         bones: (K,) indices of the controls.
-        switches: custom properties to set while looking.
+        switches: custom properties to set meanwhile.
 
     Returns:
-        For each control (index) the control (index, -1 for none) that carries it around; and the names of those for
-        which none was found.
+        For each control (index) the control (index, -1 for none) whose rotation it inherits; and the names of those
+        for which none was found.
     """
     random = np.random.default_rng(1)
     rest = rotations.project(rig.rest[:, :3, :3])
@@ -53,8 +53,8 @@ def find_parents(
                 set_switch(armature.pose.bones[bone], name, value)
         for probe in range(_PROBES):
             basis = rotations.axis_angle_to_matrix(random.normal(scale=0.3, size=(len(bones), 3)))
-            for pose, turn in zip(poses, basis, strict=True):
-                pose.matrix_basis = Matrix(turn.tolist()).to_4x4()
+            for pose, rotation in zip(poses, basis, strict=True):
+                pose.matrix_basis = Matrix(rotation.tolist()).to_4x4()
             armature.update_tag(refresh={"OBJECT", "DATA"})
             bpy.context.view_layer.update()
             posed = armature.evaluated_get(bpy.context.evaluated_depsgraph_get())
@@ -64,10 +64,10 @@ def find_parents(
             inherited[probe] = now @ np.swapaxes(basis, -1, -2) @ np.swapaxes(rest[bones], -1, -2)
     parents: dict[int, int] = {}
     unknown: list[str] = []
-    for place, bone in enumerate(bones):
+    for index, bone in enumerate(bones):
         candidates = np.concatenate([np.broadcast_to(np.eye(3), (_PROBES, 1, 3, 3)), moved], axis=1)
-        angles = rotations.relative_angle(np.broadcast_to(inherited[:, place, None], candidates.shape), candidates)
-        angles[:, place + 1] = np.inf
+        angles = rotations.relative_angle(np.broadcast_to(inherited[:, index, None], candidates.shape), candidates)
+        angles[:, index + 1] = np.inf
         worst = angles.max(axis=0)
         best = int(np.argmin(worst))
         if worst[best] < _SAME:
@@ -85,7 +85,7 @@ def set_switch(pose: bpy.types.PoseBone, name: str, value: float) -> None:
 
 @contextmanager
 def _own_pose(armature: bpy.types.Object) -> Iterator[None]:
-    """Let the armature stand at rest without its action, and put action, pose and properties back afterwards."""
+    """Put the armature at rest without its action; restore action, pose and properties afterwards."""
     animation = armature.animation_data
     action = animation.action if animation is not None else None
     slot = getattr(animation, "action_slot", None)

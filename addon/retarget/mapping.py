@@ -1,4 +1,4 @@
-"""Which bone of a rig plays which part of the canonical human: a table that people edit, save and load."""
+"""Which bone of a rig is which part of the canonical human: a mapping that users edit, save and load."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ _LOPSIDED = 0.03
 
 @dataclass
 class BoneMapping:
-    """The bones of a rig that play the parts of the canonical human.
+    """The bones of a rig for the parts of the canonical human.
 
     Attributes:
         bones: for each slot that is filled its bones' names, upwards or outwards; more than one only in `CHAINS`.
-        confidence: for each filled slot how sure the recognition is, 0 to 1; 1 for what a person chose.
-        family: the name of the rig family, empty where the structure alone told.
+        confidence: for each filled slot the confidence of recognition, 0 to 1; 1 for a user's choice.
+        family: the name of the rig family, empty where recognised by structure.
         switches: custom properties of bones that must have a value for ``bones`` to move the rig, such as the switch
             from IK to FK of a control rig: by bone, then by property.
-        neutral: bones of a control rig that play no part but would bend what does, and so are kept at rest.
+        neutral: unmapped bones of a control rig that would affect the mapped ones, and so are kept at rest.
     """
 
     bones: dict[str, tuple[str, ...]] = field(default_factory=dict)
@@ -60,7 +60,7 @@ class BoneMapping:
         return {slot: tuple(rig.number[name] for name in names) for slot, names in self.bones.items() if names}
 
     def put(self, slot: str, *names: str) -> None:
-        """Let a person's choice play a part; no name empties the slot."""
+        """Set a user's choice for a part; no name empties the slot."""
         if names:
             self.bones[slot], self.confidence[slot] = names, 1.0
         else:
@@ -89,7 +89,7 @@ class BoneMapping:
             if all(image >= 0 and rig.names[image] != name for image, name in zip(images, names, strict=True)):
                 self.put(f"{other}_{part}", *(rig.names[image] for image in images))
                 if names:
-                    # The image of a guess is one, too.
+                    # A mirrored bone is as uncertain as the original.
                     self.confidence[f"{other}_{part}"] = self.confidence.get(f"{side}_{part}", 1.0)
 
     def save(self, path: Path) -> None:
@@ -159,7 +159,7 @@ def mirror_partners(rig: Rig) -> np.ndarray:
     size = float(np.ptp(heads, axis=0).max(initial=1e-6))
     depth = np.array([len(rig.ancestors(bone)) for bone in range(len(rig.names))])
     below = [rig.descendants(bone) for bone in range(len(rig.names))]
-    # Bones may share a joint: what hangs on them tells them apart. Importers invent tails, which tell less.
+    # Bones may share a joint: their descendants distinguish them. Tails, which importers invent, are less reliable.
     centres = np.array([heads[own].mean(axis=0) if own else rig.tails[bone] for bone, own in enumerate(below)])
     weights = np.where([bool(own) for own in below], 0.2, 0.02)
     best, most = np.full(len(heads), -1), -1

@@ -1,4 +1,4 @@
-"""Retargeting as the panel says, and previews of it.
+"""Retargeting with the panel's settings, and previews of it.
 
 A preview is an action that the target has until it is baked or ended; then the target is as it was before.
 """
@@ -103,7 +103,7 @@ def show_preview(settings: RetargetSettings) -> None:
 
 def end_preview(settings: RetargetSettings) -> None:
     """Remove the preview and restore the previewed armature."""
-    preview = _put_back(settings)
+    preview = _restore(settings)
     if preview is not None:
         bpy.data.actions.remove(preview)
 
@@ -114,7 +114,7 @@ def _is_shown(settings: RetargetSettings) -> bool:
     return animation is not None and animation.action == settings.preview
 
 
-def _put_back(settings: RetargetSettings) -> bpy.types.Action | None:
+def _restore(settings: RetargetSettings) -> bpy.types.Action | None:
     """Restore the previewed armature's pose, switches and action; return the preview's action."""
     preview, target, before = settings.preview, settings.previewed, settings.before
     kept = json.loads(settings.kept) if settings.kept and _is_shown(settings) else {}
@@ -175,7 +175,7 @@ def _before_saving(*_: object) -> None:
             end_preview(settings)
         elif settings.preview is not None:
             was = {name: getattr(settings, name) for name in _PREVIEW_SETTINGS}
-            _put_back(settings)
+            _restore(settings)
             _hidden.append((settings, was))
 
 

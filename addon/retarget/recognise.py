@@ -1,4 +1,4 @@
-"""Recognising a rig: by the bone names of known families, and where names say nothing by its structure."""
+"""Recognising a rig: by the bone names of known families, or else by its structure."""
 
 from __future__ import annotations
 
@@ -11,24 +11,25 @@ from typing import Any
 
 from .bones import BODY_SLOTS, CENTRAL, CHAINS, FINGER_SLOTS, FINGERS, LIMBS, NEEDED, SIDES, Rig
 from .mapping import BoneMapping
-from .structure import guess_bones, guess_fingers
+from .structure import find_bones, find_fingers
 
 _FOLDER = Path(__file__).with_name("families")
 
 # Names with separators and case as in the family's own; without them.
 _EXACT, _LOOSE = 1.0, 0.9
 
-# A bone that does not hang where its part does is likely another's namesake.
+# Confidence of a bone whose parent is not as expected: most likely its name is a coincidence.
 _MISPLACED = 0.5
 
-# A family is believed from this share of the body's slots on.
+# A family is accepted from this fraction of the body's slots on.
 _ENOUGH = 0.6
 
-# Of the way from the hips to the collar bones: a bone that begins further below them is the chest, whatever its name.
+# Fraction of the height from hips to collar bones: a bone that begins further below these is the chest, whatever its
+# name.
 _BELOW_COLLAR = 0.1
 
-# Of a part that hangs on another, which one; spine and neck may be missing.
-_HANGS_ON = {
+# The ancestor that each part must have; spine and neck may be missing.
+_ANCESTOR = {
     "head": "hips",
     **{
         f"{side}_{part}": "hips" if on == "hips" else f"{side}_{on}"
@@ -57,7 +58,7 @@ class Family:
         fingers: for each finger the possible chains of names, from the palm outwards.
         needs: bones without which a rig is not of this family.
         forbids: bones with which it is not.
-        bonus: bones that tell it from families with the same names.
+        bonus: bones that distinguish it from families with the same names.
         switches: custom properties that its controls need; see `BoneMapping`.
         neutral: controls that must be at rest; see `BoneMapping`.
     """
@@ -74,26 +75,26 @@ class Family:
 
 
 def recognise(rig: Rig) -> BoneMapping:
-    """Find which bone of a rig plays which part.
+    """Find which bone of a rig is which part.
 
     Returns:
-        The mapping by the family that explains most, or by structure. It is incomplete where neither tells.
+        The mapping by the family that matches best, or by structure. It is incomplete where both fail.
     """
-    found = [match(rig, family) for family in families()]
-    # Bodies may have the names of several families: the fingers tell then.
+    matches = [match(rig, family) for family in families()]
+    # Bodies may match several families: then the fingers decide.
     score, mapping = max(
-        found, key=lambda scored: (round(scored[0], 6), _fingers(scored[1])), default=(0.0, BoneMapping())
+        matches, key=lambda scored: (round(scored[0], 6), _fingers(scored[1])), default=(0.0, BoneMapping())
     )
     if score >= _ENOUGH and all(slot in mapping.bones for slot in NEEDED):
         return mapping
-    guessed = guess_bones(rig)
-    return guessed if len(_body(guessed)) >= len(_body(mapping)) else mapping
+    by_structure = find_bones(rig)
+    return by_structure if len(_body(by_structure)) >= len(_body(mapping)) else mapping
 
 
 def match(rig: Rig, family: Family) -> tuple[float, BoneMapping]:
-    """How well a family explains a rig's body (0 to a little over 1), and the mapping by its names.
+    """How well a family matches a rig's body (0 to a little over 1), and the mapping by its names.
 
-    Fingers with other names are found by how the hands are built.
+    Fingers with other names are found by the structure of the hands.
     """
     if any(name not in rig.number for name in family.needs) or any(name in rig.number for name in family.forbids):
         return 0.0, BoneMapping()
@@ -107,7 +108,7 @@ def match(rig: Rig, family: Family) -> tuple[float, BoneMapping]:
             confidence[slot] = min(hits.values())
     if not family.switches:
         _settle_trunk(rig, find, family, chosen, confidence)
-        for slot, below in _HANGS_ON.items():
+        for slot, below in _ANCESTOR.items():
             if slot in chosen and below in chosen and chosen[below][0] not in rig.ancestors(chosen[slot][0]):
                 confidence[slot] = min(confidence[slot], _MISPLACED)
     score = sum(confidence.values()) / len(BODY_SLOTS)
@@ -125,7 +126,7 @@ def match(rig: Rig, family: Family) -> tuple[float, BoneMapping]:
     if not family.switches and not any(slot in bones for slot in FINGER_SLOTS):
         for side in SIDES:
             if f"{side}_hand" in chosen:
-                for finger, (own, sure) in guess_fingers(rig, chosen[f"{side}_hand"][0]).items():
+                for finger, (own, sure) in find_fingers(rig, chosen[f"{side}_hand"][0]).items():
                     bones[f"{side}_{finger}"] = tuple(rig.names[bone] for bone in own)
                     confidence[f"{side}_{finger}"] = sure
     switches = {bone: dict(values) for bone, values in family.switches.items() if bone in rig.number}
@@ -150,14 +151,14 @@ class _Names:
                 self._loose.setdefault(_simple(candidate), index)
 
     def look_up(self, name: str) -> tuple[int, float]:
-        """The bone that a name means, and how sure that is; -1 for none that is free."""
+        """The bone that a name refers to, -1 for none that is free, and the confidence."""
         index, sure = self._own.get(name, self._exact.get(name.lower())), _EXACT
         if index is None:
             index, sure = self._loose.get(_simple(name)), _LOOSE
         return (index, sure) if index is not None and index not in self._taken else (-1, 0.0)
 
     def all_of(self, names: tuple[str, ...], only_first: bool) -> dict[int, float]:
-        """The bones that names mean, or the first of them, and how sure that is; they are taken then."""
+        """The bones that names refer to, or the first of them, with confidences; they are then taken."""
         hits: dict[int, float] = {}
         for name in names:
             index, sure = self.look_up(name)
@@ -169,7 +170,7 @@ class _Names:
         return hits
 
     def longest(self, chains: tuple[tuple[str, ...], ...]) -> dict[int, float]:
-        """The bones of that chain of names of which most are there; they are taken then."""
+        """The bones of the chain of names with the most bones; they are then taken."""
         found = [{index: sure for index, sure in map(self.look_up, names) if index >= 0} for names in chains]
         hits = max(found, key=len, default={})
         self._taken.update(hits)
@@ -179,11 +180,11 @@ class _Names:
 def _settle_trunk(
     rig: Rig, find: _Names, family: Family, chosen: dict[str, list[int]], confidence: dict[str, float]
 ) -> None:
-    """Correct names by what they carry.
+    """Correct matches by name using the bones' descendants.
 
-    The hips carry both legs and the spine: Daz and Character Creator split them, so that a bone called pelvis has only
-    the legs. What carries legs is no spine: Biped's thighs hang on its lowest. A neck that carries the arms and begins
-    far below the collar bones is the chest.
+    The hips are an ancestor of both legs and the spine: Daz and Character Creator split them, so that a bone called
+    pelvis has only the legs. An ancestor of the legs is no spine: Biped's thighs are children of its lowest. A neck
+    that is an ancestor of the arms and begins far below the collar bones is the chest.
     """
     legs = [chosen[slot][0] for slot in ("left_thigh", "right_thigh") if slot in chosen]
     arms = [
@@ -219,7 +220,7 @@ def _settle_trunk(
 
 
 def _fingers(mapping: BoneMapping) -> int:
-    """How many bones of fingers names tell."""
+    """How many bones of fingers are recognised by name."""
     return sum(len(mapping.bones[slot]) for slot in FINGER_SLOTS if mapping.confidence.get(slot, 0.0) >= _LOOSE)
 
 
@@ -260,7 +261,7 @@ def _read(path: Path) -> Family:
 
 
 def _sided(patterns: list[str], sides: list[list[str]], number: int) -> list[str]:
-    """Patterns with what stands for the left (0) or the right side in every way of writing it."""
+    """Patterns filled in for the left (0) or the right side in every notation."""
     return [
         pattern.replace("{side}", pair[number]).replace("{l}", "lr"[number]) for pattern in patterns for pair in sides
     ]
@@ -274,7 +275,7 @@ def _in_braces(pattern: str) -> list[str]:
 
 
 def _simple(name: str) -> str:
-    """A name without case and separators; ``_01`` and ``1`` stay apart, as chains count in both ways."""
+    """A name without case and separators; ``_01`` and ``1`` stay different, as chains are numbered both ways."""
     return re.sub(r"[\s._\-]", "", name).lower()
 
 

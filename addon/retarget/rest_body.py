@@ -24,7 +24,7 @@ _AT_SOLE, _IN_HIPS, _ANKLE = 0.12, 0.2, 0.08
 
 @dataclass(frozen=True)
 class RestBody:
-    """What a mapping says of a rig at rest, in the world.
+    """A mapped rig at rest, in the world.
 
     Attributes:
         rig: the rig.
@@ -75,7 +75,7 @@ def read_body(rig: Rig, bones: Indices) -> RestBody:
     ends = np.concatenate([feet, heads[toes], tails])
     ankle_at = float(np.mean(feet @ up))
     heights = ends @ up
-    # Importers that know no tails let them end anywhere.
+    # Importers may invent tails.
     sole = float(np.min(heights[heights > ankle_at - 0.3 * leg]))
     if ankle_at - sole < 0.01 * leg:
         sole = ankle_at - _ANKLE * leg
@@ -94,7 +94,7 @@ def _body_frame(rig: Rig, bones: Indices, thighs: np.ndarray, centre: np.ndarray
     else:
         up = centre - np.mean([heads[bones[f"{side}_foot"][0]] for side in SIDES], axis=0)
     up = up / np.linalg.norm(up)
-    # Spines lean, rigs stand: where an axis of the armature is near, it is meant.
+    # Spines lean although rigs stand upright: use an axis of the armature if one is near.
     nearest = rig.rotation[:, np.argmax(np.abs(up @ rig.rotation))]
     if abs(up @ nearest) > _UPRIGHT:
         up = nearest * np.sign(up @ nearest)
@@ -110,7 +110,7 @@ def _body_frame(rig: Rig, bones: Indices, thighs: np.ndarray, centre: np.ndarray
 def floor_height(body: RestBody, ankles: np.ndarray | None) -> float:
     """The world's height of the floor under a body.
 
-    Where the rest pose does not tell, ``ankles`` (N, 2, 3) of its motion do.
+    Where the rest pose does not determine it, the ``ankles`` (N, 2, 3) of its motion do.
     """
     origin = float(body.rig.world[2, 3])
     if body.floor_at_origin:

@@ -1,4 +1,4 @@
-"""Which bone is what by structure alone: topology, symmetry and rest positions. NumPy only."""
+"""Recognising bones by structure alone: topology, symmetry and rest positions. NumPy only."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ import numpy as np
 from .bones import FINGERS, SIDES, Rig
 from .mapping import BoneMapping, mirror_partners
 
-# What structure alone can be sure of.
+# Confidences of recognition by structure.
 _LEGS, _ARMS, _SPINE, _ENDS, _FINGERS = 0.7, 0.7, 0.6, 0.5, 0.5
 
 # Phalanges of a finger.
 _PHALANGES = 3
 
-# How names tell left from right: as a word, or as a letter of its own.
+# Sides in names: as a word, or as a separate letter.
 _SIDE = re.compile(r"(left|right|Left|Right|LEFT|RIGHT)|(?:^|[ ._\-])([lrLR])(?:$|[ ._\-])")
 
-# How much less a limb that takes in the last joint of a chain counts.
+# Factor for the score of a limb that includes the last joint of a chain.
 _TIP = 0.85
 
 # Of the leg's length: how far from each other bones are that begin in the hips.
 _IN_HIPS = 0.1
 
-# What the way along a limb counts beside how far it reaches to the side.
+# Weight of a limb's length compared with its reach to the side.
 _WAY = 0.2
 
 # Of the way from the ankle down to the toes: how far down the ball of the foot is at least.
@@ -38,11 +38,12 @@ _COLLAR, _CROWN = 0.1, 0.45
 _SOLE = 0.05
 
 
-def guess_bones(rig: Rig) -> BoneMapping:
+def find_bones(rig: Rig) -> BoneMapping:
     """Find legs, arms, spine, head and fingers of a rig; an empty mapping where there are no two legs.
 
     The legs are the pair of mirrored chains that reach lowest, the arms the pair from further up that reaches furthest
-    to the sides. Up is the armature's axis that tells most, the one nearest to the world's z axis where several do.
+    to the sides. Up is the armature's axis with which most bones are found, of several the one nearest to the world's
+    z axis.
     """
     if len(rig.names) < 7:
         return BoneMapping()
@@ -84,7 +85,7 @@ def _with_up(rig: Rig, partners: np.ndarray, heads: np.ndarray, up: np.ndarray) 
         reach_of_leg = float(np.linalg.norm(left_axis)) / 2.0
         left_axis = left_axis / max(2.0 * reach_of_leg, 1e-9)
         middle = heads[hips] @ left_axis
-        # Arms may hang down: then the way counts from where they part.
+        # Arms may hang down: then the distance from where they part decides.
         furthest = max(
             others,
             key=lambda bone: (
@@ -92,15 +93,15 @@ def _with_up(rig: Rig, partners: np.ndarray, heads: np.ndarray, up: np.ndarray) 
             ),
         )
         arm_chain = _chain_to_partner(rig, partners, furthest)
-        # Collar bones begin in the middle, arms beside the trunk.
+        # Collar bones begin in the middle, arms outside the trunk.
         reach = [abs(heads[bone] @ left_axis - middle) for bone in arm_chain]
-        beside = [bone for bone, far in zip(arm_chain, reach, strict=True) if far > 0.75 * reach_of_leg]
-        arm = _two_bones(rig, _up_to_the_palm(rig, beside))
+        outside = [bone for bone, far in zip(arm_chain, reach, strict=True) if far > 0.75 * reach_of_leg]
+        arm = _two_bones(rig, _up_to_the_palm(rig, outside))
     chest = int(rig.parents[arm_chain[0]]) if arm_chain else -1
     if chest >= 0 and rig.parents[chest] >= 0 and _is_neck(rig, partners, height, chest, arm_chain[0], hips):
         chest = int(rig.parents[chest])
     if chest >= 0 and chest != hips and hips not in rig.ancestors(chest):
-        # Where a pelvis has the legs alone, the hips are above it.
+        # Where a pelvis has only the legs, the hips are above it.
         hips = _shared(rig, hips, chest)
         if hips < 0:
             return None
@@ -137,13 +138,13 @@ def _with_up(rig: Rig, partners: np.ndarray, heads: np.ndarray, up: np.ndarray) 
                 bones["neck"], confidence["neck"] = tuple(rig.names[bone] for bone in neck[:-1]), _ENDS
     for side in SIDES:
         if f"{side}_hand" in names:
-            for finger, (chain, sure) in guess_fingers(rig, names[f"{side}_hand"][0]).items():
+            for finger, (chain, sure) in find_fingers(rig, names[f"{side}_hand"][0]).items():
                 bones[f"{side}_{finger}"] = tuple(rig.names[bone] for bone in chain)
                 confidence[f"{side}_{finger}"] = sure
     return BoneMapping(bones, confidence)
 
 
-def guess_fingers(rig: Rig, hand: int) -> dict[str, tuple[tuple[int, ...], float]]:
+def find_fingers(rig: Rig, hand: int) -> dict[str, tuple[tuple[int, ...], float]]:
     """Find the fingers of a hand: for each its bones, outwards, and the confidence; none where they are unclear.
 
     The thumb is the one that leaves the palm nearest to the wrist; the others follow in order across the palm.
@@ -172,7 +173,7 @@ def guess_fingers(rig: Rig, hand: int) -> dict[str, tuple[tuple[int, ...], float
 
 
 def _chains_below(rig: Rig, bone: int) -> list[list[int]]:
-    """The chains of bones that hang on a bone, each from where it is alone; of several tips the longest way counts."""
+    """The chains of bones below a bone, from where each separates; with several tips the longest is used."""
     chains = []
     for child in rig.children[bone]:
         chain = [child]
@@ -210,13 +211,13 @@ def _pair(
 
 
 def _shared(rig: Rig, bone: int, other: int) -> int:
-    """The nearest bone that two hang on, -1 for none."""
+    """The nearest common ancestor of two bones, -1 for none."""
     above = {other, *rig.ancestors(other)}
     return next((one for one in (bone, *rig.ancestors(bone)) if one in above), -1)
 
 
 def _topmost(rig: Rig, hips: int, leg: tuple[int, int, int]) -> int:
-    """The highest of the bones that begin in the hips: what is bound to any of them must move along."""
+    """The highest of the bones that begin in the hips: skin of any of them must move along."""
     length = np.linalg.norm(np.diff(rig.heads[list(leg)], axis=0), axis=-1).sum()
     top = hips
     while rig.parents[top] >= 0 and np.linalg.norm(rig.heads[rig.parents[top]] - rig.heads[hips]) < _IN_HIPS * length:
@@ -233,7 +234,7 @@ def _ball(height: np.ndarray, foot: int, toes: list[int]) -> int:
 
 
 def _front(rig: Rig, leg: tuple[int, int, int], toe: int) -> np.ndarray:
-    """A vector (3,) to the front, as toes, or else feet and knees, tell."""
+    """A vector (3,) to the front, by toes, or else by feet and knees."""
     thigh, shin, foot = rig.heads[list(leg)]
     if toe >= 0:
         return rig.heads[toe] - foot
@@ -245,7 +246,7 @@ def _front(rig: Rig, leg: tuple[int, int, int], toe: int) -> np.ndarray:
 
 
 def _is_right(rig: Rig, bone: int, partner: int) -> bool | None:
-    """Whether a bone is the right one of two by what their names say, None where these say nothing."""
+    """Whether a bone is the right one of two by their names, None where these have no side."""
     sides = [_SIDE.search(rig.names[one]) for one in (bone, partner)]
     letters = [next(part for part in side.groups() if part)[0].lower() if side else "" for side in sides]
     return letters[0] == "r" if sorted(letters) == ["l", "r"] else None
@@ -273,7 +274,7 @@ def _two_bones(rig: Rig, chain: list[int]) -> tuple[int, int, int] | None:
     for places in combinations(range(len(chain)), 3):
         joints = heads[[chain[place] for place in places]]
         lengths = np.linalg.norm(np.diff(joints, axis=0), axis=-1)
-        # Twist bones lie on the way, hip sockets and toes beside it.
+        # Twist bones lie on the line, hip sockets and toes off it.
         detour = way[places[2]] - way[places[0]] - lengths.sum()
         score = lengths.min() - 0.5 * abs(lengths[0] - lengths[1]) - 2.0 * detour
         if not rig.children[chain[places[2]]]:
@@ -285,7 +286,7 @@ def _two_bones(rig: Rig, chain: list[int]) -> tuple[int, int, int] | None:
 
 
 def _up_to_the_palm(rig: Rig, chain: list[int]) -> list[int]:
-    """A chain as far as the bone on which several fingers hang."""
+    """A chain up to the bone that has several fingers."""
     for place, bone in enumerate(chain):
         if place >= 1 and sum(bool(rig.descendants(child)) for child in rig.children[bone]) >= 3:
             return chain[: place + 1]
@@ -308,7 +309,7 @@ def _neck(rig: Rig, partners: np.ndarray, height: np.ndarray, chest: int, arm: i
         middle = [child for child in rig.children[bone] if partners[child] == child]
         middle = [child for child in middle if height[child] >= height[bone] - 1e-6]
         if path and bone not in carrying and len(rig.children[bone]) - len(middle) >= 2:
-            # Eyes or ears hang on the head.
+            # The head has eyes or ears.
             break
         if not middle:
             break

@@ -96,7 +96,7 @@ def hips_heads(plan: TransferPlan, global_rotations: np.ndarray, centres: np.nda
         return centres + global_rotations[:, hips] @ arm
     heads = centres.copy()
     for thigh in carried:
-        # Bones of a spine may lie between: Biped's thighs hang on one.
+        # Spine bones may lie between: Biped's thighs are children of one.
         for index, carrier in zip([thigh, *_carriers(plan, thigh)], _carriers(plan, thigh), strict=False):
             if index == hips:
                 break

@@ -1,6 +1,6 @@
 """The armature: SMPL's joints as bones, in T-pose, upright, facing −Y.
 
-Armature space is the body's frame turned to Blender's axes (x to the body's left, y to the back, z up) and raised so
+Armature space is the body's frame rotated to Blender's axes (x to the body's left, y to the back, z up) and raised so
 that the body stands on z = 0.
 
 Positive rotation about a bone's X axis bends spine, neck, elbows, wrists, knees and toes the way they bend. Left and
@@ -95,7 +95,7 @@ class Rest:
 
 
 def to_armature(points: np.ndarray, height: float) -> np.ndarray:
-    """Turn points (..., 3) of the body's frame into armature space."""
+    """Convert points (..., 3) of the body's frame to armature space."""
     return points @ BODY_TO_ARMATURE.T + (0.0, 0.0, height)
 
 
@@ -118,7 +118,7 @@ def rest_bones(body: Body, betas: np.ndarray) -> Rest:
             direction = np.array((0.0, 0.0, 1.0) if name == "head" else _FRONT)
         direction = direction / np.linalg.norm(direction)
         reach = (skin[owner == index] - heads[index]) @ direction
-        # Bodies without skin beyond a joint still need a bone that can be seen and grasped.
+        # Bodies without skin beyond a joint still need a bone that is visible and selectable.
         tails[index] = heads[index] + direction * max(float(reach.max(initial=0.0)), 0.04)
     return Rest(heads, tails, height)
 
@@ -127,7 +127,7 @@ def create_armature(name: str, body: Body, rest: Rest) -> bpy.types.Object:
     """Make an armature object, in no collection yet, whose pose bones are ready for quaternion keys."""
     data = bpy.data.armatures.new(name)
     armature = bpy.data.objects.new(name, data)
-    # Bones can only be made in edit mode. In a scene of its own the user's selection and mode are not touched.
+    # Bones can only be made in edit mode. A separate scene leaves the user's selection and mode unchanged.
     scene = bpy.data.scenes.new(name)
     try:
         scene.collection.objects.link(armature)

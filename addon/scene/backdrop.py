@@ -1,4 +1,4 @@
-"""The footage behind the camera's view, in step with the animation."""
+"""The footage behind the camera's view, in sync with the animation."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from ...inference.motion.motion import Motion
 from ..compatibility import new_channels
 from .keyframes import CONSTANT, FIRST_FRAME, frames_of, write_curve
 
-# Longer than any footage; the curve of offsets alone decides what is shown.
+# Longer than any footage: what is shown follows from the curve of offsets.
 _ENDLESS = 1_000_000
 
 
 class BackdropError(VideoMotionError):
-    """Footage that Blender cannot show; the message is one sentence for the user."""
+    """Blender cannot show the footage."""
 
 
 def show_footage(
     camera: bpy.types.Object, footage: Path, motions: Sequence[Motion], frame_rate: float
 ) -> bpy.types.Image:
-    """Show the video behind the camera's view, in step with ``motions`` at ``frame_rate`` scene frames per second.
+    """Show the video behind the camera's view, in sync with ``motions`` at ``frame_rate`` scene frames per second.
 
     Raises:
         BackdropError: Blender cannot read the file as a video.
@@ -94,16 +94,16 @@ def _positions(frames: np.ndarray, times: np.ndarray, frame_rate: float, movie_r
     nearest = np.where(seconds - times[before] <= times[after] - seconds, times[before], times[after])
     # Containers round times to their clock: a picture may begin up to a millisecond after its nominal time.
     begun = np.ceil((nearest - 1e-3) * movie_rate)
-    # Of pictures before and after the motion nothing is known but the rate.
+    # Before and after the motion only the rate is known.
     known = (seconds >= times[0]) & (seconds <= times[-1])
     return 1 + np.where(known, begun, np.round(seconds * movie_rate)).astype(np.int64)
 
 
 def _turn_backdrop(backdrop: bpy.types.CameraBackgroundImage, image: bpy.types.Image, turn: int, size: tuple) -> None:
-    """Turn the backdrop by ``turn`` quarters clockwise where Blender does not turn the video itself.
+    """Rotate the backdrop by ``turn`` quarters clockwise where Blender does not rotate the video itself.
 
-    Blender obeys the rotation that a phone notes in the file from 4.5 on, not before. Which version will open the
-    scene is not known now, so a driver looks whether the picture lies on its side.
+    Blender applies the rotation that a phone stores in the file from 4.5 on. Which version will open the
+    scene is not known now, so a driver checks whether the picture is on its side.
     """
     width, height = size
     angle = math.pi / 2 if turn == 1 else -math.pi / 2
@@ -122,7 +122,7 @@ def _turn_backdrop(backdrop: bpy.types.CameraBackgroundImage, image: bpy.types.I
 
 
 def quarter_turns(footage: Path) -> int:
-    """Return by how many quarters clockwise an MP4 or QuickTime file asks to be turned; 0 for other files."""
+    """Return by how many quarters clockwise an MP4 or QuickTime file is to be rotated; 0 for other files."""
     try:
         with footage.open("rb") as file:
             end = footage.stat().st_size

@@ -1,4 +1,4 @@
-"""Keyframes: a motion becomes one action, every curve written in one go.
+"""Keyframes: a motion becomes one action, every curve written in bulk.
 
 A key lies at frame 1 + time × fps / fps_base, whole or not, so that the motion keeps its true times at any frame rate
 of the scene, also where the footage's own rate varies.
@@ -56,8 +56,8 @@ def write_curve(
 ) -> bpy.types.FCurve:
     """Add one curve with keys at ``frames`` (N,), increasing, of ``values`` (N,); ``breakdowns`` (N,) marks some.
 
-    Handles are left alone: linear and constant keys have no use for them, Blender's editors compute them when that
-    changes, and to do so here would take as long as everything else. Scripts that make keys Bézier call ``update()``.
+    Handles are not set: linear and constant keys do not use them, Blender's editors compute them when that changes, and
+    it would take as long as everything else here. Scripts that make keys Bézier call ``update()``.
     """
     count = len(frames)
     curve = channels.fcurves.new(data_path, index=index)
@@ -75,7 +75,7 @@ def write_curve(
 
 
 def bone_rotations(poses: np.ndarray, axes: np.ndarray) -> np.ndarray:
-    """Turn SMPL's rotations into those of pose bones.
+    """Convert SMPL's rotations to those of pose bones.
 
     Args:
         poses: (N, 24, 3) axis-angle, the root's in the world.
@@ -85,10 +85,10 @@ def bone_rotations(poses: np.ndarray, axes: np.ndarray) -> np.ndarray:
         (N, 24, 4) unit quaternions, w first, without sign flips over time.
     """
     poses = np.asarray(poses, dtype=np.float64)
-    # Seen from a bone's axes a joint turns by the same angle about the same axis.
-    turned = np.swapaxes(poses, 0, 1) @ (BODY_TO_ARMATURE.T @ axes)
-    quaternions = rotations.axis_angle_to_quaternion(np.swapaxes(turned, 0, 1))
-    # The root's rotation leads from the body's axes to the world's, not from the armature's.
+    # In a bone's axes a joint rotates by the same angle about the same axis.
+    local = np.swapaxes(poses, 0, 1) @ (BODY_TO_ARMATURE.T @ axes)
+    quaternions = rotations.axis_angle_to_quaternion(np.swapaxes(local, 0, 1))
+    # The root's rotation is from the body's axes, not the armature's, to the world's.
     root = rotations.axis_angle_to_quaternion(poses[:, 0])
     before = rotations.matrix_to_quaternion(BODY_TO_ARMATURE.T @ axes[0])
     after = rotations.matrix_to_quaternion(axes[0].T)
@@ -143,8 +143,8 @@ def key_correctives(
 ) -> bpy.types.Action:
     """Animate the pose correctives of a mesh that `create_mesh` made with them.
 
-    Their curves lie in ``action``, the one of the character's bones, in a slot of their own; before Blender 4.4, where
-    an action animates one data-block, in a second action. The action that holds them is returned.
+    Their curves lie in ``action``, the one of the character's bones, in a separate slot; before Blender 4.4, where
+    an action animates one data-block, in a second action. Returns the action that holds them.
     """
     keys = mesh.data.shape_keys
     holder, channels = new_channels(keys, f"{action.name} correctives", share=action)

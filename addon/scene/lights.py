@@ -14,7 +14,7 @@ SKY = (0.25, 0.25, 0.25)
 
 
 def create_sun(name: str, camera_to_world: np.ndarray) -> bpy.types.Object:
-    """Make a sun over the left shoulder of whoever films from ``camera_to_world`` (4, 4), in no collection yet."""
+    """Make a sun behind the camera at ``camera_to_world`` (4, 4), to its left, in no collection yet."""
     data = bpy.data.lights.new(name, "SUN")
     data.energy = 3.0
     data.angle = math.radians(5.0)

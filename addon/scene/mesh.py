@@ -1,6 +1,6 @@
 """The mesh: the person's skin, weighted to the armature's bones.
 
-The shape directions are shape keys; so are, on request, the pose correctives of a body that has them.
+Shape directions are shape keys; so are, on request, a body's pose correctives.
 """
 
 from __future__ import annotations
@@ -123,7 +123,7 @@ def _write_materials(data: bpy.types.Mesh, body: Body, faces: np.ndarray, person
 
 
 def _clay(person: int) -> tuple[float, float, float]:
-    """A muted colour of the person's own, so that people in one take can be told apart."""
+    """A muted colour of the person's own, so that the people of a take look different."""
     return colorsys.hsv_to_rgb((0.06 + 0.382 * (person - 1)) % 1.0, 0.45, 0.6)
 
 

@@ -22,19 +22,19 @@ from .keyframes import OURS, create_action, frames_of, key_correctives, scene_fr
 from .lights import create_sun, ensure_sky
 from .mesh import bind, create_mesh, has_correctives
 
-# Two rates nearer to each other than this (a fraction) are the same; 30 and 29.97 are not.
+# Rates that differ by less than this fraction are the same; 30 and 29.97 are not.
 _SAME_RATE = 3e-4
 
 # Blender before 5.0 cuts names after 63 bytes; the longest ending is like ".001 person 12 body right_eye".
 _MOST_BYTES_OF_NAME = 34
 
-# How much of a 3D view the camera's frame takes; headers lie over the rest.
+# Fraction of a 3D view that the camera's frame fills; headers cover the rest.
 _FRAME_IN_VIEW = 0.85
 
 
 @dataclass(frozen=True)
 class SceneOptions:
-    """What to make of a take.
+    """What to create for a take.
 
     Attributes:
         frame_rate: the scene's new frame rate; None keeps the one it has.
@@ -76,7 +76,7 @@ class SceneOptions:
 
 @dataclass
 class Character:
-    """One person of a take; `mesh` is None where none was wanted."""
+    """One person of a take; `mesh` is None if not requested."""
 
     armature: bpy.types.Object
     mesh: bpy.types.Object | None
@@ -85,7 +85,7 @@ class Character:
 
 @dataclass
 class Take:
-    """What `build_scene` has made; None where it was not wanted or could not be known."""
+    """What `build_scene` has made; None where it was not requested or is unknown."""
 
     collection: bpy.types.Collection
     characters: list[Character] = field(default_factory=list)
@@ -118,7 +118,7 @@ def build_scene(
     scene = scene or bpy.context.scene
     filmed = [motion for motion in motions if motion.has_camera]
     if footage is not None and filmed and options.camera:
-        # An error comes before anything is made.
+        # Fail before anything is made.
         movie_rate(footage)
     if options.frame_rate is not None:
         set_frame_rate(scene, options.frame_rate)
@@ -153,12 +153,12 @@ def build_scene(
 def replace_action(armature: bpy.types.Object, motion: Motion, frame_rate: float) -> bpy.types.Action:
     """Give a character a new action for ``motion``, at ``frame_rate`` scene frames per second; return the action.
 
-    The pose correctives of its meshes follow. The old actions vanish if this add-on made them, nothing else uses them
-    and they are no assets; the new one then has the old one's name.
+    The pose correctives of its meshes follow. The old actions are removed if this add-on made them,
+    nothing else uses them and they are no assets; the new one then gets the old one's name.
 
     Args:
         armature: of a take, of the same body and shape as ``motion``.
-        motion: what it is to do now.
+        motion: the new motion.
         frame_rate: as for `build_scene`.
     """
     meshes = [child for child in armature.children if child.type == "MESH" and has_correctives(child)]
@@ -184,9 +184,9 @@ def take_name(motions: Sequence[Motion], footage: Path | None) -> str:
 
 
 def unused_name(name: str) -> str:
-    """Return ``name``, or ``name.001`` and so on where the file has a take of that name, or something left of one.
+    """Return ``name``, or ``name.001`` and so on where the file has a take of that name, or parts of one.
 
-    So everything in a take has one beginning. Long names are cut, so that Blender does not cut the endings.
+    So everything in a take has the same prefix. Long names are shortened, so that Blender does not cut the suffixes.
     """
     while len(name.encode()) > _MOST_BYTES_OF_NAME:
         name = name[:-1].rstrip()
@@ -206,14 +206,14 @@ def _belongs(name: str, take: str) -> bool:
 
 
 def footage_frame_rate(motions: Sequence[Motion]) -> float:
-    """Return the mean frame rate of the footage, the exact standard one where it is near it."""
+    """Return the mean frame rate of the footage, rounded to a standard rate where it is close to one."""
     longest = max(motions, key=len)
     rate = longest.frame_rate
     numbers = np.ptp(longest.frames)
     if numbers:
         rate = float(numbers / np.ptp(longest.timestamps))
     whole = max(round(rate), 1)
-    # Television's rates are a thousandth slow: 23.976, 29.97, 59.94.
+    # NTSC rates are slower by a factor of 1.001: 23.976, 29.97, 59.94.
     slow = max(round(rate * 1.001), 1) / 1.001
     standard = min((whole, slow), key=lambda candidate: abs(candidate - rate))
     return standard if abs(standard / rate - 1.0) < _SAME_RATE else rate
@@ -227,11 +227,11 @@ def set_frame_rate(scene: bpy.types.Scene, frame_rate: float) -> None:
 
 
 def set_frame_range(scene: bpy.types.Scene, motions: Sequence[Motion]) -> None:
-    """Let the scene begin and end with ``motions`` and go to their first frame."""
+    """Set the scene's frame range to that of ``motions`` and go to the first frame."""
     frame_rate = scene_frame_rate(scene)
     first = min(frames_of(motion.timestamps[:1], frame_rate)[0] for motion in motions)
     last = max(frames_of(motion.timestamps[-1:], frame_rate)[0] for motion in motions)
-    # A rounded frame rate leaves a last key a hair after its frame.
+    # With a rounded frame rate the last key may lie slightly after its frame.
     scene.frame_start = math.floor(first + 1e-3)
     scene.frame_end = max(math.ceil(last - 1e-3), scene.frame_start)
     scene.sync_mode = "FRAME_DROP"

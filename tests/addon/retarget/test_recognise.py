@@ -21,7 +21,7 @@ from video_motion.addon.retarget.bones import (
 )
 from video_motion.addon.retarget.mapping import BoneMapping
 from video_motion.addon.retarget.recognise import recognise
-from video_motion.addon.retarget.structure import guess_bones
+from video_motion.addon.retarget.structure import find_bones
 
 from . import rigs
 
@@ -304,7 +304,7 @@ def test_structure_of_smpl(take):
     rig = read_rig(take(0, 2))
     named = recognise(rig)
     assert named.family.startswith("SMPL")
-    assert guess_bones(rig).bones == named.bones
+    assert find_bones(rig).bones == named.bones
     assert set(named.bones) == set(BODY_SLOTS)
 
 
@@ -317,7 +317,7 @@ def test_words_tell_left_from_right_where_feet_do_not(backwards):
     names = {bone: f"{letters.get(bone[0], bone[0])}_{index}" for index, bone in enumerate(rig.names)}
     flat = rig.rest.copy()
     flat[:, 1, 3] = 0.0
-    found = guess_bones(replace(renamed(rig, names), rest=flat, tails=flat[:, :3, 3] + (0.0, 0.0, 0.03)))
+    found = find_bones(replace(renamed(rig, names), rest=flat, tails=flat[:, :3, 3] + (0.0, 0.0, 0.03)))
     left, right = reversed(SIDES) if backwards else SIDES
     assert found.bones["left_foot"] == (names[mapping.bones[f"{left}_foot"][0]],)
     assert found.bones["right_hand"] == (names[mapping.bones[f"{right}_hand"][0]],)
