@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,8 +22,11 @@ from video_motion.inference.footage.reader import Footage, FootageError
 from video_motion.inference.models import load_models
 from video_motion.inference.motion.motion import Motion
 from video_motion.inference.options import Options
+from video_motion.inference.people.detector import Detections
+from video_motion.inference.people.landmarker import Pose
 
-SAMPLE = Path(__file__).parents[1] / "sample" / "sample.mp4"
+ROOT = Path(__file__).parents[2]
+SAMPLE = ROOT / "tests" / "sample" / "sample.mp4"
 REAL = Path(__file__).parents[1] / "data" / "real" / "man.mp4"
 
 
@@ -96,7 +102,7 @@ def test_motion_says_where_it_comes_from(sample: Result):
     motion = sample.motions[0]
     assert motion.person == 1
     assert motion.provenance["video"] == "sample.mp4"
-    assert motion.provenance["body"] == sample.body.name
+    assert motion.provenance["body"] == sample.models.body.name
     assert (motion.provenance["start"], motion.provenance["end"]) == (2.0, 3.0)
     assert "Video Motion" in str(motion.provenance["made_with"])
     assert sample.body_path.is_file()
@@ -246,3 +252,42 @@ def test_a_real_mans_motion_can_be_believed(real: Result):
     steps = np.swapaxes(turns[:-1], -1, -2) @ turns[1:]
     angles = np.degrees(Rotation.from_matrix(steps.reshape(-1, 3, 3)).magnitude())
     assert angles.max() < 30, "no joint flips between two frames, 33 ms apart"
+
+
+def test_the_readmes_ten_lines_do_the_whole_job(tmp_path: Path):
+    page = (ROOT / "inference" / "README.md").read_text(encoding="utf-8")
+    program = page.split("```python\n")[1].split("```")[0]
+    assert len(program.strip().splitlines()) <= 11
+    program = program.replace("tests/sample/sample.mp4", str(SAMPLE))
+    result = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 0, result.stderr
+    motion = Motion.load(tmp_path / "person-1.motion.npz")
+    assert result.stdout == f"1 ({len(motion)}, 24, 3) []\n"
+    assert motion.provenance["feet"] == 0.5
+
+
+def test_a_script_brings_its_own_detector():
+    options = Options(start=2.0, end=2.6, network="landmarks")
+    models = load_models(options)
+    seen: list[tuple[int, ...]] = []
+
+    class Counting:
+        def detect(self, image: np.ndarray, regions: np.ndarray | None = None) -> Detections:
+            seen.append(image.shape)
+            return models.people.detect(image, regions)
+
+        def pose(self, image: np.ndarray, crop: np.ndarray) -> Pose:
+            return models.people.pose(image, crop)
+
+    own = replace(models, people=Counting(), people_key="")
+    (motion,) = conversion.convert_footage(SAMPLE, options, own).motions
+    (same,) = conversion.convert_footage(SAMPLE, options, models).motions
+    assert seen
+    np.testing.assert_array_equal(motion.poses_cam, same.poses_cam)
