@@ -24,20 +24,9 @@ class Camera:
     K: np.ndarray
     rotations: np.ndarray
 
-    @classmethod
-    def from_image_size(cls, size: tuple[int, int], frames: int, focal: float | None = None) -> Camera:
-        """A camera at rest with its axis through the middle of the image.
-
-        Args:
-            size: width and height in pixels.
-            frames: number of frames of the footage.
-            focal: focal length in pixels; √(W² + H²) unless given (CLIFF, 2022).
-        """
-        return cls(size, intrinsics(size, focal), np.broadcast_to(np.eye(3), (frames, 3, 3)))
-
 
 def intrinsics(size: tuple[int, int], focal: float | None = None) -> np.ndarray:
-    """(3, 3) intrinsics with the axis through the middle; focal length √(W² + H²) pixels unless given."""
+    """(3, 3) intrinsics with the axis through the middle; focal length √(W² + H²) pixels (CLIFF, 2022) unless given."""
     length = focal or float(np.hypot(*size))
     return np.array([[length, 0, size[0] / 2], [0, length, size[1] / 2], [0, 0, 1.0]])
 

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
-from video_motion.inference.camera.intrinsics import Camera, intrinsics
+from video_motion.inference.camera.intrinsics import intrinsics
 from video_motion.inference.camera.tracking import CameraMotion, homographies_from_rotations
 
 SIZE = (640, 360)
@@ -172,11 +172,10 @@ def test_portrait_picture(surroundings: np.ndarray):
 
 
 def test_default_intrinsics():
-    camera = Camera.from_image_size((1280, 720), 3)
-    assert camera.K[0, 0] == camera.K[1, 1] == pytest.approx(np.sqrt(1280**2 + 720**2))
-    np.testing.assert_array_equal(camera.K[:2, 2], [640, 360])
-    assert Camera.from_image_size((1280, 720), 3, 900.0).K[0, 0] == 900
-    np.testing.assert_array_equal(camera.rotations, np.tile(np.eye(3), (3, 1, 1)))
+    K = intrinsics((1280, 720))
+    assert K[0, 0] == K[1, 1] == pytest.approx(np.sqrt(1280**2 + 720**2))
+    np.testing.assert_array_equal(K[:2, 2], [640, 360])
+    assert intrinsics((1280, 720), 900.0)[0, 0] == 900
 
 
 @pytest.mark.parametrize("path", PATHS)
