@@ -105,7 +105,8 @@ def test_motion_says_where_it_comes_from(sample: Result):
     assert motion.provenance["body"] == sample.models.body.name
     assert (motion.provenance["start"], motion.provenance["end"]) == (2.0, 3.0)
     assert "Video Motion" in str(motion.provenance["made_with"])
-    assert sample.body_path.is_file()
+    assert sample.models.body_path is not None
+    assert sample.models.body_path.is_file()
     np.testing.assert_array_equal(motion.image_size, [640, 480])
 
 

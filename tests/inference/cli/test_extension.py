@@ -37,7 +37,7 @@ from video_motion.inference.options import Options
 options = Options(end=2.0)
 result = convert_footage(video, options, load_models(options))
 assert len(result.motions) == 1, result.report
-assert result.body_path.is_relative_to(root / "weights" / "bundled")
+assert result.models.body_path.is_relative_to(root / "weights" / "bundled")
 for name in ("cv2", "onnxruntime", "ai_edge_litert"):
     assert Path(sys.modules[name].__file__).is_relative_to(root.parent)
 """
