@@ -36,15 +36,15 @@ MOMENTS = (0, 100, 200, 299)
 
 def joints_of(armatures: Sequence[bpy.types.Object], frames: Sequence[int]) -> np.ndarray:
     """World positions (N, P, 24, 3) in metres of the armatures' joints on frames of the current scene."""
-    places = np.empty((len(frames), len(armatures), len(JOINT_NAMES), 3))
+    positions = np.empty((len(frames), len(armatures), len(JOINT_NAMES), 3))
     for row, frame in enumerate(frames):
         bpy.context.scene.frame_set(frame)
         graph = bpy.context.evaluated_depsgraph_get()
         for column, armature in enumerate(armatures):
             posed = armature.evaluated_get(graph)
             heads = [posed.matrix_world @ posed.pose.bones[name].head for name in JOINT_NAMES]
-            places[row, column] = np.array(heads)
-    return places
+            positions[row, column] = np.array(heads)
+    return positions
 
 
 def same_vertices(points: np.ndarray, others: np.ndarray) -> np.ndarray:

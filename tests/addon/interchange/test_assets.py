@@ -58,7 +58,7 @@ def test_an_action_is_an_asset_on_request(armature, tmp_path):
 
 
 @pytest.mark.parametrize("index", [0, 3, 7])
-def test_a_pose_asset_brings_the_pose_back(armature, motion, index):
+def test_a_pose_asset_restores_the_pose(armature, motion, index):
     frame = frames_of(motion.timestamps, 25.0)[index]
     before = armature.animation_data.action
     action = assets.make_pose_asset(armature, frame, "a pose")
@@ -74,7 +74,7 @@ def test_a_pose_asset_brings_the_pose_back(armature, motion, index):
     np.testing.assert_allclose(heads, motion.joints_world[index], atol=1e-4)
 
 
-def test_blender_knows_a_pose_from_an_action(armature, tmp_path):
+def test_blender_distinguishes_poses_from_actions(armature, tmp_path):
     assets.mark_action(armature.animation_data.action)
     assets.make_pose_asset(armature, 2, "a pose")
     bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "library.blend"))
@@ -83,7 +83,7 @@ def test_blender_knows_a_pose_from_an_action(armature, tmp_path):
     assert single == {"walk person 1": 0, "a pose": 1}
 
 
-def test_a_pose_between_keys_is_the_one_that_is_seen(armature):
+def test_a_pose_between_keys_is_interpolated(armature):
     frame = 3.3
     seen = bone_heads(armature, go_to(frame))
     bpy.ops.video_motion.make_pose_asset(pose="between")

@@ -251,7 +251,7 @@ def test_errors_are_a_sentence(take, tmp_path, monkeypatch):
 
 
 def test_full_disks_and_interruptions_leave_no_half_file(take, tmp_path, monkeypatch):
-    """Exporters in Python tell of it with a traceback, USD's writes what fits without a word."""
+    """Exporters in Python report it with a traceback, USD's writes what fits without an error."""
     armature = armatures_of(take)[0]
 
     def fail(file, options, staging):
@@ -262,9 +262,9 @@ def test_full_disks_and_interruptions_leave_no_half_file(take, tmp_path, monkeyp
         )
 
     monkeypatch.setitem(exporters._EXPORTERS, "glb", fail)
-    with pytest.raises(export.ExportError, match="No space left on device") as told:
+    with pytest.raises(export.ExportError, match="No space left on device") as caught:
         export.export_take([armature], tmp_path / "x.glb", "glb")
-    assert "Traceback" not in str(told.value)
+    assert "Traceback" not in str(caught.value)
     assert not list(tmp_path.iterdir())
 
     def interrupted(file, options, staging):
@@ -272,7 +272,7 @@ def test_full_disks_and_interruptions_leave_no_half_file(take, tmp_path, monkeyp
             "Error: Python: Traceback (most recent call last):\nKeyboardInterrupt\nLocation: /x/bpy/ops.py:109\n"
         )
 
-    # Whoever interrupts a batch does not want to read that the exporter failed.
+    # An interruption is not reported as a failed exporter.
     monkeypatch.setitem(exporters._EXPORTERS, "glb", interrupted)
     with pytest.raises(KeyboardInterrupt):
         export.export_take([armature], tmp_path / "x.glb", "glb")
@@ -391,9 +391,9 @@ def read_bvh(path: Path) -> tuple[dict[str, tuple[str | None, np.ndarray, list[s
 
 def pose_bvh(bones, frames: np.ndarray) -> dict[str, np.ndarray]:
     """Places (N, 3) of the bones by name."""
-    places, turns, column = {}, {}, 0
+    positions, global_rotations, column = {}, {}, 0
     for name, (parent, offset, channels) in bones.items():
-        turned = np.tile(np.eye(3), (len(frames), 1, 1))
+        local_rotations = np.tile(np.eye(3), (len(frames), 1, 1))
         moved = np.tile(offset, (len(frames), 1))
         for channel in channels:
             axis = "XYZ".index(channel[0])
@@ -402,11 +402,11 @@ def pose_bvh(bones, frames: np.ndarray) -> dict[str, np.ndarray]:
             else:
                 angles = np.zeros((len(frames), 3))
                 angles[:, axis] = np.radians(frames[:, column])
-                turned = turned @ rotations.axis_angle_to_matrix(angles)
+                local_rotations = local_rotations @ rotations.axis_angle_to_matrix(angles)
             column += 1
         if parent is None:
-            places[name], turns[name] = moved, turned
+            positions[name], global_rotations[name] = moved, local_rotations
         else:
-            places[name] = places[parent] + np.einsum("nij,nj->ni", turns[parent], moved)
-            turns[name] = turns[parent] @ turned
-    return places
+            positions[name] = positions[parent] + np.einsum("nij,nj->ni", global_rotations[parent], moved)
+            global_rotations[name] = global_rotations[parent] @ local_rotations
+    return positions

@@ -86,7 +86,7 @@ def test_joints_are_where_blender_has_them(take, tmp_path, format, engine):
 
 
 @pytest.mark.parametrize("format", ["fbx", "glb", "usd", "bvh"])
-def test_any_names_will_do(take, tmp_path, format):
+def test_any_names_are_exported(take, tmp_path, format):
     """In USD names have letters and digits only, in BVH they end at a space; some become alike by that."""
     person = take.characters[0]
     for joint, name in {
@@ -148,7 +148,7 @@ def corrected(make_motion, licensed_like):
 
 
 @pytest.mark.parametrize(("format", "engine"), [pair for pair in SKINNED if pair != ("fbx", "unity")])
-def test_keyed_shape_keys_go_along(corrected, tmp_path, format, engine):
+def test_keyed_shape_keys_are_exported(corrected, tmp_path, format, engine):
     rest = rest_skin(corrected)
     (skin,) = skins_of([corrected])
     (reading,) = written([corrected], tmp_path, format, engine=engine, shape_keys=True)
@@ -163,12 +163,12 @@ def test_keyed_shape_keys_go_along(corrected, tmp_path, format, engine):
     for key in mesh.data.shape_keys.key_blocks:
         # Of glTF and USD the importers allow values from 0 to 1 only, whatever is keyed.
         key.slider_min, key.slider_max = -10.0, 10.0
-    places = np.array([vertices(mesh, go_to(start + at)) for at in MOMENTS])
+    positions = np.array([vertices(mesh, go_to(start + at)) for at in MOMENTS])
     for key in mesh.data.shape_keys.key_blocks:
         key.mute = True
     mesh.modifiers.clear()
     same = same_vertices(vertices(mesh, go_to(start)), rest)
-    assert furthest(places, skin[:, same]) < SKIN_CLOSE
+    assert furthest(positions, skin[:, same]) < SKIN_CLOSE
 
 
 def test_without_shape_keys_correctives_are_left_out(corrected, tmp_path):

@@ -42,7 +42,7 @@ def own_file(tmp_path, make_motion):
     return path
 
 
-def test_the_character_does_what_the_file_says(amass_file, body):
+def test_the_character_moves_as_in_the_file(amass_file, body):
     bpy.context.scene.render.fps = 24
     assert bpy.ops.video_motion.import_motion(filepath=str(amass_file)) == {"FINISHED"}
     armature = bpy.data.objects["wälk one_poses person 1"]
@@ -60,7 +60,7 @@ def test_the_character_does_what_the_file_says(amass_file, body):
     assert "wälk one_poses floor" in bpy.data.objects
 
 
-def test_choices(amass_file, own_file):
+def test_options(amass_file, own_file):
     scene = bpy.context.scene
     scene.frame_end, scene.render.resolution_x = 77, 333
     bpy.ops.video_motion.import_motion(
@@ -91,7 +91,7 @@ def test_several_files_of_which_one_is_bad(amass_file, own_file, tmp_path):
     assert bpy.context.scene.frame_end == 49
 
 
-def test_nothing_is_made_of_bad_files(tmp_path):
+def test_bad_files_make_nothing(tmp_path):
     for path in (tmp_path / "none.npz", tmp_path):
         with pytest.raises(RuntimeError, match="does not exist"):
             bpy.ops.video_motion.import_motion(filepath=str(path))
@@ -99,7 +99,7 @@ def test_nothing_is_made_of_bad_files(tmp_path):
     assert not bpy.data.actions
 
 
-def test_a_missing_body_is_told(amass_file, monkeypatch):
+def test_a_missing_body_is_reported(amass_file, monkeypatch):
     def missing():
         raise RegistryError("The body is missing.")
 

@@ -10,7 +10,7 @@ import bpy
 import numpy as np
 import pytest
 from mathutils import Matrix
-from video_motion.addon import batch
+from video_motion.addon.headless.rigs import retarget_take
 from video_motion.addon.interchange import vrm
 from video_motion.addon.research.export_accuracy import same_vertices
 from video_motion.addon.retarget.bones import BODY_SLOTS, read_rig
@@ -90,11 +90,11 @@ def write_vrm(make_motion, body, tmp_path):
             (root,) = (content["nodes"][index] for index in content["scenes"][0]["nodes"])
             assert "rotation" not in root
             root["rotation"] = [0.0, 1.0, 0.0, 0.0]
-            bones_told = [{"bone": bone, "node": node, "useDefaultValues": True} for bone, node in nodes.items()]
-            content["extensions"] = {"VRM": {"specVersion": "0.0", "humanoid": {"humanBones": bones_told}}}
+            declared = [{"bone": bone, "node": node, "useDefaultValues": True} for bone, node in nodes.items()]
+            content["extensions"] = {"VRM": {"specVersion": "0.0", "humanoid": {"humanBones": declared}}}
         else:
-            bones_told = {bone: {"node": node} for bone, node in nodes.items()}
-            content["extensions"] = {"VRMC_vrm": {"specVersion": "1.0", "humanoid": {"humanBones": bones_told}}}
+            declared = {bone: {"node": node} for bone, node in nodes.items()}
+            content["extensions"] = {"VRMC_vrm": {"specVersion": "1.0", "humanoid": {"humanBones": declared}}}
         content.setdefault("extensionsUsed", []).extend(content["extensions"])
         for name in (*JOINT_NAMES, "hair 0", "hair 1", "hair 2"):
             content["nodes"][number[name]]["name"] = "ボーン"
@@ -117,7 +117,7 @@ def changed(file: Path, change) -> Path:
 
 
 @pytest.mark.parametrize("version", [0, 1])
-def test_the_file_tells_the_bones(write_vrm, version):
+def test_the_file_declares_the_bones(write_vrm, version):
     imported = vrm.import_vrm(write_vrm(version))
     assert imported.warnings == []
     assert imported.mapping is not None
@@ -143,7 +143,7 @@ def test_it_moves_as_the_person_does(write_vrm, make_motion, body, version):
     motion = make_motion(count=5, frame_rate=25.0)
     take = build_scene([motion], body, options=SceneOptions(frame_rate=25.0))
     source = take.characters[0]
-    (armature,), warnings = batch._retarget(take, file, "walk", [motion])
+    (armature,), warnings = retarget_take(take, file, "walk", [motion])
     assert warnings == []
     mesh = next(one for one in bpy.data.objects if one.type == "MESH" and one.find_armature() == armature)
     bones = {joint: mapping.bones[vrm.PARTS[human]] for joint, human in HUMAN.items()}
@@ -163,19 +163,19 @@ def test_it_moves_as_the_person_does(write_vrm, make_motion, body, version):
 
 @pytest.mark.parametrize("thumb", [("Proximal", "Intermediate", "Distal"), ("Metacarpal", "Proximal", "Distal")])
 def test_fingers_go_from_the_palm_outwards(thumb):
-    told = [f"leftThumb{part}" for part in thumb]
+    thumb_bones = [f"leftThumb{part}" for part in thumb]
     others = [f"rightLittle{part}" for part in ("Proximal", "Intermediate", "Distal")]
-    nodes = [*HUMAN.values(), *reversed(told), *others]
+    nodes = [*HUMAN.values(), *reversed(thumb_bones), *others]
     listed = {"humanBones": [{"bone": bone, "node": index} for index, bone in enumerate(nodes)]}
     human, why = vrm.human_bones({"nodes": [{}] * len(nodes), "extensions": {"VRM": {"humanoid": listed}}})
     assert why == ""
     assert human == {bone: index for index, bone in enumerate(nodes)}
     mapping = vrm._mapping({bone: bone for bone in human})
-    assert mapping.bones["left_thumb"] == tuple(told)
+    assert mapping.bones["left_thumb"] == tuple(thumb_bones)
     assert mapping.bones["right_pinky"] == tuple(others)
 
 
-def test_useless_bones_leave_it_to_names(write_vrm):
+def test_unusable_declarations_fall_back_to_names(write_vrm):
     file = write_vrm(1)
 
     def humanoid(content):
@@ -203,7 +203,7 @@ def test_useless_bones_leave_it_to_names(write_vrm):
         assert "names" in warning
 
 
-def test_files_that_lie_are_refused_with_a_sentence(write_vrm, tmp_path):
+def test_malformed_files_are_refused_with_a_sentence(write_vrm, tmp_path):
     good = write_vrm(0)
     raw = good.read_bytes()
     content, rest = unpacked(good)
@@ -241,18 +241,18 @@ def test_files_that_lie_are_refused_with_a_sentence(write_vrm, tmp_path):
         packed({"asset": {"version": "9"}, "nodes": []}),
     ):
         bad.write_bytes(data)
-        with pytest.raises(vrm.VrmError) as told:
+        with pytest.raises(vrm.VrmError) as caught:
             vrm.import_vrm(bad)
-        assert "bad.vrm" in str(told.value)
-        assert "\n" not in str(told.value)
-        assert "Traceback" not in str(told.value)
-        assert "Location" not in str(told.value)
+        assert "bad.vrm" in str(caught.value)
+        assert "\n" not in str(caught.value)
+        assert "Traceback" not in str(caught.value)
+        assert "Location" not in str(caught.value)
         assert len(bpy.data.objects) == objects, "nothing is left of it"
     with pytest.raises(vrm.VrmError, match="can't be read"):
         vrm.import_vrm(tmp_path / "none.vrm")
 
 
-def test_by_hand_the_panel_knows_the_bones(write_vrm, extension, tmp_path):
+def test_importing_fills_in_the_panel(write_vrm, extension, tmp_path):
     file = write_vrm(1)
     assert bpy.ops.video_motion.import_vrm(filepath=str(file)) == {"FINISHED"}
     settings = bpy.context.scene.video_motion_retarget

@@ -40,7 +40,7 @@ def test_mesh_and_rig_fit(character):
     assert (heads < points.max(axis=0) + 0.02).all()
 
 
-def test_a_turned_forearm_moves_one_arm_alone(character):
+def test_a_rotated_forearm_moves_one_arm_only(character):
     before = skin(character)
     forearm = character.pose.bones[FOREARMS[BUILDS[character.name].rig]]
     forearm.rotation_mode = "XYZ"

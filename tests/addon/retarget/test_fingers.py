@@ -102,7 +102,7 @@ def test_palms_face_where_the_sources_do(make_rig, kind):
         assert degrees(*normals).max() < 1.0
 
 
-def test_palm_bones_keep_their_place_in_the_hand(make_rig):
+def test_palm_bones_stay_in_the_hand(make_rig):
     source, target = make_rig("mixamo"), rigs.make_family("MetaHuman")
     target.pose.bones["index_metacarpal_l"].rotation_quaternion = (0.9, 0.1, 0.3, 0.2)
     move_fingers(source)
@@ -114,7 +114,7 @@ def test_palm_bones_keep_their_place_in_the_hand(make_rig):
     assert np.degrees(rotations.relative_angle(now, rig.axes[hand].T @ rig.axes[palm])).max() < TENTH_OF_A_DEGREE
 
 
-def test_fingers_are_left_alone_where_the_source_has_none(take, make_rig):
+def test_fingers_stay_where_the_source_has_none(take, make_rig):
     source, target = take(0, 5), make_rig("mixamo")
     made = retarget(source, target, options=FREE)
     fingers = {bone for slot in FINGER_SLOTS for bone in recognise(read_rig(target)).bones[slot]}
@@ -256,7 +256,7 @@ def test_bodies_without_names_move_as_the_source_does(take, kind):
     assert travel_error(one, two) < 1e-3
 
 
-def test_thighs_may_hang_on_a_spine_that_bends(take):
+def test_thighs_may_be_children_of_a_bending_spine(take):
     """A person may choose the lowest bone of Biped's spine; then it moves the legs, but not the path."""
     source, target = take(0, 60), rigs.make_family("Biped")
     mapping = recognise(read_rig(target))

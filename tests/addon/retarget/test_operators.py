@@ -119,7 +119,7 @@ def test_fingers_are_in_a_list_of_their_own(with_fingers):
     assert shown(with_fingers, body, "forearm") == ["left_forearm", "right_forearm"]
 
 
-def test_rows_of_a_chain_are_counted_and_doubts_told(with_fingers):
+def test_rows_of_a_chain_are_numbered_and_uncertain_bones_marked(with_fingers):
     spine = [index for index, row in enumerate(with_fingers.rows) if row.slot == "spine"]
     assert [panel.part_name(with_fingers, index) for index in spine] == ["Spine 1", "Spine 2", "Spine 3", "Spine +"]
     thumb = [index for index, row in enumerate(with_fingers.rows) if row.slot == "right_thumb"]
@@ -173,7 +173,7 @@ def test_bake_makes_a_new_action_and_keeps_the_old_one(settings):
     assert len(bpy.data.actions) == actions + 1
 
 
-def test_preview_comes_and_goes(settings):
+def test_preview_is_shown_and_removed(settings):
     old, actions = settings.target.animation_data.action, len(bpy.data.actions)
     bpy.ops.video_motion.preview_retarget()
     assert settings.target.animation_data.action.name.endswith(preview.PREVIEW)
@@ -220,7 +220,7 @@ def test_list_is_edited_mirrored_saved_and_loaded(settings, tmp_path):
         bpy.ops.video_motion.load_bone_mapping(filepath=str(file))
 
 
-def test_what_cannot_be_done_is_a_sentence(settings):
+def test_errors_of_operators_are_a_sentence(settings):
     next(row for row in settings.rows if row.slot == "left_shin").bone = ""
     with pytest.raises(RuntimeError, match=r"No bone is chosen as left shin"):
         bpy.ops.video_motion.retarget()
@@ -246,7 +246,7 @@ def test_an_action_chosen_during_the_preview_stays(settings):
     assert settings.target.animation_data.action == mine
 
 
-def test_what_is_posed_beside_the_preview_stays(settings):
+def test_other_bones_posed_during_the_preview_stay(settings):
     bpy.context.view_layer.objects.active = settings.target
     bpy.ops.object.mode_set(mode="EDIT")
     weapon = settings.target.data.edit_bones.new("weapon")

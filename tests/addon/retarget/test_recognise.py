@@ -276,7 +276,7 @@ UNKNOWABLE: dict[str, tuple[str, ...]] = dict.fromkeys(("Biped", "Biped BVH", "B
 
 @pytest.mark.parametrize("turned", [False, True])
 @pytest.mark.parametrize("kind", [*benchmark.MAKEHUMAN_RIGS, "metarig", *rigs.TREES])
-def test_structure_tells_what_names_tell(make_rig, kind, turned):
+def test_structure_gives_the_same_bones_as_names(make_rig, kind, turned):
     if kind in rigs.TREES:
         armature = rigs.make_family(kind)
     else:
@@ -309,7 +309,7 @@ def test_structure_of_smpl(take):
 
 
 @pytest.mark.parametrize("backwards", [False, True])
-def test_words_tell_left_from_right_where_feet_do_not(backwards):
+def test_names_decide_left_and_right_where_feet_do_not(backwards):
     """Without toes and knees that bend, a body looks the same from the front and from behind."""
     rig = read_rig(rigs.make_family("Perception Neuron"))
     mapping = recognise(rig)
@@ -332,13 +332,13 @@ def test_metarig_and_control_rig(control_rig):
     assert found.bones["left_index"] == ("f_index.01.L", "f_index.02.L", "f_index.03.L")
 
 
-def test_a_box_is_nobody():
+def test_a_box_has_no_body():
     data = bpy.data.armatures.new("box")
     armature = bpy.data.objects.new("box", data)
     assert recognise(read_rig(armature)).bones == {}
 
 
-def test_mapping_is_kept_in_a_file(game, tmp_path):
+def test_mapping_is_saved_and_loaded(game, tmp_path):
     rig, mapping = game
     mapping.put("left_toe")
     mapping.put("neck", "neck_01")

@@ -104,14 +104,14 @@ def test_rest_pose_becomes_the_rest_pose_with_the_sources_limbs(take, make_rig, 
 
 
 @pytest.mark.parametrize("name", ["mixamo", "game_engine"])
-def test_there_and_back_again(take, make_rig, body, real_motion, name):
+def test_round_trip(take, make_rig, body, real_motion, name):
     source, target = take(), make_rig(name)
     retarget(source, target, options=FREE)
     assert benchmark.round_trip(source, target, body, real_motion).max() < TENTH_OF_A_DEGREE
 
 
 @pytest.mark.parametrize("kind", ["axes", "hinges", "euler", "axis angle", "mixed orders", "no local location"])
-def test_whatever_the_bones_are_like(take, make_rig, kind):
+def test_any_axes_rolls_and_rotation_modes(take, make_rig, kind):
     source, target = take(), make_rig("game_engine")
     orders = ["XYZ", "XZY", "YXZ", "YZX", "ZXY", "ZYX", "QUATERNION", "AXIS_ANGLE"]
     if kind == "axes":
@@ -134,7 +134,7 @@ def test_whatever_the_bones_are_like(take, make_rig, kind):
 
 
 @pytest.mark.parametrize("name", ["scaled", "lying", "turned", "parented", "small units"])
-def test_wherever_the_object_is(take, make_rig, name):
+def test_any_object_transform(take, make_rig, name):
     source, target = take(), make_rig("mixamo")
     options = RetargetOptions(hold_feet=False, match_world=True)
     if name == "scaled":
@@ -161,7 +161,7 @@ def test_wherever_the_object_is(take, make_rig, name):
     np.testing.assert_allclose(centre(two) - centre(two)[0], scale * (centre(one) - centre(one)[0]), atol=2e-3)
 
 
-def test_relative_to_the_objects_unless_told_otherwise(take, make_rig):
+def test_relative_to_the_objects_by_default(take, make_rig):
     source, target = take(), make_rig("mixamo")
     target.rotation_euler, target.location = (0.0, 0.0, np.pi / 2), (5.0, 0.0, 0.0)
     made = retarget(source, target, options=FREE)
@@ -190,7 +190,7 @@ def test_standing_feet_do_not_slide(take, make_rig, name):
     held = poses(source, target, retarget(source, target), 1)[1]
     assert benchmark.sliding(held, spans) < 0.2
     assert benchmark.sliding(held, spans) < 0.3 * benchmark.sliding(two, spans)
-    # No pops: knees accelerate hardly more than without.
+    # No pops: knees barely accelerate more than without.
     for slot in ("left_shin", "right_shin"):
         jerk = [np.abs(np.diff(pose.joints[slot] - centre(pose), 2, axis=0)).max() for pose in (two, held)]
         assert jerk[1] < jerk[0] + 0.02
@@ -261,7 +261,7 @@ def test_in_place(take, make_rig):
     np.testing.assert_allclose(centre(stayed)[:, 2], centre(walked)[:, 2], atol=1e-4)
 
 
-def test_root_bone_travels_for_the_hips(take, make_rig):
+def test_root_bone_gets_the_path(take, make_rig):
     source, target = take(), make_rig("game_engine")
     plain = poses(source, target, retarget(source, target))[1]
     made = retarget(source, target, options=RetargetOptions(root_bone="Root"))
@@ -309,7 +309,7 @@ def local_rotations(armature, bones, frames):
     return rotations.project(np.array(found, dtype=np.float64))
 
 
-def test_leftover_poses_do_not_matter(take, make_rig):
+def test_previous_poses_do_not_matter(take, make_rig):
     source, target = take(), make_rig("default")
     for bone in target.pose.bones:
         bone.rotation_mode = "XYZ"
@@ -345,7 +345,7 @@ def test_bones_that_are_missing(take, make_rig, missing):
     retarget(source, target)
 
 
-def test_a_longer_spine_bends_as_far_in_smaller_steps(take, make_rig):
+def test_a_longer_spine_spreads_the_bend(take, make_rig):
     source, target = take(0, 120), make_rig("default")
     made = retarget(source, target, options=FREE)
     rig = read_rig(target)
@@ -421,7 +421,7 @@ def test_control_rig_moves_the_bones_that_deform(take, control_rig):
     assert curves.find('pose.bones["thigh_parent.L"]["IK_FK"]').evaluate(1.0) == 1.0
 
 
-def test_control_rigs_pose_is_put_back(take, control_rig):
+def test_control_rigs_pose_is_restored(take, control_rig):
     source = take(0, 3)
     control_rig.pose.bones["f_index.01_master.L"].rotation_quaternion = (0.9, 0.1, 0.2, 0.3)
     control_rig.pose.bones["hand_ik.L"].location = (0.1, 0.2, 0.3)
@@ -451,7 +451,7 @@ def test_motions_that_went_through_files(take, make_rig, tmp_path, form):
     np.testing.assert_allclose(np.diff(centre(two), axis=0), scale * np.diff(centre(one), axis=0), atol=2e-3)
 
 
-def test_what_cannot_be_done_is_said_in_a_sentence(take, make_rig, body):
+def test_errors_of_retargeting_are_a_sentence(take, make_rig, body):
     source, target = take(0, 3), make_rig("mixamo")
     still = make_rig("game_engine")
     for one, two, words in [(still, target, "no action"), (source, source, "same"), (None, target, "source")]:

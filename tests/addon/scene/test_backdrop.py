@@ -102,7 +102,7 @@ def test_footage_that_blender_cannot_read_is_an_error(make_motion, body, tmp_pat
             build_scene([make_motion(count=2)], body, file)
 
 
-def test_video_on_its_side_stands_upright(make_motion, body):
+def test_rotated_videos_are_shown_upright(make_motion, body):
     file = DATA.parent.parent / "data" / "rotated.mp4"
     assert quarter_turns(file) == 3
     motion = make_motion(count=5, size=(64, 96), frame_rate=10.0)
@@ -120,7 +120,7 @@ def test_video_on_its_side_stands_upright(make_motion, body):
 @pytest.mark.parametrize(
     "content", [b"", b"\0" * 64, b"\0\0\0\1moov" + b"\xff" * 40, b"\0\0\0\x30moov\0\0\0\x28trak" * 9]
 )
-def test_odd_files_are_not_turned(tmp_path, content):
+def test_odd_files_are_not_rotated(tmp_path, content):
     file = tmp_path / "odd.mp4"
     file.write_bytes(content)
     assert quarter_turns(file) == 0

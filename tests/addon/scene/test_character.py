@@ -133,7 +133,7 @@ def test_mesh_is_clean(make_motion, body):
     assert np.linalg.det(corners).sum() / 6 > 0.03
 
 
-def test_a_body_of_triangles_alone_will_do(make_motion, body):
+def test_a_body_of_triangles(make_motion, body):
     bare = replace(
         body, quads=None, uv=None, uv_quads=None, parts=None, part_names=(), shapedirs=body.shapedirs[:, :, :4]
     )

@@ -42,7 +42,7 @@ def test_skin_is_the_bodys_with_its_correctives(make_motion, licensed_like):
         assert np.abs(deformed - skin[index]).max() < TENTH_OF_A_MILLIMETRE
 
 
-def test_they_lie_beside_the_shape_keys_in_a_slot_of_their_own(make_motion, licensed_like):
+def test_correctives_have_a_slot_in_the_action(make_motion, licensed_like):
     motion = make_motion(count=9)
     character = build(motion, licensed_like, correctives=True)
     keys = character.mesh.data.shape_keys
@@ -68,7 +68,7 @@ def test_bodies_and_users_without_them_get_none(make_motion, body, licensed_like
         assert keys.animation_data is None
 
 
-def test_another_motion_takes_them_along(make_motion, licensed_like):
+def test_another_motion_replaces_the_correctives_keys(make_motion, licensed_like):
     before = make_motion(count=3)
     character = build(before, licensed_like, correctives=True)
     other = make_motion(count=4, seed=8)

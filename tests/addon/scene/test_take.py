@@ -59,7 +59,7 @@ def test_range_keeps_the_videos_time(make_motion, body):
     assert (scene.frame_start, scene.frame_end, scene.frame_current) == (51, 60, 51)
 
 
-def test_a_users_scene_keeps_what_it_may_keep(make_motion, body):
+def test_a_users_scene_keeps_its_settings(make_motion, body):
     scene = bpy.context.scene
     scene.render.fps, scene.frame_start, scene.frame_end = 30, 5, 77
     scene.render.resolution_x = 333
@@ -70,7 +70,7 @@ def test_a_users_scene_keeps_what_it_may_keep(make_motion, body):
     assert set(take.collection.objects) == {take.characters[0].armature, take.characters[0].mesh}
 
 
-def test_takes_live_side_by_side(make_motion, body):
+def test_several_takes_in_one_file(make_motion, body):
     first = build_scene([make_motion(count=2), make_motion(count=2, person=2, seed=1)], body)
     second = build_scene([make_motion(count=2)], body)
     assert first.collection.name == "walk"
@@ -99,7 +99,7 @@ def test_everything_in_a_take_has_its_name(make_motion, body, video):
     assert f"{second} person 12 body right_eye" in names_of(takes[1])
 
 
-def test_what_is_left_of_a_take_keeps_its_names(make_motion, body):
+def test_names_of_a_partly_removed_take_are_not_reused(make_motion, body):
     take = build_scene([make_motion(count=2)], body)
     for thing in list(take.collection.objects):
         bpy.data.objects.remove(thing)
@@ -119,7 +119,7 @@ def test_footage_that_blender_cannot_read_leaves_nothing(make_motion, body, tmp_
     assert not bpy.data.objects
 
 
-def test_a_motion_that_no_camera_filmed(make_motion, body, tmp_path):
+def test_a_motion_without_a_camera(make_motion, body, tmp_path):
     scene = bpy.context.scene
     scene.render.resolution_x = 333
     motion = without_camera(make_motion(count=4, frame_rate=25.0))
@@ -159,7 +159,7 @@ def test_a_character_gets_another_action(make_motion, body):
 
 
 @pytest.mark.parametrize("use", ["strip", "asset", "theirs", "none"])
-def test_an_action_that_somebody_needs_is_not_replaced(make_motion, body, use):
+def test_an_action_with_other_users_is_not_removed(make_motion, body, use):
     motion = make_motion(count=3)
     armature = build_scene([motion], body, None, SceneOptions(mesh=False)).characters[0].armature
     animation = armature.animation_data
