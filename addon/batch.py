@@ -66,9 +66,9 @@ def main(argv: Sequence[str]) -> int:
 
 def _convert(request: Request) -> int:
     from video_motion.addon.headless.writer import SceneWriter
-    from video_motion.inference.batch.queue import Batch
+    from video_motion.inference.batch.queue import VideoBatch
 
-    return Batch(request, SceneWriter(request.options)).run()
+    return VideoBatch(request, SceneWriter(request.options)).run()
 
 
 def _parse(argv: Sequence[str]) -> argparse.Namespace:

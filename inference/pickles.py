@@ -53,7 +53,7 @@ ByteOrder = Literal["<", ">"]
 _Places = dict[tuple[str, str], Any]
 
 
-class Source:
+class ByteSource:
     """A file in memory, or mapped into it, to be read from its beginning.
 
     No more is read than there is: pickles may claim any size.
@@ -171,7 +171,7 @@ class _Wrapper:
     def __init__(self, *_arguments: object) -> None:
         self.found: np.ndarray | _Array | None = None
 
-    def fill(self, state: dict[str, Any], stream: Source, budget: _Budget) -> None:
+    def fill(self, state: dict[str, Any], stream: ByteSource, budget: _Budget) -> None:
         kind, shape = state["dtype"], state["shape"]
         if not isinstance(kind, _Type):
             raise pickle.UnpicklingError("an array has no type")
@@ -405,7 +405,7 @@ class _Unpickler(pickle._Unpickler):
 
     def __init__(
         self,
-        stream: Source,
+        stream: ByteSource,
         budget: _Budget,
         storage: _Opened | None = None,
         byteorder: ByteOrder = "<",
@@ -512,7 +512,7 @@ class _Unpickler(pickle._Unpickler):
         if not isinstance(raw, bytes | bytearray):
             raise pickle.UnpicklingError("a tensor has no bytes")
         self.budget.take(len(raw))
-        found = _torch_file(Source(bytes(raw)), self.budget)
+        found = _torch_file(ByteSource(bytes(raw)), self.budget)
         if not isinstance(found, _Storage):
             raise pickle.UnpicklingError("a tensor has no numbers")
         return found
@@ -563,7 +563,7 @@ class _Plain:
         return None
 
 
-def _torch_file(stream: Source, budget: _Budget) -> object:
+def _torch_file(stream: ByteSource, budget: _Budget) -> object:
     """What torch wrote before it wrote zips: four pickles, the storages' keys, their numbers."""
 
     def part() -> object:
@@ -589,7 +589,7 @@ def _torch_file(stream: Source, budget: _Budget) -> object:
 
 
 def load(
-    stream: Source,
+    stream: ByteSource,
     size: int,
     storage: Callable[[str], bytes] | None = None,
     byteorder: ByteOrder = "<",
@@ -615,7 +615,7 @@ def load(
     return _Plain(budget)(_Unpickler(stream, budget, storage, byteorder, stand_ins=stand_ins).load())
 
 
-def load_torch(stream: Source, size: int) -> object:
+def load_torch(stream: ByteSource, size: int) -> object:
     """What a file of torch before 1.6 holds; arguments, result and errors as those of `load`."""
     budget = _Budget(_SPARE + _GROWTH * size)
     return _Plain(budget)(_torch_file(stream, budget))
@@ -636,7 +636,7 @@ def load_table(file: Path, stand_ins: _Find | None = None) -> dict[Any, Any]:
     # Arrays may look into the mapped file, which goes with the last of them.
     with file.open("rb") as opened:
         content = mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ)
-    table = load(Source(content), len(content), stand_ins=stand_ins)
+    table = load(ByteSource(content), len(content), stand_ins=stand_ins)
     if not isinstance(table, dict):
         raise pickle.UnpicklingError("it holds no table of arrays")
     return table

@@ -70,7 +70,7 @@ class _Seat:
     count: int = 0
 
 
-class Batch:
+class VideoBatch:
     """Videos on their way to results.
 
     Args:

@@ -113,13 +113,13 @@ def convert(chosen: argparse.Namespace) -> int:
 def estimate(chosen: argparse.Namespace) -> int:
     """Do as `convert` does, without formats and so without Blender."""
     from ..batch import interruption
-    from ..batch.queue import Batch
+    from ..batch.queue import VideoBatch
 
     wanted = dataclasses.replace(Options.from_arguments(chosen), format=())
     check_folder(chosen.out)
     prepare(wanted.smpl, wanted.network)
     interruption.listen()
-    return Batch(Request(chosen.videos, chosen.out, wanted, registry.cache_folder(), Path(sys.executable))).run()
+    return VideoBatch(Request(chosen.videos, chosen.out, wanted, registry.cache_folder(), Path(sys.executable))).run()
 
 
 def overlay(chosen: argparse.Namespace) -> int:

@@ -72,7 +72,7 @@ class Detector:
     """
 
     def __init__(self, path: str | Path, threads: int = 2):
-        self._network = litert.Network(path, threads, outputs=((1, len(ANCHORS), 12), (1, len(ANCHORS), 1)))
+        self._network = litert.LiteRTNetwork(path, threads, outputs=((1, len(ANCHORS), 12), (1, len(ANCHORS), 1)))
 
     def __call__(self, image: np.ndarray, regions: np.ndarray | None = None) -> Detections:
         """Find people.

@@ -114,7 +114,7 @@ class Landmarker:
             (1, INPUT_SIZE, INPUT_SIZE, 1),
             (1, HEATMAP_SIZE, HEATMAP_SIZE, ALL),
         )
-        self._network = litert.Network(path, threads, shapes)
+        self._network = litert.LiteRTNetwork(path, threads, shapes)
         self._pixels = np.empty((INPUT_SIZE, INPUT_SIZE, 3), np.float32)
 
     def run(self, image: np.ndarray, crop: np.ndarray) -> Output:

@@ -34,7 +34,7 @@ def _without_chatter() -> Iterator[None]:
             stderr.write(b"".join(line for line in written if not line.startswith(b"INFO:")))
 
 
-class Network:
+class LiteRTNetwork:
     """One input and several outputs, identified by their shapes.
 
     Args:

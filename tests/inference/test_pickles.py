@@ -125,7 +125,7 @@ def test_only_tables_are_taken(tmp_path: Path):
 
 
 def load(content: bytes) -> Any:
-    return pickles.load(pickles.Source(content), len(content))
+    return pickles.load(pickles.ByteSource(content), len(content))
 
 
 def test_dictionaries_of_other_kinds_become_plain_ones():
@@ -166,7 +166,7 @@ def test_tensors_come_back(as_zip: bool):
     else:
         torch.save(content, file, _use_new_zipfile_serialization=False)
         assert pickles.is_torch(file.getvalue())
-        found = pickles.load_torch(pickles.Source(file.getvalue()), len(file.getvalue()))
+        found = pickles.load_torch(pickles.ByteSource(file.getvalue()), len(file.getvalue()))
     for name, tensor in content.items():
         np.testing.assert_array_equal(found[name], tensor.detach().float().numpy())
     assert found["whole"].dtype == np.int64
@@ -227,7 +227,7 @@ def test_tensors_keep_within_their_numbers():
         forged = content.replace(was, becomes)
         assert forged != content
         with pytest.raises(pickle.UnpicklingError, match="larger than its numbers"):
-            pickles.load_torch(pickles.Source(forged), len(forged))
+            pickles.load_torch(pickles.ByteSource(forged), len(forged))
 
 
 def test_stand_ins_are_not_changed():

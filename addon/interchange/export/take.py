@@ -10,7 +10,7 @@ from pathlib import Path
 import bpy
 
 from ...scene.keyframes import OURS, scene_frame_rate
-from .amass import write_amass
+from .amass_writer import write_amass
 from .exporters import write_with_blender
 from .options import ENDINGS, ONE_EACH, ExportError, ExportOptions
 from .samples import sample_characters

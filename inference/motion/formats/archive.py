@@ -100,11 +100,11 @@ def _read(path: Path, content: mmap.mmap) -> object:
             unpacked += piece
             if len(unpacked) > zips.most_unpacked(size):
                 raise pickle.UnpicklingError("it unpacks to much more than its size")
-        return pickles.load(pickles.Source(bytes(unpacked)), len(unpacked))
+        return pickles.load(pickles.ByteSource(bytes(unpacked)), len(unpacked))
     if pickles.is_torch(start):
-        return pickles.load_torch(pickles.Source(content), size)
+        return pickles.load_torch(pickles.ByteSource(content), size)
     if start.startswith(_PICKLE):
-        return pickles.load(pickles.Source(content), size)
+        return pickles.load(pickles.ByteSource(content), size)
     return None
 
 
@@ -125,12 +125,12 @@ def _torch(path: Path) -> object:
 
         big = f"{folder}byteorder" in archive.namelist() and entry("byteorder").strip() == b"big"
         return pickles.load(
-            pickles.Source(entry("data.pkl")), size, lambda key: entry(f"data/{key}"), ">" if big else "<"
+            pickles.ByteSource(entry("data.pkl")), size, lambda key: entry(f"data/{key}"), ">" if big else "<"
         )
 
 
 def _npy(content: mmap.mmap) -> object:
-    source = pickles.Source(content)
+    source = pickles.ByteSource(content)
     version = np.lib.format.read_magic(source)
     header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
     shape, by_column, dtype = header(source)

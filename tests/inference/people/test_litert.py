@@ -1,13 +1,13 @@
 import os
 
 import pytest
-from video_motion.inference.people.litert import Network
+from video_motion.inference.people.litert import LiteRTNetwork
 
 OUTPUTS = ((1, 2254, 12), (1, 2254, 1))
 
 
 def test_a_network_is_loaded_in_silence(blazepose_models, capfd):
-    Network(blazepose_models.detector, 1, OUTPUTS)
+    LiteRTNetwork(blazepose_models.detector, 1, OUTPUTS)
     os.write(2, b"still there")
     assert capfd.readouterr().err == "still there"
 
@@ -21,5 +21,5 @@ def test_errors_of_the_library_come_through(tmp_path, monkeypatch, capfd):
     path = tmp_path / "network.tflite"
     path.touch()
     with pytest.raises(ValueError, match="broken"):
-        Network(path, 1, OUTPUTS)
+        LiteRTNetwork(path, 1, OUTPUTS)
     assert capfd.readouterr().err == "ERROR: no such operator\n"
