@@ -20,7 +20,7 @@ from ...inference.motion.motion import Motion
 from ...inference.options import ESTIMATION, Options
 from ...inference.worker.process import WorkerProcess
 from .. import preferences
-from ..interface import TAB, redraw
+from ..interface import TAB, is_over_3d_view, menu_entry, redraw, select_only
 from ..scene.backdrop import BackdropError, movie_rate
 from ..scene.keyframes import scene_frame_rate
 from ..scene.take import SceneOptions, build_scene, replace_action
@@ -285,10 +285,9 @@ class OpenVideo(bpy.types.Operator, ImportHelper):
     def execute(self, context: bpy.types.Context) -> set[str]:
         """Put the video into the panel and show that."""
         context.scene.video_motion.filepath = self.filepath
-        area = context.area if context.area is not None and context.area.type == "VIEW_3D" else None
-        if area is not None:
-            area.spaces.active.show_region_ui = True
-            for region in area.regions:
+        if is_over_3d_view(context):
+            context.area.spaces.active.show_region_ui = True
+            for region in context.area.regions:
                 if region.type == "UI":
                     _open_tab(region)
         return {"FINISHED"}
@@ -305,7 +304,7 @@ class VideoHandler(bpy.types.FileHandler):
     @classmethod
     def poll_drop(cls, context: bpy.types.Context) -> bool:
         """In 3D views."""
-        return context.area is not None and context.area.type == "VIEW_3D"
+        return is_over_3d_view(context)
 
 
 def take_of(context: bpy.types.Context) -> bpy.types.Collection | None:
@@ -352,14 +351,9 @@ def _load(value: dict[str, Any]) -> tuple[list[Motion], Body]:
 
 
 def _select(context: bpy.types.Context, scene: bpy.types.Scene, armatures: list[bpy.types.Object]) -> None:
-    """Leave the new characters selected, as other importers do."""
-    if context.scene != scene or context.mode != "OBJECT":
-        return
-    for chosen in context.selected_objects:
-        chosen.select_set(False)
-    for armature in armatures:
-        armature.select_set(True)
-    context.view_layer.objects.active = armatures[0]
+    """Leave the new characters selected, the first of them active, as other importers do."""
+    if context.scene == scene and context.mode == "OBJECT":
+        select_only(context, armatures[::-1])
 
 
 def _summary(report: dict[str, Any], count: int) -> str:
@@ -382,10 +376,6 @@ def _open_tab(region: bpy.types.Region) -> None:
         region.active_panel_category = TAB
 
 
-def _draw_menu(menu: bpy.types.Menu, context: bpy.types.Context) -> None:
-    menu.layout.operator(OpenVideo.bl_idname, text="Video Motion (video)")
-
-
 classes = (
     ImportVideo,
     FindPeople,
@@ -394,16 +384,11 @@ classes = (
     OpenVideo,
     VideoHandler,
 )
-
-
-def register() -> None:
-    """Add the menu entry."""
-    bpy.types.TOPBAR_MT_file_import.append(_draw_menu)
+menu_entries = (("TOPBAR_MT_file_import", menu_entry(OpenVideo.bl_idname, "Video Motion (video)")),)
 
 
 def unregister() -> None:
-    """Remove it, and the timers of operators that still wait."""
-    bpy.types.TOPBAR_MT_file_import.remove(_draw_menu)
+    """Remove the timers of operators that still wait."""
     for timer in _waiting:
         bpy.context.window_manager.event_timer_remove(timer)
     _waiting.clear()
