@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from video_motion.inference.body.smpl import Body
+from video_motion.inference.cache import Cache
 from video_motion.inference.conversion import Result, convert_footage
 from video_motion.inference.estimators import NETWORKS
 from video_motion.inference.footage.reader import Footage
@@ -22,9 +23,11 @@ def truth() -> Motion:
 
 
 @pytest.fixture(scope="module")
-def results() -> list[Result]:
+def results(tmp_path_factory: pytest.TempPathFactory) -> list[Result]:
+    """The whole clip by every network; where they need the same of the people, these are tracked once."""
+    cache = Cache(tmp_path_factory.mktemp("cache"))
     wanted = [Options(network=network) for network in NETWORKS]
-    return [convert_footage(VIDEO, options, load_models(options)) for options in wanted]
+    return [convert_footage(VIDEO, options, load_models(options), cache=cache) for options in wanted]
 
 
 @pytest.fixture(scope="module")
