@@ -13,6 +13,9 @@ from video_motion.inference.options import Options
 from video_motion.inference.research.evaluation import evaluate, metrics, scores
 from video_motion.inference.research.evaluation.truth import Truth
 
+# The first test to need them waits for all networks on the whole clip.
+pytestmark = pytest.mark.timeout(900)
+
 VIDEO = evaluate.SAMPLE / "sample.mp4"
 TRUTH = evaluate.SAMPLE / "sample.truth.npz"
 
