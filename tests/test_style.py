@@ -15,6 +15,7 @@ STAYS = ("addon.research", "inference.cli", "inference.research")
 """Packages that no zip holds, see blender_manifest.toml."""
 
 
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize(
     "tool",
     [["ruff", "check"], ["ruff", "format", "--check"], ["basedpyright", "--level", "error"]],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -12,6 +13,7 @@ import numpy as np
 import pytest
 from video_motion.addon.research import retargeting as benchmark
 from video_motion.addon.scene.take import SceneOptions, build_scene
+from video_motion.inference import locks
 from video_motion.inference.motion.motion import Motion
 
 from . import make_control_rig
@@ -48,14 +50,20 @@ def control_rig_file(tmp_path_factory) -> Path:
 
     It is made in another process: after Rigify has run in Blender 4.2's module, the exporter of glTF may crash.
     """
-    path = tmp_path_factory.mktemp("rigify") / "rig.blend"
+    folder = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        # All processes of a run share the folder above.
+        folder = folder.parent
+    path = folder / "rig.blend"
     program = bpy.app.binary_path
     command = [program, "-b", "--factory-startup", "--python"] if program else [sys.executable]
     command += [make_control_rig.__file__, "--", str(path)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode == make_control_rig.NO_RIGIFY:
-        pytest.skip("no Rigify")
-    assert path.exists(), (done.stdout + done.stderr)[-2000:]
+    with locks.hold(folder / "rig.lock"):
+        if not path.exists():
+            done = subprocess.run(command, capture_output=True, text=True, check=False)
+            if done.returncode == make_control_rig.NO_RIGIFY:
+                pytest.skip("no Rigify")
+            assert path.exists(), (done.stdout + done.stderr)[-2000:]
     return path
 
 
