@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from bpy.props import BoolProperty, EnumProperty, FloatProperty, StringProperty
+from bpy.props import BoolProperty, EnumProperty, FloatProperty
 
 from ..inference import options
 
@@ -27,9 +27,7 @@ def property_for(name: str, **changes: Any) -> Any:
         limits = {"min": option.minimum, "max": option.maximum, "soft_max": option.usual_maximum}
         numbers = {key: value for key, value in limits.items() if value is not None}
         return FloatProperty(**common | numbers | {"default": options.default(name) or 0.0} | changes)
-    if option.kind == "path":
-        return StringProperty(**common | {"subtype": "FILE_PATH"} | changes)
-    if option.kind == "choice" and "items" in changes:
+    if option.kind in ("choice", "device") and "items" in changes:
         return EnumProperty(**common | changes)
     raise TypeError(f"{name} has no property by itself")
 

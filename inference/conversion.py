@@ -29,7 +29,7 @@ from .pose.temporal import VideoContext
 
 VERSION = "0.1.0"
 
-PEOPLE_CODE = ("conversion.py", "footage/*.py", "camera/*.py", "people/*.py", "body/rotations.py")
+PEOPLE_CODE = ("conversion.py", "options.py", "footage/*.py", "camera/*.py", "people/*.py", "body/rotations.py")
 """What decides which people are found, for the cache."""
 
 POSE_CODE = (*PEOPLE_CODE, "pose/*.py")

@@ -20,10 +20,10 @@ def sentence(error: BaseException, subject: str | Path = "", *, log: Path | None
     """
     if isinstance(error, VideoMotionError):
         return one_line(error)
-    if isinstance(error, ImportError) and error.name:
+    if isinstance(error, ImportError):
         return (
-            f"The package {error.name} can't be loaded ({one_line(error)}): install Video Motion again, in the edition"
-            " for this system and this Blender."
+            f"The package {error.name or 'that is needed'} can't be loaded ({one_line(error)}): install Video Motion"
+            " again, in the edition for this system and this Blender."
         )
     if isinstance(error, MemoryError):
         return f"The memory is not enough for {subject}: close other programs, or choose a shorter part of it."

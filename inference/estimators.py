@@ -1,4 +1,4 @@
-"""What estimates motion, and where it runs; needs nothing installed, so that the command line can offer it."""
+"""What finds people and estimates motion; needs nothing installed, so that the command line can offer it."""
 
 from __future__ import annotations
 
@@ -36,4 +36,5 @@ TRAINABLE: Mapping[str, str] = {name: one.what for name, one in ESTIMATORS.items
 
 DEFAULT = next(iter(ESTIMATORS))
 
-DEVICES = ("auto", "cpu", "cuda", *(f"cuda:{number}" for number in range(8)))
+BLAZEPOSE = ("blazepose_detector", "blazepose_landmark_full")
+"""What finds people, in the registry."""

@@ -13,9 +13,6 @@ from .options import Options
 from .people.blazepose import BlazePose, PoseModel
 from .pose.temporal import TemporalNetwork
 
-BLAZEPOSE = ("blazepose_detector", "blazepose_landmark_full")
-"""What finds people, in the registry."""
-
 
 @dataclass(frozen=True)
 class Models:
@@ -53,7 +50,7 @@ def load_models(options: Options, fetch: bool = True) -> Models:
         NetworkError: a network can't run on the device of the options.
     """
     began = time.perf_counter()
-    detector, landmarker = (registry.path(item, fetch=fetch) for item in BLAZEPOSE)
+    detector, landmarker = (registry.path(item, fetch=fetch) for item in estimators.BLAZEPOSE)
     weights = estimators.NETWORKS[options.network]
     files = tuple(registry.path(item, fetch=fetch) for item in weights)
     body_path = options.smpl or registry.body_path(fetch=fetch)
@@ -65,7 +62,7 @@ def load_models(options: Options, fetch: bool = True) -> Models:
         network=network,
         body=body,
         body_path=body_path,
-        people_key=_key(BLAZEPOSE),
+        people_key=_key(estimators.BLAZEPOSE),
         network_key=_key(weights),
         load_seconds=time.perf_counter() - began,
     )

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import argparse
 import math
+import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import Field, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Self
 
 from .errors import VideoMotionError
-from .estimators import DEFAULT, DEVICES, ESTIMATORS
+from .estimators import DEFAULT, ESTIMATORS
 
 FORMATS = ("blend", "fbx", "glb", "usd", "bvh", "amass")
 ENGINES = ("unreal", "unity")
@@ -45,7 +46,7 @@ class Option:
         group: which of `EVERYTHING` it belongs to.
         label: its name in the panel.
         help: what it does, a phrase without full stop.
-        kind: `float`, `int`, `bool`, `path`, `choice`, `formats`, `person` or `rate`.
+        kind: `float`, `int`, `bool`, `path`, `choice`, `device`, `formats`, `person` or `rate`.
         choices: the values of a `choice`.
         minimum: of a number.
         maximum: of a number, for the panel.
@@ -100,6 +101,8 @@ class Options:
         "float",
         positive=True,
         metavar="RATE",
+        # Commands take the videos of a folder.
+        argument=False,
     )
     person: int | None = _option(
         None,
@@ -138,8 +141,7 @@ class Options:
         "Device",
         "where networks run: cpu, cuda, cuda:N for the GPU of number N, or auto, the first GPU if it works and else the"
         " CPU",
-        "choice",
-        choices=DEVICES,
+        "device",
         metavar="DEVICE",
     )
     smoothing: float = _option(
@@ -252,12 +254,17 @@ class Options:
                 given[name] = _from_json(name, known[name], value)
         return cls(**given)
 
-    def to_json(self, groups: Collection[str] = EVERYTHING) -> dict[str, Any]:
-        """Return those of some groups that are not the default, ready for JSON."""
+    def to_json(self, groups: Collection[str] = EVERYTHING, defaults: bool = False) -> dict[str, Any]:
+        """Return those of some groups that are set, ready for JSON.
+
+        Args:
+            groups: some of `EVERYTHING`.
+            defaults: whether to include values that are the default, for records that a later version reads.
+        """
         content: dict[str, Any] = {}
         for name, option in options(groups):
             value = getattr(self, name)
-            if value != default(name):
+            if value is not None and (defaults or value != default(name)):
                 content[name] = str(value) if option.kind == "path" else list(value) if _is_list(value) else value
         if self.shapes and MOTION in groups:
             content["shapes"] = {str(person): list(map(float, betas)) for person, betas in self.shapes.items()}
@@ -381,6 +388,12 @@ def _choice(option: Option, text: str) -> str:
     return text
 
 
+def _device(option: Option, text: str) -> str:
+    if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", text):
+        raise argparse.ArgumentTypeError(f"{text} is none of auto, cpu, cuda and cuda:N")
+    return text
+
+
 def _person(option: Option, text: str) -> int | None:
     if text == "all":
         return None
@@ -417,6 +430,7 @@ _PARSERS: Mapping[str, Callable[[Option, str], Any]] = {
     "int": lambda option, text: count(text),
     "path": lambda option, text: Path(text),
     "choice": _choice,
+    "device": _device,
     "formats": _formats,
     "person": _person,
     "rate": _rate,

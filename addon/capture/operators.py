@@ -324,7 +324,9 @@ def told_of(take: bpy.types.Collection) -> dict[str, Any]:
 
 
 def _remember(take: bpy.types.Collection, video: Path, options: Options, report: dict[str, Any]) -> None:
-    take[TAKE] = json.dumps({"video": str(video), "options": options.to_json(ESTIMATION), "report": report})
+    take[TAKE] = json.dumps(
+        {"video": str(video), "options": options.to_json(ESTIMATION, defaults=True), "report": report}
+    )
 
 
 def _characters(take: bpy.types.Collection) -> dict[int, bpy.types.Object]:

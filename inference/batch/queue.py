@@ -151,7 +151,7 @@ class VideoBatch:
                 continue
             process = seat.process
             assert process is not None
-            if process.poll() and seat.progress is not None and process.stage:
+            if process.poll() and not process.answered and seat.progress is not None and process.stage:
                 seat.progress(process.stage, process.done, process.total)
             if not process.answered:
                 continue
@@ -254,9 +254,8 @@ class VideoBatch:
     def _made_with(self) -> dict[str, Any]:
         """Return the options that decide results, ready for JSON."""
         groups = (option_table.SCENE, option_table.FILES) if self._writer is not None else ()
-        made_with = self._estimation | self._options.to_json(groups)
-        if self._writer is not None:
-            made_with["format"] = list(self._options.format)
+        made_with = self._options.to_json(option_table.ESTIMATION, defaults=True) | self._estimation
+        made_with |= self._options.to_json(groups, defaults=True)
         if self._options.rig is not None and self._writer is not None:
             made_with |= {
                 "rig": str(self._options.rig.resolve()),

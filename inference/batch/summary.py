@@ -11,7 +11,7 @@ from typing import Any
 
 from ..atomic import write_json
 from ..errors import VideoMotionError, one_line
-from .inputs import DONE, FAILED, SKIPPED, WAITING, VideoInput
+from .inputs import DONE, FAILED, SKIPPED, WAITING, VideoInput, why_unwritable
 
 NAME = "batch.json"
 NAME_IF_TAKEN = "batch.summary.json"
@@ -49,9 +49,10 @@ class Summary:
         self._file: Path | None = None
         # Of one video its own files report everything.
         if len(inputs) > 1:
-            folder = out or Path(os.path.commonpath([one.target.parent.resolve() for one in inputs]))
+            folder = out or _common_folder([one.target.parent.resolve() for one in inputs])
             taken = {one.target.name.casefold() for one in inputs}
-            self._file = folder / (NAME if Path(NAME).stem not in taken else NAME_IF_TAKEN)
+            if folder is not None:
+                self._file = folder / (NAME if Path(NAME).stem not in taken else NAME_IF_TAKEN)
 
     @property
     def failed(self) -> bool:
@@ -121,3 +122,12 @@ class Summary:
     def _states(self) -> dict[str, int]:
         found = {state: sum(one.state == state for one in self._inputs) for state in (DONE, SKIPPED, FAILED)}
         return {**found, FAILED: found[FAILED] + len(self._unusable)}
+
+
+def _common_folder(folders: Sequence[Path]) -> Path | None:
+    """Return the folder above some if something can be written there; nobody asked for a file in it."""
+    try:
+        common = Path(os.path.commonpath(folders))
+    except ValueError:  # Windows: on several drives
+        return None
+    return None if why_unwritable(common) else common

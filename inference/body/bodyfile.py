@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import pickles, zips
-from ..errors import VideoMotionError
+from ..errors import VideoMotionError, one_line
 
 _MARK = "has_"
 
@@ -80,7 +80,7 @@ class Arrays:
         except FileNotFoundError:
             raise BodyError(f"The body file {path} does not exist.") from None
         except (pickle.UnpicklingError, zipfile.BadZipFile) as error:
-            said = " ".join(str(error).split())[:200].rstrip(".") or "it may be damaged"
+            said = one_line(error)[:200].rstrip(".") or "it may be damaged"
             raise BodyError(f"{path.name} is not a body file: {said}.") from None
         except OSError as error:
             raise BodyError(f"{path.name} cannot be read as a body file ({error.strerror or error}).") from None

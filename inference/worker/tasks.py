@@ -6,7 +6,7 @@ import json
 import time
 import traceback
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -106,7 +106,8 @@ def _find(job: Job, report: Report) -> dict[str, Any]:
     from ..conversion import find_people
     from ..footage.reader import IMAGES_FRAME_RATE, Footage
 
-    options, models = _prepare(job)
+    # A body file that can't be read is no reason to find nobody.
+    options, models = _prepare(job, smpl=None)
     found = find_people(Path(job.video), options, models, _progress(report), _cache(job))
     people = []
     best = {}
@@ -168,12 +169,12 @@ TASKS: Mapping[str, Callable[[Job, Report], dict[str, Any]]] = {
 }
 
 
-def _prepare(job: Job) -> tuple[Options, Models]:
+def _prepare(job: Job, **changes: Any) -> tuple[Options, Models]:
     from .. import registry
     from ..models import load_models
 
     registry.use_folder(Path(job.weights))
-    options = Options.from_json(job.options)
+    options = replace(Options.from_json(job.options), **changes)
     # Blender's user decides when anything is fetched.
     return options, load_models(options, fetch=False)
 

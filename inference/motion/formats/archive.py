@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from ... import pickles, zips
+from ...errors import one_line
 from ..motion import MotionFileError
 
 _PIECE = 2**20
@@ -53,7 +54,7 @@ def read(path: Path) -> object:
     except MotionFileError:
         raise
     except pickle.UnpicklingError as error:
-        said = " ".join(str(error).split())[:200] or "it may be damaged"
+        said = one_line(error)[:200] or "it may be damaged"
         raise MotionFileError(f"{path} can't be read: {said}.") from error
     except Exception as error:  # hostile files raise anything
         raise MotionFileError(f"{path} can't be read: it may be damaged.") from error
