@@ -61,7 +61,7 @@ class Cache:
                 np.savez(stream, **arrays)  # pyright: ignore[reportArgumentType]
             self._make_room()
         except OSError as error:
-            return f"{self.folder} can't keep what was found ({error.strerror}), so the next run starts anew."
+            return f"{self.folder} can't keep what was found ({error.strerror}), so the next run starts over."
         return None
 
     def size(self) -> int:
@@ -101,7 +101,7 @@ class Cache:
 
 
 def hash_of(*parts: object) -> str:
-    """A key for ``parts``, whose texts tell them apart."""
+    """A key for ``parts``, whose texts differ where they do."""
     return hashlib.sha256("\0".join(map(str, parts)).encode()).hexdigest()[:32]
 
 
@@ -120,7 +120,7 @@ def hash_of_content(path: Path) -> str:
 
 @cache
 def hash_of_code(*modules: str) -> str:
-    """A hash of modules or folders of this package, so that results are made anew when their code changes."""
+    """A hash of modules or folders of this package, so that results are made again when their code changes."""
     root = ROOT / "inference"
     files = [file for module in modules for file in sorted(root.glob(module))]
     return hash_of(*(file.read_bytes().hex() for file in files))

@@ -72,7 +72,7 @@ class _Conversion:
         path: the video.
         options: what the user chose.
         models: the networks to run.
-        progress: told the stage, what is done and of how much.
+        progress: called with the stage, what is done and of how much.
         cache: what is found there is not done again; None for nothing.
     """
 

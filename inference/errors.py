@@ -1,4 +1,4 @@
-"""Errors that users are told of, and the one place that turns any error into a sentence. Standard library only."""
+"""Errors that users see, and the one place that turns any error into a sentence. Standard library only."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ class VideoMotionError(Exception):
 
 
 def sentence(error: BaseException, subject: str | Path = "", *, log: Path | None = None) -> str:
-    """Return one line that tells the user what went wrong.
+    """Return one line that says what went wrong.
 
     Args:
         error: what was raised.

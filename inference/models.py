@@ -23,7 +23,7 @@ class Models:
         network: estimates the motion of a person; None to fit the body to landmarks alone.
         body: the body that is animated.
         body_path: its file, None if it has none.
-        people_key: tells these weights of `people` from others, so that results can be cached; empty for no caching.
+        people_key: names the weights of `people`, so that results can be cached; empty for no caching.
         network_key: the same for `network`.
         load_seconds: how long it took to load them.
     """

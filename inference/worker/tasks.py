@@ -52,7 +52,7 @@ class Job:
 
 
 def serve(job: Job, lines: IO[str]) -> int:
-    """Do a job and tell of it in ``lines``; return the exit status."""
+    """Do a job and report it in ``lines``; return the exit status."""
 
     def report(event: str, **content: Any) -> None:
         lines.write(json.dumps({"event": event, **content}) + "\n")
@@ -186,16 +186,16 @@ def _cache(job: Job) -> Cache | None:
 
 
 def _progress(report: Report) -> Callable[[str, int, int | None], None]:
-    """Tell of progress now and then, of the beginning and end of a stage always."""
+    """Report progress now and then, the beginning and end of a stage always."""
     last: dict[str, float] = {}
 
-    def tell(stage: str, done: int, total: int | None) -> None:
+    def report_now_and_then(stage: str, done: int, total: int | None) -> None:
         now = time.monotonic()
         if done == total or now - last.get(stage, 0.0) >= PROGRESS_SECONDS:
             last[stage] = now
             report("progress", stage=stage, done=done, total=total)
 
-    return tell
+    return report_now_and_then
 
 
 def _cut(image: Any, box: Any) -> Any:
