@@ -32,12 +32,9 @@ def launch(*given: str | Path, root: Path = ROOT, **variables: str) -> subproces
 def copy(tmp_path: Path) -> Path:
     """The launcher and what it needs, in a folder with spaces, without any environment."""
     root = tmp_path / "a folder with spaces"
-    (root / "inference" / "cli").mkdir(parents=True)
+    shutil.copytree(ROOT / "inference", root / "inference", ignore=shutil.ignore_patterns("__pycache__", "research"))
     for name in ("video-motion", "video_motion.py"):
         shutil.copy(ROOT / name, root)
-    for folder in ("inference", "inference/cli"):
-        for file in (ROOT / folder).glob("*.py"):
-            shutil.copy(file, root / folder)
     (root / "requirements").mkdir()
     (root / "requirements" / "convert.txt").write_text("video-motion-no-such-package==1.0\n")
     return root
