@@ -1,4 +1,4 @@
-"""The whole job without a window: `blender -b --python addon/batch.py -- clip.mp4 --out result/`.
+"""The whole conversion without a window: `blender -b --python addon/batch.py -- clip.mp4 --out result/`.
 
 Also runs under the `bpy` module: `python addon/batch.py -- --motion A.motion.npz --body BODY.npz --blend OUT.blend`.
 """
@@ -22,25 +22,25 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parent.parent
 LAUNCHER = ROOT / "video-motion"
 PACKAGES = ("ai_edge_litert", "cv2", "onnxruntime")
-"""What the networks need of a Python."""
+"""Packages that the networks need."""
 
 REQUEST = "--request"
-"""The only argument when `convert` calls: what to do stands on standard input, as JSON."""
+"""The only argument when `convert` starts this file: the request is on standard input, as JSON."""
 
 EPILOG = """\
 From videos it writes, for each one, NAME.motion.npz (further people's are NAME.person-2.motion.npz and so on),
 NAME.json, and a file of each format: NAME.blend, .fbx, .glb, .usd, .bvh, and .amass.npz. Of several videos batch.json
-lists what became of each. Files are there completely or not at all.
+lists the outcome of each. Files are written completely or not at all.
 
 Exit status: 0 if every video gave a result, 1 if some did not, 2 for wrong arguments, 130 after an interruption.
 """
 
 
 def main(argv: Sequence[str]) -> int:
-    """Run the job that ``argv`` asks for and return the exit status."""
+    """Run the conversion that ``argv`` describes and return the exit status."""
     from video_motion.inference.batch import interruption
     from video_motion.inference.batch.request import Request
-    from video_motion.inference.batch.summary import complain
+    from video_motion.inference.batch.summary import print_error
     from video_motion.inference.errors import VideoMotionError
     from video_motion.inference.options import Options
 
@@ -57,7 +57,7 @@ def main(argv: Sequence[str]) -> int:
             return _launch(argv)
         return _convert(Request(chosen.videos, chosen.out, options, _weights(), chosen.python))
     except VideoMotionError as error:
-        complain(error)
+        print_error(error)
         return 1
     except KeyboardInterrupt:
         print("video-motion: interrupted.", file=sys.stderr, flush=True)
@@ -86,7 +86,7 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
     parser.add_argument(
         "videos", type=Path, nargs="*", metavar="VIDEO", help="a video, a folder of videos, or a pattern in quotes"
     )
-    parser.add_argument("--out", type=Path, metavar="FOLDER", help="where to write (default: beside each video)")
+    parser.add_argument("--out", type=Path, metavar="FOLDER", help="where to write (default: next to each video)")
     add_arguments(parser, EVERYTHING)
     parser.add_argument(
         "--python", type=Path, metavar="PROGRAM", help="the Python that runs the networks (default: Blender's own)"
@@ -107,7 +107,7 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
 
 
 def _launch(argv: Sequence[str]) -> int:
-    """Run the launcher's `convert`, which makes the environment that this Python lacks and comes back to this file."""
+    """Run the launcher's `convert`, which makes the environment that this Python lacks and starts this file again."""
     import bpy
     from video_motion.inference.batch.queue import BatchError
 
@@ -121,7 +121,7 @@ def _launch(argv: Sequence[str]) -> int:
     try:
         return subprocess.run(command, stdin=subprocess.DEVNULL, env=environment, check=False).returncode
     except OSError as error:
-        raise BatchError(f"{LAUNCHER} can't be started ({error.strerror}): is the installation whole?") from error
+        raise BatchError(f"{LAUNCHER} can't be started ({error.strerror}): is the installation complete?") from error
 
 
 def _weights() -> Path:
@@ -143,7 +143,7 @@ def _convert_motions(chosen: argparse.Namespace, options: Options) -> None:
     """Make one scene of motion files and save it."""
     from video_motion.inference import registry
     from video_motion.inference.batch.queue import BatchError
-    from video_motion.inference.batch.summary import warn
+    from video_motion.inference.batch.summary import print_warning
     from video_motion.inference.body.smpl import Body
     from video_motion.inference.motion.formats import read_motion
 
@@ -160,11 +160,11 @@ def _convert_motions(chosen: argparse.Namespace, options: Options) -> None:
         take, warnings = scenes.build(motions, body, chosen.video, options)
         scenes.save(chosen.blend, take, chosen.video)
     for warning in [*warnings, *(text for motion in motions for text in motion.provenance.get("warnings") or ())]:
-        warn(warning)
+        print_warning(warning)
 
 
 def _arguments() -> list[str]:
-    """What stands after `--`; Blender keeps what is before for itself."""
+    """The arguments after `--`; those before are Blender's."""
     return sys.argv[sys.argv.index("--") + 1 :] if "--" in sys.argv else sys.argv[1:]
 
 
@@ -182,6 +182,6 @@ if __name__ == "__main__":
     sys.stdout.flush()
     sys.stderr.flush()
     if "bpy" in sys.modules and not sys.modules["bpy"].app.binary_path:
-        # Blender as a module may crash while Python tidies up; everything is done and written.
+        # Blender as a module may crash while Python shuts down; everything is written already.
         os._exit(STATUS if isinstance(STATUS, int) else 0 if STATUS is None else 1)
     sys.exit(STATUS)

@@ -57,14 +57,14 @@ def body_path() -> Path:
     """The body's file: the user's own, else the free one.
 
     Raises:
-        RegistryError: the free body is missing and can't be made.
+        RegistryError: the free body is missing and can't be built.
     """
     registry.use_folder(weights_folder())
     return licensed_body() or registry.body_path(fetch=False)
 
 
 def device(choice: str) -> str:
-    """The device for a ``choice`` in the panel, which may be to follow the preferences."""
+    """The device for a ``choice`` in the panel, which may be the preferences' device."""
     if choice != "default":
         return choice or "auto"
     preferences = chosen()

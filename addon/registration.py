@@ -7,7 +7,7 @@ from types import ModuleType
 import bpy
 
 from . import preferences_panel
-from .capture import jobs, settings
+from .capture import jobs, settings, worker_operator
 from .capture import operators as capture_operators
 from .capture import panel as capture_panel
 from .interchange import assets, import_motion, vrm
@@ -20,6 +20,7 @@ MODULES: tuple[ModuleType, ...] = (
     preferences_panel,
     settings,
     jobs,
+    worker_operator,
     capture_operators,
     import_motion,
     export_menu,

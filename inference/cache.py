@@ -1,4 +1,4 @@
-"""Results that took long, kept on disk under the hash of what they were made from. Needs NumPy only."""
+"""Results of slow computations, kept on disk under the hash of their inputs. Needs NumPy only."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from .paths import ROOT
 
 LIMIT_BYTES = 2_000_000_000
 _SUFFIX = ".npz"
-_MARK = "found-"
+_PREFIX = "found-"
 
 
 class Cache:
-    """A folder of results. Several processes may use it at once; a result is there whole or not at all.
+    """A folder of results. Several processes may use it at once; a result is complete or absent.
 
-    Users choose the folder, so files of others are never touched.
+    Users choose the folder, so files of other programs are never touched.
 
     Args:
-        folder: made when something is kept.
-        limit: bytes; what was not used for longest goes first.
+        folder: created on first use.
+        limit: bytes; the least recently used results are removed first.
     """
 
     def __init__(self, folder: Path, limit: int = LIMIT_BYTES):
@@ -53,7 +53,7 @@ class Cache:
         """Keep arrays under ``key``.
 
         Returns:
-            None, or a sentence that says why they could not be kept; that costs time later, no result.
+            None, or a sentence that says why they could not be stored; only later runs become slower.
         """
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -61,7 +61,7 @@ class Cache:
                 np.savez(stream, **arrays)  # pyright: ignore[reportArgumentType]
             self._make_room()
         except OSError as error:
-            return f"{self.folder} can't keep what was found ({error.strerror}), so the next run starts over."
+            return f"{self.folder} can't store intermediate results ({error.strerror}), so the next run starts over."
         return None
 
     def size(self) -> int:
@@ -77,18 +77,18 @@ class Cache:
         return freed
 
     def _file(self, key: str) -> Path:
-        return self.folder / f"{_MARK}{key}{_SUFFIX}"
+        return self.folder / f"{_PREFIX}{key}{_SUFFIX}"
 
     def _files(self) -> list[tuple[float, int, Path]]:
-        """When each file was used, its bytes, the file; the one unused for longest first."""
-        found = []
-        for file in self.folder.glob(f"{_MARK}*{_SUFFIX}"):
+        """When each file was last used, its size and path; least recently used first."""
+        files = []
+        for file in self.folder.glob(f"{_PREFIX}*{_SUFFIX}"):
             try:
                 status = file.stat()
             except FileNotFoundError:
                 continue
-            found.append((status.st_mtime, status.st_size, file))
-        return sorted(found)
+            files.append((status.st_mtime, status.st_size, file))
+        return sorted(files)
 
     def _make_room(self) -> None:
         files = self._files()
@@ -101,7 +101,7 @@ class Cache:
 
 
 def hash_of(*parts: object) -> str:
-    """A key for ``parts``, whose texts differ where they do."""
+    """A key for ``parts``, by their text."""
     return hashlib.sha256("\0".join(map(str, parts)).encode()).hexdigest()[:32]
 
 
@@ -120,7 +120,7 @@ def hash_of_content(path: Path) -> str:
 
 @cache
 def hash_of_code(*modules: str) -> str:
-    """A hash of modules or folders of this package, so that results are made again when their code changes."""
+    """A hash of modules or folders of this package, so that results are recomputed when their code changes."""
     root = ROOT / "inference"
     files = [file for module in modules for file in sorted(root.glob(module))]
     return hash_of(*(file.read_bytes().hex() for file in files))

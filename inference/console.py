@@ -18,7 +18,7 @@ def say(line: str) -> None:
 
 @contextmanager
 def step(what: str) -> Iterator[None]:
-    """Print `what` now and the elapsed time when the block has ended well."""
+    """Print `what` now, and the elapsed time when the block ends without an exception."""
     began = time.monotonic()
     print(f"{what} …", end="", file=sys.stderr, flush=True)
     try:
@@ -40,7 +40,7 @@ class Progress:
         self._open_line = False
 
     def __call__(self, stage: str, done: int, total: int | None = None) -> None:
-        """Tell that `done` of `total` frames (None: nobody knows how many) are through `stage`."""
+        """Report that `stage` has processed `done` of `total` frames (None: unknown)."""
         now = time.monotonic()
         if stage != self._stage:
             self.close()

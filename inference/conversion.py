@@ -1,4 +1,4 @@
-"""The whole way in one place: footage → people → pose → motion, and the report of it."""
+"""The whole pipeline: footage → people → pose → motion, and its report."""
 
 from __future__ import annotations
 
@@ -30,21 +30,21 @@ from .pose.temporal import VideoContext
 VERSION = "0.1.0"
 
 PEOPLE_CODE = ("conversion.py", "options.py", "footage/*.py", "camera/*.py", "people/*.py", "body/rotations.py")
-"""What decides which people are found, for the cache."""
+"""The code that observations of people depend on, for the cache."""
 
 POSE_CODE = (*PEOPLE_CODE, "pose/*.py")
-"""The same for what a network estimates of them."""
+"""The same for a network's pose estimates."""
 
 Progress = Callable[[str, int, int | None], None]
 
 
 class NobodyFoundError(VideoMotionError):
-    """The footage shows nobody long enough, or not the person who is wanted."""
+    """The footage shows nobody long enough, or not the requested person."""
 
 
 @dataclass
 class Result:
-    """What one video gave.
+    """The result of one video.
 
     Attributes:
         motions: one per person, in order of their number.
@@ -58,7 +58,7 @@ class Result:
 
 
 @dataclass
-class _Watch:
+class _StageTimes:
     seconds: dict[str, float] = field(default_factory=dict)
 
     def add(self, stage: str, began: float) -> None:
@@ -66,19 +66,19 @@ class _Watch:
 
 
 class _Conversion:
-    """One video on its way.
+    """The conversion of one video.
 
     Args:
         path: the video.
         options: what the user chose.
         models: the networks to run.
-        progress: called with the stage, what is done and of how much.
-        cache: what is found there is not done again; None for nothing.
+        progress: called with the stage, the count done and the total.
+        cache: results in it are reused; None for no reuse.
     """
 
     def __init__(self, path: Path, options: Options, models: Models, progress: Progress, cache: Cache | None):
         self._path, self._options, self._models, self._progress = path, options, models, progress
-        self.watch = _Watch({"load": models.load_seconds})
+        self.times = _StageTimes({"load": models.load_seconds})
         self.warnings: list[str] = []
         self.reused: list[str] = []
         network = models.network
@@ -89,26 +89,26 @@ class _Conversion:
         self._footage = Footage(path, options.start, options.end, options.frame_rate or IMAGES_FRAME_RATE)
         size = (self._footage.width, self._footage.height)
         self.focal = options.focal if options.focal_mm is None else focal_from_film(size, options.focal_mm)
-        self.watch.add("load", began)
+        self.times.add("load", began)
 
     def observe(self) -> Observations:
-        """Look for people."""
+        """Detect and track people, or load them from the cache."""
         began = time.perf_counter()
         network = self._models.network
         flow = network is not None and network.needs_flow
         roi_views = network is not None and network.needs_roi_views
         if self._cache is not None:
-            # What was found for a network that asked for more will do.
+            # Observations for a network that needs more serve as well.
             for also_flow in sorted({flow, True}):
                 for also_roi_views in sorted({roi_views, True}):
                     arrays = self._cache.load(self._people_key(also_flow, also_roi_views))
                     if arrays is not None:
                         self.reused.append("people")
-                        self.watch.add("people", began)
+                        self.times.add("people", began)
                         return Observations.from_arrays(arrays)
         observations = self._track_people(flow, roi_views)
         if self._cache is not None:
-            self._note(self._cache.keep(self._people_key(flow, roi_views), observations.arrays()))
+            self._add_warning(self._cache.keep(self._people_key(flow, roi_views), observations.arrays()))
         return observations
 
     def estimate_poses(
@@ -125,13 +125,15 @@ class _Conversion:
             self._progress("network", count, len(tracks))
         if self._store is not None:
             self._store.close()
-        self.watch.add("network", began)
+        self.times.add("network", began)
         return estimates
 
     def _people_key(self, flow: bool, roi_views: bool) -> str:
         options = self._options
-        trimmed = (options.start, options.end, options.frame_rate, self.focal)
-        return hash_of(self._content(), hash_of_code(*PEOPLE_CODE), self._models.people_key, *trimmed, flow, roi_views)
+        footage_options = (options.start, options.end, options.frame_rate, self.focal)
+        return hash_of(
+            self._content(), hash_of_code(*PEOPLE_CODE), self._models.people_key, *footage_options, flow, roi_views
+        )
 
     def _content(self) -> str:
         if not hasattr(self, "_content_hash"):
@@ -139,34 +141,34 @@ class _Conversion:
         return self._content_hash
 
     def _track_people(self, flow: bool, roi_views: bool) -> Observations:
-        footage, watch = self._footage, self.watch
+        footage, times = self._footage, self.times
         size = (footage.width, footage.height)
         camera_motion = CameraMotion(size, self.focal, flow)
-        clock: list[tuple[int, float]] = []
-        began, waited = time.perf_counter(), watch.seconds.get("camera", 0.0)
+        timeline: list[tuple[int, float]] = []
+        began, waited = time.perf_counter(), times.seconds.get("camera", 0.0)
         tracker = Tracker(self._models.people, store=self._store, roi_views=roi_views)
-        # The camera is followed while people are looked for in the next frame.
-        with ThreadPoolExecutor(1) as aside:
-            following: Future[None] | None = None
+        # The camera is tracked while people are detected in the next frame.
+        with ThreadPoolExecutor(1) as executor:
+            pending: Future[None] | None = None
             for frame in footage:
                 tracker.step(frame)
-                clock.append((frame.number, frame.timestamp))
+                timeline.append((frame.number, frame.timestamp))
                 started = time.perf_counter()
-                if following is not None:
-                    following.result()
-                watch.add("camera", started)
-                following = aside.submit(camera_motion.add, frame.image, tracker.boxes())
-                self._progress("people", len(clock), footage.frame_count)
-            if following is not None:
-                following.result()
+                if pending is not None:
+                    pending.result()
+                times.add("camera", started)
+                pending = executor.submit(camera_motion.add, frame.image, tracker.boxes())
+                self._progress("people", len(timeline), footage.frame_count)
+            if pending is not None:
+                pending.result()
         tracks = tracker.tracks()
-        watch.add("people", began)
-        watch.seconds["people"] -= watch.seconds.get("camera", 0.0) - waited
+        times.add("people", began)
+        times.seconds["people"] -= times.seconds.get("camera", 0.0) - waited
         return Observations(
             size=size,
             frame_rate=footage.frame_rate,
-            frames=np.array([number for number, _ in clock]),
-            timestamps=np.array([second for _, second in clock]),
+            frames=np.array([number for number, _ in timeline]),
+            timestamps=np.array([second for _, second in timeline]),
             tracks=tracks,
             camera_rotations=camera_motion.rotations(),
             homographies=camera_motion.homographies(),
@@ -186,22 +188,22 @@ class _Conversion:
                 self.reused.append("network")
             return PoseEstimate(**arrays)
         estimate = network.estimate(track, context)
-        self._note(self._cache.keep(key, vars(estimate)))
+        self._add_warning(self._cache.keep(key, vars(estimate)))
         return estimate
 
-    def _note(self, warning: str | None) -> None:
+    def _add_warning(self, warning: str | None) -> None:
         if warning is not None and warning not in self.warnings:
             self.warnings.append(warning)
 
 
 def _no_progress(stage: str, done: int, total: int | None) -> None:
-    """Report to nobody."""
+    """Ignore progress."""
 
 
 def find_people(
     path: Path, options: Options, models: Models, progress: Progress = _no_progress, cache: Cache | None = None
 ) -> Observations:
-    """Find the people of a video, for someone to choose from; with a cache, `convert_footage` goes on from there.
+    """Find the people of a video, to choose from; with a cache, `convert_footage` reuses the result.
 
     Raises:
         FootageError: the video cannot be read.
@@ -219,14 +221,14 @@ def convert_footage(
 
     Args:
         path: a video file, or a folder of images.
-        options: those of the groups `options.ESTIMATION` count, except for `smpl` and `device`, which chose the models.
+        options: the groups `options.ESTIMATION` are used, except for `smpl` and `device`, which chose the models.
         models: see `load_models`.
-        progress: called with the stage, what is done and of how much, None if nobody knows.
-        cache: what an earlier run found in the same video is not done again; None to do everything.
+        progress: called with the stage, the count done and the total, None if unknown.
+        cache: an earlier run's results for the same video are reused; None to compute everything.
 
     Raises:
         FootageError: the video cannot be read.
-        NobodyFoundError: nobody was found in it, or not the person who is wanted.
+        NobodyFoundError: nobody was found in it, or not the requested person.
     """
     conversion = _Conversion(path, options, models, progress, cache)
     observations = conversion.observe()
@@ -248,7 +250,7 @@ def convert_footage(
         pose_estimates=estimates,
         estimator=options.network,
     )
-    conversion.watch.add("motion", began)
+    conversion.times.add("motion", began)
     provenance: dict[str, object] = {
         "video": path.name,
         "body": models.body.name,
@@ -278,7 +280,7 @@ def _report(
         warnings.append(models.network.notice)
     if camera_moved := bool(np.ptp(camera.rotations, axis=0).max() > 0):
         warnings.append(
-            "The camera moves: its turns are followed, its travel is not, so feet may slide against the floor."
+            "The camera moves: its rotation is tracked, its translation is not, so feet may slide against the floor."
         )
     return {
         "video": str(path),
@@ -296,7 +298,7 @@ def _report(
         "estimator": options.network,
         "device": models.network.device if models.network is not None else "cpu",
         "reused": conversion.reused,
-        "timings": {stage: round(seconds, 3) for stage, seconds in conversion.watch.seconds.items()},
+        "timings": {stage: round(seconds, 3) for stage, seconds in conversion.times.seconds.items()},
         "warnings": warnings,
     }
 

@@ -1,4 +1,4 @@
-"""Errors that users see, and the one place that turns any error into a sentence. Standard library only."""
+"""Errors that are reported to users, and the one place that turns any error into a sentence. Standard library only."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from pathlib import Path
 
 
 class VideoMotionError(Exception):
-    """Something that the user can understand and mend; the message is one sentence: what happened, and what to do."""
+    """Something that the user can understand and fix; the message is one sentence: what happened, and what to do."""
 
 
 def sentence(error: BaseException, subject: str | Path = "", *, log: Path | None = None) -> str:
-    """Return one line that says what went wrong.
+    """Return one line for the user that says what went wrong.
 
     Args:
         error: what was raised.
         subject: the file or task that gives no result because of it.
-        log: where the traceback of a fault of our own is written, for a report; None for nowhere.
+        log: where the traceback of an internal error is written, for a bug report; None for nowhere.
     """
     if isinstance(error, VideoMotionError):
         return one_line(error)
@@ -26,7 +26,7 @@ def sentence(error: BaseException, subject: str | Path = "", *, log: Path | None
             " again, in the edition for this system and this Blender."
         )
     if isinstance(error, MemoryError):
-        return f"The memory is not enough for {subject}: close other programs, or choose a shorter part of it."
+        return f"There is not enough memory for {subject}: close other programs, or choose a shorter part of it."
     if isinstance(error, OSError):
         place = error.filename or subject
         return f"{place} can't be used ({error.strerror or one_line(error)}): check the folder and its disk."

@@ -1,4 +1,4 @@
-"""What finds people and estimates motion; needs nothing installed, so that the command line can offer it."""
+"""Estimators of people and motion. Standard library only, so that the command line can list them."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from typing import NamedTuple
 
 
 class Estimator(NamedTuple):
-    """What users choose.
+    """An estimator that users can choose.
 
     Attributes:
-        what: it is, in words.
-        weights: files that it needs: its network for windows, one for frames if it looks at local maps.
+        what: a description in words.
+        weights: registry items it needs: its network for windows, and one for frames if it uses local maps.
     """
 
     what: str
@@ -25,16 +25,16 @@ ESTIMATORS: Mapping[str, Estimator] = {
     "multi_roi": Estimator("multi-RoI network", ("multi_roi",)),
     "landmarks": Estimator("fit to BlazePose's landmarks, without a network"),
 }
-"""The first one is the default, because it measures best.
+"""The first one is the default: the most accurate.
 
 Those with weights can be trained, each by the module of its name in `networks`.
 """
 
-NETWORKS: Mapping[str, tuple[str, ...]] = {name: one.weights for name, one in ESTIMATORS.items()}
+NETWORKS: Mapping[str, tuple[str, ...]] = {name: estimator.weights for name, estimator in ESTIMATORS.items()}
 
-TRAINABLE: Mapping[str, str] = {name: one.what for name, one in ESTIMATORS.items() if one.weights}
+TRAINABLE: Mapping[str, str] = {name: estimator.what for name, estimator in ESTIMATORS.items() if estimator.weights}
 
 DEFAULT = next(iter(ESTIMATORS))
 
 BLAZEPOSE = ("blazepose_detector", "blazepose_landmark_full")
-"""What finds people, in the registry."""
+"""The registry's items that detect people and their landmarks."""

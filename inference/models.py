@@ -23,7 +23,7 @@ class Models:
         network: estimates the motion of a person; None to fit the body to landmarks alone.
         body: the body that is animated.
         body_path: its file, None if it has none.
-        people_key: names the weights of `people`, so that results can be cached; empty for no caching.
+        people_key: identifies the weights of `people`, so that results can be cached; empty for no caching.
         network_key: the same for `network`.
         load_seconds: how long it took to load them.
     """
@@ -41,11 +41,11 @@ def load_models(options: Options, fetch: bool = True) -> Models:
     """Return the models that the options ask for. Networks stay loaded for further videos of the same process.
 
     Args:
-        options: `network`, `device` and `smpl` count.
+        options: `network`, `device` and `smpl` are used.
         fetch: whether files that are missing may be fetched.
 
     Raises:
-        RegistryError: a weight file is missing and can't be had.
+        RegistryError: a weight file is missing and can't be fetched.
         BodyError: the body file of the options is not one.
         NetworkError: a network can't run on the device of the options.
     """
@@ -72,7 +72,7 @@ def _key(items: tuple[str, ...]) -> str:
     return " ".join(registry.items()[item].sha256 for item in items)
 
 
-# A process that converts many videos loads its networks once: they remember nothing of a video.
+# A process that converts many videos loads its networks once: they hold no state of a video.
 @lru_cache(maxsize=1)
 def _blazepose(detector: Path, landmarker: Path) -> BlazePose:
     return BlazePose(detector, landmarker)

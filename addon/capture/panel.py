@@ -10,7 +10,7 @@ import bpy
 from ..interface import SidebarPanel, characters_per_line, draw_text, use_two_columns
 from ..scene.keyframes import scene_frame_rate
 from . import jobs
-from .operators import take_of, told_of
+from .operators import provenance_of, take_of
 from .settings import ALL_PEOPLE, VideoMotionSettings
 
 _STAGES = {
@@ -39,7 +39,7 @@ class ImportPanel(SidebarPanel, bpy.types.Panel):
         choices.prop(settings, "filepath", text="", placeholder="Choose a video, or drop one here")
         if settings.video is not None:
             _draw_video(choices, context, settings)
-        if jobs.problem and jobs.problem != jobs.seen.get("message"):
+        if jobs.problem and jobs.problem != jobs.video_info.get("message"):
             _draw_problem(layout, context, jobs.problem)
         if busy:
             _draw_progress(layout)
@@ -123,7 +123,7 @@ class MotionPanel(_SubPanel, bpy.types.Panel):
 
 
 class MakePanel(_SubPanel, bpy.types.Panel):
-    """What is created in the scene."""
+    """The choice of what is created in the scene."""
 
     bl_idname = "VIDEO_MOTION_PT_make"
     bl_label = "Make"
@@ -171,24 +171,24 @@ class TakePanel(SidebarPanel, bpy.types.Panel):
         column.prop(settings, "smoothing", slider=True)
         column.prop(settings, "feet", slider=True)
         layout.operator("video_motion.update_motion", icon="FILE_REFRESH")
-        _draw_report(layout, context, told_of(take)["report"])
+        _draw_report(layout, context, provenance_of(take)["report"])
         assets = layout.column(align=True)
         assets.operator("video_motion.mark_action_asset", icon="ASSET_MANAGER")
         assets.operator("video_motion.make_pose_asset", icon="POSE_HLT")
 
 
 def _draw_video(layout: bpy.types.UILayout, context: bpy.types.Context, settings: VideoMotionSettings) -> None:
-    if jobs.seen_video != settings.video:
-        # A file was opened, or a scene entered, with a video chosen.
-        jobs.look_soon(settings.video)
+    if jobs.probed_video != settings.video:
+        # A file or scene with a chosen video was opened.
+        jobs.probe_later(settings.video)
         layout.label(text="Reading the video …")
-    elif jobs.looking is not None:
+    elif jobs.probe_job is not None:
         layout.label(text="Reading the video …")
-    elif "message" in jobs.seen:
-        _draw_problem(layout, context, jobs.seen["message"])
+    elif "message" in jobs.video_info:
+        _draw_problem(layout, context, jobs.video_info["message"])
         return
-    elif "width" in jobs.seen:
-        _draw_facts(layout, context, settings, jobs.seen)
+    elif "width" in jobs.video_info:
+        _draw_video_info(layout, context, settings, jobs.video_info)
     layout.prop(settings, "trim")
     if settings.trim:
         times = layout.column(align=True)
@@ -196,19 +196,19 @@ def _draw_video(layout: bpy.types.UILayout, context: bpy.types.Context, settings
         times.prop(settings, "end")
 
 
-def _draw_facts(
-    layout: bpy.types.UILayout, context: bpy.types.Context, settings: VideoMotionSettings, seen: dict[str, Any]
+def _draw_video_info(
+    layout: bpy.types.UILayout, context: bpy.types.Context, settings: VideoMotionSettings, info: dict[str, Any]
 ) -> None:
     box = layout.box()
     icon = jobs.picture("first")
     if icon:
         box.template_icon(icon, scale=5.0)
-    length = f", {seen['seconds']:.1f} s" if seen["seconds"] else ""
-    rate = seen["frame_rate"]
-    facts = box.row()
-    facts.alignment = "CENTER"
-    facts.label(text=f"{seen['width']} × {seen['height']}{length}, {rate:.4g} fps")
-    for warning in seen["warnings"]:
+    length = f", {info['seconds']:.1f} s" if info["seconds"] else ""
+    rate = info["frame_rate"]
+    summary = box.row()
+    summary.alignment = "CENTER"
+    summary.label(text=f"{info['width']} × {info['height']}{length}, {rate:.4g} fps")
+    for warning in info["warnings"]:
         draw_text(box, warning, characters_per_line(context) - 4, "INFO")
     scene_rate = scene_frame_rate(context.scene)
     if abs(scene_rate / rate - 1) > _SAME_RATE:

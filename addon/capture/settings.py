@@ -1,4 +1,4 @@
-"""What the user chooses in the panel; kept in the file, for each scene."""
+"""The panel's settings, stored in the file for each scene."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ _PEOPLE = [
 ]
 
 SLIDERS = tuple(name for name, option in options([MOTION]) if option.kind == "float")
-"""The numbers that shape the motion."""
+"""The numeric options of the motion."""
 
 SWITCHES = tuple(name for name, option in options([SCENE]) if option.kind == "bool")
-"""What is made in the scene."""
+"""The options that decide what is made in the scene."""
 
 _NAMES = {
     "cosegmentation": "Co-Segmentation",
@@ -43,7 +43,7 @@ _NETWORKS = [
     for number, (name, one) in enumerate(ESTIMATORS.items())
 ]
 
-# Blender keeps no reference to the strings of a menu that is made on the fly.
+# Blender keeps no reference to the strings of a dynamic menu.
 _device_items: list[tuple[str, str, str, int]] = []
 
 
@@ -65,12 +65,12 @@ def _choose_footage(settings: VideoMotionSettings, context: bpy.types.Context) -
     settings.person = ALL_PEOPLE
     settings.trim = False
     settings.start = settings.end = 0.0
-    jobs.look(settings.video)
+    jobs.probe(settings.video)
 
 
 def _trim(settings: VideoMotionSettings, context: bpy.types.Context) -> None:
     if settings.trim and not settings.end:
-        settings.end = jobs.seen.get("seconds") or 0.0
+        settings.end = jobs.video_info.get("seconds") or 0.0
 
 
 class VideoMotionSettings(bpy.types.PropertyGroup):
@@ -130,17 +130,17 @@ class VideoMotionSettings(bpy.types.PropertyGroup):
         return Options(**chosen, device=preferences.device(self.device), smpl=preferences.licensed_body())
 
 
-# Sliders and switches are what their options say; a new one needs no line here.
+# Sliders and switches come from their options; a new one needs no line here.
 VideoMotionSettings.__annotations__.update({name: property_for(name) for name in (*SLIDERS, *SWITCHES)})
 
 classes = (VideoMotionSettings,)
 
 
 def register() -> None:
-    """Give every scene its choices."""
+    """Add the settings to scenes."""
     bpy.types.Scene.video_motion = PointerProperty(type=VideoMotionSettings)
 
 
 def unregister() -> None:
-    """Take them away."""
+    """Remove the settings from scenes."""
     del bpy.types.Scene.video_motion

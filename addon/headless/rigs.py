@@ -24,13 +24,13 @@ class RigError(VideoMotionError):
 
 
 def check_rig(rig: Path) -> None:
-    """Find out whether a character file can have a motion. Replaces the open file by an empty one.
+    """Check that a character file can receive a motion. Replaces the open file by an empty one.
 
     Raises:
-        RigError: it can't.
+        RigError: it can't receive one.
     """
     if rig.suffix.lower() not in _READERS:
-        raise RigError(f"{rig} is no character file: give one that ends in {', '.join(_READERS)}.")
+        raise RigError(f"{rig} is not a character file: give one that ends in {', '.join(_READERS)}.")
     if not rig.is_file():
         raise RigError(f"{rig} does not exist: give a character file to --rig.")
     bpy.ops.wm.read_factory_settings(use_empty=True)
@@ -75,7 +75,7 @@ def _append_rig(rig: Path, collection: Any) -> tuple[Any, BoneMapping | None, li
     """Bring the objects of a character file into a collection.
 
     Returns:
-        The armature of the character, which bones are the human's where the file says so, and warnings.
+        The armature of the character, its bone mapping if the file has one, and warnings.
     """
     before = set(bpy.data.objects)
     rate = (bpy.context.scene.render.fps, bpy.context.scene.render.fps_base)
@@ -89,8 +89,8 @@ def _append_rig(rig: Path, collection: Any) -> tuple[Any, BoneMapping | None, li
     bpy.context.scene.render.fps, bpy.context.scene.render.fps_base = rate
     bpy.context.scene.frame_start, bpy.context.scene.frame_end = span
     new = [one for one in bpy.data.objects if one not in before]
-    found = [one for one in new if one.type == "ARMATURE"]
-    if not found:
+    armatures = [one for one in new if one.type == "ARMATURE"]
+    if not armatures:
         # Objects that a .blend links from another file are not among its own.
         raise RigError(f"{rig} holds no armature of its own: give the file of a character with bones.")
     for one in new:
@@ -99,15 +99,15 @@ def _append_rig(rig: Path, collection: Any) -> tuple[Any, BoneMapping | None, li
         collection.objects.link(one)
     if imported is not None:
         return imported.armature, imported.mapping, imported.warnings
-    target = max(found, key=lambda one: len(one.data.bones))
-    several = f"{rig} holds {len(found)} armatures: {target.name}, which has most bones, gets the motion."
-    return target, None, [several] if len(found) > 1 else []
+    target = max(armatures, key=lambda one: len(one.data.bones))
+    several = f"{rig} holds {len(armatures)} armatures: {target.name}, which has the most bones, gets the motion."
+    return target, None, [several] if len(armatures) > 1 else []
 
 
 def _read_blend(rig: Path) -> None:
-    with bpy.data.libraries.load(str(rig)) as (there, wanted):
-        wanted.objects = list(there.objects)
-    for one in wanted.objects:
+    with bpy.data.libraries.load(str(rig)) as (available, loaded):
+        loaded.objects = list(available.objects)
+    for one in loaded.objects:
         if one is not None and one.type in ("ARMATURE", "MESH", "EMPTY"):
             bpy.context.scene.collection.objects.link(one)
         elif one is not None:

@@ -38,23 +38,23 @@ def quiet() -> Iterator[None]:
 
 
 def build(motions: Sequence[Motion], body: Body, video: Path | None, options: Options) -> tuple[Take, list[str]]:
-    """Build the scene of one video in an empty file; return it and a sentence for each thing that is missing."""
+    """Build the scene of one video in an empty file; return the take and a warning for each missing part."""
     bpy.ops.wm.read_factory_settings(use_empty=True)
-    wanted = SceneOptions.from_options(options, motions)
+    scene_options = SceneOptions.from_options(options, motions)
     warnings = []
     try:
-        take = build_scene(motions, body, video, wanted)
+        take = build_scene(motions, body, video, scene_options)
     except BackdropError as error:
-        # A codec that OpenCV knows and this Blender does not must not cost the user the animation.
+        # A codec that OpenCV reads and this Blender doesn't must not prevent the animation.
         warnings.append(f"{error} The scene is made without it.")
         bpy.ops.wm.read_factory_settings(use_empty=True)
-        take = build_scene(motions, body, None, wanted)
+        take = build_scene(motions, body, None, scene_options)
     prepare_viewports(bpy.context.scene)
     return take, warnings
 
 
 def save(blend: Path, take: Take, video: Path | None) -> None:
-    """Save the open file as ``blend``, which is there completely or not at all.
+    """Save the open file as ``blend``, atomically.
 
     Raises:
         SceneFileError: it can't be written.
@@ -68,8 +68,8 @@ def save(blend: Path, take: Take, video: Path | None) -> None:
         bpy.ops.wm.save_as_mainfile(filepath=str(temporary), compress=True, relative_remap=False, copy=True)
         os.replace(temporary, blend)
     except (OSError, RuntimeError) as error:
-        said = one_line(error).removeprefix("Error: ")
-        raise SceneFileError(f"{blend} can't be written ({said}): check the folder and its disk.") from error
+        message = one_line(error).removeprefix("Error: ")
+        raise SceneFileError(f"{blend} can't be written ({message}): check the folder and its disk.") from error
     finally:
         temporary.unlink(missing_ok=True)
 

@@ -21,14 +21,14 @@ class SceneWriter:
     """See `inference.batch.queue.Writer`. Blender is loaded with the first video's result, while networks work.
 
     Args:
-        options: what the user chose.
+        options: the user's choices.
     """
 
     def __init__(self, options: Options):
         self._options = options
 
     def check(self) -> None:
-        """Try the character file. Raises `RigError` if no motion can be given to it."""
+        """Check the character file. Raises `RigError` if it can't receive a motion."""
         if self._options.rig is None:
             return
         from .rigs import check_rig

@@ -1,1 +1,1 @@
-"""Many videos on their way to results, in one queue."""
+"""Conversion of many videos in one queue."""

@@ -1,4 +1,4 @@
-"""One video of a batch and its files."""
+"""One video of a batch and its result files."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ WAITING, DONE, SKIPPED, FAILED = "waiting", "done", "skipped", "failed"
 
 @dataclass
 class VideoInput:
-    """One video and what becomes of it.
+    """One video and its results.
 
     Attributes:
         video: the footage.
-        target: where its results go, without suffix.
+        target: path of its results, without suffix.
         state: `waiting`, `done`, `skipped` or `failed`.
         message: why it failed, in a sentence.
         files: names of the results, in the target's folder.
-        people: how many were found.
-        seconds: that it took.
+        people: number of people found.
+        seconds: processing time.
     """
 
     video: Path
@@ -39,22 +39,22 @@ class VideoInput:
     seconds: float = 0.0
 
     def file(self, suffix: str) -> Path:
-        """Return the result with a suffix."""
+        """Return the path of the result with a suffix."""
         # Not `with_suffix`: in "walk.take2" the dot is part of the name.
         return self.target.with_name(self.target.name + suffix)
 
     @property
     def report(self) -> Path:
-        """NAME.json, which is written last of all."""
+        """NAME.json, which is written last."""
         return self.file(".json")
 
     @property
     def log(self) -> Path:
-        """Where the traceback of a fault goes."""
+        """Where the traceback of an internal error is written."""
         return self.file(".error.log")
 
     def fail(self, message: str) -> None:
-        """Note why there is no result."""
+        """Record why there is no result."""
         self.state, self.message = FAILED, message
 
     def origin(self, options: Mapping[str, Any], code: str) -> dict[str, Any]:
@@ -66,8 +66,8 @@ class VideoInput:
             "video": {"bytes": state.st_size, "modified": state.st_mtime_ns},
         }
 
-    def take_earlier(self, options: Mapping[str, Any], code: str) -> bool:
-        """Take over an earlier run's results if they are all there, complete, and what this run would give."""
+    def reuse_results(self, options: Mapping[str, Any], code: str) -> bool:
+        """Use an earlier run's results if they are complete and depend on the same options, code and video."""
         try:
             content = json.loads(self.report.read_text(encoding="utf-8"))
             made = content["made"]
@@ -81,14 +81,14 @@ class VideoInput:
         return True
 
     def remove_unfinished(self) -> None:
-        """Remove what an earlier run that was killed has left half-written."""
+        """Remove partly written files of an earlier run that was killed."""
         for left in self.target.parent.glob(f".{glob.escape(self.target.name)}.*"):
             if re.search(r"\.part$|\.\d+\.blend1?$", left.name) is None:
                 continue
             if left.is_dir():
                 shutil.rmtree(left, ignore_errors=True)
             else:
-                # What can't be removed is reported where something is to be written.
+                # A folder that can't be changed is reported before something is written to it.
                 with contextlib.suppress(OSError):
                     left.unlink()
 

@@ -1,6 +1,6 @@
-"""Ctrl-C and the system's request to end, noted until the work can stop in good order.
+"""Ctrl-C and the system's request to terminate, recorded until the work can stop cleanly.
 
-As exceptions they would be lost where Blender calls Python, and Blender's own handler would end it half-way.
+As exceptions they would be lost where Blender calls Python, and Blender's own handler would stop in the middle.
 """
 
 from __future__ import annotations
@@ -14,20 +14,20 @@ _requested = False
 
 
 def listen() -> None:
-    """Note interruptions from now on."""
+    """Record interruptions from now on."""
     global _requested
     _requested = False
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, _note)
+        signal.signal(number, _record)
 
 
 def requested() -> bool:
-    """Return whether somebody wants the work to end."""
+    """Return whether an interruption was requested."""
     return _requested
 
 
-def _note(*_: object) -> None:
+def _record(*_: object) -> None:
     global _requested
     _requested = True
-    # Who asks twice does not want to wait.
+    # A second Ctrl-C interrupts at once.
     signal.signal(signal.SIGINT, signal.default_int_handler)

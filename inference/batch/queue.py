@@ -1,4 +1,4 @@
-"""The one loop that converts videos: worker processes estimate motions, and a writer makes scenes of them.
+"""The loop that converts videos: worker processes estimate motions, and a writer makes scenes of them.
 
 Networks run in processes of their own, which load them once; scenes are built and exported by the caller's process,
 one at a time.
@@ -27,7 +27,7 @@ from ..worker.process import WorkerProcess
 from . import interruption
 from .inputs import DONE, FAILED, SKIPPED, VideoInput, why_unwritable
 from .request import Request
-from .summary import Summary, complain, warn
+from .summary import Summary, print_error, print_warning
 
 POLL_SECONDS = 0.02
 
@@ -36,22 +36,22 @@ RESULT_CODE = (
     *("worker/*.py", "../addon/*.py", "../addon/headless/*.py", "../addon/interchange/**/*.py"),
     *("../addon/retarget/**/*.py", "../addon/retarget/families/*.json", "../addon/scene/*.py"),
 )
-"""What decides results: a change makes them again where --resume would take those that are there."""
+"""The code that results depend on: after a change, --resume doesn't reuse them."""
 
 
 class BatchError(VideoMotionError):
-    """A result that can't be made."""
+    """A result can't be made."""
 
 
 class Writer(Protocol):
     """Makes the files of `Options.format` from a video's motions."""
 
     def check(self) -> None:
-        """Find out before hours of work what would go wrong for every video. Raises `VideoMotionError`."""
+        """Find problems that would affect every video before any work begins. Raises `VideoMotionError`."""
         ...
 
     def write(self, one: VideoInput, motions: Sequence[Path], body: Path, report: dict[str, Any]) -> list[Path]:
-        """Write one video's files and return them; add to its report what is known of them.
+        """Write one video's files and return them; add to the video's report.
 
         Raises:
             VideoMotionError, OSError: they can't be made.
@@ -60,8 +60,8 @@ class Writer(Protocol):
 
 
 @dataclass
-class _Seat:
-    """A place where one video at a time is worked on."""
+class _Slot:
+    """Converts one video at a time."""
 
     process: WorkerProcess | None = None
     input: VideoInput | None = None
@@ -71,14 +71,14 @@ class _Seat:
 
 
 class VideoBatch:
-    """Videos on their way to results.
+    """Converts several videos.
 
     Args:
         request: what to convert, and how.
-        writer: makes files beside the motions; None for motions alone.
+        writer: makes files in addition to the motions; None for motions only.
 
     Raises:
-        VideoMotionError: nothing can be made of any video.
+        VideoMotionError: no video can be converted.
     """
 
     def __init__(self, request: Request, writer: Writer | None = None):
@@ -100,81 +100,81 @@ class VideoBatch:
         self._summary = Summary(self._inputs, self._unusable, out, self._made_with())
 
     def run(self) -> int:
-        """Convert them all; return the exit status."""
+        """Convert all videos; return the exit status."""
         for message in self._unusable:
-            complain(message)
-        waiting = self._sort_out()
+            print_error(message)
+        waiting = self._pending_inputs()
         self._summary.write()
-        seats = [_Seat() for _ in range(min(self._options.jobs, len(waiting)))]
+        slots = [_Slot() for _ in range(min(self._options.jobs, len(waiting)))]
         interrupted = False
         try:
-            while waiting or any(seat.input is not None for seat in seats):
+            while waiting or any(slot.input is not None for slot in slots):
                 if interruption.requested():
                     raise KeyboardInterrupt
-                if not self._step(seats, waiting):
+                if not self._step(slots, waiting):
                     time.sleep(POLL_SECONDS)
         except KeyboardInterrupt:
             signal.signal(signal.SIGINT, signal.SIG_IGN)
             interrupted = True
         finally:
-            for seat in seats:
-                if seat.process is not None:
-                    seat.process.forget()
+            for slot in slots:
+                if slot.process is not None:
+                    slot.process.close()
         self._summary.close(interrupted)
         return interruption.STATUS if interrupted else int(self._summary.failed)
 
-    def _sort_out(self) -> collections.deque[VideoInput]:
-        """Return the videos that need work."""
+    def _pending_inputs(self) -> collections.deque[VideoInput]:
+        """Return the videos that need converting."""
         waiting: collections.deque[VideoInput] = collections.deque()
         unwritable = functools.cache(why_unwritable)
         for one in self._inputs:
             one.remove_unfinished()
-            if self._options.resume and one.take_earlier(self._made_with(), hash_of_code(*RESULT_CODE)):
+            if self._options.resume and one.reuse_results(self._made_with(), hash_of_code(*RESULT_CODE)):
                 one.state = SKIPPED
                 self._summary.say(one, self._first_result(one), "is done already")
                 continue
             # A video that is missing is reported by the process that would read it.
             if one.video.exists() and (why := unwritable(one.target.parent)):
                 one.fail(f"{one.video} gave no result: {one.target.parent} can't be written ({why}).")
-                complain(one.message)
+                print_error(one.message)
                 continue
             waiting.append(one)
         return waiting
 
-    def _step(self, seats: Sequence[_Seat], waiting: collections.deque[VideoInput]) -> bool:
-        """Look after every seat once; return whether anything was done that took time."""
+    def _step(self, slots: Sequence[_Slot], waiting: collections.deque[VideoInput]) -> bool:
+        """Update every slot once; return whether anything was done that took time."""
         busy = False
-        for seat in seats:
-            if seat.input is None:
+        for slot in slots:
+            if slot.input is None:
                 if waiting:
-                    self._begin(seat, waiting.popleft())
+                    self._begin(slot, waiting.popleft())
                 continue
-            process = seat.process
+            process = slot.process
             assert process is not None
-            if process.poll() and not process.answered and seat.progress is not None and process.stage:
-                seat.progress(process.stage, process.done, process.total)
+            if process.poll() and not process.answered and slot.progress is not None and process.stage:
+                slot.progress(process.stage, process.done, process.total)
             if not process.answered:
                 continue
             busy = True
-            if seat.progress is not None:
-                seat.progress.close()
-            self._take(seat, waiting)
+            if slot.progress is not None:
+                slot.progress.close()
+            self._collect(slot, waiting)
             if interruption.requested():
                 break
         return busy
 
-    def _begin(self, seat: _Seat, one: VideoInput) -> None:
-        """Hand a video to a process, a new one where the last has ended."""
-        # The lines of several at once would only mix.
-        seat.progress = Progress(one.video.name) if self._options.jobs == 1 else None
-        if seat.process is not None and seat.process.ended:
-            seat.process.forget()
-            seat.process = None
-        seat.input, seat.began, seat.count = one, time.perf_counter(), seat.count + 1
+    def _begin(self, slot: _Slot, one: VideoInput) -> None:
+        """Start a video in the slot's process, a new one if the last has ended."""
+        # Progress lines of several videos would mix.
+        slot.progress = Progress(one.video.name) if self._options.jobs == 1 else None
+        if slot.process is not None and slot.process.ended:
+            slot.process.close()
+            slot.process = None
+        slot.input, slot.began, slot.count = one, time.perf_counter(), slot.count + 1
         content = {"video": str(one.video), "options": self._estimation, "reuse": False, "log": str(one.log)}
         try:
-            if seat.process is None:
-                seat.process = WorkerProcess(
+            if slot.process is None:
+                slot.process = WorkerProcess(
                     "convert",
                     self._request.weights,
                     Path(tempfile.gettempdir()),
@@ -183,32 +183,32 @@ class VideoBatch:
                     **content,
                 )
             else:
-                # The one before is still to be read from the process's own folder.
-                folder = seat.process.folder / str(seat.count)
+                # The previous video's files are still to be read from the process's own folder.
+                folder = slot.process.folder / str(slot.count)
                 folder.mkdir()
-                seat.process.begin("convert", out=str(folder), **content)
+                slot.process.begin("convert", out=str(folder), **content)
         except OSError as error:
             raise BatchError(
                 f"The work on {one.video} can't be started ({error.strerror or error}): make room in"
                 f" {tempfile.gettempdir()}."
             ) from error
 
-    def _take(self, seat: _Seat, waiting: collections.deque[VideoInput]) -> None:
-        """Write an answer's files, while the process goes on with the next video."""
-        process, one, began = seat.process, seat.input, seat.began
+    def _collect(self, slot: _Slot, waiting: collections.deque[VideoInput]) -> None:
+        """Write a result's files while the process works on the next video."""
+        process, one, began = slot.process, slot.input, slot.began
         assert process is not None
         assert one is not None
         value, message = process.value, process.message
-        seat.input = None
+        slot.input = None
         if waiting:
-            self._begin(seat, waiting.popleft())
+            self._begin(slot, waiting.popleft())
         if value is None:
             one.fail(one_line(message or ""))
         else:
             self._finish(one, value, began)
         one.seconds = time.perf_counter() - began
         if one.state == FAILED:
-            complain(one.message)
+            print_error(one.message)
         self._summary.write()
 
     def _finish(self, one: VideoInput, value: dict[str, Any], began: float) -> None:
@@ -226,14 +226,14 @@ class VideoBatch:
             return
         one.state, one.people = DONE, len(report["motions"])
         for warning in report["warnings"]:
-            warn(warning)
+            print_warning(warning)
         people = "1 person" if one.people == 1 else f"{one.people} people"
         where = "CUDA" if report["device"] == "cuda" else "the CPU"
         seconds = time.perf_counter() - began
         self._summary.say(one, self._first_result(one), f"{people}, {seconds:.1f} s, {report['estimator']} on {where}")
 
     def _write(self, one: VideoInput, value: dict[str, Any]) -> dict[str, Any]:
-        """Write a video's files, NAME.json last of all; return what that holds."""
+        """Write a video's files, NAME.json last; return its content."""
         one.target.parent.mkdir(parents=True, exist_ok=True)
         report = {**value["report"], "timings": {**value["report"]["timings"]}}
         people = [person["person"] for person in report["people"]]
@@ -270,12 +270,12 @@ class VideoBatch:
 
 
 def suffix_of(format: str) -> str:
-    """Return how the files of a format end."""
+    """Return the file suffix of a format."""
     return ".amass.npz" if format == "amass" else f".{format}"
 
 
 def _make_folder(out: Path) -> None:
-    """Make the folder of --out, where there is none, and try whether it can be written."""
+    """Make the folder of --out if needed, and check that it can be written."""
     try:
         out.mkdir(parents=True, exist_ok=True)
         why = why_unwritable(out)

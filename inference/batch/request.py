@@ -1,4 +1,4 @@
-"""What `convert` asks of the program that works in Blender. Standard library only."""
+"""The request that `convert` sends to the program that runs in Blender. Standard library only."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ class Request:
     Attributes:
         videos: files, folders and patterns.
         out: folder of the results, None for each video's own.
-        options: what the user chose.
+        options: the user's choices.
         weights: folder of the weight files.
-        python: the Python that runs the networks, None for the one of the program that is asked.
+        python: the Python that runs the networks, None for that of the receiving program.
     """
 
     videos: Sequence[Path]
@@ -43,7 +43,7 @@ class Request:
         )
 
     def to_json(self) -> str:
-        """Return it as JSON."""
+        """Return the request as JSON."""
         return json.dumps(
             {
                 "videos": [str(video) for video in self.videos],

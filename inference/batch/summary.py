@@ -1,4 +1,4 @@
-"""What became of the videos of a batch: lines on the terminal, and batch.json."""
+"""The outcome of a batch: lines on the terminal, and batch.json."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ class SummaryError(VideoMotionError):
     """The summary can't be written."""
 
 
-def complain(message: Exception | str) -> None:
-    """Print on one line what went wrong."""
+def print_error(message: Exception | str) -> None:
+    """Print an error on one line."""
     print(f"video-motion: {one_line(message)}", file=sys.stderr, flush=True)
 
 
-def warn(warning: str) -> None:
+def print_warning(warning: str) -> None:
     """Print a warning."""
     print(f"warning: {warning}", file=sys.stderr, flush=True)
 
@@ -36,9 +36,9 @@ class Summary:
 
     Args:
         inputs: its videos.
-        unusable: a sentence for each input that stands for no video.
+        unusable: a sentence for each input that gives no video.
         out: the folder of the results, None for each video's own.
-        options: what they were made with, ready for JSON.
+        options: those the results depend on, ready for JSON.
     """
 
     def __init__(
@@ -47,7 +47,7 @@ class Summary:
         self._inputs, self._unusable, self._options = inputs, unusable, options
         self._began = time.perf_counter()
         self._file: Path | None = None
-        # Of one video its own files report everything.
+        # A single video's own files report everything.
         if len(inputs) > 1:
             folder = out or _common_folder([one.target.parent.resolve() for one in inputs])
             taken = {one.target.name.casefold() for one in inputs}
@@ -60,7 +60,7 @@ class Summary:
         return bool(self._states()[FAILED])
 
     def say(self, one: VideoInput, result: Path, what: str) -> None:
-        """Print what became of one video."""
+        """Print the outcome of one video."""
         total = len(self._inputs)
         number = f"{self._inputs.index(one) + 1} of {total}: " if total > 1 else ""
         print(f"{number}{result}: {what}", flush=True)
@@ -69,7 +69,7 @@ class Summary:
         """Write batch.json, where there are several videos.
 
         Raises:
-            SummaryError: that can't be done.
+            SummaryError: it can't be written.
         """
         if self._file is None:
             return
@@ -101,7 +101,7 @@ class Summary:
             ) from error
 
     def close(self, interrupted: bool) -> None:
-        """Write and print the whole, where there are several inputs or it ended early."""
+        """Write the summary, and print it if there are several inputs or the batch was interrupted."""
         self.write()
         if len(self._inputs) + len(self._unusable) < 2 and not interrupted:
             return
@@ -116,16 +116,16 @@ class Summary:
             for message in [*self._unusable, *(one.message for one in self._inputs if one.state == FAILED)]:
                 print(f"  {message}", file=sys.stderr)
         if interrupted:
-            print("video-motion: interrupted; the same command with --resume goes on.", file=sys.stderr)
+            print("video-motion: interrupted; continue with the same command and --resume.", file=sys.stderr)
         sys.stderr.flush()
 
     def _states(self) -> dict[str, int]:
-        found = {state: sum(one.state == state for one in self._inputs) for state in (DONE, SKIPPED, FAILED)}
-        return {**found, FAILED: found[FAILED] + len(self._unusable)}
+        counts = {state: sum(one.state == state for one in self._inputs) for state in (DONE, SKIPPED, FAILED)}
+        return {**counts, FAILED: counts[FAILED] + len(self._unusable)}
 
 
 def _common_folder(folders: Sequence[Path]) -> Path | None:
-    """Return the folder above some if something can be written there; nobody asked for a file in it."""
+    """Return the common parent of some folders if it is writable; otherwise None, as nobody asked for a file there."""
     try:
         common = Path(os.path.commonpath(folders))
     except ValueError:  # Windows: on several drives

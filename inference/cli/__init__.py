@@ -1,1 +1,1 @@
-"""The command line: argument parsing, environments, packaging. Nothing here ships."""
+"""The command line: argument parsing, environments, packaging. Not part of the extension."""

@@ -1,4 +1,4 @@
-"""The command line, as it runs inside a virtual environment that has what it needs."""
+"""The command line, running inside a virtual environment with its packages."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from . import arguments, benchmarks, convert, evaluation, testing, training
 from .preparation import CommandError, check_folder, prepare
 
 FOR_CHECKOUTS = ("evaluate", "bench", "build-extension", "train", "test")
-"""Commands that use what the installed package leaves out."""
+"""Commands that need files which the installed package leaves out."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command and return its exit status."""
     chosen = arguments.parse(sys.argv[1:] if argv is None else argv)
-    # The fit multiplies many small matrices, which OpenBLAS slows down when it shares them out; NumPy is loaded later.
+    # The fit multiplies many small matrices, for which OpenBLAS is slower with several threads; NumPy is loaded later.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     commands = {
         "convert": convert.convert,

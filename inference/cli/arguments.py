@@ -1,4 +1,4 @@
-"""The commands and their arguments. Standard library only, so that `--help` needs no set-up."""
+"""The commands and their arguments. Standard library only, so that `--help` needs no setup."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ..paths import IS_CHECKOUT, user_cache
 from . import benchmarks, convert, evaluation, training, types
 
 PLATFORMS = ("linux-x64", "windows-x64", "macos-arm64")
-"""By Blender's names."""
+"""Blender's names for them."""
 
 FLAVOURS = ("cpu", "cuda")
 
@@ -22,7 +22,7 @@ Turn ordinary video of people into animated, skinned characters in Blender files
 writes result/clip.blend (opens in Blender 4.2 and later: the character moving, the camera matched, the footage behind
 it), result/clip.motion.npz (the first person's motion, readable as AMASS/SMPL motion; further people's are
 clip.person-2.motion.npz and so on) and result/clip.json (what was found and skipped, timings, warnings). Without --out
-they are written beside the video.
+they are written next to the video.
 """
 
 SET_UP = """\
@@ -71,7 +71,7 @@ def parser() -> argparse.ArgumentParser:
         "build-extension",
         "build the zips that install in Blender",
         "Build a zip for each platform, OUT/cpu/NAME.zip and OUT/cuda/NAME.zip, that installs in Blender 4.2 and later"
-        " and needs no network, and beside them the index.json of a repository to serve.",
+        " and needs no network, and next to them the index.json of a repository to serve.",
     )
     extension.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="where to write")
     extension.add_argument(
@@ -104,8 +104,8 @@ def parser() -> argparse.ArgumentParser:
 
 
 def parse(argv: Sequence[str]) -> argparse.Namespace:
-    """Return the command and its options; exits with a message if they make no sense."""
+    """Return the command and its options; exits with a message if they are invalid."""
     if argv[:1] == ["test"] and not {"-h", "--help"} & set(argv):
-        # argparse would take pytest's options for its own.
+        # argparse would interpret pytest's options as its own.
         return argparse.Namespace(command="test", pytest_arguments=list(argv[1:]))
     return parser().parse_args(argv)

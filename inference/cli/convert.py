@@ -23,8 +23,8 @@ BATCH = environment.ROOT / "addon" / "batch.py"
 
 DESCRIPTION = """\
 Convert videos, every video in folders, or those that a pattern finds ('takes/**/*.mp4'), to Blender files or others. A
-video that can't be converted is named with one sentence and the rest go on. Of several videos OUT/batch.json lists what
-became of each. Files are there completely or not at all; --resume goes on after an interruption.
+video that can't be converted is reported in one sentence and the others continue. For several videos OUT/batch.json
+lists the outcome of each. Files are written completely or not at all; --resume continues after an interruption.
 """
 
 EPILOG = """\
@@ -69,7 +69,7 @@ def add_commands(commands: Commands) -> None:
         help="draw these motion files of the video instead of estimating again",
     )
     overlay.add_argument(
-        "--out", type=Path, metavar="FOLDER", help="where to write (default: beside the motion files, else the video)"
+        "--out", type=Path, metavar="FOLDER", help="where to write (default: next to the motion files, else the video)"
     )
     overlay.add_argument("--columns", type=count, default=8, metavar="N", help="moments on the picture (default: 8)")
     overlay.add_argument(
@@ -95,16 +95,16 @@ def convert(chosen: argparse.Namespace) -> int:
         program = [chosen.blender, "--background", "--factory-startup", "--python-exit-code", "1", "--python", BATCH]
     python = Path(sys.executable) if chosen.blender is not None else None
     request = Request(chosen.videos, chosen.out, wanted, registry.cache_folder(), python)
-    words = [str(word) for word in (*program, "--", "--request")]
+    command = [str(word) for word in (*program, "--", "--request")]
     try:
-        process = subprocess.Popen(words, stdin=subprocess.PIPE, env=variables, text=True, encoding="utf-8")
+        process = subprocess.Popen(command, stdin=subprocess.PIPE, env=variables, text=True, encoding="utf-8")
     except OSError as error:
-        raise CommandError(f"{words[0]} can't be started ({error.strerror}): check --blender.") from error
+        raise CommandError(f"{command[0]} can't be started ({error.strerror}): check --blender.") from error
     try:
         process.communicate(request.to_json())
         return process.returncode
     except KeyboardInterrupt:
-        # A terminal interrupts both, `kill` only one. Either way it has something to tidy up.
+        # A terminal interrupts both processes, `kill` only one. Either way the child has to clean up.
         if os.name != "nt":
             process.send_signal(signal.SIGINT)
         process.wait()
@@ -165,4 +165,4 @@ def _add_videos(command: argparse.ArgumentParser) -> None:
         metavar="VIDEO",
         help="a video, a folder whose videos are all taken, or a pattern in quotes",
     )
-    command.add_argument("--out", type=Path, metavar="FOLDER", help="where to write (default: beside each video)")
+    command.add_argument("--out", type=Path, metavar="FOLDER", help="where to write (default: next to each video)")

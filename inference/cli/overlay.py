@@ -1,4 +1,4 @@
-"""Pictures to judge a motion by: the character over the footage, and the same character seen from the side."""
+"""Pictures for judging a motion: the character over the footage, and the same character from the side."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What commands check and fetch before they begin."""
+"""Checks and downloads before a command begins."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def check_folder(out: Path | None) -> None:
 
 
 def prepare(smpl: Path | None, network: str) -> None:
-    """Fetch everything first, so that a missing network is one sentence and not one for each video."""
+    """Fetch everything first, so that a missing network gives one error and not one for each video."""
     for item in (*estimators.BLAZEPOSE, *estimators.NETWORKS[network]):
         registry.path(item)
     if smpl is None:

@@ -1,4 +1,4 @@
-"""The command `train` and what belongs to it."""
+"""The command `train` and its subcommands."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import signal
 from pathlib import Path
 
 from ..estimators import TRAINABLE
-from .types import Commands, command, count, not_negative, positive, whole
+from .types import Commands, command, count, non_negative, non_negative_int, positive
 
 
 def add_commands(commands: Commands) -> None:
@@ -100,10 +100,12 @@ def _add_data(command: argparse.ArgumentParser) -> None:
     )
     command.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="where to write")
     command.add_argument(
-        "--minutes", type=not_negative, default=60.0, metavar="N", help="stop after this time (default: 60)"
+        "--minutes", type=non_negative, default=60.0, metavar="N", help="stop after this time (default: 60)"
     )
     command.add_argument("--jobs", type=count, default=2, metavar="N", help="processes (default: 2)")
-    command.add_argument("--seed", type=whole, default=0, metavar="N", help="of all random numbers (default: 0)")
+    command.add_argument(
+        "--seed", type=non_negative_int, default=0, metavar="N", help="of all random numbers (default: 0)"
+    )
     command.add_argument(
         "--roi-views",
         action="store_true",
@@ -117,7 +119,9 @@ def _add_error_transfer(command: argparse.ArgumentParser) -> None:
     command.add_argument("--data", type=Path, required=True, metavar="FOLDER", help="rendered training data")
     command.add_argument("--shards", type=count, default=200, metavar="N", help="6,144 frames each (default: 200)")
     command.add_argument("--jobs", type=count, default=2, metavar="N", help="processes (default: 2)")
-    command.add_argument("--seed", type=whole, default=0, metavar="N", help="of all random numbers (default: 0)")
+    command.add_argument(
+        "--seed", type=non_negative_int, default=0, metavar="N", help="of all random numbers (default: 0)"
+    )
 
 
 def _add_realism(command: argparse.ArgumentParser) -> None:
@@ -129,11 +133,13 @@ def _add_realism(command: argparse.ArgumentParser) -> None:
 def _add_embedding(command: argparse.ArgumentParser) -> None:
     command.add_argument("--data", type=Path, required=True, metavar="FOLDER", help="the training data")
     command.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="where to write")
-    command.add_argument("--minutes", type=not_negative, default=6.0, metavar="N", help="of training (default: 6)")
+    command.add_argument("--minutes", type=non_negative, default=6.0, metavar="N", help="of training (default: 6)")
     command.add_argument("--hidden", type=count, default=256, metavar="N", help="units of a layer (default: 256)")
     command.add_argument("--batch", type=count, default=96, metavar="N", help="poses per step (default: 96)")
     command.add_argument("--rate", type=positive, default=1e-3, metavar="X", help="highest rate (default: 0.001)")
-    command.add_argument("--seed", type=whole, default=0, metavar="N", help="of all random numbers (default: 0)")
+    command.add_argument(
+        "--seed", type=non_negative_int, default=0, metavar="N", help="of all random numbers (default: 0)"
+    )
     command.add_argument("--threads", type=count, metavar="N", help="of the CPU (default: all)")
 
 
@@ -142,7 +148,7 @@ def _add_training(command: argparse.ArgumentParser) -> None:
     command.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="where to write")
     command.add_argument(
         "--minutes",
-        type=not_negative,
+        type=non_negative,
         default=60.0,
         metavar="N",
         help="minutes of training, including those before --resume, without the last validation (default: 60)",
@@ -166,7 +172,9 @@ def _add_training(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--rate", type=positive, default=1e-4, metavar="X", help="highest learning rate (default: 0.0001)"
     )
-    command.add_argument("--seed", type=whole, default=0, metavar="N", help="of all random numbers (default: 0)")
+    command.add_argument(
+        "--seed", type=non_negative_int, default=0, metavar="N", help="of all random numbers (default: 0)"
+    )
     command.add_argument(
         "--from",
         dest="start",

@@ -1,4 +1,4 @@
-"""What the arguments of several commands have in common. Standard library only."""
+"""Argument types and helpers shared by several commands. Standard library only."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import argparse
 from typing import TypeAlias
 
 from .. import options
-from ..options import count, not_negative, positive
+from ..options import count, non_negative, positive
 
-__all__ = ["Commands", "add_device", "command", "count", "not_negative", "positive", "whole"]
+__all__ = ["Commands", "add_device", "command", "count", "non_negative", "non_negative_int", "positive"]
 
 Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
@@ -23,8 +23,8 @@ def add_device(command: argparse.ArgumentParser) -> None:
     options.add_argument(command, "device")
 
 
-def whole(text: str) -> int:
-    """Return a whole number of at least 0."""
+def non_negative_int(text: str) -> int:
+    """Return an integer of at least 0."""
     if not text.isdecimal():
         raise argparse.ArgumentTypeError(f"{text} is not a whole number from 0")
     return int(text)

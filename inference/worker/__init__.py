@@ -1,1 +1,1 @@
-"""The process that works for Blender."""
+"""The worker process of the add-on and of batches."""

@@ -1,4 +1,4 @@
-"""A job in a process of its own: started, listened to, ended. Knows no `bpy`."""
+"""Runs jobs in a worker process: starts it, reads its events, ends it. Doesn't import `bpy`."""
 
 from __future__ import annotations
 
@@ -23,33 +23,33 @@ STALE_SECONDS = 24 * 3600
 LOG_BYTES = 20_000
 _PREFIX = "video-motion-job-"
 
-# How much of a task's time each of its stages takes, roughly, in order.
+# Rough share of a task's time that each of its stages takes, in order.
 _SHARES: Mapping[str, Mapping[str, float]] = {
     "find": {"people": 1.0},
     "convert": {"people": 0.6, "network": 0.05, "motion": 0.35},
 }
-_EARLIEST_GUESS = 0.04
-"""Share of a job from which on the time left can be estimated."""
+_EARLIEST_ESTIMATE = 0.04
+"""Share of a job from which the remaining time can be estimated."""
 
 
 class WorkerProcess:
-    """One job, or several in turn. `poll` takes in what the process has said; until then nothing here changes.
+    """One job, or several in turn. Only `poll` reads the process's events and updates the attributes.
 
     Args:
         task: what to do, one of the worker's tasks.
         weights: folder of weight files.
         cache: folder of intermediate results; the job's own folder is made in it.
         python: the Python to run, this one by default.
-        more: whether `begin` will hand over further jobs; then the process ends by `forget` only.
-        content: the rest of what the worker's `Job` holds.
+        more: whether `begin` will hand over further jobs; then the process ends by `close` only.
+        content: the other fields of the worker's `Job`.
 
     Attributes:
-        folder: where the result's files are, until `forget`.
-        stage: what it does at present, empty at first.
-        done: how much of the stage is done.
-        total: of so much, None if nobody knows.
+        folder: where the result's files are, until `close`.
+        stage: the current stage, empty at first.
+        done: the stage's count so far.
+        total: the stage's total count, None if unknown.
         value: the result, None until there is one.
-        message: why there is none, in a sentence for the user.
+        message: why there is no result, in a sentence for the user.
         cancelled: whether `cancel` ended it.
 
     Raises:
@@ -69,7 +69,7 @@ class WorkerProcess:
         self.cancelled = False
         self._weights, self._cache, self._more = weights, cache, more
         cache.mkdir(parents=True, exist_ok=True)
-        _sweep(cache)
+        _remove_stale_folders(cache)
         self.folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=cache))
         self._log = self.folder / "worker.log"
         self._lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
@@ -97,7 +97,7 @@ class WorkerProcess:
         threading.Thread(target=_read, args=(self.process.stdout, self._lines), daemon=True).start()
 
     def begin(self, task: str, **content: Any) -> None:
-        """Hand over another job, once the one before is answered; arguments as for the first."""
+        """Start another job, once the previous one is answered; arguments as for the first."""
         self.task = task
         self.stage, self.done, self.total = "", 0, None
         self.value: dict[str, Any] | None = None
@@ -135,14 +135,14 @@ class WorkerProcess:
 
     @property
     def seconds_left(self) -> float | None:
-        """A guess, None while it would be wild."""
+        """An estimate, None while there is too little to base it on."""
         share = self.share
-        if share < _EARLIEST_GUESS or self._began is None:
+        if share < _EARLIEST_ESTIMATE or self._began is None:
             return None
         return (time.monotonic() - self._began) * (1 - share) / share
 
     def poll(self) -> bool:
-        """Take in what the process has said; return whether anything changed."""
+        """Process the events of the worker; return whether anything changed."""
         changed = False
         while not self._ended:
             try:
@@ -153,30 +153,30 @@ class WorkerProcess:
             if line is None:
                 self._end()
             else:
-                self._take(line)
+                self._handle(line)
         return changed
 
     def cancel(self) -> None:
-        """End the process and its children at once; what it kept in the cache stays."""
+        """End the process and its children at once; results in the cache stay."""
         if self._ended:
             return
         self.cancelled = True
         self._kill()
         self._end()
 
-    def forget(self) -> None:
+    def close(self) -> None:
         """End the process if it still runs, and remove its files."""
         self.cancel()
         shutil.rmtree(self.folder, ignore_errors=True)
 
-    def _take(self, line: str) -> None:
+    def _handle(self, line: str) -> None:
         try:
             event = json.loads(line)
             kind = event.pop("event")
         except (ValueError, KeyError, AttributeError):
             return
         if kind == "progress":
-            # Starting up says nothing about the speed.
+            # Start-up time says nothing about the speed.
             self._began = self._began or time.monotonic()
             self.stage, self.done, self.total = event["stage"], event["done"], event["total"]
         elif kind == "result":
@@ -189,7 +189,7 @@ class WorkerProcess:
         _running.discard(self)
         status = self.process.wait()
         for stream in (self.process.stdin, self.process.stdout):
-            # The last job may never have been read.
+            # Its last input may never have been read.
             with contextlib.suppress(OSError):
                 stream.close()
         for left in self.folder.parent.glob(f".*.{self.process.pid}.part"):
@@ -200,14 +200,14 @@ class WorkerProcess:
     def _exit_message(self, status: int) -> str:
         if status == -getattr(signal, "SIGKILL", 9):
             return (
-                f"The system ended the work on {self._subject}, most likely because memory ran out:"
+                f"The system ended the process that worked on {self._subject}, most likely because memory ran out:"
                 " close other programs, or choose a shorter part."
             )
         try:
-            said = self._log.read_bytes()[-LOG_BYTES:].decode(errors="replace").strip().splitlines()
+            lines = self._log.read_bytes()[-LOG_BYTES:].decode(errors="replace").strip().splitlines()
         except OSError:
-            said = []
-        last = f" Its last words: {said[-1].strip()}" if said else ""
+            lines = []
+        last = f" The end of its log: {lines[-1].strip()}" if lines else ""
         return f"The work on {self._subject} ended unexpectedly (status {status}): run it once more.{last}"
 
     def _kill(self) -> None:
@@ -230,8 +230,8 @@ _OWN_GROUP: dict[str, Any] = (
 
 
 def _read(stream: IO[bytes], lines: queue.SimpleQueue[str | None]) -> None:
-    """Hand over each line, at last None; the only thing that runs off the main thread."""
-    # A cancellation closes the pipe.
+    """Queue each line, and None at the end; the only code outside the main thread."""
+    # Cancelling closes the pipe.
     with contextlib.suppress(OSError, ValueError):
         for line in stream:
             lines.put(line.decode(errors="replace"))
@@ -243,8 +243,8 @@ def _variables() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
 
 
-def _sweep(cache: Path) -> None:
-    """Remove what jobs of crashed Blenders left behind."""
+def _remove_stale_folders(cache: Path) -> None:
+    """Remove the folders of jobs whose Blender crashed."""
     for folder in cache.glob(f"{_PREFIX}*"):
         try:
             if time.time() - folder.stat().st_mtime > STALE_SECONDS:
@@ -256,4 +256,4 @@ def _sweep(cache: Path) -> None:
 @atexit.register
 def _end_all() -> None:
     for process in list(_running):
-        process.forget()
+        process.close()

@@ -1,15 +1,15 @@
-"""The process that works for Blender: jobs on standard input, JSON lines on standard output.
+"""The worker process's main program: jobs on standard input, JSON lines on standard output.
 
-It is started as a file, by Blender's own Python, and ends when its standard input does, so that no Blender that is
-gone leaves one behind. A job is one line of JSON with what `tasks.Job` holds, and beside that
+It is started as a file, by Blender's own Python, and ends when its standard input does, so that it never outlives its
+Blender. A job is one line of JSON with the fields of `tasks.Job`, and
 
-    packages  folders of Python packages beside this Python's own; those of the first job count
+    packages  folders of Python packages in addition to this Python's own; only the first job's are used
     more      whether to wait for another job after this one; networks stay loaded
 
-Jobs are done in turn. Each line that it writes has an `event`:
+Jobs run one after another. Each output line has an `event`:
 
-    progress  stage, done, total (null: nobody knows)
-    result    value, what the task gave
+    progress  stage, done, total (null: unknown)
+    result    value, the task's result
     error     message, one sentence for the user
 
 There is exactly one result or error for each job.
@@ -30,8 +30,8 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def main() -> int:
-    """Do the jobs on standard input; return the exit status of the last."""
-    # Libraries print as they like; the lines on the real standard output are only ours.
+    """Run the jobs from standard input; return the exit status of the last."""
+    # Libraries may print anything; only our events go to the real standard output.
     lines = os.fdopen(os.dup(1), "w", encoding="utf-8", buffering=1)
     os.dup2(2, 1)
     jobs: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
@@ -39,7 +39,7 @@ def main() -> int:
     job = jobs.get()
     sys.path[:0] = [str(ROOT)]
     sys.path += [folder for folder in job["packages"] if folder not in sys.path]
-    # The fit multiplies many small matrices, which OpenBLAS slows down when it shares them out.
+    # The fit multiplies many small matrices, for which OpenBLAS is slower with several threads.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     tasks = importlib.import_module("video_motion.inference.worker.tasks")
     while True:
@@ -54,10 +54,10 @@ def main() -> int:
 def _listen(jobs: queue.SimpleQueue[dict[str, Any]]) -> None:
     """Queue each line of standard input; at its end, end the process."""
     rest = b""
-    # Not through `sys.stdin`, whose lock the end of the process would wait for.
+    # Not through `sys.stdin`: ending the process would wait for its lock.
     while block := os.read(0, 1 << 16):
-        *whole, rest = (rest + block).split(b"\n")
-        for line in whole:
+        *complete, rest = (rest + block).split(b"\n")
+        for line in complete:
             jobs.put(json.loads(line))
     os._exit(1)
 

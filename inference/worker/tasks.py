@@ -1,4 +1,4 @@
-"""What the worker process does for Blender, task by task."""
+"""The tasks of the worker process."""
 
 from __future__ import annotations
 
@@ -19,25 +19,25 @@ if TYPE_CHECKING:
 
 PROGRESS_SECONDS = 0.1
 PICTURE_PIXELS = 256
-"""Longer side of the pictures that are shown in a panel."""
+"""Longer side of the pictures that the panel shows."""
 
 Report = Callable[..., None]
 
 
 @dataclass(frozen=True)
 class Job:
-    """What to do.
+    """A task and its inputs.
 
     Attributes:
         task: one of `TASKS`.
         weights: folder of weight files.
         cache: folder of intermediate results.
-        out: folder for the result's files, which is there.
+        out: existing folder for the result's files.
         video: the footage.
-        options: what `Options.to_json` gave.
-        reuse: whether to keep intermediate results, and to go on from those that are there.
+        options: from `Options.to_json`.
+        reuse: whether to store intermediate results and use those of earlier runs.
         items: of the registry, for `fetch`.
-        log: where the traceback of a fault goes; empty for nowhere.
+        log: where the traceback of an internal error is written; empty for nowhere.
     """
 
     task: str
@@ -52,7 +52,7 @@ class Job:
 
 
 def serve(job: Job, lines: IO[str]) -> int:
-    """Do a job and report it in ``lines``; return the exit status."""
+    """Run a job and write its events to ``lines``; return the exit status."""
 
     def report(event: str, **content: Any) -> None:
         lines.write(json.dumps({"event": event, **content}) + "\n")
@@ -79,17 +79,17 @@ def _sentence(error: Exception, job: Job) -> str:
     return sentence(error, job.video or job.task, log=Path(job.log) if job.log else None)
 
 
-def _look(job: Job, report: Report) -> dict[str, Any]:
-    """What a video is like: its size, length and rate, its first frame as a picture, and the devices to run on."""
+def _probe(job: Job, report: Report) -> dict[str, Any]:
+    """A video's size, length and frame rate, its first frame as a picture, and the available devices."""
     from ..pose.devices import devices
 
-    answer: dict[str, Any] = {"devices": [vars(device) for device in devices()]}
+    result: dict[str, Any] = {"devices": [vars(device) for device in devices()]}
     if job.video:
         from ..footage.reader import Footage
 
         with Footage(job.video) as footage:
             first = next(iter(footage))
-            answer |= {
+            result |= {
                 "width": footage.width,
                 "height": footage.height,
                 "frame_rate": footage.frame_rate,
@@ -98,7 +98,7 @@ def _look(job: Job, report: Report) -> dict[str, Any]:
                 "picture": _write_picture(Path(job.out) / "first.png", first.image),
                 "warnings": footage.warnings,
             }
-    return answer
+    return result
 
 
 def _find(job: Job, report: Report) -> dict[str, Any]:
@@ -106,12 +106,12 @@ def _find(job: Job, report: Report) -> dict[str, Any]:
     from ..conversion import find_people
     from ..footage.reader import IMAGES_FRAME_RATE, Footage
 
-    # A body file that can't be read is no reason to find nobody.
+    # Finding people must not fail on an unreadable body file.
     options, models = _prepare(job, smpl=None)
-    found = find_people(Path(job.video), options, models, _progress(report), _cache(job))
+    observations = find_people(Path(job.video), options, models, _progress(report), _cache(job))
     people = []
     best = {}
-    for track in found.tracks:
+    for track in observations.tracks:
         row = int((track.scores * track.boxes[:, 3]).argmax())
         best.setdefault(int(track.frames[row]), []).append((track.number, track.boxes[row]))
         people.append(
@@ -119,7 +119,7 @@ def _find(job: Job, report: Report) -> dict[str, Any]:
                 "person": track.number,
                 "first": float(track.timestamps[0]),
                 "last": float(track.timestamps[-1]),
-                "share": len(track) / len(found.frames),
+                "share": len(track) / len(observations.frames),
             }
         )
     pictures = {}
@@ -162,7 +162,7 @@ def _fetch(job: Job, report: Report) -> dict[str, Any]:
 
 
 TASKS: Mapping[str, Callable[[Job, Report], dict[str, Any]]] = {
-    "look": _look,
+    "look": _probe,
     "find": _find,
     "convert": _convert,
     "fetch": _fetch,
@@ -186,16 +186,16 @@ def _cache(job: Job) -> Cache | None:
 
 
 def _progress(report: Report) -> Callable[[str, int, int | None], None]:
-    """Report progress now and then, the beginning and end of a stage always."""
+    """Report progress at intervals, and always the beginning and end of a stage."""
     last: dict[str, float] = {}
 
-    def report_now_and_then(stage: str, done: int, total: int | None) -> None:
+    def report_progress(stage: str, done: int, total: int | None) -> None:
         now = time.monotonic()
         if done == total or now - last.get(stage, 0.0) >= PROGRESS_SECONDS:
             last[stage] = now
             report("progress", stage=stage, done=done, total=total)
 
-    return report_now_and_then
+    return report_progress
 
 
 def _cut(image: Any, box: Any) -> Any:

@@ -46,13 +46,13 @@ def run(*arguments: object) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command(*arguments), capture_output=True, text=True, check=False)
 
 
-def told(result: subprocess.CompletedProcess[str]) -> str:
+def last_line(result: subprocess.CompletedProcess[str]) -> str:
     """The last line on stderr, which is what `convert` shows."""
     return result.stderr.strip().splitlines()[-1]
 
 
 CLIPS = int(os.environ.get("VIDEO_MOTION_CLIPS", "18"))
-"""How many clips a large batch has, beside the broken ones."""
+"""How many clips a large batch has, in addition to the broken ones."""
 
 BROKEN = ("cut.mp4", "empty.mp4", "nobody.mp4", "picture.mp4", "text.mp4")
 
@@ -147,16 +147,16 @@ def test_errors_are_a_sentence_and_a_status(motion_file, body_file, tmp_path):
     ):
         result = run(*arguments)
         assert result.returncode == 1, arguments
-        assert words in told(result)
-        assert told(result).startswith("video-motion: ")
+        assert words in last_line(result)
+        assert last_line(result).startswith("video-motion: ")
     assert not list(tmp_path.glob("*x.blend*"))
     assert not list(tmp_path.glob(".*"))
 
     # A video that Blender can't show does not cost the animation.
     result = run(*good, "--video", damaged)
     assert result.returncode == 0
-    assert "warning: " in told(result)
-    assert "damaged.npz can't be read" in told(result)
+    assert "warning: " in last_line(result)
+    assert "damaged.npz can't be read" in last_line(result)
     assert good[-1].is_file()
 
 
@@ -182,14 +182,14 @@ def test_a_fault_is_not_a_success(motion_file, body_file, tmp_path):
 @pytest.mark.skipif(os.name == "nt", reason="the stand-in for the launcher is a script")
 def test_without_packages_the_launcher_is_asked(tmp_path, monkeypatch):
     launcher = tmp_path / "video-motion"
-    launcher.write_text(f'#!/bin/sh\necho "$PYTHONHOME,$*" > "{tmp_path}/told"\nexit 7\n')
+    launcher.write_text(f'#!/bin/sh\necho "$PYTHONHOME,$*" > "{tmp_path}/call"\nexit 7\n')
     launcher.chmod(launcher.stat().st_mode | stat.S_IXUSR)
     monkeypatch.setattr(batch, "LAUNCHER", launcher)
     monkeypatch.setattr(batch, "PACKAGES", ("video_motion_no_such_package",))
     monkeypatch.setenv("PYTHONHOME", "/nowhere")
     assert batch.main(["clip.mp4", "--person", "1"]) == 7
     blender = f" --blender {bpy.app.binary_path}" if bpy.app.binary_path else ""
-    assert (tmp_path / "told").read_text() == f",convert clip.mp4 --person 1{blender}\n"
+    assert (tmp_path / "call").read_text() == f",convert clip.mp4 --person 1{blender}\n"
 
 
 @needs_packages
@@ -201,9 +201,9 @@ def test_many_videos_some_broken(tmp_path, clips):
     names = [f"clip {number}" for number in range(CLIPS)]
     files = {f"{name}{end}" for name in names for end in (".json", ".motion.npz", ".blend", ".bvh", ".amass.npz")}
     assert set(os.listdir(out)) == files | {"batch.json"}
-    told = json.loads((out / "batch.json").read_text(encoding="utf-8"))
-    assert (told["done"], told["skipped"], told["failed"]) == (CLIPS, 0, len(BROKEN))
-    failed = {Path(row["video"]).name: row["message"] for row in told["videos"] if row["state"] == "failed"}
+    summary = json.loads((out / "batch.json").read_text(encoding="utf-8"))
+    assert (summary["done"], summary["skipped"], summary["failed"]) == (CLIPS, 0, len(BROKEN))
+    failed = {Path(row["video"]).name: row["message"] for row in summary["videos"] if row["state"] == "failed"}
     assert set(failed) == set(BROKEN)
     for name, message in failed.items():
         assert name in message
@@ -237,8 +237,8 @@ def test_interrupted_and_resumed(tmp_path, clips, number):
     assert child.returncode == (130 if number == signal.SIGINT else -number), said
     if number == signal.SIGINT:
         assert "--resume" in said
-        told = json.loads((out / "batch.json").read_text(encoding="utf-8"))
-        assert {row["state"] for row in told["videos"]} == {"done", "waiting"}
+        summary = json.loads((out / "batch.json").read_text(encoding="utf-8"))
+        assert {row["state"] for row in summary["videos"]} == {"done", "waiting"}
     (out / ".clip 3.json.1.part").touch()
     (out / ".clip 3.bvh.abc.part").mkdir()
     before = (out / "clip 0.blend").stat().st_mtime_ns
@@ -246,15 +246,15 @@ def test_interrupted_and_resumed(tmp_path, clips, number):
 
     again = run(*arguments, "--resume")
     assert again.returncode == 1
-    told = json.loads((out / "batch.json").read_text(encoding="utf-8"))
-    states = [row["state"] for row in told["videos"]]
+    summary = json.loads((out / "batch.json").read_text(encoding="utf-8"))
+    states = [row["state"] for row in summary["videos"]]
     assert states[0] == "skipped"
     assert states[1] == "done"
     assert states[4] == "failed"
     assert (out / "clip 0.blend").stat().st_mtime_ns == before
     ends = (".json", ".motion.npz", ".blend", ".bvh")
     assert set(os.listdir(out)) == {f"clip {index}{end}" for index in range(4) for end in ends} | {"batch.json"}
-    # Other options make results anew, also where they are there.
+    # Other options make results again, even if they exist.
     other = run(videos[0], videos[1], "--out", out, "--format", "blend,bvh", "--resume", "--smoothing", "0")
     assert other.returncode == 0
     assert "2 done, 0 skipped" in other.stderr
@@ -282,7 +282,7 @@ def test_retargets_onto_a_character(tmp_path, clips, make_motion, body):
         assert words in failed.stderr
 
 
-def test_a_useless_character_is_told_before_any_work(tmp_path, make_motion, body):
+def test_an_unusable_character_is_reported_before_any_work(tmp_path, make_motion, body):
     """With a hundred videos it would fail for each, after its estimation."""
     bpy.ops.object.armature_add()
     bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "one bone.blend"), copy=True)
@@ -315,10 +315,10 @@ def test_a_useless_character_is_told_before_any_work(tmp_path, make_motion, body
     # The motion is not even begun.
     result = run("clip.mp4", "--out", tmp_path / "out", "--rig", tmp_path / "box.blend", "--python", sys.executable)
     assert result.returncode == 1
-    assert "box.blend holds no armature of its own" in told(result)
+    assert "box.blend holds no armature of its own" in last_line(result)
 
 
-def test_two_armatures_are_told(tmp_path, make_motion, body):
+def test_two_armatures_are_reported(tmp_path, make_motion, body):
     motion = make_motion(count=4)
     build_scene([motion, make_motion(count=4, person=2)], body)
     rig = tmp_path / "two.blend"
@@ -330,7 +330,7 @@ def test_two_armatures_are_told(tmp_path, make_motion, body):
     assert any("holds 2 armatures" in warning for warning in warnings)
 
 
-def test_a_folder_that_cannot_be_written_is_told_before_any_work(tmp_path, capfd):
+def test_a_folder_that_cannot_be_written_is_reported_before_any_work(tmp_path, capfd):
     (tmp_path / "file").touch()
     out = tmp_path / "file" / "out"
     assert batch.main(["a.mp4", "b.mp4", "--out", str(out), "--python", sys.executable]) == 1
@@ -353,7 +353,7 @@ def test_folders_beside_videos_that_cannot_be_written(tmp_path, capfd, monkeypat
     locked.mkdir()
     (locked / "a.mp4").touch()
     (locked / "b.mp4").touch()
-    # The tests may run as root, to whom every folder is open.
+    # The tests may run as root, for which every folder is writable.
     plain = inputs.why_unwritable
     monkeypatch.setattr(queue, "why_unwritable", lambda folder: "No entry" if folder == locked else plain(folder))
     chosen = [str(locked / "a.mp4"), str(locked / "b.mp4"), str(tmp_path / "nowhere" / "c.mp4")]
@@ -362,12 +362,12 @@ def test_folders_beside_videos_that_cannot_be_written(tmp_path, capfd, monkeypat
     assert f"{locked / 'a.mp4'} gave no result: {locked} can't be written (No entry)." in said
     assert "c.mp4 does not exist" in said
     assert not (tmp_path / "nowhere").exists()
-    told = json.loads((tmp_path / "batch.json").read_text(encoding="utf-8"))
-    assert [row["state"] for row in told["videos"]] == ["failed"] * 3
+    summary = json.loads((tmp_path / "batch.json").read_text(encoding="utf-8"))
+    assert [row["state"] for row in summary["videos"]] == ["failed"] * 3
 
 
 def test_file_of_4_2_plays():
-    """`from_4_2.blend` was written by Blender 4.2; data/README.md tells how."""
+    """`from_4_2.blend` was written by Blender 4.2; data/README.md explains how."""
     bpy.ops.wm.open_mainfile(filepath=str(DATA / "from_4_2.blend"))
     expected = np.load(DATA / "from_4_2.npy")
     armature = bpy.data.objects["steady person 1"]

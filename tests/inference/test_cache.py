@@ -1,4 +1,4 @@
-"""Results on disk: whole or absent, bounded, shared, and never anybody else's files."""
+"""Results on disk: complete or absent, bounded, shared; files of other programs are never touched."""
 
 from __future__ import annotations
 

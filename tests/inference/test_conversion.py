@@ -38,16 +38,16 @@ LIMBS = [f"{side}_{part}" for side in ("left", "right") for part in ("elbow", "w
 
 
 @pytest.fixture(scope="module")
-def told() -> list[tuple[str, int, int | None]]:
+def reported() -> list[tuple[str, int, int | None]]:
     """What `sample` reported of its progress."""
     return []
 
 
 @pytest.fixture(scope="module")
-def sample(told: list[tuple[str, int, int | None]]) -> Result:
+def sample(reported: list[tuple[str, int, int | None]]) -> Result:
     """The third second of the sample clip."""
     return convert_footage(
-        SAMPLE, Options(start=2.0, end=3.0), lambda stage, done, total: told.append((stage, done, total))
+        SAMPLE, Options(start=2.0, end=3.0), lambda stage, done, total: reported.append((stage, done, total))
     )
 
 
@@ -134,9 +134,9 @@ def test_report_is_complete(sample: Result):
     assert all(seconds >= 0 for seconds in report["timings"].values())
 
 
-def test_progress_counts_the_frames(sample: Result, told: list[tuple[str, int, int | None]]):
-    assert [done for stage, done, _ in told if stage == "people"] == list(range(1, 26))
-    assert {total for stage, _, total in told if stage == "people"} == {25}
+def test_progress_counts_the_frames(sample: Result, reported: list[tuple[str, int, int | None]]):
+    assert [done for stage, done, _ in reported if stage == "people"] == list(range(1, 26))
+    assert {total for stage, _, total in reported if stage == "people"} == {25}
 
 
 def test_cached_results_are_the_same_and_not_made_again(tmp_path: Path):
@@ -160,24 +160,24 @@ def test_cached_results_are_the_same_and_not_made_again(tmp_path: Path):
     assert convert_footage(renamed, trimmed, cache=cache).report["reused"] == ["people", "network"]
 
 
-def test_import_goes_on_from_a_search_for_people(tmp_path: Path):
+def test_import_reuses_a_search_for_people(tmp_path: Path):
     cache = Cache(tmp_path)
     asked = Options(start=2.0, end=2.6, network="part_dynamics")
-    found = conversion.find_people(SAMPLE, asked, load_models(asked), cache=cache)
-    assert [track.number for track in found.tracks] == [1]
+    observations = conversion.find_people(SAMPLE, asked, load_models(asked), cache=cache)
+    assert [track.number for track in observations.tracks] == [1]
     # Part dynamics asked for more than the fit does.
     assert convert_footage(SAMPLE, Options(start=2.0, end=2.6, network="landmarks"), cache=cache).report["reused"] == [
         "people"
     ]
 
 
-def test_cache_that_cannot_be_written_costs_no_result(tmp_path: Path):
+def test_cache_that_cannot_be_written_still_gives_a_result(tmp_path: Path):
     blocked = tmp_path / "file"
     blocked.write_text("in the way")
     result = convert_footage(SAMPLE, Options(start=2.0, end=2.6), cache=Cache(blocked / "cache"))
     assert len(result.motions) == 1
     (warning,) = result.report["warnings"]
-    assert "can't keep what was found" in warning
+    assert "can't store intermediate results" in warning
 
 
 def test_chosen_focal_length():
@@ -241,7 +241,7 @@ def test_a_real_mans_joints_lie_on_their_landmarks(real: Result):
     assert np.nanquantile(away, 0.95) < 0.06
 
 
-def test_a_real_mans_motion_can_be_believed(real: Result):
+def test_a_real_mans_motion_is_plausible(real: Result):
     motion = real.motions[0]
     assert motion.frames.tolist() == list(range(6, 36))
     assert motion.joints_world[..., 2].min() > -0.1, "nothing sinks into the floor"
@@ -255,7 +255,7 @@ def test_a_real_mans_motion_can_be_believed(real: Result):
     assert angles.max() < 30, "no joint flips between two frames, 33 ms apart"
 
 
-def test_the_readmes_ten_lines_do_the_whole_job(tmp_path: Path):
+def test_the_readmes_ten_lines_do_the_whole_conversion(tmp_path: Path):
     page = (ROOT / "inference" / "README.md").read_text(encoding="utf-8")
     program = page.split("```python\n")[1].split("```")[0]
     assert len(program.strip().splitlines()) <= 11

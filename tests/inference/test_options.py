@@ -1,4 +1,4 @@
-"""Every option is told once: what the command line, a job's JSON and the panel make of it agrees."""
+"""Every option is described once; the command line, a job's JSON and the panel agree on it."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def test_files_of_earlier_versions_are_read():
 @pytest.mark.parametrize(
     "content", [{"no_such": 1}, {"smoothing": -1}, {"network": "alexnet"}, {"mesh": "perhaps"}, {"start": "soon"}]
 )
-def test_senseless_json_is_refused_in_a_sentence(content: dict[str, object]):
+def test_invalid_json_is_refused_in_a_sentence(content: dict[str, object]):
     with pytest.raises(OptionError) as error:
         Options.from_json(content)
     assert next(iter(content)) in str(error.value)

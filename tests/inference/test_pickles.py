@@ -194,7 +194,7 @@ def test_no_opcode_takes_memory_that_the_file_has_not():
 
 
 def test_what_unfolds_is_refused():
-    """Lists of lists of lists, each named ten times; bytes and tensors that are made anew for every mention."""
+    """Lists of lists of lists, each named ten times; bytes and tensors that are copied for every mention."""
     nested: list[Any] = []
     for _ in range(40):
         nested = [nested] * 10

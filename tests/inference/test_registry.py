@@ -163,7 +163,7 @@ def test_every_item_is_described():
         assert all(source.kind in ("package", "url", "local", "shipped") for source in item.sources)
 
 
-def test_shipped_items_are_here_and_whole():
+def test_shipped_items_are_here_and_intact():
     shipped = [item for item in registry.items().values() if item.shipped]
     assert shipped
     for item in shipped:
@@ -218,17 +218,17 @@ def test_wrong_or_missing_download_is_refused(cache: Path, register, served: str
     assert no_leftovers(cache)
 
 
-def test_a_download_that_breaks_off_goes_on(cache: Path, register, ranged: tuple[str, type[_Ranged]]):
+def test_a_download_that_breaks_off_is_resumed(cache: Path, register, ranged: tuple[str, type[_Ranged]]):
     address, server = ranged
     register({"kind": "url", "url": f"{address}/cut"})
     with pytest.raises(RegistryError, match="broke off after 10000 of 25600 bytes"):
         registry.path("thing")
     assert not (cache / "thing" / "thing.bin").exists()
-    told: list[tuple[int, int]] = []
-    assert registry.path("thing", progress=lambda *given: told.append(given)).read_bytes() == CONTENT
+    reported: list[tuple[int, int]] = []
+    assert registry.path("thing", progress=lambda *given: reported.append(given)).read_bytes() == CONTENT
     assert server.asked == [("/cut", ""), ("/cut", "bytes=10000-")]
-    assert told[0][0] > 10000
-    assert told[-1] == (len(CONTENT), len(CONTENT))
+    assert reported[0][0] > 10000
+    assert reported[-1] == (len(CONTENT), len(CONTENT))
     assert no_leftovers(cache)
 
 
@@ -242,7 +242,7 @@ def test_a_server_without_ranges_starts_over(cache: Path, register, ranged: tupl
 
 
 @pytest.mark.parametrize("size", [500, len(CONTENT), 2 * len(CONTENT)])
-def test_a_wrong_part_is_given_up(cache: Path, register, ranged: tuple[str, type[_Ranged]], size: int):
+def test_a_wrong_part_is_discarded(cache: Path, register, ranged: tuple[str, type[_Ranged]], size: int):
     register({"kind": "url", "url": f"{ranged[0]}/whole"})
     part = cache / "thing" / ".thing.bin.part"
     part.parent.mkdir(parents=True)
@@ -253,7 +253,7 @@ def test_a_wrong_part_is_given_up(cache: Path, register, ranged: tuple[str, type
     assert registry.path("thing").read_bytes() == CONTENT
 
 
-def test_a_killed_download_goes_on(cache: Path, register, ranged: tuple[str, type[_Ranged]], tmp_path: Path):
+def test_a_killed_download_is_resumed(cache: Path, register, ranged: tuple[str, type[_Ranged]], tmp_path: Path):
     address, server = ranged
     register({"kind": "url", "url": f"{address}/stuck"})
     with fetch_elsewhere(tmp_path / "registry.json") as child:
@@ -270,13 +270,13 @@ def test_two_processes_fetch_once(cache: Path, register, ranged: tuple[str, type
         wait_for(cache / "thing" / ".thing.bin.part", 10000)
         time.sleep(0.5)
         server.release.set()
-        told = [child.communicate(timeout=20)[0].strip() for child in (first, second)]
-    assert told == [str(cache / "thing" / "thing.bin")] * 2
+        reported = [child.communicate(timeout=20)[0].strip() for child in (first, second)]
+    assert reported == [str(cache / "thing" / "thing.bin")] * 2
     assert (cache / "thing" / "thing.bin").read_bytes() == CONTENT
     assert server.asked == [("/stuck", "")]
 
 
-def test_without_leave_to_fetch(cache: Path, register, served: str):
+def test_without_permission_to_fetch(cache: Path, register, served: str):
     register({"kind": "url", "url": f"{served}/whole.bin"})
     with pytest.raises(RegistryError, match="A thing is missing: fetch it in Video Motion's preferences, or with"):
         registry.path("thing", fetch=False)

@@ -13,7 +13,7 @@ import pytest
 import video_motion.addon
 from video_motion.addon import preferences
 from video_motion.addon.capture import jobs
-from video_motion.addon.capture.operators import TAKE, OpenVideo, VideoHandler, take_of, told_of
+from video_motion.addon.capture.operators import TAKE, OpenVideo, VideoHandler, provenance_of, take_of
 from video_motion.addon.capture.settings import SLIDERS, SWITCHES
 from video_motion.addon.compatibility import channels_of
 from video_motion.inference import registry
@@ -64,9 +64,9 @@ def test_import_makes_a_take_and_keeps_the_scenes_rate(settings):
     assert scene.camera.data.background_images[0].image.filepath.endswith("sample.mp4")
     assert (scene.render.resolution_x, scene.render.resolution_y) == (640, 480)
 
-    told = told_of(take_of(bpy.context))
-    assert told["video"] == str(SAMPLE)
-    assert told["report"]["frames"] == 15
+    provenance = provenance_of(take_of(bpy.context))
+    assert provenance["video"] == str(SAMPLE)
+    assert provenance["report"]["frames"] == 15
     heads = bone_heads(armature, go_to(50))
     assert 0.5 < heads[:, 2].max() < 2.2
     assert -0.1 < heads[:, 2].min() < 0.2
@@ -95,7 +95,7 @@ def test_update_keeps_the_character_and_runs_no_network(settings):
     rough = bone_heads(armature, go_to(56))
     settings.smoothing, settings.feet = 8.0, 0.0
     assert bpy.ops.video_motion.update_motion() == {"FINISHED"}
-    assert told_of(take_of(bpy.context))["report"]["reused"] == ["people", "network"]
+    assert provenance_of(take_of(bpy.context))["report"]["reused"] == ["people", "network"]
     assert [tuple(bone.head_local) for bone in armature.data.bones] == rest
     assert armature.animation_data.action.name == before
     assert [action.name for action in bpy.data.actions if action.name.startswith(armature.name)] == [before]
@@ -113,7 +113,7 @@ def test_people_are_found_first_and_kept(settings):
     assert jobs.people_video == SAMPLE
     settings.person = "1"
     bpy.ops.video_motion.import_video()
-    assert told_of(take_of(bpy.context))["report"]["reused"] == ["people"]
+    assert provenance_of(take_of(bpy.context))["report"]["reused"] == ["people"]
 
 
 @needs_packages
@@ -129,7 +129,7 @@ def test_nobody_is_a_sentence_that_the_panel_keeps(settings):
     assert jobs.problem is None
 
 
-def test_a_dropped_video_is_chosen_whole(settings):
+def test_a_dropped_video_is_chosen_untrimmed(settings):
     settings.person = "3"
     assert VideoHandler.bl_import_operator == OpenVideo.bl_idname
     assert {".mp4", ".mov", ".avi"} <= set(VideoHandler.bl_file_extensions.split(";"))
@@ -149,13 +149,13 @@ def test_the_panel_offers_what_the_options_say(settings):
     settings.trim, settings.mesh = False, True
     assert settings.as_options(bpy.context.scene) == Options(device="auto", fps="keep")
     for name in (*SLIDERS, *SWITCHES):
-        told, option = settings.bl_rna.properties[name], described(name)
-        assert (told.name, told.description.lower(), told.default) == (option.label, option.help.lower(), default(name))
+        prop, option = settings.bl_rna.properties[name], described(name)
+        assert (prop.name, prop.description.lower(), prop.default) == (option.label, option.help.lower(), default(name))
         if option.kind == "float":
-            assert (told.hard_min, told.hard_max, told.soft_max) == (
+            assert (prop.hard_min, prop.hard_max, prop.soft_max) == (
                 option.minimum,
                 option.maximum,
-                option.usual_maximum,
+                option.soft_maximum,
             )
 
 
@@ -190,8 +190,8 @@ def test_take_is_kept_in_the_file(settings, tmp_path):
     bpy.context.scene.video_motion.smoothing = 4.0
     assert bpy.ops.video_motion.update_motion() == {"FINISHED"}
 
-    take[TAKE] = json.dumps({**told_of(take), "video": str(tmp_path / "moved.mp4")})
-    assert "is not there any more" in error_of(bpy.ops.video_motion.update_motion)
+    take[TAKE] = json.dumps({**provenance_of(take), "video": str(tmp_path / "moved.mp4")})
+    assert "is missing: put the video back" in error_of(bpy.ops.video_motion.update_motion)
 
 
 def test_twenty_times_enabled_leaves_nothing(monkeypatch):

@@ -32,7 +32,7 @@ def start(tmp_path):
 
     yield begin
     for process in started:
-        process.forget()
+        process.close()
 
 
 def wait(process: WorkerProcess, seconds: float = 60.0) -> WorkerProcess:
@@ -58,16 +58,16 @@ def is_alive(pid: int) -> bool:
         return False
 
 
-def test_first_look(start):
-    look = wait(start("look", video=str(SAMPLE)))
-    assert look.value is not None, look.message
-    assert (look.value["width"], look.value["height"], look.value["frames"]) == (640, 480, 180)
-    assert look.value["frame_rate"] == pytest.approx(25)
-    assert look.value["seconds"] == pytest.approx(7.2)
-    assert Path(look.value["picture"]).read_bytes().startswith(b"\x89PNG")
-    assert look.value["devices"][0]["id"] == "cpu"
-    look.forget()
-    assert not look.folder.exists()
+def test_probe(start):
+    probe = wait(start("look", video=str(SAMPLE)))
+    assert probe.value is not None, probe.message
+    assert (probe.value["width"], probe.value["height"], probe.value["frames"]) == (640, 480, 180)
+    assert probe.value["frame_rate"] == pytest.approx(25)
+    assert probe.value["seconds"] == pytest.approx(7.2)
+    assert Path(probe.value["picture"]).read_bytes().startswith(b"\x89PNG")
+    assert probe.value["devices"][0]["id"] == "cpu"
+    probe.close()
+    assert not probe.folder.exists()
 
 
 def test_people_then_import(start, tmp_path):
@@ -173,8 +173,8 @@ def test_worker_ends_with_the_program_that_started_it(tmp_path):
         "print(p.process.pid, flush=True); os.kill(os.getpid(), 9)"
     )
     command = [sys.executable, "-c", code, str(ROOT), str(registry.cache_folder()), str(tmp_path), str(SAMPLE)]
-    told = subprocess.run(command, capture_output=True, text=True, check=False)
-    worker = int(told.stdout)
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    worker = int(result.stdout)
     deadline = time.monotonic() + 5
     while is_alive(worker) and time.monotonic() < deadline:
         time.sleep(0.05)
@@ -191,13 +191,13 @@ def test_full_disk_is_a_message(tmp_path):
         "from video_motion.inference.worker.process import WorkerProcess;"
         "p = WorkerProcess('convert', Path(sys.argv[2]), Path(sys.argv[3]), video=sys.argv[4], options={'end': 0.8});\n"
         "while not p.ended: p.poll(); time.sleep(0.01)\n"
-        "print(p.message); p.forget(); print(list(Path(sys.argv[3]).iterdir()))"
+        "print(p.message); p.close(); print(list(Path(sys.argv[3]).iterdir()))"
     )
     script = 'mount -t tmpfs -o size=16k tmpfs "$3" && exec "$0" -c "$1" "$2" "$4" "$3" "$5"'
     command = ["unshare", "--mount", "bash", "-c", script]
     command += [sys.executable, code, str(ROOT), str(small), str(registry.cache_folder()), str(SAMPLE)]
-    told = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert told.returncode == 0, told.stderr
-    message, left = told.stdout.splitlines()
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+    message, left = result.stdout.splitlines()
     assert "No space left" in message
     assert left == "[]"

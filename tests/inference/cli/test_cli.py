@@ -49,7 +49,7 @@ def write_empty_room(path: Path) -> Path:
         ["build-extension", "--out", "a", "--platform", "amiga"],
     ],
 )
-def test_senseless_arguments(given: list[str], capsys: pytest.CaptureFixture[str]):
+def test_invalid_arguments(given: list[str], capsys: pytest.CaptureFixture[str]):
     with pytest.raises(SystemExit) as caught:
         arguments.parse(given)
     assert caught.value.code == 2
@@ -91,7 +91,7 @@ def test_out_that_is_a_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
 
 @pytest.fixture(scope="module")
 def two_people(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with walk.take2.avi, the sample beside its mirror image, and what `estimate` made of it."""
+    """A folder with walk.take2.avi, the sample next to its mirror image, and what `estimate` made of it."""
     folder = tmp_path_factory.mktemp("two people")
     video = folder / "walk.take2.avi"
     writer = cv2.VideoWriter(str(video), cv2.VideoWriter.fourcc(*"MJPG"), 25, (1280, 480))
@@ -149,9 +149,9 @@ def write_program(path: Path, body: str) -> Path:
 def test_convert_hands_over_to_blender(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     monkeypatch.setenv("LD_LIBRARY_PATH", f"{environment.LIBRARIES / 'usr' / 'lib'}:/opt/lib")
-    tell = f'echo "$PYTHONPATH,$LD_LIBRARY_PATH" > "{tmp_path}/variables"\nprintf "%s\\n" "$@" > "{tmp_path}/words"\n'
-    tell += f'cat > "{tmp_path}/request"\n'
-    blender = write_program(tmp_path / "a blender", f"{tell}exit 3\n")
+    record = f'echo "$PYTHONPATH,$LD_LIBRARY_PATH" > "{tmp_path}/variables"\nprintf "%s\\n" "$@" > "{tmp_path}/words"\n'
+    record += f'cat > "{tmp_path}/request"\n'
+    blender = write_program(tmp_path / "a blender", f"{record}exit 3\n")
     given = ["a b.mp4", "--format", "fbx,bvh", "--feet", "0.5"]
     assert cli.main(["convert", *given, "--blender", str(blender), "--jobs", "2"]) == 3
     # A Blender of the system gets its own libraries.
@@ -196,7 +196,7 @@ def test_overlay_of_a_bad_motion_file(tmp_path: Path, capsys: pytest.CaptureFixt
     assert not list(tmp_path.glob("*.overlay.*"))
 
 
-def test_evaluate_tells_what_is_missing(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+def test_evaluate_reports_what_is_missing(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     assert cli.main(["evaluate", str(tmp_path / "a.mp4")]) == 1
     assert "--no-truth" in capsys.readouterr().err
     assert cli.main(["evaluate", str(tmp_path / "a.mp4"), "--no-truth"]) == 1
@@ -235,7 +235,7 @@ def test_memory_table(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     assert large - small == pytest.approx(100, abs=5)
 
 
-def test_json_is_whole_or_not_there(tmp_path: Path):
+def test_json_is_complete_or_missing(tmp_path: Path):
     file = tmp_path / "a.json"
     write_json(file, {"a": "ü"})
     with pytest.raises(TypeError):

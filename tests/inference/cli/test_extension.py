@@ -45,7 +45,7 @@ for name in ("cv2", "onnxruntime", "ai_edge_litert"):
 
 @pytest.fixture
 def scratch() -> Iterator[Path]:
-    """A folder that is gone after the test, unlike pytest's own: the zips are large."""
+    """A folder that is removed after the test, unlike pytest's own: the zips are large."""
     with tempfile.TemporaryDirectory() as folder:
         yield Path(folder)
 

@@ -50,7 +50,7 @@ def test_help_names_every_command_without_set_up(copy: Path):
     assert not (copy / ".venv").exists()
 
 
-def test_failed_set_up_is_told_and_tried_again(copy: Path):
+def test_failed_set_up_is_reported_and_tried_again(copy: Path):
     for _ in range(2):
         result = launch("weights", root=copy, PIP_NO_INDEX="1")
         assert result.returncode == 1
@@ -59,7 +59,7 @@ def test_failed_set_up_is_told_and_tried_again(copy: Path):
         assert "Traceback" not in result.stderr
 
 
-def test_interrupted_set_up_is_made_good(copy: Path):
+def test_interrupted_set_up_is_repaired(copy: Path):
     (copy / "requirements" / "convert.txt").write_text("")
     child = subprocess.Popen([sys.executable, copy / "video-motion", "weights"], stderr=subprocess.PIPE, text=True)
     while not (copy / ".venv").exists():

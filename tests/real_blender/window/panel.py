@@ -140,7 +140,7 @@ _HEADER, _NEXT_HEADER, _HEADER_LEFT, _ROW, _BUTTONS, _FIRST_BONE = 16, 28, 60, 2
 
 _MIDDLE = 0.5
 
-_WAITING = "sys.modules['bl_ext.user_default.video_motion.addon.capture.operators']._waiting"
+_WAITING = "sys.modules['bl_ext.user_default.video_motion.addon.capture.worker_operator']._waiting"
 
 
 _LOOK = """
