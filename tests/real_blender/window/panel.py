@@ -39,7 +39,7 @@ class Panel:
 
     def wait_until_seen(self) -> None:
         """Until the panel shows what the video is like, or why it can't be read."""
-        self.blender.wait_until(f"{JOBS}.looking is None and bool({JOBS}.seen)", 60)
+        self.blender.wait_until(f"{JOBS}.probe_job is None and bool({JOBS}.video_info)", 60)
 
     def wait_until_working(self) -> None:
         """Until the job tells of progress."""
@@ -67,7 +67,7 @@ class Panel:
     @property
     def seen(self) -> dict[str, Any]:
         """What the panel says about the video: its measures, or a `message`."""
-        return self.blender.ask(f"{JOBS}.seen")
+        return self.blender.ask(f"{JOBS}.video_info")
 
     @property
     def worker(self) -> int:
