@@ -23,11 +23,6 @@ LOGS = ROOT / ".cache" / "ci"
 EXTENSION = ROOT / ".cache" / "extension"
 BLENDERS = "tests/real_blender/run"
 SLOWEST = ("--durations", "10")
-MEDIAPIPE = (
-    "import sys; sys.path.insert(0, '.')\n"
-    "from video_motion.inference.research.comparison.mediapipe_reference import interpreter\n"
-    "print(interpreter())"
-)
 NICE = 5
 GRACE_SECONDS = 2.0
 
@@ -59,12 +54,6 @@ STEPS = [
     Step("packages", ("./video-motion", "weights", "--fetch")),
     Step("test-packages", ("./video-motion", "test", "main", "--version"), needs=("packages",)),
     Step("5.0.1-packages", ("./video-motion", "test", "bpy-5.0.1", "--version"), needs=("test-packages",)),
-    Step(
-        "mediapipe-packages",
-        (".venv/bin/python", "-P", "-c", MEDIAPIPE),
-        needs=("test-packages",),
-        after=("5.0.1-packages",),
-    ),
     Step(
         "extension",
         ("./video-motion", "build-extension", "--out", str(EXTENSION), "--platform", "linux-x64"),

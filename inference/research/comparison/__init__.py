@@ -1,1 +1,1 @@
-"""Runs MediaPipe itself for comparisons."""
+"""Runs MediaPipe itself for comparisons, or reads its recorded answers."""

@@ -17,6 +17,7 @@ from ...footage.reader import Footage
 
 ENVIRONMENT = environment.Environment(".venv-mediapipe", "mediapipe", "MediaPipe for comparisons", "990 MB")
 SERVER = Path(__file__).with_name("mediapipe_server.py")
+VERSION = "0.10.21"
 NEWEST_PYTHON = (3, 12)
 # MediaPipe's Python interface assumes this frame rate for every video.
 FRAME_RATE = 1e6 / 33333
@@ -34,7 +35,9 @@ def interpreter() -> Path:
         SetupError: the environment can't be made.
     """
     if sys.version_info[:2] > NEWEST_PYTHON:
-        raise MediaPipeError(f"MediaPipe 0.10.21 has no package for Python {environment.PYTHON_TAG}: use 3.11 or 3.12.")
+        raise MediaPipeError(
+            f"MediaPipe {VERSION} has no package for Python {environment.PYTHON_TAG}: use 3.11 or 3.12."
+        )
     return environment.ensure(ENVIRONMENT)
 
 

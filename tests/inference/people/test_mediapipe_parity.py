@@ -1,46 +1,36 @@
-"""Against MediaPipe itself, in an environment of its own."""
-
-from pathlib import Path
+"""Against MediaPipe's own answers, which are recorded in tests/data/mediapipe."""
 
 import numpy as np
 import pytest
-from video_motion.inference.footage.reader import Footage, Frame
+from video_motion.inference.footage.reader import Frame
 from video_motion.inference.people.tracker import track_people
-from video_motion.inference.research.comparison import mediapipe_reference as reference
-from video_motion.inference.research.comparison.mediapipe_reference import FRAME_RATE, MediaPipe
+from video_motion.inference.research.comparison import mediapipe_reference, recorded
 
-SAMPLE = Path(__file__).resolve().parents[2] / "sample" / "sample.mp4"
 TORSO = [11, 12, 23, 24]
 
 
-@pytest.fixture(scope="module")
-def mediapipe_python(capfd_disabled) -> Path:
-    try:
-        with capfd_disabled():
-            return reference.interpreter()
-    except reference.MediaPipeError as error:
-        pytest.skip(str(error))
-
-
-@pytest.fixture(scope="module")
-def capfd_disabled(request):
-    """Lets the progress line of the set-up through."""
-    return request.config.pluginmanager.getplugin("capturemanager").global_and_fixture_disabled
-
-
-@pytest.mark.parametrize("name", ["real", "rendered"])
-def test_agrees_with_mediapipe_within_two_pixels(blazepose, clip, mediapipe_python, name):
-    # The rendered person of the sample is wholly in the picture from frame 25 on.
-    frames = clip if name == "real" else [frame for frame in Footage(SAMPLE) if 40 <= frame.number < 85]
-    images = [frame.image for frame in frames]
-    height, width = images[0].shape[:2]
-    with MediaPipe(mediapipe_python, (width, height)) as mediapipe:
-        answers = [mediapipe(image) for image in images]
-    landmarks, world = np.array([a[0] for a in answers]), np.array([a[1] for a in answers])
-    assert np.isfinite(landmarks).all()
-    main = track_people((Frame(i, i / FRAME_RATE, image) for i, image in enumerate(images)), blazepose)[0]
+@pytest.mark.parametrize("name", list(recorded.CLIPS))
+def test_agrees_with_mediapipe_within_two_pixels(blazepose, name):
+    images = recorded.CLIPS[name].images()
+    theirs = recorded.load(name)
+    assert np.isfinite(theirs.landmarks).all()
+    frames = (Frame(i, i / mediapipe_reference.FRAME_RATE, image) for i, image in enumerate(images))
+    main = track_people(frames, blazepose)[0]
     np.testing.assert_array_equal(main.frames, np.arange(len(images)))
-    distance = np.linalg.norm(main.landmarks - landmarks, axis=2)
+    distance = np.linalg.norm(main.landmarks - theirs.landmarks, axis=2)
     assert np.median(distance) < 2
     assert np.median(distance[:, TORSO]) < 2
-    assert np.median(np.linalg.norm(main.world_landmarks - world, axis=2)) < 0.02
+    assert np.median(np.linalg.norm(main.world_landmarks - theirs.world_landmarks, axis=2)) < 0.02
+
+
+@pytest.mark.mediapipe
+@pytest.mark.parametrize("name", list(recorded.CLIPS))
+def test_recorded_answers_are_those_of_mediapipe_itself(name):
+    answers, theirs = recorded.load(name), recorded.run(recorded.CLIPS[name])
+    np.testing.assert_allclose(answers.landmarks, theirs.landmarks, atol=0.5)
+    np.testing.assert_allclose(answers.world_landmarks, theirs.world_landmarks, atol=0.005)
+
+
+def test_the_recorded_version_is_the_one_that_bench_runs():
+    requirements = mediapipe_reference.ENVIRONMENT.requirements_file.read_text(encoding="utf-8")
+    assert f"\nmediapipe=={mediapipe_reference.VERSION}\n" in requirements
