@@ -30,6 +30,26 @@ def add_commands(commands: Commands) -> None:
         help="score these motion files of the clip instead of estimating",
     )
     evaluate.add_argument(
+        "--cameras",
+        type=Path,
+        metavar="FOLDER",
+        help="score on the synchronised videos of calibrated cameras in this folder instead, and the cameras against"
+        " each other",
+    )
+    evaluate.add_argument(
+        "--calibration",
+        type=Path,
+        metavar="FILE",
+        help="of the cameras: Qualisys' .qca.txt, or TOML of Pose2Sim or Anipose (default: the one in the folder)",
+    )
+    evaluate.add_argument(
+        "--truth",
+        dest="true_joints",
+        type=Path,
+        metavar="FILE",
+        help="the true joints in the calibration's world, .npz (default: triangulated from all cameras' landmarks)",
+    )
+    evaluate.add_argument(
         "--layout",
         choices=("3dpw", "emdb", "human36m", "mpi_inf_3dhp"),
         help="score on the test set of this data set instead",

@@ -58,7 +58,11 @@ class Totals:
     def scores(self) -> Scores:
         """MPJPE, PA-MPJPE, PVE in millimetres, Accel in mm/frame²."""
         limbs, true, frames = (np.concatenate(parts) for parts in (self._limbs, self._true, self._frames))
-        scores = {"frames": float(len(frames)), **metrics.scores(limbs, true, frames)}
+        scores = {
+            "frames": float(len(frames)),
+            **metrics.scores(limbs, true, frames),
+            **metrics.decomposition(limbs, true),
+        }
         return scores | ({"PVE": float(np.mean(self._surface))} if self._surface else {})
 
 

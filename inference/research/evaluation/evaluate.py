@@ -1,8 +1,9 @@
-"""Scores estimators, and BlazePose's own world landmarks, on a clip or a data set: same frames, same joints."""
+"""Scores estimators, and BlazePose's own world landmarks: same frames, same joints."""
 
 from __future__ import annotations
 
 import argparse
+import tempfile
 from collections.abc import Mapping
 from dataclasses import replace
 from itertools import islice
@@ -13,9 +14,20 @@ import numpy as np
 from ... import console, estimators, registry
 from ...atomic import atomic_write, write_json
 from ...body.smpl import Body
+from ...cache import Cache
 from ...motion.motion import Motion
 from ...paths import ROOT
-from .scores import BLAZEPOSE, UNITS, Evaluation, Scores, evaluate, evaluate_without_truth, markdown, pool
+from .scores import (
+    BLAZEPOSE,
+    UNITS,
+    Evaluation,
+    Scores,
+    evaluate,
+    evaluate_without_truth,
+    markdown,
+    markdown_by_place,
+    pool,
+)
 from .truth import Bodies, EvaluationError, Truth
 
 SAMPLE = ROOT / "tests" / "sample"
@@ -31,6 +43,8 @@ def run(options: argparse.Namespace) -> dict[str, Scores]:
     if not options.motion:
         for file in dict.fromkeys(file for name in options.network for file in estimators.NETWORKS[name]):
             registry.path(file)
+    if options.cameras is not None:
+        return _run_on_cameras(options)
     if options.data is not None:
         return _run_on_data(options)
     if options.layout is not None:
@@ -91,6 +105,61 @@ def _run_on_layout(options: argparse.Namespace) -> dict[str, Scores]:
     return table
 
 
+def _run_on_cameras(options: argparse.Namespace) -> dict[str, Scores]:
+    from ...footage.reader import Footage
+    from . import calibration, cameras
+
+    folder: Path = options.cameras
+    if options.clip or options.no_truth:
+        raise EvaluationError("--cameras has its own videos: leave out CLIP and --no-truth.")
+    if not folder.is_dir():
+        raise EvaluationError(f"{folder} is not a folder: give --cameras the folder of the videos.")
+    calibrated = calibration.read_calibration(options.calibration or calibration.find_calibration(folder))
+    joints = None if options.true_joints is None else cameras.read_joints(options.true_joints)
+    bodies = Bodies(options.smpl)
+    given = [Motion.load(file) for file in options.motion]
+    body = Body.load(bodies.neutral or registry.body_path())
+    views = []
+    with tempfile.TemporaryDirectory() as kept:
+        for camera, video in calibration.pair_with_videos(calibrated, folder):
+            with Footage(video) as footage:
+                camera = camera.filming((footage.width, footage.height), video)
+            motions = [motion for motion in given if motion.provenance.get("video") == video.name]
+            if not options.motion:
+                motions = _motions_if_any(video, options, bodies, camera.K, Cache(Path(kept)))
+            elif not motions:
+                console.say(f"video-motion: No motion file is of {video}.")
+            views.append(cameras.View(camera, motions))
+    about = f"The truth is that of {options.true_joints}."
+    if joints is None:
+        triangulation = cameras.triangulate_people(views)
+        joints, about = triangulation.joints, cameras.describe(triangulation)
+    results, mean = cameras.score(views, joints, body)
+    tables = cameras.by_place(results, mean)
+    content = {
+        "cameras": folder.name,
+        "truth": about,
+        "by camera": {name: _json(result.table) for name, result in results.items()},
+    }
+    text = f"{about}\n\n{markdown_by_place(tables, cameras.MEASURES)}"
+    _output(mean, folder.resolve().name, options.out, content, results, text)
+    return mean
+
+
+def _motions_if_any(
+    clip: Path, options: argparse.Namespace, bodies: Bodies, camera_K: np.ndarray, cache: Cache
+) -> list[Motion]:
+    """All estimators' motions of a clip; none if nobody is found in it, which is told."""
+    from ...conversion import NobodyFoundError
+
+    try:
+        motions, _, _ = _motions(clip, options, bodies, camera_K, cache=cache)
+    except NobodyFoundError as error:
+        console.say(f"video-motion: {error}")
+        return []
+    return motions
+
+
 def _run_on_data(options: argparse.Namespace) -> dict[str, Scores]:
     from ...pose.temporal import TemporalNetwork
     from .data_set import evaluate_data
@@ -120,9 +189,10 @@ def _output(
     out: Path | None,
     about: Mapping[str, object],
     results: Mapping[str, Evaluation] | None = None,
+    text: str | None = None,
 ) -> None:
-    """Print the table; write it to `out` as Markdown and JSON, with plots of the results by clip."""
-    text = markdown(table)
+    """Print the table, or `text`; write it to `out` as Markdown and JSON, with plots of the results by clip."""
+    text = text or markdown(table)
     print(text, end="", flush=True)
     if out is None:
         return
@@ -156,6 +226,7 @@ def _motions(
     bodies: Bodies,
     camera_K: np.ndarray | None,
     frame_rate: float | None = None,
+    cache: Cache | None = None,
 ) -> tuple[list[Motion], Body, dict[str, object]]:
     """All estimators' motions of a clip, their body, and the seconds that each stage took."""
     body_file = bodies.neutral
@@ -174,7 +245,7 @@ def _motions(
         progress = console.Progress(f"{clip.name}, {network}")
         try:
             chosen = replace(common, network=network)
-            result = convert_footage(clip, chosen, load_models(chosen), progress)
+            result = convert_footage(clip, chosen, load_models(chosen), progress, cache)
         finally:
             progress.close()
         motions += result.motions

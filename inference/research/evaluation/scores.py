@@ -24,6 +24,14 @@ UNITS = {
     "PA-MPJPE": "mm",
     "PVE": "mm",
     "Accel": "mm/frame²",
+    "disagreement": "mm",
+    "error x": "mm",
+    "error y": "mm",
+    "error z": "mm",
+    "MPJPE, clip turned": "mm",
+    "limb lengths": "%",
+    "sides exchanged": "%",
+    "sides exchanged, image": "%",
     "Accel (SI)": "m/s²",
     "jitter": "10 m/s³",
     "true jitter": "10 m/s³",
@@ -153,6 +161,7 @@ def _over_time(limbs: np.ndarray, true: np.ndarray, frames: np.ndarray, frame_ra
     centred, true_centred = metrics.align_root(limbs, metrics.HIPS), metrics.align_root(true, metrics.HIPS)
     return {
         **metrics.scores(limbs, true, frames),
+        **metrics.decomposition(limbs, true),
         "Accel (SI)": metrics.accel_error_si(centred, true_centred, frame_rate, frames),
         "jitter": metrics.jitter(centred, frame_rate, frames),
         "true jitter": metrics.jitter(true_centred, frame_rate, frames),
@@ -161,12 +170,14 @@ def _over_time(limbs: np.ndarray, true: np.ndarray, frames: np.ndarray, frame_ra
 
 def _shared(limbs: np.ndarray, pixels: np.ndarray, truth: Truth, true_rows: np.ndarray) -> tuple[Scores, np.ndarray]:
     """Measures of limb joints (n, 12, 3) and their pixels (n, 12, 2), and each joint's error (n, 12)."""
-    true = truth.limbs[true_rows]
-    distance, percent = metrics.reprojection_error(pixels, truth.pixels[true_rows], truth.boxes[true_rows, 3])
+    true, true_pixels = truth.limbs[true_rows], truth.pixels[true_rows]
+    distance, percent = metrics.reprojection_error(pixels, true_pixels, truth.boxes[true_rows, 3])
+    exchanged = metrics.sides_exchanged(pixels, true_pixels)
     scores = {
         "frames": float(len(true_rows)),
         "true frames": float(len(truth)),
         **_over_time(limbs, true, truth.frames[true_rows], truth.frame_rate),
+        "sides exchanged, image": 100 * float(exchanged.mean()) if len(exchanged) else float("nan"),
         "reprojection": distance,
         "reprojection, box": percent,
     }
@@ -268,6 +279,18 @@ def markdown(table: Mapping[str, Scores]) -> str:
             continue
         cells = [_cell(scores.get(measure, float("nan")), whole=not unit) for scores in table.values()]
         lines.append(f"| {measure}{f' ({unit})' if unit else ''} | {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
+
+
+def markdown_by_place(tables: Mapping[str, Mapping[str, Scores]], measures: Sequence[str]) -> str:
+    """Scores by place (a camera, their mean) and estimator as a Markdown table, one row each."""
+    titles = [measure + (f" ({UNITS[measure]})" if UNITS[measure] else "") for measure in measures]
+    lines = [f"| estimator | camera | {' | '.join(titles)} |", f"|---|---|{'---:|' * len(measures)}"]
+    for name in dict.fromkeys(name for table in tables.values() for name in table):
+        for place, table in tables.items():
+            scores = table.get(name, {})
+            cells = [_cell(scores.get(measure, float("nan")), whole=not UNITS[measure]) for measure in measures]
+            lines.append(f"| {name} | {place} | {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
 
 

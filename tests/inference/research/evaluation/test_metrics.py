@@ -110,6 +110,48 @@ def test_foot_sliding_counts_standing_feet_sideways():
     assert math.isnan(metrics.foot_sliding(feet, 0 * contacts))
 
 
+def test_bone_lengths_by_hand():
+    limbs = np.zeros((1, 12, 3))
+    limbs[0, metrics.LIMB_NAMES.index("left_elbow")] = [0.3, 0.0, 0.4]
+    # Left upper arm and left forearm.
+    assert metrics.bone_lengths(limbs).tolist() == [[0.5, 0, 0.5, 0, 0, 0, 0, 0]]
+
+
+def test_sides_are_exchanged_frame_by_frame(points: np.ndarray):
+    assert [metrics.LIMB_NAMES[other] for other in metrics.LIMB_MIRROR[:2]] == ["right_shoulder", "left_shoulder"]
+    mixed = points.copy()
+    mixed[2:4] = points[2:4][:, metrics.LIMB_MIRROR] + 0.01
+    assert np.flatnonzero(metrics.sides_exchanged(mixed, points)).tolist() == [2, 3]
+    assert not metrics.sides_exchanged(points + 0.01, points).any()
+
+
+def test_decomposition_by_hand(points: np.ndarray):
+    off = points.copy()
+    off[:, 4] += [0.012, 0.0, -0.06]
+    parts = metrics.decomposition(off, points)
+    assert (parts["error x"], parts["error y"], parts["error z"]) == pytest.approx((1, 0, 5))
+    turn = rotations.axis_angle_to_matrix(np.array([0.4, -0.2, 0.9]))
+    parts = metrics.decomposition(1.1 * points @ turn.T + 3, points)
+    assert parts["limb lengths"] == pytest.approx(110)
+    aligned = metrics.align_root(points, metrics.HIPS)
+    assert parts["MPJPE, clip turned"] == pytest.approx(100 * np.linalg.norm(aligned, axis=-1).mean())
+    # What turns differently from frame to frame is not undone.
+    still = np.repeat(points[:1], 2, axis=0)
+    there_and_back = np.stack([points[0] @ turn, points[0] @ turn.T])
+    assert metrics.decomposition(there_and_back, still)["MPJPE, clip turned"] > 100
+
+
+def test_disagreement_of_cameras_by_hand():
+    views = np.zeros((3, 2, 12, 3))
+    views[1, 0, :, 0] = 0.03
+    views[2, 1] = np.nan
+    # Frame 0: 30, 0 and 30 mm apart; frame 1: the first two agree.
+    mean, each = metrics.disagreement(views)
+    assert mean == pytest.approx(15)
+    assert each == pytest.approx([10, 20, 15])
+    assert math.isnan(metrics.disagreement(views[:1])[0])
+
+
 def test_mpjae_in_degrees():
     rotated = rotations.axis_angle_to_matrix(np.radians([[[30.0, 0.0, 0.0], [0.0, 0.0, -10.0]]]))
     still = np.broadcast_to(np.eye(3), rotated.shape)
