@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parent.parent
 LAUNCHER = ROOT / "video-motion"
-PACKAGES = ("ai_edge_litert", "cv2", "onnxruntime")
+PACKAGES = ("cv2", "onnxruntime")
 """Packages that the networks need."""
 
 REQUEST = "--request"

@@ -22,8 +22,9 @@ from .motion.motion import Motion
 from .options import Options
 from .people.maps import MapStore
 from .people.observations import Observations
+from .people.second_pass import SecondPass, first_pass_step
 from .people.track import Track
-from .people.tracker import Tracker
+from .people.tracker import SIDE_BY_SIDE, Tracker, chunks
 from .pose.pose_estimate import PoseEstimate
 from .pose.temporal import VideoContext
 
@@ -141,29 +142,41 @@ class _Conversion:
         return self._content_hash
 
     def _track_people(self, flow: bool, roi_views: bool) -> Observations:
-        footage, times = self._footage, self.times
+        footage, models, times = self._footage, self._models, self.times
         size = (footage.width, footage.height)
         camera_motion = CameraMotion(size, self.focal, flow)
         timeline: list[tuple[int, float]] = []
         began, waited = time.perf_counter(), times.seconds.get("camera", 0.0)
-        tracker = Tracker(self._models.people, store=self._store, roi_views=roi_views)
-        # The camera is tracked while people are detected in the next frame.
+        twice = models.second_pass is not None
+        step = first_pass_step(footage.frame_rate) if twice else 1
+        tracker = Tracker(models.people, store=None if twice else self._store, roi_views=roi_views and not twice)
+        # The camera is tracked while people are detected in the next frames.
         with ThreadPoolExecutor(1) as executor:
-            pending: Future[None] | None = None
-            for frame in footage:
-                tracker.step(frame)
-                timeline.append((frame.number, frame.timestamp))
-                started = time.perf_counter()
-                if pending is not None:
-                    pending.result()
-                times.add("camera", started)
-                pending = executor.submit(camera_motion.add, frame.image, tracker.boxes())
+            pending: list[Future[None]] = []
+            for chunk in chunks(footage, SIDE_BY_SIDE * step):
+                for frame in tracker.steps(chunk[::step]):
+                    boxes = tracker.boxes()
+                    started = time.perf_counter()
+                    for earlier in pending:
+                        earlier.result()
+                    times.add("camera", started)
+                    near = [one for one in chunk if frame.number <= one.number < frame.number + step]
+                    pending = [executor.submit(camera_motion.add, one.image, boxes) for one in near]
+                timeline += [(frame.number, frame.timestamp) for frame in chunk]
                 self._progress("people", len(timeline), footage.frame_count)
-            if pending is not None:
-                pending.result()
+            for last in pending:
+                last.result()
         tracks = tracker.tracks()
         times.add("people", began)
         times.seconds["people"] -= times.seconds.get("camera", 0.0) - waited
+        if models.second_pass is not None and tracks:
+            began = time.perf_counter()
+            roi_model = models.people if roi_views else None
+            second_pass = SecondPass(models.second_pass, tracks, step, self._store, roi_model)
+            for count, _ in enumerate(second_pass.see(footage), 1):
+                self._progress("landmarks", count, len(timeline))
+            tracks = second_pass.tracks()
+            times.add("landmarks", began)
         return Observations(
             size=size,
             frame_rate=footage.frame_rate,

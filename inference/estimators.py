@@ -36,5 +36,18 @@ TRAINABLE: Mapping[str, str] = {name: estimator.what for name, estimator in ESTI
 
 DEFAULT = next(iter(ESTIMATORS))
 
-BLAZEPOSE = ("blazepose_detector", "blazepose_landmark_full")
-"""The registry's items that detect people and their landmarks."""
+DETECTOR = "blazepose_detector"
+"""What finds people, in the registry."""
+
+LANDMARKS: Mapping[str, tuple[str, ...]] = {
+    "fast": ("blazepose_landmark_full",),
+    "best": ("blazepose_landmark_full", "blazepose_landmark_heavy"),
+}
+"""What reads their landmarks, in the registry, by quality: in the first pass over the footage and in a second."""
+
+DEFAULT_QUALITY = "fast"
+
+
+def people_items(quality: str) -> tuple[str, ...]:
+    """The registry's items that find and read people at a quality."""
+    return (DETECTOR, *LANDMARKS[quality])

@@ -10,7 +10,8 @@ from pathlib import Path
 from . import estimators, registry
 from .body.smpl import Body
 from .options import Options
-from .people.blazepose import BlazePose, PoseModel
+from .people.blazepose import BlazePose, LandmarkModel, PoseModel
+from .people.landmarker import Landmarker
 from .pose.temporal import TemporalNetwork
 
 
@@ -25,6 +26,7 @@ class Models:
         body_path: its file, None if it has none.
         people_key: identifies the weights of `people`, so that results can be cached; empty for no caching.
         network_key: the same for `network`.
+        second_pass: reads the poses again in a second pass over the footage; None for a single pass.
         load_seconds: how long it took to load them.
     """
 
@@ -34,6 +36,7 @@ class Models:
     body_path: Path | None = None
     people_key: str = ""
     network_key: str = ""
+    second_pass: LandmarkModel | None = None
     load_seconds: float = 0.0
 
 
@@ -41,7 +44,7 @@ def load_models(options: Options, fetch: bool = True) -> Models:
     """Return the models that the options ask for. Networks stay loaded for further videos of the same process.
 
     Args:
-        options: `network`, `device` and `smpl` are used.
+        options: `network`, `quality`, `device` and `smpl` are used.
         fetch: whether files that are missing may be fetched.
 
     Raises:
@@ -50,11 +53,10 @@ def load_models(options: Options, fetch: bool = True) -> Models:
         NetworkError: a network can't run on the device of the options.
     """
     began = time.perf_counter()
-    detector, landmarker = (registry.path(item, fetch=fetch) for item in estimators.BLAZEPOSE)
     weights = estimators.NETWORKS[options.network]
     files = tuple(registry.path(item, fetch=fetch) for item in weights)
     body_path = options.smpl or registry.body_path(fetch=fetch)
-    people = _blazepose(detector, landmarker)
+    people, second_pass = load_people(options.quality, options.device, fetch)
     network = _temporal_network(files, options.device) if files else None
     body = Body.load(body_path)
     return Models(
@@ -62,10 +64,21 @@ def load_models(options: Options, fetch: bool = True) -> Models:
         network=network,
         body=body,
         body_path=body_path,
-        people_key=_key(estimators.BLAZEPOSE),
+        people_key=_key(estimators.people_items(options.quality)),
         network_key=_key(weights),
+        second_pass=second_pass,
         load_seconds=time.perf_counter() - began,
     )
+
+
+def load_people(quality: str, device: str = "auto", fetch: bool = True) -> tuple[BlazePose, Landmarker | None]:
+    """Return what finds people and reads their poses at a quality, and what does so in a second pass if there is one.
+
+    Raises:
+        RegistryError, NetworkError: as `load_models`.
+    """
+    detector, first, *second = (registry.path(item, fetch=fetch) for item in estimators.people_items(quality))
+    return _blazepose(detector, first, device), _landmarker(second[0], device) if second else None
 
 
 def _key(items: tuple[str, ...]) -> str:
@@ -74,8 +87,13 @@ def _key(items: tuple[str, ...]) -> str:
 
 # A process that converts many videos loads its networks once: they hold no state of a video.
 @lru_cache(maxsize=1)
-def _blazepose(detector: Path, landmarker: Path) -> BlazePose:
-    return BlazePose(detector, landmarker)
+def _blazepose(detector: Path, landmarks: Path, device: str) -> BlazePose:
+    return BlazePose(detector, landmarks, device)
+
+
+@lru_cache(maxsize=1)
+def _landmarker(landmarks: Path, device: str) -> Landmarker:
+    return Landmarker(landmarks, device)
 
 
 @lru_cache(maxsize=1)

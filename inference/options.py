@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from .errors import VideoMotionError
-from .estimators import DEFAULT, ESTIMATORS
+from .estimators import DEFAULT, DEFAULT_QUALITY, ESTIMATORS, LANDMARKS
 
 FORMATS = ("blend", "fbx", "glb", "usd", "bvh", "amass")
 ENGINES = ("unreal", "unity")
@@ -131,6 +131,14 @@ class Options:
         positive=True,
         metavar="MM",
         excludes="focal",
+    )
+    quality: str = _option(
+        DEFAULT_QUALITY,
+        FOOTAGE,
+        "Quality",
+        "how people are seen: fast, once, or best, a second time by a more accurate network",
+        "choice",
+        choices=tuple(LANDMARKS),
     )
     network: str = _option(
         DEFAULT, MOTION, "Network", "what estimates the motion", "choice", choices=tuple(ESTIMATORS), metavar="NAME"
@@ -389,8 +397,8 @@ def _choice(option: Option, text: str) -> str:
 
 
 def _device(option: Option, text: str) -> str:
-    if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", text):
-        raise argparse.ArgumentTypeError(f"{text} is none of auto, cpu, cuda and cuda:N")
+    if not re.fullmatch(r"auto|cpu|directml|coreml|cuda(:\d+)?", text):
+        raise argparse.ArgumentTypeError(f"{text} is none of auto, cpu, cuda, cuda:N, directml and coreml")
     return text
 
 

@@ -75,7 +75,7 @@ class Source:
 
 @dataclass(frozen=True)
 class Item:
-    """One weight file: `size` in bytes, `sha256` in hexadecimal."""
+    """One weight file: `size` in bytes, `sha256` in hexadecimal, `origin` in words if somebody else made it."""
 
     id: str
     what: str
@@ -84,6 +84,7 @@ class Item:
     size: int
     sha256: str
     sources: tuple[Source, ...]
+    origin: str = ""
 
     @property
     def path(self) -> Path:

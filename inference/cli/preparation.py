@@ -20,7 +20,7 @@ def check_folder(out: Path | None) -> None:
 
 def prepare(smpl: Path | None, network: str) -> None:
     """Fetch everything first, so that a missing network gives one error and not one for each video."""
-    for item in (*estimators.BLAZEPOSE, *estimators.NETWORKS[network]):
+    for item in estimators.NETWORKS[network]:
         registry.path(item)
     if smpl is None:
         registry.body_path()

@@ -40,6 +40,14 @@ def add_commands(commands: Commands) -> None:
         "compare rendered people with real ones",
         "Compare the detector's output on training data and on footage, by measures that need no truth.",
     )
+    google = command(
+        networks,
+        "google",
+        "translate Google's networks into ONNX",
+        "Write the ONNX file of each of Google's networks whose .tflite file is in FOLDER, record LiteRT's own outputs"
+        " for the tests, and print how far both differ.",
+    )
+    google.add_argument("folder", type=Path, metavar="FOLDER", help="holds .tflite files")
     # The former names of the two.
     for what in (transfer, networks.add_parser("imitate")):
         _add_error_transfer(what)
@@ -198,6 +206,12 @@ def run(arguments: argparse.Namespace) -> int:
     """Train, or make and measure training data; return the exit status."""
     if arguments.what == "realism":
         return _compare_realism(arguments)
+    if arguments.what == "google":
+        from ..research.google_networks import networks
+
+        for line in networks.convert(arguments.folder):
+            print(line, flush=True)
+        return 0
     if arguments.what == "data":
         from ..research.training.synthesis import generate
 

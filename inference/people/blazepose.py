@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -11,15 +12,19 @@ from .detector import Detections, Detector
 from .landmarker import Landmarker, Pose
 
 
-class PoseModel(Protocol):
+class LandmarkModel(Protocol):
+    """Reads the poses of people whose places are known."""
+
+    def poses(self, images: Sequence[np.ndarray], crops: np.ndarray) -> list[Pose]:
+        """The poses of the people in crops (n, 4), one of each of n images (H, W, 3)."""
+        ...
+
+
+class PoseModel(LandmarkModel, Protocol):
     """What the tracker needs of a model of 2D pose."""
 
     def detect(self, image: np.ndarray, regions: np.ndarray | None = None) -> Detections:
         """People in an image (H, W, 3) or in upright square regions (r, 4) of it, each once."""
-        ...
-
-    def pose(self, image: np.ndarray, crop: np.ndarray) -> Pose:
-        """The pose of the person in a crop (4,) of an image (H, W, 3)."""
         ...
 
 
@@ -27,23 +32,22 @@ class BlazePose:
     """Google's two networks.
 
     Args:
-        detector_path: `pose_detection.tflite`.
-        landmark_path: `pose_landmark_full.tflite`.
-        threads: threads of the CPU to use.
+        detector: the detector's file.
+        landmarks: the landmark network's, full or heavy.
+        device: see `Session`.
 
     Raises:
-        FileNotFoundError: a file is missing.
-        ValueError: a file is not the network it should be.
+        NetworkError: a file is missing or not the network it should be, or the device is not available.
     """
 
-    def __init__(self, detector_path: str | Path, landmark_path: str | Path, threads: int = 2):
-        self.detector = Detector(detector_path, threads)
-        self.landmarker = Landmarker(landmark_path, threads)
+    def __init__(self, detector: Path, landmarks: Path, device: str = "auto"):
+        self.detector = Detector(detector, device)
+        self.landmarker = Landmarker(landmarks, device)
 
     def detect(self, image: np.ndarray, regions: np.ndarray | None = None) -> Detections:
         """See `Detector.__call__`."""
         return self.detector(image, regions)
 
-    def pose(self, image: np.ndarray, crop: np.ndarray) -> Pose:
-        """See `Landmarker.__call__`."""
-        return self.landmarker(image, crop)
+    def poses(self, images: Sequence[np.ndarray], crops: np.ndarray) -> list[Pose]:
+        """See `Landmarker.poses`."""
+        return self.landmarker.poses(images, crops)

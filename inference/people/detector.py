@@ -11,7 +11,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from . import crops, litert
+from ..runtime.session import NetworkError, Session
+from . import crops
 
 INPUT_SIZE = 224
 # Width of a cell in input pixels and anchors in each of its cells; the three coarsest layers share one grid.
@@ -63,23 +64,26 @@ class Detector:
     """The detector network with its pre- and postprocessing.
 
     Args:
-        path: the TFLite file of the network.
-        threads: threads of the CPU to use.
+        path: the ONNX file of the network.
+        device: see `Session`.
 
     Raises:
-        FileNotFoundError: there is no such file.
-        ValueError: the file is not the detector.
+        NetworkError: the file is missing or not the detector, or the device is not available.
     """
 
-    def __init__(self, path: str | Path, threads: int = 2):
-        self._network = litert.LiteRTNetwork(path, threads, outputs=((1, len(ANCHORS), 12), (1, len(ANCHORS), 1)))
+    OUTPUTS = ("coordinates", "logits")
+
+    def __init__(self, path: Path, device: str = "auto"):
+        self._network = Session(path, device, side_by_side=True)
+        if self._network.outputs != self.OUTPUTS:
+            raise NetworkError(f"{path} is not BlazePose's detector: fetch it again.")
 
     def __call__(self, image: np.ndarray, regions: np.ndarray | None = None) -> Detections:
         """Find people.
 
         Args:
             image: (H, W, 3) BGR uint8.
-            regions: (r, 4) upright crops to search one by one, large ones first: a person found in one is not
+            regions: (r, 4) upright crops to search, large ones first: a person found in one is not
                 taken from a later one that shows only a part of them. The whole image if omitted. People smaller than a
                 quarter of a region are usually missed.
 
@@ -88,22 +92,22 @@ class Detector:
         """
         if regions is None:
             regions = crops.whole(image.shape)[None]
+        images = [crops.cut(image, region, INPUT_SIZE, cv2.BORDER_CONSTANT) for region in regions]
         detections = Detections.empty()
-        for region in regions:
-            detections = detections.merged(self._detect(image, region))
+        for region, (coordinates, logits) in zip(regions, self._network.each(images), strict=True):
+            detections = detections.merged(_in_image(suppress(decode(coordinates, logits)), region))
         return detections
 
-    def _detect(self, image: np.ndarray, region: np.ndarray) -> Detections:
-        pixels = cv2.cvtColor(crops.cut(image, region, INPUT_SIZE, cv2.BORDER_CONSTANT), cv2.COLOR_BGR2RGB)
-        coordinates, logits = self._network(pixels.astype(np.float32) * np.float32(2 / 255) - 1)
-        detections = suppress(decode(coordinates[0], logits[0, :, 0]))
-        x, y, side, _ = region
-        corner = np.array([x, y]) - side / 2
-        return Detections(
-            detections.scores,
-            np.concatenate([corner + detections.boxes[:, :2] * side, detections.boxes[:, 2:] * side], axis=1),
-            corner + detections.points * side,
-        )
+
+def _in_image(detections: Detections, region: np.ndarray) -> Detections:
+    """Detections in fractions of a region's (4,) side, in pixels of the image."""
+    x, y, side, _ = region
+    corner = np.array([x, y]) - side / 2
+    return Detections(
+        detections.scores,
+        np.concatenate([corner + detections.boxes[:, :2] * side, detections.boxes[:, 2:] * side], axis=1),
+        corner + detections.points * side,
+    )
 
 
 def anchors() -> np.ndarray:

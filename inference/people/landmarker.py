@@ -5,13 +5,14 @@ The decoding is that of the graph in MediaPipe 0.10.21, without its smoothing of
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 
-from . import crops, litert
+from ..runtime.session import NetworkError, Session
+from .crops import cut, from_image, to_image
 
 INPUT_SIZE = 256
 HEATMAP_SIZE = 64
@@ -77,7 +78,7 @@ class Pose:
         if self.outline is None:
             return 0.0
         size = len(self.outline)
-        cells = np.floor(crops.from_image(points, self.crop) * size).astype(int)
+        cells = np.floor(from_image(points, self.crop) * size).astype(int)
         inside = ((cells >= 0) & (cells < size)).all(axis=1)
         x, y = np.clip(cells, 0, size - 1).T
         return float((self.outline[y, x] & inside).mean())
@@ -98,47 +99,51 @@ class Landmarker:
     """The landmark network with its pre- and postprocessing.
 
     Args:
-        path: the TFLite file of the network.
-        threads: threads of the CPU to use.
+        path: the ONNX file of the network.
+        device: see `Session`.
 
     Raises:
-        FileNotFoundError: there is no such file.
-        ValueError: the file is not the landmark network.
+        NetworkError: the file is missing or not the landmark network, or the device is not available.
     """
 
-    def __init__(self, path: str | Path, threads: int = 2):
-        shapes = (
-            (1, ALL * 5),
-            (1, ALL * 3),
-            (1, 1),
-            (1, INPUT_SIZE, INPUT_SIZE, 1),
-            (1, HEATMAP_SIZE, HEATMAP_SIZE, ALL),
-        )
-        self._network = litert.LiteRTNetwork(path, threads, shapes)
-        self._pixels = np.empty((INPUT_SIZE, INPUT_SIZE, 3), np.float32)
+    OUTPUTS = ("landmarks", "score", "mask", "heatmaps", "world_landmarks")
 
-    def run(self, image: np.ndarray, crop: np.ndarray) -> Output:
-        """The network's output for the crop (4,) of an image (H, W, 3), BGR uint8."""
-        return self.run_on_crop(crops.cut(image, crop, INPUT_SIZE))
+    def __init__(self, path: Path, device: str = "auto"):
+        self._network = Session(path, device, side_by_side=True)
+        if self._network.outputs != self.OUTPUTS:
+            raise NetworkError(f"{path} is not BlazePose's landmark network: fetch it again.")
 
-    def run_on_crop(self, image: np.ndarray) -> Output:
-        """The network's output for an image (256, 256, 3), BGR uint8, that is already a crop."""
-        pixels = cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
-        landmarks, world, score, mask, heatmaps = self._network(
-            np.multiply(pixels, np.float32(1 / 255), out=self._pixels)
-        )
-        return Output(
-            landmarks.reshape(ALL, 5), world.reshape(ALL, 3), float(score[0, 0]), mask[0, :, :, 0], heatmaps[0]
-        )
+    @property
+    def device(self) -> str:
+        """Where it runs, see `Session.device`."""
+        return self._network.device
 
-    def __call__(self, image: np.ndarray, crop: np.ndarray) -> Pose:
-        """The pose of the person in the crop (4,) of an image (H, W, 3), BGR uint8."""
-        return decode(self.run(image, crop), crop)
+    @property
+    def notice(self) -> str | None:
+        """Why it runs on another device than requested, in a sentence; None if it does not."""
+        return self._network.notice
+
+    def run(self, images: Sequence[np.ndarray]) -> list[Output]:
+        """The network's output for each of some crops, images (256, 256, 3), BGR uint8."""
+        return [
+            Output(landmarks, world, float(score), mask, heatmaps)
+            for landmarks, score, mask, heatmaps, world in self._network.each(images)
+        ]
+
+    def poses(self, images: Sequence[np.ndarray], crops: np.ndarray) -> list[Pose]:
+        """The poses in crops, one of each image.
+
+        Args:
+            images: n images (H, W, 3), BGR uint8, the same one as often as it has crops.
+            crops: (n, 4).
+        """
+        cuts = [cut(image, crop, INPUT_SIZE) for image, crop in zip(images, crops, strict=True)]
+        return [decode(output, crop) for output, crop in zip(self.run(cuts), crops, strict=True)]
 
 
 def decode(output: Output, crop: np.ndarray) -> Pose:
     """Transform the network's output for a crop (4,) into the image's and the camera's axes."""
-    points = crops.to_image(refine(output.landmarks[:, :2] / INPUT_SIZE, output.heatmaps), crop)
+    points = to_image(refine(output.landmarks[:, :2] / INPUT_SIZE, output.heatmaps), crop)
     cos, sin = np.cos(crop[3]), np.sin(crop[3])
     world = output.world_landmarks[:BODY].astype(np.float64)
     world[:, :2] = world[:, :2] @ np.array([[cos, sin], [-sin, cos]])

@@ -51,6 +51,8 @@ class Observations:
             parts = {item.name: getattr(track, item.name) for item in fields(Track)}
             roi_views = parts.pop("roi_views")
             del parts["number"]
+            if parts["body_crops"] is None:
+                del parts["body_crops"]
             if roi_views is not None:
                 parts |= {f"{_ROI_PREFIX}{item.name}": getattr(roi_views, item.name) for item in fields(RoiViews)}
             named |= {f"{track.number}.{name}": values for name, values in parts.items()}

@@ -27,7 +27,7 @@ CLEARLY_VISIBLE = 0.85
 
 @dataclass
 class Row:
-    """One person in one frame: a track's values, the hip centre (2,) and the similarity to their appearance so far."""
+    """One person in one frame: a track's values, the hip centre (2,) and similarity to their looks so far."""
 
     frame: int
     timestamp: float
@@ -39,6 +39,7 @@ class Row:
     box: np.ndarray
     score: float
     center: np.ndarray
+    body_crop: np.ndarray
     similarity: float
     maps: int
     roi_views: dict[str, np.ndarray] = field(default_factory=dict)
@@ -111,6 +112,12 @@ class Target:
         """The crop (4,) for the next frame."""
         return crops.around(*self._points)
 
+    def crop_after(self, following: float, timestamp: float) -> np.ndarray:
+        """The crop (4,) for a frame at a time, soon after the following frame at its own time."""
+        x, y, side, rotation = self.crop()
+        dx, dy = self.predict(timestamp) - self.predict(following)
+        return np.array([x + dx, y + dy, side, rotation])
+
     def add(self, number: int, timestamp: float, pose: Pose, appearance: np.ndarray | None) -> None:
         """Add a detection."""
         elapsed = 0.0
@@ -131,6 +138,7 @@ class Target:
                 pose.box().astype(np.float32),
                 pose.score,
                 pose.center,
+                crops.around(pose.center, pose.rim),
                 clothing.similarity(self.appearance, appearance),
                 self._keep_maps(pose),
             )

@@ -46,6 +46,7 @@ class Track:
         scores: (n,) the network's confidence that a person is in the crop.
         maps: (n,) numbers of the local maps in the video's `MapStore`, `maps.NONE` for none.
         roi_views: the person's other regions of interest; None if not computed.
+        body_crops: (n, 4) the crops that the landmarks of these frames themselves ask for; None if unknown.
     """
 
     number: int
@@ -60,6 +61,7 @@ class Track:
     scores: np.ndarray
     maps: np.ndarray
     roi_views: RoiViews | None = None
+    body_crops: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.frames)

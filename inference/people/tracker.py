@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields
+from itertools import islice
 
 import numpy as np
 
@@ -55,6 +56,10 @@ EVICTION = 1.5
 # People smaller than this part of the image's shorter side are not worth following.
 MIN_SIZE = 0.12
 MIN_MEAN_SCORE = 0.7
+# Frames that are looked at side by side, and how far the crop that was expected for a frame may be from the one that
+# follows from the frame before it: in crop sides, as a ratio of sides, in radians.
+SIDE_BY_SIDE = 2
+NEAR_CROP = (0.05, 1.08, 0.12)
 
 
 def track_people(
@@ -77,12 +82,20 @@ def track_people(
     Returns:
         A track for each person, the one with most screen presence first and with number 1.
     """
-    tracker = Tracker(model, max_people)
-    for count, frame in enumerate(frames, 1):
-        tracker.step(frame)
-        if progress:
-            progress(count)
+    tracker, count = Tracker(model, max_people), 0
+    for chunk in chunks(frames, SIDE_BY_SIDE):
+        for _ in tracker.steps(chunk):
+            count += 1
+            if progress:
+                progress(count)
     return tracker.tracks(min_duration)
+
+
+def chunks(frames: Iterable[Frame], size: int) -> Iterator[list[Frame]]:
+    """Yield the frames in groups of a size; the last may be smaller."""
+    iterator = iter(frames)
+    while chunk := list(islice(iterator, size)):
+        yield chunk
 
 
 @dataclass
@@ -128,23 +141,35 @@ class Tracker:
         self._started = False
         self._rejected: list[RejectedCrop] = []
 
-    def step(self, frame: Frame) -> None:
-        """Process the next frame."""
-        self._follow(frame)
-        self._search(frame)
-        if self._roi_views:
-            for target in self._visible():
-                if target.last.frame == frame.number:
-                    self._view_rois(target.last, frame)
+    def steps(self, frames: Sequence[Frame]) -> Iterator[Frame]:
+        """Process the next frames and yield each once it is done.
 
-    def _view_rois(self, row: Row, frame: Frame) -> None:
-        # Only the numbers are kept: a pose holds the network's whole output.
-        poses = [self._model.pose(frame.image, crop) for crop in crops.roi_crops(row.crop.astype(float))]
-        of_poses = {"scores": "score", "crops": "crop"}
-        row.roi_views = {
-            item.name: np.array([getattr(pose, of_poses.get(item.name, item.name)) for pose in poses], np.float32)
-            for item in fields(RoiViews)
-        }
+        The landmark network looks at all of them at once, in crops that are expected from what came before. Where a
+        person has moved otherwise, it looks again.
+        """
+        expected = self._look_ahead(frames)
+        for number, frame in enumerate(frames):
+            self._follow(frame, expected[number])
+            self._search(frame)
+            if self._roi_views:
+                self._view_rois([t.last for t in self._visible() if t.last.frame == frame.number], frame)
+            yield frame
+
+    def _look_ahead(self, frames: Sequence[Frame]) -> list[dict[int, Pose]]:
+        """For each frame the poses in expected crops, by the targets' identity."""
+        targets = self._visible()
+        if not targets:
+            return [{} for _ in frames]
+        first = frames[0].timestamp
+        expected = np.array([t.crop_after(first, frame.timestamp) for frame in frames for t in targets])
+        poses = iter(self._model.poses([frame.image for frame in frames for _ in targets], expected))
+        return [{id(target): next(poses) for target in targets} for _ in frames]
+
+    def _view_rois(self, rows: list[Row], frame: Frame) -> None:
+        where = np.array([crops.roi_crops(row.crop.astype(float)) for row in rows]).reshape(-1, 4)
+        poses = self._model.poses([frame.image] * len(where), where)
+        for number, row in enumerate(rows):
+            row.roi_views = roi_arrays(poses[number * crops.ROI_VIEWS : (number + 1) * crops.ROI_VIEWS])
 
     def tracks(self, min_duration: float = 0.5) -> list[Track]:
         """What has been found so far, by screen presence."""
@@ -165,10 +190,15 @@ class Tracker:
     def _visible(self) -> list[Target]:
         return [t for t in self._targets if t.visible]
 
-    def _follow(self, frame: Frame) -> None:
+    def _follow(self, frame: Frame, expected: dict[int, Pose]) -> None:
         seen: list[tuple[Target, Pose, np.ndarray | None]] = []
-        for target in self._visible():
-            pose = self._model.pose(frame.image, target.crop())
+        targets = self._visible()
+        again = [t for t in targets if id(t) not in expected or not _near(expected[id(t)].crop, t.crop())]
+        if again:
+            poses = self._model.poses([frame.image] * len(again), np.array([t.crop() for t in again]))
+            expected = expected | {id(target): pose for target, pose in zip(again, poses, strict=True)}
+        for target in targets:
+            pose = expected[id(target)]
             appearance = clothing.histograms(frame.image, pose.landmarks)
             if pose.score < MIN_SCORE or self._jumped(target, frame, pose, appearance):
                 target.mark_lost(frame.timestamp)
@@ -210,14 +240,15 @@ class Tracker:
         """Recheck a doubtful target, and drop it if it is not a person."""
         if not target.visible or not target.recheck_due():
             return
-        target.add_rechecks(self._recheck(frame, pose, target.recheck_count))
+        target.add_rechecks(*self._rechecks(frame, pose, [target.recheck_count]))
         if target.recheck_count >= trust.MIN_RECHECKS and target.trust < trust.MIN_TRUST_TO_START:
             self._targets.remove(target)
             self._reject(frame, pose.crop)
 
-    def _recheck(self, frame: Frame, pose: Pose, number: int) -> float:
-        recheck = self._model.pose(frame.image, trust.recheck_crop(pose.crop, number))
-        return trust.trust(pose, frame.image.shape, recheck)
+    def _rechecks(self, frame: Frame, pose: Pose, numbers: Sequence[int]) -> list[float]:
+        where = np.array([trust.recheck_crop(pose.crop, number) for number in numbers])
+        rechecks = self._model.poses([frame.image] * len(where), where)
+        return [trust.trust(pose, frame.image.shape, recheck) for recheck in rechecks]
 
     def _nearby(self, target: Target, frame: Frame) -> list[Target]:
         """Others who are, or just were, near this person."""
@@ -253,14 +284,9 @@ class Tracker:
                 if not self._is_followed(crop, points[[HIP_CENTER, SHOULDER_CENTER]])
             ]
         new_people: list[NewPerson] = []
-        for crop in candidates:
-            if crop[2] < MIN_SIZE * min(frame.image.shape[:2]) or self._is_rejected(frame, crop):
-                continue
-            if not self._has_room(crop[2]) and not any(
-                self._implausibility(t, frame, crop[:2], crop[2]) <= 1 for t in self._lost(frame)
-            ):
-                continue
-            pose = self._model.pose(frame.image, crop)
+        candidates = [crop for crop in candidates if self._is_worth_looking(frame, crop)]
+        poses = self._model.poses([frame.image] * len(candidates), np.array(candidates)) if candidates else []
+        for crop, pose in zip(candidates, poses, strict=True):
             if pose.score < SURE_SCORE or not pose.upright():
                 self._reject(frame, crop)
                 continue
@@ -276,12 +302,19 @@ class Tracker:
         for new in new_people:
             self._add_target(frame, new)
 
+    def _is_worth_looking(self, frame: Frame, crop: np.ndarray) -> bool:
+        if crop[2] < MIN_SIZE * min(frame.image.shape[:2]) or self._is_rejected(frame, crop):
+            return False
+        return self._has_room(crop[2]) or any(
+            self._implausibility(t, frame, crop[:2], crop[2]) <= 1 for t in self._lost(frame)
+        )
+
     def _first_rechecks(self, frame: Frame, pose: Pose) -> list[float]:
         """The trust of each recheck of someone new; of the first pose alone if that is too low already."""
         best = trust.trust(pose, frame.image.shape)
         if best < trust.MIN_TRUST_TO_START:
             return [best]
-        return [self._recheck(frame, pose, number) for number in range(len(trust.RECHECKS))]
+        return self._rechecks(frame, pose, range(len(trust.RECHECKS)))
 
     def _is_rejected(self, frame: Frame, crop: np.ndarray) -> bool:
         # In a crowd, someone may stand there a moment later.
@@ -331,10 +364,12 @@ class Tracker:
         if len(self._visible()) >= self._max_people:
             return [whole]
         if len(self._visible()) == 1:
-            # The search is slow, so large people come first; the smallest tiles are for crowds.
+            # The search is slow, so large people, whom the whole image shows, come first and every second time; the
+            # smallest tiles are for crowds.
             small = _all_tiles(shape, TILES[1:2])
             self._sweeps += 1
-            return [whole, *_all_tiles(shape, TILES[:1]), small[self._sweeps % len(small)]]
+            tiles = [*_all_tiles(shape, TILES[:1]), small[self._sweeps % len(small)]]
+            return [region for tile in tiles for region in (whole, tile)]
         return [whole, *_all_tiles(shape)]
 
     def _is_followed(self, crop: np.ndarray, torso: np.ndarray) -> bool:
@@ -406,6 +441,14 @@ def _all_tiles(shape: tuple[int, ...], parts: tuple[float, ...] = TILES) -> list
     return [tile for part in parts for tile in crops.tiles(shape, part * min(shape[:2]))]
 
 
+def _near(one: np.ndarray, other: np.ndarray) -> bool:
+    """Whether the network sees about the same in two crops (4,)."""
+    distance, growth, rotation = NEAR_CROP
+    turned = abs((one[3] - other[3] + np.pi) % (2 * np.pi) - np.pi)
+    moved = np.hypot(*(one[:2] - other[:2])) / max(other[2], 1e-6)
+    return bool(moved < distance and 1 / growth < one[2] / max(other[2], 1e-6) < growth and turned < rotation)
+
+
 def _same_place(one: np.ndarray, other: np.ndarray) -> bool:
     """Whether two crops (4,) show about the same region."""
     near = np.hypot(*(other[:2] - one[:2])) < 0.12 * one[2]
@@ -434,7 +477,17 @@ def _track(number: int, target: Target) -> Track:
         scores=np.array([r.score for r in rows]),
         maps=np.array([r.maps for r in rows]),
         roi_views=_stack_roi_views(rows) if rows[0].roi_views else None,
+        body_crops=np.array([r.body_crop for r in rows], np.float32),
     )
+
+
+def roi_arrays(poses: Sequence[Pose]) -> dict[str, np.ndarray]:
+    """The values of `RoiViews` of one frame, from the poses of its regions; a pose itself holds the whole output."""
+    of_poses = {"scores": "score", "crops": "crop"}
+    return {
+        item.name: np.array([getattr(pose, of_poses.get(item.name, item.name)) for pose in poses], np.float32)
+        for item in fields(RoiViews)
+    }
 
 
 def _stack_roi_views(rows: list[Row]) -> RoiViews:

@@ -11,9 +11,9 @@ from typing import Protocol
 import numpy as np
 
 from ..people.track import Track
+from ..runtime.session import NetworkError, Session
 from . import features
 from .pose_estimate import PoseEstimate
-from .session import NetworkError, Session
 
 
 class MapReader(Protocol):

@@ -81,7 +81,7 @@ def _sentence(error: Exception, job: Job) -> str:
 
 def _probe(job: Job, report: Report) -> dict[str, Any]:
     """A video's size, length and frame rate, its first frame as a picture, and the available devices."""
-    from ..pose.devices import devices
+    from ..runtime.devices import devices
 
     result: dict[str, Any] = {"devices": [vars(device) for device in devices()]}
     if job.video:

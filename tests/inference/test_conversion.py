@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -284,8 +285,8 @@ def test_a_script_brings_its_own_detector():
             seen.append(image.shape)
             return models.people.detect(image, regions)
 
-        def pose(self, image: np.ndarray, crop: np.ndarray) -> Pose:
-            return models.people.pose(image, crop)
+        def poses(self, images: Sequence[np.ndarray], crops: np.ndarray) -> list[Pose]:
+            return models.people.poses(images, crops)
 
     own = replace(models, people=Counting(), people_key="")
     (motion,) = conversion.convert_footage(SAMPLE, options, own).motions

@@ -51,7 +51,7 @@ def networks(video: Path) -> Iterator[str]:
     """Yield each estimator's parameters, GFLOPs a frame, and frames per second: of its network, and of `estimate`."""
     # Counting needs torch.
     from ...body.smpl import Body
-    from ...pose.session import Session
+    from ...runtime.session import Session
     from ..networks import configurations, counting
 
     body = Body.load(registry.body_path())

@@ -8,9 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ... import registry
 from ...footage.reader import Footage
-from ...people.blazepose import BlazePose
+from ...models import load_people
 from ...people.tracker import MAX_PEOPLE, Tracker
 from ..comparison.mediapipe_reference import MediaPipe, interpreter
 
@@ -60,14 +59,13 @@ def compare(video: Path, max_people: int = MAX_PEOPLE, limit: int | None = None,
         RegistryError: a weight file can't be fetched.
     """
     python = interpreter()
-    model = BlazePose(registry.path("blazepose_detector"), registry.path("blazepose_landmark_full"), threads)
-    tracker = Tracker(model, max_people)
+    tracker = Tracker(load_people("fast")[0], max_people)
     footage = Footage(video)
     ours, theirs = [], []
     with MediaPipe(python, (footage.width, footage.height)) as mediapipe:
         for frame in footage:
             began, cpu_began = time.perf_counter(), time.process_time()
-            tracker.step(frame)
+            list(tracker.steps([frame]))
             ours.append((time.perf_counter() - began, time.process_time() - cpu_began))
             theirs.append(mediapipe(frame.image)[2:])
             if len(ours) == limit:

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from ...atomic import atomic_write
 from ...pose.features import VERSION
-from ...pose.session import Session
+from ...runtime.session import Session
 from .base import Network
 from .inputs import example
 from .tar import Tar

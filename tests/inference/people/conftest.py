@@ -8,6 +8,7 @@ import pytest
 from video_motion.inference import registry
 from video_motion.inference.footage.reader import Footage, Frame
 from video_motion.inference.people.blazepose import BlazePose
+from video_motion.inference.people.crops import cut
 
 REAL = Path(__file__).resolve().parents[2] / "data" / "real" / "man.mp4"
 SAMPLE = Path(__file__).resolve().parents[2] / "sample" / "sample.mp4"
@@ -42,12 +43,12 @@ def clip() -> list[Frame]:
 def man(blazepose: BlazePose, clip: list[Frame]) -> tuple[np.ndarray, np.ndarray]:
     """A man cut out of the clip: his picture (480, 240, 3) BGR uint8 and his outline (480, 240, 1), 0 to 1."""
     image = clip[2].image
-    landmarks = blazepose.pose(image, blazepose.detect(image).crops()[0]).landmarks
+    landmarks = blazepose.poses([image], blazepose.detect(image).crops()[:1])[0].landmarks
     top, bottom = landmarks[:, 1].min(), landmarks[:, 1].max()
     # The head reaches above its landmarks.
     middle = (0.55 * top + 0.45 * bottom, 1.6 * (bottom - top))
     crop = np.array([landmarks[[23, 24], 0].mean(), *middle, 0.0])
-    output = blazepose.landmarker.run(image, crop)
+    (output,) = blazepose.landmarker.run([cut(image, crop, 256)])
     mask = cv2.resize(1 / (1 + np.exp(-np.clip(output.mask, -30, 30))), (600, 600))
     scale = 600 / crop[2]
     matrix = np.array([[scale, 0, 300 - scale * crop[0]], [0, scale, 300 - scale * crop[1]]])

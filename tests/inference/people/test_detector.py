@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from video_motion.inference.people import detector
 from video_motion.inference.people.detector import Detections, Detector
+from video_motion.inference.runtime.session import NetworkError
 
 
 def test_anchors_worked_by_hand():
@@ -78,10 +79,10 @@ def test_finds_people_that_are_small_in_the_image_by_regions(blazepose, stage):
 
 
 def test_a_wrong_file_is_reported_in_one_sentence(tmp_path, blazepose_models):
-    with pytest.raises(FileNotFoundError, match="does not exist"):
-        Detector(tmp_path / "none.tflite")
-    (tmp_path / "broken.tflite").write_bytes(b"no network at all")
-    with pytest.raises(ValueError, match="not a network"):
-        Detector(tmp_path / "broken.tflite")
-    with pytest.raises(ValueError, match="no output of shape"):
+    with pytest.raises(NetworkError, match="does not exist"):
+        Detector(tmp_path / "none.onnx")
+    (tmp_path / "broken.onnx").write_bytes(b"no network at all")
+    with pytest.raises(NetworkError, match="can't be run as a network"):
+        Detector(tmp_path / "broken.onnx")
+    with pytest.raises(NetworkError, match="is not BlazePose's detector"):
         Detector(blazepose_models.landmarks)

@@ -1,6 +1,7 @@
 import cv2
 import numpy as np
 from video_motion.inference.people import landmarker
+from video_motion.inference.people.crops import cut
 from video_motion.inference.people.landmarker import Output
 
 LIMBS = [11, 12, 13, 14, 23, 24, 25, 26, 27, 28]
@@ -52,7 +53,7 @@ def test_decoding_a_turned_crop_worked_by_hand():
 def test_gives_everything_the_network_has(blazepose, clip):
     image = clip[2].image
     crop = blazepose.detect(image).crops()[0]
-    output = blazepose.landmarker.run(image, crop)
+    (output,) = blazepose.landmarker.run([cut(image, crop, 256)])
     assert output.landmarks.shape == (39, 5)
     assert output.world_landmarks.shape == (39, 3)
     assert output.heatmaps.shape == (64, 64, 39)
@@ -65,12 +66,13 @@ def test_gives_everything_the_network_has(blazepose, clip):
 def test_poses_turn_with_the_image(blazepose, clip):
     image = clip[2].image
     crop = blazepose.detect(image).crops()[0]
-    pose = blazepose.pose(image, crop)
+    (pose,) = blazepose.poses([image], crop[None])
     assert pose.score > 0.9
     assert pose.upright()
     turned = cv2.rotate(image, cv2.ROTATE_90_CLOCKWISE)
     height = image.shape[0]
-    other = blazepose.pose(turned, np.array([height - 1 - crop[1], crop[0], crop[2], crop[3] + np.pi / 2]))
+    turned_crop = np.array([[height - 1 - crop[1], crop[0], crop[2], crop[3] + np.pi / 2]])
+    (other,) = blazepose.poses([turned], turned_crop)
     expected = np.stack([height - 1 - pose.landmarks[:, 1], pose.landmarks[:, 0]], axis=1)
     assert np.median(np.linalg.norm(other.landmarks - expected, axis=1)) < 0.01 * crop[2]
     x, y, z = pose.world_landmarks.T
@@ -78,4 +80,5 @@ def test_poses_turn_with_the_image(blazepose, clip):
 
 
 def test_an_empty_wall_is_nobody(blazepose, stage):
-    assert blazepose.pose(stage(), np.array([480.0, 270.0, 500.0, 0.0])).score < 0.1
+    (pose,) = blazepose.poses([stage()], np.array([[480.0, 270.0, 500.0, 0.0]]))
+    assert pose.score < 0.1

@@ -5,8 +5,8 @@ import pytest
 from video_motion.inference.body.rotations import axis_angle_to_matrix
 from video_motion.inference.camera.tracking import homographies_from_rotations
 from video_motion.inference.pose import features
-from video_motion.inference.pose.session import NetworkError
 from video_motion.inference.pose.temporal import VideoContext, flow_homographies
+from video_motion.inference.runtime.session import NetworkError
 
 FOCAL = 0.9
 

@@ -10,11 +10,11 @@ from video_motion.inference.body.smpl import Body
 from video_motion.inference.people.maps import MapStore
 from video_motion.inference.people.track import Track
 from video_motion.inference.pose import features
-from video_motion.inference.pose.session import NetworkError, Session
 from video_motion.inference.pose.temporal import TemporalNetwork, VideoContext, windows
 from video_motion.inference.research.networks.export import export
 from video_motion.inference.research.networks.tar import Tar, TarSettings
 from video_motion.inference.research.networks.torch_body import full_translation, sixd_to_matrix, to_local
+from video_motion.inference.runtime.session import NetworkError, Session
 
 K = np.array([[900.0, 0, 640], [0, 900, 360], [0, 0, 1]])
 TINY = TarSettings(

@@ -122,7 +122,7 @@ def follow(
             smoother = CropSmoother()
             points = _detected(pixels[frame], rng)
             first = crops.around(*points)
-            pose = decode(landmarker.run_on_crop(scene.draw(frame, first)), first)
+            pose = decode(landmarker.run([scene.draw(frame, first)])[0], first)
             points = np.stack([pose.center, pose.rim]) if pose.score >= MIN_SCORE else None
         wait -= 1
         if points is None or np.hypot(*(points[1] - points[0])) < 4:
@@ -130,7 +130,7 @@ def follow(
             yield None
             continue
         crop = crops.around(*points)
-        output = landmarker.run_on_crop(scene.draw(frame, crop))
+        (output,) = landmarker.run([scene.draw(frame, crop)])
         pose = decode(output, crop)
         if pose.score < MIN_SCORE:
             points, wait = None, RETRY
@@ -138,7 +138,8 @@ def follow(
             continue
         points = smoother(np.stack([pose.center, pose.rim]), frame / rate)
         others = crops.roi_crops(crop) if roi_views_every and frame % roi_views_every == 0 else ()
-        roi_views = [decode(landmarker.run_on_crop(scene.draw(frame, other)), other) for other in others]
+        outputs = landmarker.run([scene.draw(frame, other) for other in others])
+        roi_views = [decode(output, other) for output, other in zip(outputs, others, strict=True)]
         yield FrameDetection(pose, maps.pack(maps.local_maps(output)), roi_views)
 
 
@@ -246,7 +247,7 @@ def contact_sheet(
         pixels = scene.landmark_pixels()[0]
         crop = crops.around(*_detected(pixels, rng))
         picture = scene.draw(0, crop)
-        pose = decode(landmarker.run_on_crop(picture), crop)
+        pose = decode(landmarker.run([picture])[0], crop)
         for points, colour in ((pixels, (0, 0, 255)), (pose.landmarks, (0, 255, 0))):
             for x, y in crops.from_image(points, crop)[11:] * len(picture):
                 cv2.circle(picture, (int(x), int(y)), 2, colour, -1, cv2.LINE_AA)
@@ -259,7 +260,7 @@ def contact_sheet(
 def _work(job: int, jobs: int, plan: GenerationPlan) -> None:
     cv2.setNumThreads(1)
     body, library = Body.load(registry.body_path()), Library.load(plan.library)
-    landmarker = Landmarker(registry.path("blazepose_landmark_full"), threads=1)
+    landmarker = Landmarker(registry.path("blazepose_landmark_full"), "cpu")
     number = job
     shown = progress.bar(f"shards, job {job + 1}", position=job, unit="shard")
     while time.monotonic() < plan.until:

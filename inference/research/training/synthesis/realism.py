@@ -8,11 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
-from .... import registry
 from ....body.skeleton import LANDMARK_MIRROR, LANDMARK_NAMES
 from ....footage.reader import Footage
+from ....models import load_people
 from ....motion.subject import LIMBS
-from ....people.blazepose import BlazePose
 from ....people.track import Track
 from ....people.tracker import track_people
 from ..shards import Shard, read_shard
@@ -64,7 +63,7 @@ def segments_from_data(folder: Path, shards: int | None = None) -> Iterator[Trac
 def segments_from_footage(videos: Sequence[Path]) -> Iterator[TrackSegment]:
     """The segments of all people in some videos."""
     for video in videos:
-        model = BlazePose(registry.path("blazepose_detector"), registry.path("blazepose_landmark_full"))
+        model, _ = load_people("fast")
         for track in track_people(Footage(video), model):
             rows = np.arange(len(track))
             for part in np.split(rows, np.flatnonzero(np.diff(track.frames) > 1) + 1):

@@ -5,10 +5,10 @@ import onnx
 import pytest
 import torch
 from video_motion.inference.pose import features
-from video_motion.inference.pose.session import Session
 from video_motion.inference.research.networks.configurations import configuration
 from video_motion.inference.research.networks.export import check_parity, export
 from video_motion.inference.research.networks.tar import Tar
+from video_motion.inference.runtime.session import Session
 
 # Tracing takes longer with each repeated part; one repetition shows as much as many.
 SETTINGS = replace(configuration("tar-compact").settings, layers=1, iterations=1)

@@ -115,7 +115,7 @@ def test_the_detector_finds_people_where_the_truth_says(body: Body, library: Lib
         crop = crops.around(*generate._detected(pixels, rng))
         picture = scene.draw(0, crop)
         assert picture.shape == (256, 256, 3)
-        pose = decode(landmarker.run_on_crop(picture), crop)
+        pose = decode(landmarker.run([picture])[0], crop)
         off.append(np.linalg.norm(pose.landmarks - pixels, axis=1)[LIMBS] / crop[2])
     assert np.median(off) < 0.035
 

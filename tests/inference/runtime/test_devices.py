@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 from video_motion.inference import registry
-from video_motion.inference.pose import devices
-from video_motion.inference.pose.session import NetworkError, Session
+from video_motion.inference.runtime import devices
+from video_motion.inference.runtime.session import NetworkError, Session
 
 ROOT = Path(__file__).parents[3]
 
@@ -29,8 +29,8 @@ int cuDeviceGetName(char *name, int size, int device) { strcpy(name, "GPU No. 0"
 ASK = """
 import json, sys
 from pathlib import Path
-from video_motion.inference.pose.devices import devices
-from video_motion.inference.pose.session import Session
+from video_motion.inference.runtime.devices import devices
+from video_motion.inference.runtime.session import Session
 session = Session(Path(sys.argv[1]))
 print(json.dumps({"devices": [vars(one) for one in devices()], "device": session.device, "notice": session.notice}))
 """

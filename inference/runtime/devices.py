@@ -16,6 +16,13 @@ from functools import cache
 import onnxruntime
 
 CUDA, CPU = "CUDAExecutionProvider", "CPUExecutionProvider"
+DIRECTML, COREML = "DmlExecutionProvider", "CoreMLExecutionProvider"
+
+_SYSTEM_PROVIDERS: Mapping[str, tuple[str, str]] = {
+    DIRECTML: ("directml", "GPU by DirectML"),
+    COREML: ("coreml", "GPU by Core ML"),
+}
+"""Listed only where the installed ONNX Runtime has them."""
 
 _DRIVER = "nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1"
 _NAME_BYTES = 256
@@ -39,7 +46,7 @@ class Device:
     """A processor.
 
     Attributes:
-        id: what `Session` takes: `cpu`, or `cuda:0` and so on.
+        id: what `Session` takes: `cpu`, `cuda:0` and so on, `directml` or `coreml`.
         name: for display.
         available: whether networks can run there.
         why_not: if not, why, in a sentence that says what to do; else empty.
@@ -71,7 +78,18 @@ def devices() -> list[Device]:
     for number, name in enumerate(names):
         why_not = why_not_cuda(number)
         result.append(Device(f"cuda:{number}", name, not why_not, why_not))
+    for provider, (device, name) in _SYSTEM_PROVIDERS.items():
+        if not why_not_provider(provider):
+            result.append(Device(device, name, available=True))
     return result
+
+
+def why_not_provider(provider: str) -> str:
+    """Return why this ONNX Runtime can't use a provider, in a sentence that says what to do; empty if it can."""
+    if provider in onnxruntime.get_available_providers():
+        return ""
+    name = provider.removesuffix("ExecutionProvider")
+    return f"This ONNX Runtime has no {name}: install a build of ONNX Runtime that has it, or use the CPU."
 
 
 def why_not_cuda(number: int) -> str:

@@ -1,0 +1,216 @@
+"""The second pass over footage: an accurate landmark network sees everyone who was followed in the first.
+
+The whole track is known by then, so crops are centred on the person and smooth over time, which an online tracker's are
+not, and frames that the first pass left out are filled in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, fields, replace
+
+import numpy as np
+
+from ..footage.reader import Frame
+from . import crops, maps
+from .blazepose import LandmarkModel
+from .landmarker import Pose
+from .maps import MapStore
+from .target import agreement
+from .track import RoiViews, Track
+from .tracker import JUMP, MIN_SCORE, SAME_POSE, chunks, roi_arrays
+
+# The first pass looks at about so many frames per second.
+FIRST_PASS_RATE = 15.0
+# Seconds over which crops are averaged: the position must follow, size and rotation change slowly.
+CENTER_TIME, SIZE_TIME = 0.04, 0.12
+# A gap longer than this many seconds starts a new part of a track.
+GAP = 0.5
+# Frames whose people are seen together.
+BATCH_FRAMES = 16
+
+
+def first_pass_step(frame_rate: float) -> int:
+    """Of how many frames the first pass looks at one, for footage at a rate in hertz."""
+    return max(1, round(frame_rate / FIRST_PASS_RATE))
+
+
+@dataclass
+class _Plan:
+    """Where to look for one person.
+
+    Attributes:
+        track: of the first pass.
+        frames: (n,) frame numbers, increasing.
+        crops: (n, 4).
+        rows: (n,) row of the track for each frame, -1 for a frame that the first pass left out.
+    """
+
+    track: Track
+    frames: np.ndarray
+    crops: np.ndarray
+    rows: np.ndarray
+
+
+class SecondPass:
+    """Sees the people of tracks again.
+
+    Args:
+        model: the accurate landmark network.
+        tracks: of the first pass, with `body_crops`.
+        step: of how many frames the first pass looked at one.
+        store: where local maps are kept, None for nowhere.
+        roi_model: sees the people's other regions of interest; None if they are not wanted.
+    """
+
+    def __init__(
+        self,
+        model: LandmarkModel,
+        tracks: Sequence[Track],
+        step: int,
+        store: MapStore | None = None,
+        roi_model: LandmarkModel | None = None,
+    ):
+        self._model, self._store, self._roi_model = model, store, roi_model
+        self._plans = [_plan(track, step) for track in tracks]
+        self._rows: list[list[dict[str, object]]] = [[] for _ in tracks]
+
+    def see(self, frames: Iterable[Frame]) -> Iterator[Frame]:
+        """Look at the frames of the footage in order, once; yields each when it is done."""
+        for chunk in chunks(frames, BATCH_FRAMES):
+            self._see_together(chunk)
+            yield from chunk
+
+    def tracks(self) -> list[Track]:
+        """The tracks as the accurate network sees them, without those of which nothing is left."""
+        return [_track(plan.track.number, rows) for plan, rows in zip(self._plans, self._rows, strict=True) if rows]
+
+    def _see_together(self, frames: Sequence[Frame]) -> None:
+        looks = [
+            (frame, person, index)
+            for frame in frames
+            for person, plan in enumerate(self._plans)
+            if (index := int(np.searchsorted(plan.frames, frame.number))) < len(plan.frames)
+            and plan.frames[index] == frame.number
+        ]
+        if not looks:
+            return
+        where = np.array([self._plans[person].crops[index] for _, person, index in looks])
+        poses = self._model.poses([frame.image for frame, _, _ in looks], where)
+        by_frame: dict[int, list[tuple[int, int, Pose]]] = {}
+        for (frame, person, index), pose in zip(looks, poses, strict=True):
+            by_frame.setdefault(frame.number, []).append((person, index, pose))
+        new: list[tuple[Frame, dict[str, object]]] = []
+        for frame in frames:
+            for person, row in self._choose(frame, by_frame.get(frame.number, [])):
+                self._rows[person].append(row)
+                new.append((frame, row))
+        if self._roi_model is not None and new:
+            self._view_rois(self._roi_model, new)
+
+    def _choose(self, frame: Frame, seen: list[tuple[int, int, Pose]]) -> Iterator[tuple[int, dict[str, object]]]:
+        """What counts in a frame: the new pose, unless it is somebody else's; then that of the first pass, if any."""
+        accepted: list[Pose] = []
+        # Who is where they were expected has the first claim on a body.
+        for person, index, pose in sorted(seen, key=lambda look: _displacement(look[2])):
+            plan = self._plans[person]
+            row = int(plan.rows[index])
+            doubtful = (
+                pose.score < MIN_SCORE
+                or _displacement(pose) > JUMP
+                or any(agreement(pose.landmarks, other.landmarks, pose.crop[2]) > SAME_POSE for other in accepted)
+            )
+            if not doubtful:
+                accepted.append(pose)
+                yield person, _row_of_pose(frame, pose, self._keep_maps(pose))
+            elif row >= 0:
+                yield person, _row_of_track(plan.track, row)
+
+    def _keep_maps(self, pose: Pose) -> int:
+        if self._store is None or pose.output is None:
+            return maps.NONE
+        return self._store.add(maps.local_maps(pose.output))
+
+    def _view_rois(self, model: LandmarkModel, new: list[tuple[Frame, dict[str, object]]]) -> None:
+        where = np.concatenate([crops.roi_crops(np.asarray(row["crops"], float)) for _, row in new])
+        poses = model.poses([frame.image for frame, _ in new for _ in range(crops.ROI_VIEWS)], where)
+        for number, (_, row) in enumerate(new):
+            row["roi_views"] = roi_arrays(poses[number * crops.ROI_VIEWS : (number + 1) * crops.ROI_VIEWS])
+
+
+def smooth_crops(where: np.ndarray, timestamps: np.ndarray) -> np.ndarray:
+    """Crops (n, 4) of one person, averaged over time with Gaussian weights; timestamps (n,) in seconds, increasing."""
+    values = np.column_stack([where[:, :2], np.log(where[:, 2]), np.cos(where[:, 3]), np.sin(where[:, 3])])
+    interval = np.median(np.diff(timestamps)) if len(timestamps) > 1 else 1.0
+    smooth = values.copy()
+    for columns, time in ((slice(0, 2), CENTER_TIME), (slice(2, 5), SIZE_TIME)):
+        reach = min(int(np.ceil(3 * time / interval)), len(values) - 1)
+        if reach < 1:
+            continue
+        weights = np.exp(-0.5 * (np.arange(-reach, reach + 1) * interval / time) ** 2)
+        # Mirrored through the first and last value, so that the ends of a movement do not lag.
+        before, after = 2 * values[0] - values[reach:0:-1], 2 * values[-1] - values[-2 : -reach - 2 : -1]
+        padded = np.concatenate([before, values, after])[:, columns]
+        smooth[:, columns] = np.stack(
+            [np.convolve(column, weights / weights.sum(), "valid") for column in padded.T], axis=1
+        )
+    return np.column_stack([smooth[:, :2], np.exp(smooth[:, 2]), np.arctan2(smooth[:, 4], smooth[:, 3])])
+
+
+def _plan(track: Track, step: int) -> _Plan:
+    assert track.body_crops is not None
+    where, frames = np.asarray(track.body_crops, float), track.frames
+    parts, rows = [], np.arange(len(track))
+    for part in np.split(rows, np.flatnonzero(np.diff(track.timestamps) > GAP) + 1):
+        smooth = smooth_crops(where[part], track.timestamps[part])
+        # The first pass may have seen the first or last of these frames just after the person came or before they left.
+        all_frames = np.arange(frames[part[0]] - step + 1, frames[part[-1]] + step)
+        # Frames that were left out are looked at, and not those in which the person was lost.
+        following = np.searchsorted(frames[part], all_frames).clip(0, len(part) - 1)
+        known = frames[part][following] == all_frames
+        wanted = known | (np.diff(frames[part], prepend=frames[part[0]])[following] <= step)
+        smooth[:, 3] = np.unwrap(smooth[:, 3])
+        interpolated = np.column_stack([np.interp(all_frames, frames[part], column) for column in smooth.T])
+        parts.append((all_frames[wanted], interpolated[wanted], np.where(known, part[following], -1)[wanted]))
+    return _Plan(track, *(np.concatenate(values) for values in zip(*parts, strict=True)))
+
+
+def _displacement(pose: Pose) -> float:
+    """How far the person is from the middle of the crop, in crop sides."""
+    return float(np.hypot(*(pose.center - pose.crop[:2])) / max(pose.crop[2], 1e-6))
+
+
+def _row_of_pose(frame: Frame, pose: Pose, number: int) -> dict[str, object]:
+    return {
+        "frames": frame.number,
+        "timestamps": frame.timestamp,
+        "landmarks": pose.landmarks.astype(np.float32),
+        "visibility": pose.visibility.astype(np.float32),
+        "presence": pose.presence.astype(np.float32),
+        "world_landmarks": pose.world_landmarks.astype(np.float32),
+        "crops": pose.crop.astype(np.float32),
+        "boxes": pose.box().astype(np.float32),
+        "scores": pose.score,
+        "maps": number,
+        "body_crops": crops.around(pose.center, pose.rim).astype(np.float32),
+    }
+
+
+def _row_of_track(track: Track, row: int) -> dict[str, object]:
+    values = {
+        item.name: getattr(track, item.name) for item in fields(Track) if item.name not in ("number", "roi_views")
+    }
+    # The first pass keeps no maps.
+    return {name: value[row] for name, value in values.items()} | {"maps": maps.NONE}
+
+
+def _track(number: int, rows: list[dict[str, object]]) -> Track:
+    names = [item.name for item in fields(Track) if item.name not in ("number", "roi_views")]
+    track = Track(number=number, **{name: np.array([row[name] for row in rows]) for name in names})
+    if "roi_views" not in rows[0]:
+        return track
+    views = {
+        item.name: np.array([row["roi_views"][item.name] for row in rows])  # pyright: ignore[reportIndexIssue]
+        for item in fields(RoiViews)
+    }
+    return replace(track, roi_views=RoiViews(**views))

@@ -1,0 +1,1 @@
+"""Google's free networks: TFLite files in, the ONNX files of `weights/` out."""

@@ -1,0 +1,1 @@
+"""Where networks run: ONNX Runtime on the CPU or a GPU."""
