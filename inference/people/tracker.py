@@ -137,6 +137,7 @@ class Tracker:
         self._regions: list[np.ndarray] = []
         self._wait = 0
         self._alone_pause = 0
+        self._alone = False
         self._sweeps = 0
         self._started = False
         self._rejected: list[RejectedCrop] = []
@@ -345,7 +346,9 @@ class Tracker:
             self._wait -= 1
         else:
             alone = len(self._visible()) == 1
-            if not self._regions:
+            # What was left to search for a crowd is too much for the slow search beside one person.
+            if not self._regions or alone != self._alone:
+                self._alone = alone
                 self._regions = self._sweep(shape)
                 self._alone_pause = ALONE_PAUSE
             count = 1 if alone else 2

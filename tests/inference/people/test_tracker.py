@@ -44,7 +44,8 @@ def test_furniture_is_nobody(blazepose, room, zoom, pan, mirrored):
 
 def test_someone_cut_off_by_the_edge_of_the_image_is_somebody(blazepose, clip):
     frames = [Frame(f.number, f.timestamp, f.image[240:560]) for f in clip[:20]]
-    (track,) = track_people(frames, blazepose, min_duration=0.3)
+    # A woman stands behind, on the left.
+    track, *_ = track_people(frames, blazepose, min_duration=0.3)
     assert len(track) >= 16
 
 
