@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 
 from ..body import rotations
 
 _REFERENCE_RATE = 30.0
+# Rows that one call of LAPACK eliminates.
+_BLOCK = 24
 
 
 def smooth(
@@ -63,7 +67,7 @@ def smooth(
 
 
 def _solve_banded(bands: np.ndarray, right: np.ndarray) -> np.ndarray:
-    """Solve symmetric systems with five diagonals by LDLᵀ.
+    """Solve symmetric systems with five diagonals by elimination, a block of rows at a time.
 
     Args:
         bands: (3, N, C) the diagonal, and the entries one and two columns right of it, of C matrices.
@@ -72,21 +76,31 @@ def _solve_banded(bands: np.ndarray, right: np.ndarray) -> np.ndarray:
     Returns:
         (N, C, D).
     """
-    n = len(right)
-    near, far = np.zeros((2, n + 2, bands.shape[2], 1))
-    pivots = np.ones((n + 2, bands.shape[2], 1))
-    solved = np.zeros((n + 2, *right.shape[1:]))
-    # Row i stands at i + 2, so that the first two rows find nothing before them.
-    for row, (here, beside, beyond) in enumerate(bands.transpose(1, 0, 2)[..., None], start=2):
-        held = pivots[row - 1] * near[row - 1]
-        pivots[row] = here - held * near[row - 1] - pivots[row - 2] * far[row - 2] ** 2
-        near[row] = (beside - held * far[row - 1]) / pivots[row]
-        far[row] = beyond / pivots[row]
-        solved[row] = right[row - 2] - near[row - 1] * solved[row - 1] - far[row - 2] * solved[row - 2]
-    solved = np.concatenate([solved[2:] / pivots[2:], np.zeros((2, *right.shape[1:]))])
-    for row in range(n - 1, -1, -1):
-        solved[row] -= near[row + 2] * solved[row + 1] + far[row + 2] * solved[row + 2]
-    return solved[:n]
+    n, curves = bands.shape[1:]
+    edges = np.linspace(0, n, -(-n // _BLOCK) + 1).astype(int)
+    solved, carried = [], []
+    corner = np.zeros((curves, 2, 2))
+    for start, stop in itertools.pairwise(edges):
+        size = stop - start
+        block = np.zeros((curves, size, size))
+        for band in range(3):
+            row = np.arange(size - band)
+            block[:, row, row + band] = block[:, row + band, row] = bands[band, start : stop - band].T
+        sides = np.zeros((curves, size, right.shape[2] + 2))
+        sides[..., :-2] = right[start:stop].transpose(1, 0, 2)
+        if solved:
+            across = np.swapaxes(corner, 1, 2)
+            block[:, :2, :2] -= across @ carried[-1][:, -2:]
+            sides[:, :2, :-2] -= across @ solved[-1][:, -2:]
+        # The last two rows of a block reach into the first two of the next.
+        corner[:, 0, 0], corner[:, 1, 1], corner[:, 1, 0] = bands[2, stop - 2], bands[2, stop - 1], bands[1, stop - 1]
+        sides[:, -2:, -2:] = corner
+        both = np.linalg.solve(block, sides)
+        solved.append(both[..., :-2])
+        carried.append(both[..., -2:])
+    for block in range(len(solved) - 2, -1, -1):
+        solved[block] = solved[block] - carried[block] @ solved[block + 1][:, :2]
+    return np.concatenate(solved, axis=1).transpose(1, 0, 2)
 
 
 def smooth_rotations(

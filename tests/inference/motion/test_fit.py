@@ -17,6 +17,7 @@ from video_motion.inference.motion.fit import (
     Prior,
     ShapedBody,
     _Problem,
+    _Skeleton,
     fit,
     solve_translation,
     view_rotations,
@@ -76,14 +77,14 @@ def random_prior(random: np.random.Generator, local: np.ndarray, trans: np.ndarr
 
 @pytest.mark.parametrize("with_prior", [False, True], ids=["evidence", "evidence and prior"])
 @pytest.mark.parametrize("robust", [3.0, 1e6], ids=["robust", "plain"])
-def test_right_side_is_the_slope_of_the_cost(shaped_body: ShapedBody, with_prior: bool, robust: float):
+def test_normal_equations_agree_with_differences(shaped_body: ShapedBody, with_prior: bool, robust: float):
     random = np.random.default_rng(11)
     n = 3
     # Wild enough that every limit is passed by some joint and some landmarks are far outliers.
     poses = random.normal(0, 0.5, (n, 24, 3))
     poses[:, 0] = Rotation.from_euler("x", 180, degrees=True).as_rotvec() + random.normal(0, 0.3, (n, 3))
     local, trans = matrices(poses), np.array([0.3, -0.2, 4.0]) + random.normal(0, 0.2, (n, 3))
-    turned, placed, points = shaped_body.pose(local, trans)
+    turned, _, points = shaped_body.pose(local, trans)
     evidence = Evidence(
         scenes.project(points, K) + random.normal(0, 25, (n, 33, 2)),
         random.uniform(5, 30, (n, 33)),
@@ -94,27 +95,50 @@ def test_right_side_is_the_slope_of_the_cost(shaped_body: ShapedBody, with_prior
     evidence.pixel_sigma[:, IGNORED] = evidence.world_sigma[:, IGNORED] = np.inf
     evidence.pixel_sigma[1, :12] = np.inf
     prior = random_prior(random, local, trans, points) if with_prior else None
-    problem = _Problem(shaped_body, evidence, prior, robust)
+    skeleton = _Skeleton(shaped_body.weights)
+    problem = _Problem(shaped_body, skeleton, evidence, view_rotations(evidence), prior, robust)
 
-    def cost(unknown: int, step: float) -> np.ndarray:
-        moved, shifted = local.copy(), trans.copy()
-        if unknown < 72:
-            turn = np.zeros((n, 3))
-            turn[:, unknown % 3] = step
-            # A turn in the camera's axes, as seen by the joint itself.
-            own = np.swapaxes(turned[:, unknown // 3], 1, 2) @ matrices(turn) @ turned[:, unknown // 3]
-            moved[:, unknown // 3] = moved[:, unknown // 3] @ own
+    def moved(unknown: int, step: float) -> dict[str, np.ndarray]:
+        turning, shifted = local.copy(), trans.copy()
+        joint, axis = divmod(unknown - 3, 3)
+        if unknown < 3:
+            shifted[:, axis] += step
         else:
-            shifted[:, unknown - 72] += step
-        return problem.cost(problem.residuals(moved, shifted, shaped_body.pose(moved, shifted)[2]))
+            turn = np.zeros((n, 3))
+            turn[:, axis] = step
+            # A turn in the camera's axes, as seen by the joint itself.
+            own = np.swapaxes(turned[:, joint], 1, 2) @ matrices(turn) @ turned[:, joint]
+            turning[:, joint] = turning[:, joint] @ own
+        return problem.state(turning, shifted)
 
-    slope = np.stack([(cost(unknown, 1e-5) - cost(unknown, -1e-5)) / 2e-5 for unknown in range(75)], axis=1)
-    blocks = problem.residuals(local, trans, points)
-    normal, right, _ = problem.normal_equations(local, turned, placed, points, blocks)
+    either_side = [(moved(unknown, 1e-5), moved(unknown, -1e-5)) for unknown in range(75)]
+
+    def derivative(name: str) -> np.ndarray:
+        """(n, ..., 75) of a part of the state."""
+        return np.stack([(after[name] - before[name]) / 2e-5 for after, before in either_side], axis=-1)
+
+    state = problem.state(local, trans)
+    normal, right, evidence_diagonal = problem.normal_equations(state)
+    slope = derivative("cost")
     np.testing.assert_allclose(right, -slope / 2, rtol=1e-5, atol=1e-5 * np.abs(slope).max())
-    assert (blocks["limits"] != 0).any(), "the limits take part"
-    np.testing.assert_allclose(normal, np.swapaxes(normal, 1, 2), rtol=1e-9, atol=1e-6)
-    assert np.linalg.eigvalsh(normal).min() > -1e-6 * np.abs(normal).max()
+    assert (state["limits"] != 0).any(), "the limits take part"
+
+    parts = {}
+    for name in ("pixels", "world", "limits", "spread", *(("drift", "targets", "balance") if with_prior else ())):
+        jacobian = derivative(name)
+        if name in ("pixels", "world"):
+            jacobian /= (1 + (state[name] ** 2).sum(-1) / robust**2)[..., None, None]
+        flat = jacobian.reshape(n, -1, 75)
+        parts[name] = np.swapaxes(flat, 1, 2) @ flat
+    expected = sum(parts.values())
+    if prior is not None:
+        # The distance to the prior's rotation is taken as if it were small.
+        expected[:, range(3, 75), range(3, 75)] += np.repeat(1 / prior.rotation_sigma**2, 3, axis=1)
+    scale = np.sqrt(np.einsum("nii->ni", expected))
+    # Single precision, relative to the size of row and column.
+    np.testing.assert_array_less(np.abs(normal - expected), 3e-5 * scale[:, :, None] * scale[:, None] + 1e-6)
+    diagonal = np.einsum("nii->ni", parts["pixels"] + parts["world"])
+    np.testing.assert_allclose(evidence_diagonal, diagonal, rtol=1e-4, atol=1e-6 * diagonal.max())
 
 
 def test_known_pose_is_found_again(shaped_body: ShapedBody, scene: scenes.Scene):
@@ -173,8 +197,8 @@ def test_frames_do_not_depend_on_each_other(shaped_body: ShapedBody, scene: scen
     one = slice(6, 7)
     alone = fit(shaped_body, evidence.rows(one), start[one], scene.trans[one], prior.rows(one), steps=4)
     for name in ("rotations", "trans", "information"):
-        np.testing.assert_allclose(getattr(pieces, name), getattr(whole, name), rtol=1e-6, atol=1e-8)
-        np.testing.assert_allclose(getattr(alone, name), getattr(whole, name)[one], rtol=1e-6, atol=1e-8)
+        np.testing.assert_allclose(getattr(pieces, name), getattr(whole, name), rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose(getattr(alone, name), getattr(whole, name)[one], rtol=1e-4, atol=1e-5)
 
 
 def test_settled_frames_are_where_all_steps_lead(
