@@ -170,6 +170,8 @@ def _arguments() -> list[str]:
 
 if __name__ == "__main__":
     sys.path.insert(0, str(ROOT))
+    # What a scene needs multiplied is small; starting OpenBLAS's threads would take longer.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     try:
         STATUS: Any = main(_arguments())
     except SystemExit as stop:

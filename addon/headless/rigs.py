@@ -17,6 +17,7 @@ from ..retarget.bones import RetargetError, read_rig
 from ..retarget.mapping import BoneMapping
 from ..retarget.recognise import recognise
 from ..scene.take import Take
+from .scenes import empty_file
 
 
 class RigError(VideoMotionError):
@@ -33,7 +34,7 @@ def check_rig(rig: Path) -> None:
         raise RigError(f"{rig} is not a character file: give one that ends in {', '.join(_READERS)}.")
     if not rig.is_file():
         raise RigError(f"{rig} does not exist: give a character file to --rig.")
-    bpy.ops.wm.read_factory_settings(use_empty=True)
+    empty_file()
     target, mapping, _ = _append_rig(rig, bpy.context.scene.collection)
     try:
         bones = read_rig(target)

@@ -37,6 +37,11 @@ def quiet() -> Iterator[None]:
         os.close(nowhere)
 
 
+def empty_file() -> None:
+    """Replace the open file by an empty one."""
+    bpy.ops.wm.read_factory_settings(use_empty=True)
+
+
 def build(motions: Sequence[Motion], body: Body, video: Path | None, options: Options) -> tuple[Take, list[str]]:
     """Build the scene of one video in an empty file; return the take and a warning for each missing part."""
     bpy.ops.wm.read_factory_settings(use_empty=True)
@@ -47,7 +52,7 @@ def build(motions: Sequence[Motion], body: Body, video: Path | None, options: Op
     except BackdropError as error:
         # A codec that OpenCV reads and this Blender doesn't must not prevent the animation.
         warnings.append(f"{error} The scene is made without it.")
-        bpy.ops.wm.read_factory_settings(use_empty=True)
+        empty_file()
         take = build_scene(motions, body, None, scene_options)
     prepare_viewports(bpy.context.scene)
     return take, warnings

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class SceneWriter:
-    """See `inference.batch.queue.Writer`. Blender is loaded with the first video's result, while networks work.
+    """See `inference.batch.queue.Writer`. Blender is loaded while networks work on the first video.
 
     Args:
         options: the user's choices.
@@ -26,6 +27,7 @@ class SceneWriter:
 
     def __init__(self, options: Options):
         self._options = options
+        self._blender_seconds: float | None = None
 
     def check(self) -> None:
         """Check the character file. Raises `RigError` if it can't receive a motion."""
@@ -37,8 +39,31 @@ class SceneWriter:
         with quiet():
             check_rig(self._options.rig)
 
+    def prepare(self) -> None:
+        """Load Blender."""
+        # What fails here fails again in `write`, which can name a video.
+        with contextlib.suppress(Exception):
+            self._load_blender()
+
+    def _load_blender(self) -> None:
+        if self._blender_seconds is not None:
+            return
+        began = time.perf_counter()
+        from .scenes import empty_file, quiet
+
+        with quiet():
+            empty_file()
+        self._blender_seconds = time.perf_counter() - began
+
     def write(self, one: VideoInput, motions: Sequence[Path], body: Path, report: dict[str, Any]) -> list[Path]:
-        """Build the scene of a video and write it in every format. Raises `VideoMotionError` or OSError."""
+        """Build the scene of a video and write it in every format. Raises `VideoMotionError` or OSError.
+
+        The report's timings get `blender`, the seconds of loading it, mostly while networks worked and only for the
+        first video; `scene` for building and saving; `export` for other formats.
+        """
+        self._load_blender()
+        report["timings"]["blender"] = round(self._blender_seconds or 0.0, 3)
+        self._blender_seconds = 0.0
         from .scenes import quiet
 
         with quiet():
@@ -49,7 +74,7 @@ class SceneWriter:
     ) -> list[Path]:
         from ...inference.body.smpl import Body
         from ...inference.motion.motion import Motion
-        from . import rigs, scenes
+        from . import scenes
 
         began = time.perf_counter()
         options, files = self._options, []
@@ -59,6 +84,8 @@ class SceneWriter:
         armatures = [character.armature for character in take.characters]
         moved = armatures
         if options.rig is not None:
+            from . import rigs
+
             moved, more = rigs.retarget_take(take, options.rig, one.target.name, motions)
             warnings += more
         report["warnings"] = [*report["warnings"], *warnings]

@@ -50,6 +50,10 @@ class Writer(Protocol):
         """Find problems that would affect every video before any work begins. Raises `VideoMotionError`."""
         ...
 
+    def prepare(self) -> None:
+        """Load what `write` needs, while the first videos are worked on."""
+        ...
+
     def write(self, one: VideoInput, motions: Sequence[Path], body: Path, report: dict[str, Any]) -> list[Path]:
         """Write one video's files and return them; add to the video's report.
 
@@ -108,6 +112,9 @@ class VideoBatch:
         slots = [_Slot() for _ in range(min(self._options.jobs, len(waiting)))]
         interrupted = False
         try:
+            if self._writer is not None and waiting:
+                self._step(slots, waiting)
+                self._writer.prepare()
             while waiting or any(slot.input is not None for slot in slots):
                 if interruption.requested():
                     raise KeyboardInterrupt

@@ -214,7 +214,9 @@ def test_many_videos_some_broken(tmp_path, clips):
     one = json.loads((out / "clip 3.json").read_text(encoding="utf-8"))
     assert (one["motions"], one["blend"]) == (["clip 3.motion.npz"], "clip 3.blend")
     assert one["exports"] == ["clip 3.bvh", "clip 3.amass.npz"]
-    assert {"load", "people", "motion", "scene", "export"} <= set(one["timings"])
+    assert {"load", "people", "motion", "blender", "scene", "export"} <= set(one["timings"])
+    timings = [json.loads((out / f"{name}.json").read_text(encoding="utf-8"))["timings"] for name in names]
+    assert sum(seconds["blender"] > 0 for seconds in timings) == 1, "Blender is loaded once, for the first result"
 
     bpy.ops.wm.open_mainfile(filepath=str(out / "clip 3.blend"))
     motion = Motion.load(out / "clip 3.motion.npz")
