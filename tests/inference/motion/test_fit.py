@@ -130,7 +130,7 @@ def test_normal_equations_agree_with_differences(shaped_body: ShapedBody, with_p
             jacobian /= (1 + (state[name] ** 2).sum(-1) / robust**2)[..., None, None]
         flat = jacobian.reshape(n, -1, 75)
         parts[name] = np.swapaxes(flat, 1, 2) @ flat
-    expected = sum(parts.values())
+    expected = np.sum(list(parts.values()), axis=0)
     if prior is not None:
         # The distance to the prior's rotation is taken as if it were small.
         expected[:, range(3, 75), range(3, 75)] += np.repeat(1 / prior.rotation_sigma**2, 3, axis=1)
