@@ -187,7 +187,11 @@ class _Translation:
             layout, name = FIRST, self._resize(operator)
         elif kind in _ELEMENTWISE:
             operands = [self._operand(number, layout, len(shape)) for number in inputs]
-            name = self._activated(self._node(_ELEMENTWISE[kind], operands), operator.options)
+            name = self._node(_ELEMENTWISE[kind], operands)
+            if layout == FIRST and operator.options.fusedActivationFunction == schema.ActivationFunctionType.RELU6:
+                # ONNX Runtime keeps its fast layout through a convolution with a limit, and not through a limit alone.
+                name = self._conv(name, np.ones((shape[3], 1, 1, 1), np.float16), [], group=shape[3])
+            name = self._activated(name, operator.options)
         elif kind in _UNARY:
             name = self._node(_UNARY[kind], [self._in(self._values[inputs[0]], layout)])
         elif kind == "RSQRT":
@@ -259,21 +263,27 @@ class _Translation:
         options = operator.options
         source, target = self._values[operator.inputs[0]], self._graph.shapes[operator.outputs[0]]
         kernel = self._constants[operator.inputs[1]]
+        bias = [self._constants[number] for number in operator.inputs[2:3] if number >= 0]
         depthwise = operator.kind == "DEPTHWISE_CONV_2D"
-        kernel = kernel.transpose(3, 0, 1, 2) if depthwise else kernel.transpose(0, 3, 1, 2)
-        operands = [self._in(source, FIRST), self._weight(np.ascontiguousarray(kernel))]
-        if len(operator.inputs) > 2 and operator.inputs[2] >= 0:
-            operands.append(self._weight(self._constants[operator.inputs[2]]))
-        name = self._node(
-            "Conv",
-            operands,
-            kernel_shape=kernel.shape[2:],
-            strides=[options.strideH, options.strideW],
-            dilations=[options.dilationHFactor, options.dilationWFactor],
-            group=source.shape[3] if depthwise else 1,
-            pads=self._same_pads(source.shape[1:3], target[1:3], kernel.shape[2:], options),
-        )
-        return self._activated(name, options)
+        channels_first = kernel.transpose(3, 0, 1, 2) if depthwise else kernel.transpose(0, 3, 1, 2)
+        attributes = {
+            "strides": [options.strideH, options.strideW],
+            "dilations": [options.dilationHFactor, options.dilationWFactor],
+            "pads": self._same_pads(source.shape[1:3], target[1:3], channels_first.shape[2:], options),
+        }
+        given = self._in(source, FIRST)
+        if len(channels_first) == 1 and channels_first[0, 0].size > 1 and not depthwise:
+            # ONNX Runtime pads the one output channel to eight, so each channel is filtered by itself and then summed.
+            channels_first = channels_first.transpose(1, 0, 2, 3)
+            filtered = self._conv(given, channels_first, [], group=len(channels_first), **attributes)
+            ones = np.ones((1, len(channels_first), 1, 1), kernel.dtype)
+            return self._activated(self._conv(filtered, ones, bias), options)
+        group = source.shape[3] if depthwise else 1
+        return self._activated(self._conv(given, channels_first, bias, group=group, **attributes), options)
+
+    def _conv(self, given: str, kernel: np.ndarray, bias: Sequence[np.ndarray], **attributes: Any) -> str:
+        weights = [self._weight(values) for values in (np.ascontiguousarray(kernel), *bias)]
+        return self._node("Conv", [given, *weights], kernel_shape=kernel.shape[2:], **attributes)
 
     def _pooling(self, operator: Operator) -> str:
         options = operator.options
