@@ -8,11 +8,13 @@ import os
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
-
-import numpy as np
+from typing import TYPE_CHECKING
 
 from .atomic import atomic_write
 from .paths import ROOT
+
+if TYPE_CHECKING:
+    import numpy as np
 
 LIMIT_BYTES = 2_000_000_000
 _SUFFIX = ".npz"
@@ -35,6 +37,9 @@ class Cache:
 
     def load(self, key: str) -> dict[str, np.ndarray] | None:
         """The arrays kept under ``key``; None if there are none, or only damaged ones."""
+        # A batch hashes code, and starts its worker before anything heavy is loaded.
+        import numpy as np
+
         file = self._file(key)
         try:
             with np.load(file, allow_pickle=False) as archive:
@@ -55,6 +60,8 @@ class Cache:
         Returns:
             None, or a sentence that says why they could not be stored; only later runs become slower.
         """
+        import numpy as np
+
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             with atomic_write(self._file(key)) as temporary, temporary.open("wb") as stream:
