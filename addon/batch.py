@@ -43,6 +43,7 @@ def main(argv: Sequence[str]) -> int:
     from video_motion.inference.batch.summary import print_error
     from video_motion.inference.errors import VideoMotionError
     from video_motion.inference.options import Options
+    from video_motion.inference.paths import IS_CHECKOUT
 
     interruption.listen()
     try:
@@ -53,7 +54,7 @@ def main(argv: Sequence[str]) -> int:
         if chosen.motion:
             _convert_motions(chosen, options)
             return 0
-        if chosen.python is None and LAUNCHER.exists() and not all(map(importlib.util.find_spec, PACKAGES)):
+        if chosen.python is None and IS_CHECKOUT and not all(map(importlib.util.find_spec, PACKAGES)):
             return _launch(argv)
         return _convert(Request(chosen.videos, chosen.out, options, _weights(), chosen.python))
     except VideoMotionError as error:
@@ -127,8 +128,9 @@ def _launch(argv: Sequence[str]) -> int:
 def _weights() -> Path:
     """The folder of weight files: the checkout's, or the one in the preferences of the extension."""
     from video_motion.inference import registry
+    from video_motion.inference.paths import IS_CHECKOUT
 
-    if LAUNCHER.exists() or os.environ.get(registry.CACHE_VARIABLE):
+    if IS_CHECKOUT or os.environ.get(registry.CACHE_VARIABLE):
         return registry.cache_folder()
     import bpy
     from video_motion.addon import preferences

@@ -17,7 +17,14 @@ from typing import Any, Self
 from .errors import VideoMotionError
 from .estimators import DEFAULT, DEFAULT_QUALITY, ESTIMATORS, LANDMARKS
 
-FORMATS = ("blend", "fbx", "glb", "usd", "bvh", "amass")
+SUFFIXES = {
+    **{name: f".{name}" for name in ("blend", "fbx", "glb", "usd", "bvh")},
+    # .motion.npz is another file.
+    "amass": ".amass.npz",
+}
+"""The suffix of each format's files."""
+
+FORMATS = tuple(SUFFIXES)
 ENGINES = ("unreal", "unity")
 MAX_PEOPLE = 6
 """Maximum number of people tracked at a time."""

@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...inference.batch.inputs import VideoInput
-from ...inference.batch.queue import suffix_of
-from ...inference.options import Options
+from ...inference.options import SUFFIXES, Options
 
 if TYPE_CHECKING:
     import bpy
@@ -90,7 +89,7 @@ class SceneWriter:
             warnings += more
         report["warnings"] = [*report["warnings"], *warnings]
         if "blend" in options.format:
-            files.append(one.file(suffix_of("blend")))
+            files.append(one.file(SUFFIXES["blend"]))
             scenes.save(files[-1], take, one.video)
             report["blend"] = files[-1].name
         report["timings"]["scene"] = round(time.perf_counter() - began, 3)
@@ -111,5 +110,5 @@ class SceneWriter:
                 # AMASS knows SMPL's bones only.
                 given = armatures if format == "amass" else moved
                 options = ExportOptions(self._options.engine, body=body)
-                files += export_take(given, one.file(suffix_of(format)), format, options)
+                files += export_take(given, one.file(SUFFIXES[format]), format, options)
         return files

@@ -13,7 +13,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ..errors import VideoMotionError
+
 WAITING, DONE, SKIPPED, FAILED = "waiting", "done", "skipped", "failed"
+
+
+class FolderError(VideoMotionError):
+    """Results can't go to a folder."""
 
 
 @dataclass
@@ -91,6 +97,12 @@ class VideoInput:
                 # A folder that can't be changed is reported before something is written to it.
                 with contextlib.suppress(OSError):
                     left.unlink()
+
+
+def check_folder(out: Path | None) -> None:
+    """Raise a `FolderError` if results can't go to `out` because it is a file."""
+    if out is not None and out.exists() and not out.is_dir():
+        raise FolderError(f"{out} is a file: give a folder to --out.")
 
 
 def why_unwritable(folder: Path) -> str:

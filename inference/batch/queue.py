@@ -25,7 +25,7 @@ from ..errors import VideoMotionError, one_line, sentence
 from ..footage.naming import find_videos, output_names
 from ..worker.process import WorkerProcess
 from . import interruption
-from .inputs import DONE, FAILED, SKIPPED, VideoInput, why_unwritable
+from .inputs import DONE, FAILED, SKIPPED, VideoInput, check_folder, why_unwritable
 from .request import Request
 from .summary import Summary, print_error, print_warning
 
@@ -88,8 +88,7 @@ class VideoBatch:
     def __init__(self, request: Request, writer: Writer | None = None):
         self._request, self._options, self._writer = request, request.options, writer
         out, options = request.out, request.options
-        if out is not None and out.exists() and not out.is_dir():
-            raise BatchError(f"{out} is a file: give a folder to --out.")
+        check_folder(out)
         if writer is not None:
             writer.check()
         if out is not None:
@@ -273,12 +272,7 @@ class VideoBatch:
     def _first_result(self, one: VideoInput) -> Path:
         if self._writer is None:
             return one.file(".motion.npz")
-        return one.file(suffix_of(self._options.format[0]))
-
-
-def suffix_of(format: str) -> str:
-    """Return the file suffix of a format."""
-    return ".amass.npz" if format == "amass" else f".{format}"
+        return one.file(option_table.SUFFIXES[self._options.format[0]])
 
 
 def _make_folder(out: Path) -> None:

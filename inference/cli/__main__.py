@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import argparse
 import os
-import signal
 import sys
 from collections.abc import Sequence
 
 from .. import console, estimators, registry
+from ..batch import interruption
+from ..batch.inputs import check_folder
 from ..errors import VideoMotionError
 from ..paths import IS_CHECKOUT
 from . import arguments, benchmarks, convert, evaluation, testing, training
-from .preparation import CommandError, check_folder, prepare
+from .preparation import CommandError, prepare
 
 FOR_CHECKOUTS = ("evaluate", "bench", "build-extension", "train", "test")
 """Commands that need files which the installed package leaves out."""
@@ -46,7 +47,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1
     except KeyboardInterrupt:
         console.say("video-motion: interrupted.")
-        return 128 + signal.SIGINT
+        return interruption.STATUS
 
 
 def _weights(chosen: argparse.Namespace) -> int:

@@ -12,11 +12,13 @@ import sys
 from pathlib import Path
 
 from .. import console, options, registry
+from ..batch import interruption
+from ..batch.inputs import check_folder
 from ..batch.request import Request
 from ..footage.naming import OVERLAY_MARK
 from ..options import Options
 from . import environment
-from .preparation import CommandError, check_folder, prepare
+from .preparation import CommandError, prepare
 from .types import Commands, command, count
 
 BATCH = environment.ROOT / "addon" / "batch.py"
@@ -108,7 +110,7 @@ def convert(chosen: argparse.Namespace) -> int:
         if os.name != "nt":
             process.send_signal(signal.SIGINT)
         process.wait()
-        return 128 + signal.SIGINT
+        return interruption.STATUS
 
 
 def estimate(chosen: argparse.Namespace) -> int:

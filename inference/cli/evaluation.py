@@ -5,8 +5,9 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from ..batch.inputs import check_folder
 from ..estimators import DEFAULT, NETWORKS
-from .preparation import check_folder, prepare
+from .preparation import prepare
 from .types import Commands, add_device, command, count
 
 

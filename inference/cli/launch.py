@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from .. import console
+from ..batch import interruption
 from . import arguments, environment
 
 
@@ -26,7 +27,7 @@ def main(argv: Sequence[str]) -> int:
         return 1
     except KeyboardInterrupt:
         console.say("video-motion: interrupted; the next run continues the setup.")
-        return 128 + signal.SIGINT
+        return interruption.STATUS
 
 
 def _exec(chosen: argparse.Namespace, argv: Sequence[str]) -> int:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import signal
 from pathlib import Path
 
+from ..batch import interruption
 from ..estimators import TRAINABLE
 from .types import Commands, command, count, non_negative, non_negative_int, positive
 
@@ -238,7 +238,7 @@ def run(arguments: argparse.Namespace) -> int:
         return 0
     report = train.run(arguments)
     print(f"{arguments.out / 'report.md'}: {report['steps']} steps, {report['minutes']} minutes", flush=True)
-    return 128 + signal.SIGINT if report["interrupted"] else 0
+    return interruption.STATUS if report["interrupted"] else 0
 
 
 def _compare_realism(arguments: argparse.Namespace) -> int:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from ....inference.body.smpl import Body
 from ....inference.errors import VideoMotionError
-from ....inference.options import ENGINES
+from ....inference.options import ENGINES, SUFFIXES
 
-ENDINGS = {"fbx": ".fbx", "glb": ".glb", "usd": ".usd", "bvh": ".bvh", "amass": ".npz"}
-"""The suffix of each format's files."""
+ENDINGS = {format: Path(f"x{suffix}").suffix for format, suffix in SUFFIXES.items() if format != "blend"}
+"""The last suffix of each format's files."""
 
 ONE_EACH = ("bvh", "amass")
 """Formats that hold one character per file."""
