@@ -50,8 +50,13 @@ def redraw() -> None:
     """Redraw every sidebar and preferences window."""
     for window in bpy.context.window_manager.windows:
         for area in window.screen.areas:
-            if area.type in ("VIEW_3D", "PREFERENCES"):
+            if area.type == "PREFERENCES":
                 area.tag_redraw()
+            elif area.type == "VIEW_3D":
+                # Not the view itself, which takes long in a large scene.
+                for region in area.regions:
+                    if region.type == "UI":
+                        region.tag_redraw()
 
 
 def is_over_3d_view(context: bpy.types.Context) -> bool:
