@@ -43,6 +43,8 @@ def blender(display: Display, extension: Path, blenders: list[Blender]) -> Blend
     if not blenders or not blenders[-1].lives():
         blenders.append(Blender(display))
         blenders[-1].install(extension)
+        # Software draws the window here: smooth edges take most of the time.
+        blenders[-1].do("bpy.context.preferences.system.viewport_aa = 'OFF'")
     blender = blenders[-1]
     blender.start_anew()
     blender.do("bpy.ops.video_motion.clear_cache()")

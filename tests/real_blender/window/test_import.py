@@ -26,6 +26,7 @@ def panel(blender: Blender) -> Panel:
     return Panel(blender)
 
 
+@pytest.mark.interface
 def test_import_by_hand(panel: Panel, blender: Blender, tmp_path: Path):
     blender.screenshot("panel-empty")
     blender.click_button(FILEPATH)

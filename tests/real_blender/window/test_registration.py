@@ -38,6 +38,7 @@ def _enabled_again(blender: Blender) -> Iterator[None]:
     _enable(blender)
 
 
+@pytest.mark.interface
 def test_twenty_times(blender: Blender):
     blender.do(_TRACES)
     enabled = _traces(blender)

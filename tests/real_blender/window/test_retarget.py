@@ -13,6 +13,8 @@ import pytest
 from .panel import RetargetPanel, key_frames
 from .session import Blender, wait_until
 
+pytestmark = pytest.mark.interface
+
 SOURCE, TARGET = "sample person 1", "metarig"
 PAIRS = {"left_hip": "thigh.L", "right_knee": "shin.R", "left_shoulder": "upper_arm.L"}
 """Bones of the take and of the metarig that play the same part."""
@@ -65,7 +67,7 @@ def action_of(name):
 def _preferences(blenders: list[Blender]) -> Iterator[None]:
     """Leaves the preferences to other tests as they were."""
     yield
-    blenders[-1].do("addon_utils.disable('rigify', default_set=True)\nbpy.context.preferences.system.viewport_aa = '8'")
+    blenders[-1].do("addon_utils.disable('rigify', default_set=True)")
 
 
 @pytest.fixture
@@ -76,8 +78,6 @@ def panel(blender: Blender) -> RetargetPanel:
         "import addon_utils\n"
         "if not addon_utils.check('rigify')[1]:\n"
         "    addon_utils.enable('rigify', default_set=True)\n"
-        # Software draws the window here: smooth edges take most of the time.
-        "bpy.context.preferences.system.viewport_aa = 'OFF'\n"
         "for one in list(bpy.data.objects):\n"
         "    bpy.data.objects.remove(one)\n"
         "bpy.ops.video_motion.import_motion(\n"

@@ -9,6 +9,9 @@ import pytest
 
 from .session import Blender, BlenderError, Display
 
+# The other tests of every version rely on these.
+pytestmark = pytest.mark.interface
+
 
 def test_blender_shows_its_window(blender: Blender, display: Display):
     mean, deviation, colours = display.statistics(blender.screenshot("start"))
