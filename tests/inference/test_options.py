@@ -17,6 +17,7 @@ WORDS = {
     "person": ("2", 2),
     "focal": ("800", 800.0),
     "focal_mm": ("26", 26.0),
+    "quality": ("best", "best"),
     "network": ("tar", "tar"),
     "device": ("cuda:1", "cuda:1"),
     "smoothing": ("0", 0.0),
