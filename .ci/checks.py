@@ -39,6 +39,7 @@ class Step:
     tests: bool = False
     status: int | None = None
     seconds: float = 0.0
+    cpu_seconds: float = 0.0
     counts: dict[str, int] = field(default_factory=dict)
     ended: threading.Event = field(default_factory=threading.Event)
 
@@ -136,7 +137,10 @@ def perform(step: Step) -> None:
             process_group=0,
         )
         running.add(process)
-        step.status = process.wait()
+        # Not `process.wait`, which tells no CPU time; that is comparable also on a busy machine.
+        _, status, usage = os.wait4(process.pid, 0)
+        step.status = process.returncode = os.waitstatus_to_exitcode(status)
+        step.cpu_seconds = usage.ru_utime + usage.ru_stime
         running.discard(process)
     step.seconds = time.monotonic() - began
     text = log.read_text(encoding="utf-8", errors="replace")
@@ -159,7 +163,7 @@ def summary(step: Step) -> str:
     """Return a step's result in a line."""
     if step.status is None:
         return "not run"
-    words = [f"exit status {step.status}", f"{step.seconds:.0f} s"]
+    words = [f"exit status {step.status}", f"{step.seconds:.0f} s", f"{step.cpu_seconds:.0f} s of CPU"]
     if step.tests:
         words += [f"{number} {kind}" for kind, number in step.counts.items()]
     return ", ".join(words)
@@ -191,7 +195,8 @@ def main() -> int:
     totals = {kind: sum(step.counts.get(kind, 0) for step in STEPS) for kind in ("passed", "failed", "skipped")}
     # A step that failed without a failed test, or was not run, counts as one.
     totals["failed"] += sum(step.status != 0 and not step.counts.get("failed") for step in STEPS)
-    print(f"== All of it took {time.monotonic() - began:.0f} s")
+    cpu_seconds = sum(step.cpu_seconds for step in STEPS)
+    print(f"== All of it took {time.monotonic() - began:.0f} s, and {cpu_seconds:.0f} s of CPU")
     for step in STEPS:
         print(f"{step.name}: {summary(step)}")
     print(", ".join(f"{number} {kind}" for kind, number in totals.items()), flush=True)
