@@ -120,10 +120,9 @@ class VideoMotionPreferences(bpy.types.AddonPreferences):
         if panel is None:
             return
         registry.use_folder(preferences.weights_folder())
-        for item in registry.items().values():
-            # Its only use is to make the body, which the extension contains.
-            if item.id != _BODY_SOURCE or not (registry.BUNDLED / "body").is_dir():
-                _draw_weight_file(panel, item)
+        items = listed_items()
+        for item in items:
+            _draw_weight_file(panel, item)
         if jobs.is_busy() and jobs.current is not None and jobs.current.task == "fetch":
             row = panel.row(align=True)
             row.progress(factor=jobs.current.share, text=jobs.current.stage or "Starting")
@@ -132,11 +131,20 @@ class VideoMotionPreferences(bpy.types.AddonPreferences):
             note = panel.column()
             note.alert = True
             draw_text(note, jobs.problem, _CHARACTERS, "ERROR")
+        if all(item.shipped for item in items):
+            return
         if not bpy.app.online_access:
             note = panel.column()
             note.active = False
             draw_text(note, _OFFLINE, _CHARACTERS)
         panel.operator("video_motion.add_weights", icon="FILE_FOLDER")
+
+
+def listed_items() -> list[registry.Item]:
+    """The weight files that are of use here."""
+    # The data of the free body is needed only where the body is not here, ready made.
+    has_body = (registry.BUNDLED / "body").is_dir()
+    return [item for item in registry.used_items() if item.id != _BODY_SOURCE or not has_body]
 
 
 def _draw_weight_file(layout: bpy.types.UILayout, item: registry.Item) -> None:
@@ -150,6 +158,10 @@ def _draw_weight_file(layout: bpy.types.UILayout, item: registry.Item) -> None:
         button = side.row()
         button.enabled = bpy.app.online_access and not jobs.is_busy()
         button.operator("video_motion.fetch_weights", text="", icon="IMPORT").item = item.id
+    if item.origin:
+        note = layout.column()
+        note.active = False
+        draw_text(note, f"From {item.origin}", _CHARACTERS, "BLANK1")
 
 
 def file_state(item: registry.Item) -> str:
@@ -211,13 +223,13 @@ class FetchWeights(bpy.types.Operator):
 
 
 class AddWeights(bpy.types.Operator, ImportHelper):
-    """Add a weight file, or the package (.whl) that contains it, from this computer"""
+    """Add a file that would be downloaded otherwise, from this computer"""
 
     bl_idname = "video_motion.add_weights"
     bl_label = "Add Weight File…"
     bl_options: ClassVar[set[str]] = {"INTERNAL"}
 
-    filter_glob: StringProperty(default="*.onnx;*.tflite;*.whl", options={"HIDDEN"})
+    filter_glob: StringProperty(default="*.whl", options={"HIDDEN"})
 
     @reports_errors
     def execute(self, context: bpy.types.Context) -> set[str]:
@@ -225,7 +237,7 @@ class AddWeights(bpy.types.Operator, ImportHelper):
         registry.use_folder(preferences.weights_folder())
         added = registry.add_local(Path(self.filepath))
         _forget_files()
-        self.report({"INFO"}, f"Added {', '.join(item.file for item in added)}.")
+        self.report({"INFO"}, f"Added {added.file}.")
         return {"FINISHED"}
 
 

@@ -17,7 +17,6 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
-import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
@@ -58,7 +57,7 @@ class Source:
     A shipped item is in the registry's folder.
 
     For a package: `name`, `version`, `wheel` (file name), `platform` and `python` (pip's tags), `size` (bytes) and
-    `sha256` of the wheel, and `member`, the path inside it (empty: the wheel itself is the item).
+    `sha256` of the wheel, which is the item.
     """
 
     kind: str
@@ -69,13 +68,15 @@ class Source:
     python: str = ""
     size: int = 0
     sha256: str = ""
-    member: str = ""
     url: str = ""
 
 
 @dataclass(frozen=True)
 class Item:
-    """One weight file: `size` in bytes, `sha256` in hexadecimal, `origin` in words if somebody else made it."""
+    """One weight file: `size` in bytes, `sha256` in hexadecimal, `origin` in words if somebody else made it.
+
+    Nothing runs an item yet that is not `used`; what users install leaves its file out.
+    """
 
     id: str
     what: str
@@ -85,6 +86,7 @@ class Item:
     sha256: str
     sources: tuple[Source, ...]
     origin: str = ""
+    used: bool = True
 
     @property
     def path(self) -> Path:
@@ -155,9 +157,14 @@ def items(registry_file: Path = REGISTRY_FILE) -> dict[str, Item]:
     }
 
 
+def used_items() -> list[Item]:
+    """Return the items that something runs."""
+    return [item for item in items().values() if item.used]
+
+
 def status() -> list[Status]:
-    """Return every item with its state; nothing is fetched."""
-    return [Status(item, state_of(item)) for item in items().values()]
+    """Return every used item with its state; nothing is fetched."""
+    return [Status(item, state_of(item)) for item in used_items()]
 
 
 def state_of(item: Item) -> State:
@@ -192,7 +199,7 @@ def path(item_id: str, fetch: bool = True, progress: Progress | None = None) -> 
     for source in item.sources:
         try:
             if source.kind == "package":
-                _fetch_package(source, progress)
+                _fetch_package(item, source, progress)
             elif source.kind == "url":
                 _fetch_url(item, source, progress)
             else:
@@ -224,31 +231,25 @@ def wheel(source: Source) -> Path:
     return file
 
 
-def add_local(file: Path) -> list[Item]:
-    """Copy the items that a user's file holds (the item itself, or the wheel it comes from) into the cache.
+def add_local(file: Path) -> Item:
+    """Copy a user's file into the cache and return the item that it is.
 
     Raises:
-        RegistryError: the file can't be read or is none that the registry knows.
+        RegistryError: the file can't be read or is none that the registry would fetch.
     """
     try:
         digest = _hash(file)
     except OSError as error:
         raise RegistryError(f"{file} can't be read ({error.strerror}): name a file that can.") from error
-    added = []
-    with _working_folder() as folder:
-        for item in items().values():
-            if item.sha256 == digest:
-                _install(shutil.copyfile(file, folder / item.file), item)
-                added.append(item)
-            elif any(source.sha256 == digest and source.member for source in item.sources):
-                source = next(source for source in item.sources if source.sha256 == digest)
-                _extract(file, source.member, item, folder)
-                added.append(item)
-    if not added:
+    item = next((item for item in items().values() if item.sha256 == digest and not item.shipped), None)
+    if item is None:
         raise RegistryError(
-            f"{file} is none of the files in the registry (its SHA-256 is {digest}): `video-motion weights` lists them."
+            f"{file} is none of the files that Video Motion fetches (its SHA-256 is {digest}): `video-motion weights`"
+            " lists them."
         )
-    return added
+    with _working_folder() as folder:
+        _install(shutil.copyfile(file, folder / item.file), item)
+    return item
 
 
 def body_path(fetch: bool = True) -> Path:
@@ -337,28 +338,12 @@ def _install(file: Path, item: Item) -> None:
     os.replace(file, item.cached)
 
 
-def _extract(wheel: Path, member: str, item: Item, folder: Path) -> None:
-    try:
-        with zipfile.ZipFile(wheel) as archive, archive.open(member) as stream, (folder / item.file).open("wb") as out:
-            shutil.copyfileobj(stream, out)
-    except (KeyError, OSError, zipfile.BadZipFile) as error:
-        raise RegistryError(f"{wheel.name} holds no readable {member}") from error
-    _install(folder / item.file, item)
-
-
-def _fetch_package(source: Source, progress: Progress | None) -> None:
-    """Fetch a wheel and install every item of the registry that comes from it."""
+def _fetch_package(item: Item, source: Source, progress: Progress | None) -> None:
+    """Fetch a wheel that is an item."""
     if progress is not None:
         progress(0, source.size)
     with _working_folder() as folder:
-        wheel = _download(source, folder)
-        for item in items().values():
-            for other in item.sources:
-                if other.sha256 == source.sha256 and other.member and not _intact(item.path, item.sha256):
-                    _extract(wheel, other.member, item, folder)
-        for item in items().values():
-            if item.sha256 == source.sha256:
-                _install(wheel, item)
+        _install(_download(source, folder), item)
     if progress is not None:
         progress(source.size, source.size)
 

@@ -52,15 +52,15 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _weights(chosen: argparse.Namespace) -> int:
     for file in chosen.add:
-        for item in registry.add_local(file):
-            print(f"added {item.id}")
+        print(f"added {registry.add_local(file).id}")
     if chosen.fetch:
-        for item in registry.items():
-            registry.path(item)
+        for item in registry.used_items():
+            registry.path(item.id)
         registry.body_path()
     for state in registry.status():
         item = state.item
-        print(f"{item.id}: {item.what}; {item.licence}; {console.megabytes(item.size)}; ", end="")
+        origin = f"from {item.origin}; " if item.origin else ""
+        print(f"{item.id}: {item.what}; {origin}{item.licence}; {console.megabytes(item.size)}; ", end="")
         print({"present": item.find(), "missing": "not here yet", "damaged": f"damaged: {item.path}"}[state.state])
     return 0
 

@@ -63,7 +63,7 @@ def parser() -> argparse.ArgumentParser:
     )
     weights.add_argument("--fetch", action="store_true", help="fetch what is missing and build the body")
     weights.add_argument(
-        "--add", type=Path, nargs="+", default=[], metavar="FILE", help="a weight file, or the wheel it comes in"
+        "--add", type=Path, nargs="+", default=[], metavar="FILE", help="a file that would be fetched otherwise"
     )
 
     extension = types.command(

