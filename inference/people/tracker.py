@@ -43,10 +43,10 @@ JUMP = 0.25
 SWITCH = 0.1
 SWITCH_SIMILARITY = 0.8
 NEARBY = 0.8
-# Frames between two searches of the image for new people. Where several are, more may come out from behind others;
-# for one alone, so many frames pass between two regions of the image, which costs little compared with following them.
-PAUSE = 8
-ALONE_PAUSE = 6
+# Seconds between two searches of the image for new people. Where several are, more may come out from behind others;
+# for one alone, so much time passes between two regions of the image, which costs little compared with following them.
+PAUSE = 0.32
+ALONE_PAUSE = 0.4
 # Seconds for which a rejected crop is not examined again, doubled each time from the first to the second.
 REJECTION = (0.5, 4.0)
 # Sides of the searched tiles as parts of the image's shorter side.
@@ -135,9 +135,10 @@ class Tracker:
         self._max_people, self._store, self._roi_views = max_people, store, roi_views
         self._targets: list[Target] = []
         self._regions: list[np.ndarray] = []
-        self._wait = 0
-        self._alone_pause = 0
-        self._alone = False
+        self._next_search = 0.0
+        self._alone_pause = 0.0
+        self._count = 0
+        self._alone: bool | None = None
         self._sweeps = 0
         self._started = False
         self._rejected: list[RejectedCrop] = []
@@ -273,7 +274,8 @@ class Tracker:
 
     def _search(self, frame: Frame) -> None:
         missed = []
-        if frame.number % RETRY == 0:
+        self._count += 1
+        if self._count % RETRY == 0:
             missed = [t for t in self._lost(frame) if _worth_search(t, frame)]
         candidates = [t.expected_crop(frame.timestamp) for t in missed]
         regions = self._where_to_search(frame, missed)
@@ -342,38 +344,42 @@ class Tracker:
         if not self._started:
             self._started = True
             self._regions = _all_tiles(shape, TILES[:1])
-        elif self._wait > 0:
-            self._wait -= 1
-        else:
+        elif frame.timestamp >= self._next_search:
             alone = len(self._visible()) == 1
             # What was left to search for a crowd is too much for the slow search beside one person.
-            if not self._regions or alone != self._alone:
+            if not self._regions or self._alone not in (None, alone):
                 self._alone = alone
-                self._regions = self._sweep(shape)
+                self._regions = self._sweep(frame)
                 self._alone_pause = ALONE_PAUSE
             count = 1 if alone else 2
             regions += self._regions[:count]
             del self._regions[:count]
             if alone:
-                self._wait = self._alone_pause
+                self._next_search = frame.timestamp + self._alone_pause
             elif not self._regions:
-                self._wait = PAUSE
+                self._next_search = frame.timestamp + PAUSE
         return regions
 
-    def _sweep(self, shape: tuple[int, ...]) -> list[np.ndarray]:
+    def _sweep(self, frame: Frame) -> list[np.ndarray]:
         """The regions to search one by one for new people."""
+        shape = frame.image.shape
         whole = crops.whole(shape)
         # When full, only someone large is of interest, and the whole image shows them.
         if len(self._visible()) >= self._max_people:
             return [whole]
-        if len(self._visible()) == 1:
-            # The search is slow, so large people, whom the whole image shows, come first and every second time; the
-            # smallest tiles are for crowds.
-            small = _all_tiles(shape, TILES[1:2])
-            self._sweeps += 1
-            tiles = [*_all_tiles(shape, TILES[:1]), small[self._sweeps % len(small)]]
-            return [region for tile in tiles for region in (whole, tile)]
-        return [whole, *_all_tiles(shape)]
+        if len(self._visible()) != 1:
+            return [whole, *_all_tiles(shape)]
+        # The search is slow, so every second region is the likeliest: where someone was lost, who may come back there,
+        # else the whole image, which shows large people. The smallest tiles are for crowds.
+        large, small = _all_tiles(shape, TILES[:1]), _all_tiles(shape, TILES[1:2])
+        self._sweeps += 1
+        tiles = [*large, small[self._sweeps % len(small)]]
+        if lost := self._lost(frame):
+            place = max(lost, key=lambda target: target.last.timestamp).last.center
+            likeliest, others = min(large, key=lambda tile: float(np.hypot(*(tile[:2] - place)))), [whole, *tiles]
+        else:
+            likeliest, others = whole, tiles
+        return [region for other in others for region in (likeliest, other)]
 
     def _is_followed(self, crop: np.ndarray, torso: np.ndarray) -> bool:
         """Whether a detected crop, with its hip and shoulder centre (2, 2), is that of someone already followed."""

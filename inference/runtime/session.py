@@ -9,6 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import onnxruntime
 
@@ -134,4 +135,6 @@ class Session:
 @cache
 def _pool() -> ThreadPoolExecutor:
     """Threads that run image networks, one for each core."""
+    # OpenCV's own threads would only wait for cores beside them.
+    cv2.setNumThreads(1)
     return ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="network")
