@@ -8,16 +8,28 @@ from typing import Protocol
 
 import numpy as np
 
+from .crops import cut
 from .detector import Detections, Detector
-from .landmarker import Landmarker, Pose
+from .landmarker import INPUT_SIZE, Landmarker, Pose
 
 
 class LandmarkModel(Protocol):
-    """Reads the poses of people whose places are known."""
+    """Reads the poses of people whose places are known.
 
-    def poses(self, images: Sequence[np.ndarray], crops: np.ndarray) -> list[Pose]:
-        """The poses of the people in crops (n, 4), one of each of n images (H, W, 3)."""
+    Attributes:
+        input_size: side in pixels of the crops that it sees.
+    """
+
+    input_size: int
+
+    def read(self, cuts: Sequence[np.ndarray], crops: np.ndarray) -> list[Pose]:
+        """The poses of the people in crops (n, 4), cut out as n images (input_size, input_size, 3)."""
         ...
+
+
+def read_poses(model: LandmarkModel, images: Sequence[np.ndarray], crops: np.ndarray) -> list[Pose]:
+    """The poses of the people in crops (n, 4), one of each of n images (H, W, 3), BGR uint8."""
+    return model.read([cut(image, crop, model.input_size) for image, crop in zip(images, crops, strict=True)], crops)
 
 
 class PoseModel(LandmarkModel, Protocol):
@@ -40,6 +52,8 @@ class BlazePose:
         NetworkError: a file is missing or not the network it should be, or the device is not available.
     """
 
+    input_size = INPUT_SIZE
+
     def __init__(self, detector: Path, landmarks: Path, device: str = "auto"):
         self.detector = Detector(detector, device)
         self.landmarker = Landmarker(landmarks, device)
@@ -48,6 +62,6 @@ class BlazePose:
         """See `Detector.__call__`."""
         return self.detector(image, regions)
 
-    def poses(self, images: Sequence[np.ndarray], crops: np.ndarray) -> list[Pose]:
-        """See `Landmarker.poses`."""
-        return self.landmarker.poses(images, crops)
+    def read(self, cuts: Sequence[np.ndarray], crops: np.ndarray) -> list[Pose]:
+        """See `Landmarker.read`."""
+        return self.landmarker.read(cuts, crops)

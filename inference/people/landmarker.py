@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from ..runtime.session import NetworkError, Session
-from .crops import cut, from_image, to_image
+from .crops import from_image, to_image
 
 INPUT_SIZE = 256
 HEATMAP_SIZE = 64
@@ -106,6 +106,7 @@ class Landmarker:
         NetworkError: the file is missing or not the landmark network, or the device is not available.
     """
 
+    input_size = INPUT_SIZE
     OUTPUTS = ("landmarks", "score", "mask", "heatmaps", "world_landmarks")
 
     def __init__(self, path: Path, device: str = "auto"):
@@ -130,14 +131,8 @@ class Landmarker:
             for landmarks, score, mask, heatmaps, world in self._network.each(images)
         ]
 
-    def poses(self, images: Sequence[np.ndarray], crops: np.ndarray) -> list[Pose]:
-        """The poses in crops, one of each image.
-
-        Args:
-            images: n images (H, W, 3), BGR uint8, the same one as often as it has crops.
-            crops: (n, 4).
-        """
-        cuts = [cut(image, crop, INPUT_SIZE) for image, crop in zip(images, crops, strict=True)]
+    def read(self, cuts: Sequence[np.ndarray], crops: np.ndarray) -> list[Pose]:
+        """The poses in crops (n, 4), cut out as n images (256, 256, 3), BGR uint8."""
         return [decode(output, crop) for output, crop in zip(self.run(cuts), crops, strict=True)]
 
 

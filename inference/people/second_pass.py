@@ -7,18 +7,20 @@ not, and frames that the first pass left out are filled in.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
+from itertools import groupby
 
 import numpy as np
 
 from ..footage.reader import Frame
+from ..runtime.session import GPU_BATCH
 from . import crops, maps
 from .blazepose import LandmarkModel
 from .landmarker import Pose
 from .maps import MapStore
 from .target import agreement
 from .track import RoiViews, Track
-from .tracker import JUMP, MIN_SCORE, SAME_POSE, chunks, roi_arrays
+from .tracker import JUMP, MIN_SCORE, SAME_POSE, roi_arrays
 
 # The first pass looks at about so many frames per second.
 FIRST_PASS_RATE = 15.0
@@ -26,8 +28,8 @@ FIRST_PASS_RATE = 15.0
 CENTER_TIME, SIZE_TIME = 0.04, 0.12
 # A gap longer than this many seconds starts a new part of a track.
 GAP = 0.5
-# Frames whose people are seen together.
-BATCH_FRAMES = 16
+# People that are seen together: a GPU's batch.
+BATCH = GPU_BATCH
 
 
 def first_pass_step(frame_rate: float) -> int:
@@ -50,6 +52,30 @@ class _Plan:
     frames: np.ndarray
     crops: np.ndarray
     rows: np.ndarray
+
+
+@dataclass
+class _Look:
+    """One person in one frame, cut out: small, so that many can wait to be seen together.
+
+    Attributes:
+        frame: its number.
+        timestamp: in seconds.
+        person: number of the plan.
+        row: of the first pass's track, -1 if it left the frame out.
+        crop: (4,).
+        cut: (input_size, input_size, 3) what the accurate network sees.
+        roi_crops, roi_cuts: the same for the other regions of interest; empty if they are not wanted.
+    """
+
+    frame: int
+    timestamp: float
+    person: int
+    row: int
+    crop: np.ndarray
+    cut: np.ndarray = field(default_factory=lambda: np.empty(0))
+    roi_crops: np.ndarray = field(default_factory=lambda: np.empty((0, 4)))
+    roi_cuts: list[np.ndarray] = field(default_factory=list)
 
 
 class SecondPass:
@@ -76,45 +102,53 @@ class SecondPass:
         self._rows: list[list[dict[str, object]]] = [[] for _ in tracks]
 
     def see(self, frames: Iterable[Frame]) -> Iterator[Frame]:
-        """Look at the frames of the footage in order, once; yields each when it is done."""
-        for chunk in chunks(frames, BATCH_FRAMES):
-            self._see_together(chunk)
-            yield from chunk
+        """Look at the frames of the footage in order, once; yields each when the people in it are cut out."""
+        waiting: list[_Look] = []
+        for frame in frames:
+            waiting += self._looks(frame)
+            # All of a frame's people are seen together.
+            if len(waiting) >= BATCH:
+                self._see(waiting)
+                waiting = []
+            yield frame
+        if waiting:
+            self._see(waiting)
 
     def tracks(self) -> list[Track]:
         """The tracks as the accurate network sees them, without those of which nothing is left."""
         return [_track(plan.track.number, rows) for plan, rows in zip(self._plans, self._rows, strict=True) if rows]
 
-    def _see_together(self, frames: Sequence[Frame]) -> None:
-        looks = [
-            (frame, person, index)
-            for frame in frames
-            for person, plan in enumerate(self._plans)
-            if (index := int(np.searchsorted(plan.frames, frame.number))) < len(plan.frames)
-            and plan.frames[index] == frame.number
-        ]
-        if not looks:
-            return
-        where = np.array([self._plans[person].crops[index] for _, person, index in looks])
-        poses = self._model.poses([frame.image for frame, _, _ in looks], where)
-        by_frame: dict[int, list[tuple[int, int, Pose]]] = {}
-        for (frame, person, index), pose in zip(looks, poses, strict=True):
-            by_frame.setdefault(frame.number, []).append((person, index, pose))
-        new: list[tuple[Frame, dict[str, object]]] = []
-        for frame in frames:
-            for person, row in self._choose(frame, by_frame.get(frame.number, [])):
-                self._rows[person].append(row)
-                new.append((frame, row))
-        if self._roi_model is not None and new:
-            self._view_rois(self._roi_model, new)
+    def _looks(self, frame: Frame) -> Iterator[_Look]:
+        for person, plan in enumerate(self._plans):
+            index = int(np.searchsorted(plan.frames, frame.number))
+            if index == len(plan.frames) or plan.frames[index] != frame.number:
+                continue
+            crop = plan.crops[index]
+            look = _Look(frame.number, frame.timestamp, person, int(plan.rows[index]), crop)
+            look.cut = crops.cut(frame.image, crop, self._model.input_size)
+            if self._roi_model is not None:
+                look.roi_crops = crops.roi_crops(crop)
+                size = self._roi_model.input_size
+                look.roi_cuts = [crops.cut(frame.image, other, size) for other in look.roi_crops]
+            yield look
 
-    def _choose(self, frame: Frame, seen: list[tuple[int, int, Pose]]) -> Iterator[tuple[int, dict[str, object]]]:
+    def _see(self, looks: list[_Look]) -> None:
+        poses = self._model.read([look.cut for look in looks], np.array([look.crop for look in looks]))
+        views: list[Pose] = []
+        if self._roi_model is not None:
+            cuts = [cut for look in looks for cut in look.roi_cuts]
+            views = self._roi_model.read(cuts, np.concatenate([look.roi_crops for look in looks]))
+        for _, group in groupby(range(len(looks)), key=lambda number: looks[number].frame):
+            for number, row in self._choose([(number, looks[number], poses[number]) for number in group]):
+                if views:
+                    row["roi_views"] = roi_arrays(views[number * crops.ROI_VIEWS : (number + 1) * crops.ROI_VIEWS])
+                self._rows[looks[number].person].append(row)
+
+    def _choose(self, seen: list[tuple[int, _Look, Pose]]) -> Iterator[tuple[int, dict[str, object]]]:
         """What counts in a frame: the new pose, unless it is somebody else's; then that of the first pass, if any."""
         accepted: list[Pose] = []
         # Who is where they were expected has the first claim on a body.
-        for person, index, pose in sorted(seen, key=lambda look: _displacement(look[2])):
-            plan = self._plans[person]
-            row = int(plan.rows[index])
+        for number, look, pose in sorted(seen, key=lambda one: _displacement(one[2])):
             doubtful = (
                 pose.score < MIN_SCORE
                 or _displacement(pose) > JUMP
@@ -122,20 +156,14 @@ class SecondPass:
             )
             if not doubtful:
                 accepted.append(pose)
-                yield person, _row_of_pose(frame, pose, self._keep_maps(pose))
-            elif row >= 0:
-                yield person, _row_of_track(plan.track, row)
+                yield number, _row_of_pose(look, pose, self._keep_maps(pose))
+            elif look.row >= 0:
+                yield number, _row_of_track(self._plans[look.person].track, look.row)
 
     def _keep_maps(self, pose: Pose) -> int:
         if self._store is None or pose.output is None:
             return maps.NONE
         return self._store.add(maps.local_maps(pose.output))
-
-    def _view_rois(self, model: LandmarkModel, new: list[tuple[Frame, dict[str, object]]]) -> None:
-        where = np.concatenate([crops.roi_crops(np.asarray(row["crops"], float)) for _, row in new])
-        poses = model.poses([frame.image for frame, _ in new for _ in range(crops.ROI_VIEWS)], where)
-        for number, (_, row) in enumerate(new):
-            row["roi_views"] = roi_arrays(poses[number * crops.ROI_VIEWS : (number + 1) * crops.ROI_VIEWS])
 
 
 def smooth_crops(where: np.ndarray, timestamps: np.ndarray) -> np.ndarray:
@@ -180,10 +208,10 @@ def _displacement(pose: Pose) -> float:
     return float(np.hypot(*(pose.center - pose.crop[:2])) / max(pose.crop[2], 1e-6))
 
 
-def _row_of_pose(frame: Frame, pose: Pose, number: int) -> dict[str, object]:
+def _row_of_pose(look: _Look, pose: Pose, number: int) -> dict[str, object]:
     return {
-        "frames": frame.number,
-        "timestamps": frame.timestamp,
+        "frames": look.frame,
+        "timestamps": look.timestamp,
         "landmarks": pose.landmarks.astype(np.float32),
         "visibility": pose.visibility.astype(np.float32),
         "presence": pose.presence.astype(np.float32),

@@ -11,7 +11,7 @@ import numpy as np
 from ..footage.reader import Frame
 from ..options import MAX_PEOPLE
 from . import clothing, crops, trust
-from .blazepose import PoseModel
+from .blazepose import PoseModel, read_poses
 from .detector import HIP_CENTER, SHOULDER_CENTER
 from .landmarker import Pose
 from .maps import MapStore
@@ -47,6 +47,9 @@ NEARBY = 0.8
 # for one alone, so much time passes between two regions of the image, which costs little compared with following them.
 PAUSE = 0.32
 ALONE_PAUSE = 0.4
+# Regions searched per second while several are seen, and at most in a frame.
+SEARCH_RATE = 50.0
+MAX_REGIONS = 4
 # Seconds for which a rejected crop is not examined again, doubled each time from the first to the second.
 REJECTION = (0.5, 4.0)
 # Sides of the searched tiles as parts of the image's shorter side.
@@ -138,6 +141,7 @@ class Tracker:
         self._next_search = 0.0
         self._alone_pause = 0.0
         self._count = 0
+        self._previous = 0.0
         self._alone: bool | None = None
         self._sweeps = 0
         self._started = False
@@ -164,12 +168,12 @@ class Tracker:
             return [{} for _ in frames]
         first = frames[0].timestamp
         expected = np.array([t.crop_after(first, frame.timestamp) for frame in frames for t in targets])
-        poses = iter(self._model.poses([frame.image for frame in frames for _ in targets], expected))
+        poses = iter(read_poses(self._model, [frame.image for frame in frames for _ in targets], expected))
         return [{id(target): next(poses) for target in targets} for _ in frames]
 
     def _view_rois(self, rows: list[Row], frame: Frame) -> None:
         where = np.array([crops.roi_crops(row.crop.astype(float)) for row in rows]).reshape(-1, 4)
-        poses = self._model.poses([frame.image] * len(where), where)
+        poses = read_poses(self._model, [frame.image] * len(where), where)
         for number, row in enumerate(rows):
             row.roi_views = roi_arrays(poses[number * crops.ROI_VIEWS : (number + 1) * crops.ROI_VIEWS])
 
@@ -197,7 +201,7 @@ class Tracker:
         targets = self._visible()
         again = [t for t in targets if id(t) not in expected or not _near(expected[id(t)].crop, t.crop())]
         if again:
-            poses = self._model.poses([frame.image] * len(again), np.array([t.crop() for t in again]))
+            poses = read_poses(self._model, [frame.image] * len(again), np.array([t.crop() for t in again]))
             expected = expected | {id(target): pose for target, pose in zip(again, poses, strict=True)}
         for target in targets:
             pose = expected[id(target)]
@@ -249,7 +253,7 @@ class Tracker:
 
     def _rechecks(self, frame: Frame, pose: Pose, numbers: Sequence[int]) -> list[float]:
         where = np.array([trust.recheck_crop(pose.crop, number) for number in numbers])
-        rechecks = self._model.poses([frame.image] * len(where), where)
+        rechecks = read_poses(self._model, [frame.image] * len(where), where)
         return [trust.trust(pose, frame.image.shape, recheck) for recheck in rechecks]
 
     def _nearby(self, target: Target, frame: Frame) -> list[Target]:
@@ -288,7 +292,7 @@ class Tracker:
             ]
         new_people: list[NewPerson] = []
         candidates = [crop for crop in candidates if self._is_worth_looking(frame, crop)]
-        poses = self._model.poses([frame.image] * len(candidates), np.array(candidates)) if candidates else []
+        poses = read_poses(self._model, [frame.image] * len(candidates), np.array(candidates)) if candidates else []
         for crop, pose in zip(candidates, poses, strict=True):
             if pose.score < SURE_SCORE or not pose.upright():
                 self._reject(frame, crop)
@@ -351,13 +355,15 @@ class Tracker:
                 self._alone = alone
                 self._regions = self._sweep(frame)
                 self._alone_pause = ALONE_PAUSE
-            count = 1 if alone else 2
+            elapsed = frame.timestamp - self._previous
+            count = 1 if alone else min(max(1, round(SEARCH_RATE * elapsed)), MAX_REGIONS)
             regions += self._regions[:count]
             del self._regions[:count]
             if alone:
                 self._next_search = frame.timestamp + self._alone_pause
             elif not self._regions:
                 self._next_search = frame.timestamp + PAUSE
+        self._previous = frame.timestamp
         return regions
 
     def _sweep(self, frame: Frame) -> list[np.ndarray]:

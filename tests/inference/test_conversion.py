@@ -281,12 +281,14 @@ def test_a_script_brings_its_own_detector():
     seen: list[tuple[int, ...]] = []
 
     class Counting:
+        input_size = models.people.input_size
+
         def detect(self, image: np.ndarray, regions: np.ndarray | None = None) -> Detections:
             seen.append(image.shape)
             return models.people.detect(image, regions)
 
-        def poses(self, images: Sequence[np.ndarray], crops: np.ndarray) -> list[Pose]:
-            return models.people.poses(images, crops)
+        def read(self, cuts: Sequence[np.ndarray], crops: np.ndarray) -> list[Pose]:
+            return models.people.read(cuts, crops)
 
     own = replace(models, people=Counting(), people_key="")
     (motion,) = conversion.convert_footage(SAMPLE, options, own).motions

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from video_motion.inference import registry
 from video_motion.inference.footage.reader import Footage, Frame
-from video_motion.inference.people.blazepose import BlazePose
+from video_motion.inference.people.blazepose import BlazePose, read_poses
 from video_motion.inference.people.crops import cut
 
 REAL = Path(__file__).resolve().parents[2] / "data" / "real" / "man.mp4"
@@ -43,7 +43,7 @@ def clip() -> list[Frame]:
 def man(blazepose: BlazePose, clip: list[Frame]) -> tuple[np.ndarray, np.ndarray]:
     """A man cut out of the clip: his picture (480, 240, 3) BGR uint8 and his outline (480, 240, 1), 0 to 1."""
     image = clip[2].image
-    landmarks = blazepose.poses([image], blazepose.detect(image).crops()[:1])[0].landmarks
+    landmarks = read_poses(blazepose, [image], blazepose.detect(image).crops()[:1])[0].landmarks
     top, bottom = landmarks[:, 1].min(), landmarks[:, 1].max()
     # The head reaches above its landmarks.
     middle = (0.55 * top + 0.45 * bottom, 1.6 * (bottom - top))

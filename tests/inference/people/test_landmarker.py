@@ -1,6 +1,7 @@
 import cv2
 import numpy as np
 from video_motion.inference.people import landmarker
+from video_motion.inference.people.blazepose import read_poses
 from video_motion.inference.people.crops import cut
 from video_motion.inference.people.landmarker import Output
 
@@ -66,13 +67,13 @@ def test_gives_everything_the_network_has(blazepose, clip):
 def test_poses_turn_with_the_image(blazepose, clip):
     image = clip[2].image
     crop = blazepose.detect(image).crops()[0]
-    (pose,) = blazepose.poses([image], crop[None])
+    (pose,) = read_poses(blazepose, [image], crop[None])
     assert pose.score > 0.9
     assert pose.upright()
     turned = cv2.rotate(image, cv2.ROTATE_90_CLOCKWISE)
     height = image.shape[0]
     turned_crop = np.array([[height - 1 - crop[1], crop[0], crop[2], crop[3] + np.pi / 2]])
-    (other,) = blazepose.poses([turned], turned_crop)
+    (other,) = read_poses(blazepose, [turned], turned_crop)
     expected = np.stack([height - 1 - pose.landmarks[:, 1], pose.landmarks[:, 0]], axis=1)
     assert np.median(np.linalg.norm(other.landmarks - expected, axis=1)) < 0.01 * crop[2]
     x, y, z = pose.world_landmarks.T
@@ -80,5 +81,5 @@ def test_poses_turn_with_the_image(blazepose, clip):
 
 
 def test_an_empty_wall_is_nobody(blazepose, stage):
-    (pose,) = blazepose.poses([stage()], np.array([[480.0, 270.0, 500.0, 0.0]]))
+    (pose,) = read_poses(blazepose, [stage()], np.array([[480.0, 270.0, 500.0, 0.0]]))
     assert pose.score < 0.1

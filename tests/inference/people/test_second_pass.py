@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from video_motion.inference.footage.reader import Frame
 from video_motion.inference.models import load_people
+from video_motion.inference.people.blazepose import read_poses
 from video_motion.inference.people.landmarker import Pose
 from video_motion.inference.people.second_pass import SecondPass, first_pass_step, smooth_crops
 from video_motion.inference.people.track import Track
@@ -52,11 +54,15 @@ def test_somebody_elses_body_is_not_taken(blazepose, stage):
     tracks = follow(blazepose, frames, 1)
     assert len(tracks) == 2
 
+    left = tracks[0].body_crops
+    assert left is not None
+
     class Confused:
-        def poses(self, images: Sequence[np.ndarray], crops: np.ndarray) -> list[Pose]:
-            left = tracks[0].body_crops
-            assert left is not None
-            return blazepose.poses(images, np.tile(left[0], (len(crops), 1)).astype(float))
+        input_size = 256
+
+        def read(self, cuts: Sequence[np.ndarray], crops: np.ndarray) -> list[Pose]:
+            poses = read_poses(blazepose, [frames[0].image], left[:1].astype(float))
+            return [replace(poses[0], crop=crop) for crop in crops]
 
     second_pass = SecondPass(Confused(), tracks, 1)
     list(second_pass.see(frames))
