@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from .. import options
 from ..batch.inputs import check_folder
 from ..estimators import DEFAULT, NETWORKS
 from .preparation import prepare
@@ -76,6 +77,7 @@ def add_commands(commands: Commands) -> None:
         help=f"what estimates the motion, after CLIP and TRUTH: {', '.join(NETWORKS)} (default: {DEFAULT} landmarks)",
     )
     evaluate.add_argument("--true-focal", action="store_true", help="give the estimators the true focal length")
+    options.add_argument(evaluate, "quality")
     add_device(evaluate)
     evaluate.add_argument(
         "--out", type=Path, metavar="FOLDER", help="write the table there as JSON and Markdown, with plots"

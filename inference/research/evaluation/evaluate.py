@@ -237,7 +237,8 @@ def _motions(
     from ...options import Options
 
     focal = float(camera_K[0, 0]) if options.true_focal and camera_K is not None else None
-    common = Options(smpl=body_file, device=options.device, focal=focal, frame_rate=frame_rate)
+    # Of the command's own options `network` is several, and `smpl` a folder of bodies.
+    common = replace(Options.from_arguments(options), smpl=body_file, focal=focal, frame_rate=frame_rate)
     motions: list[Motion] = []
     timings: dict[str, object] = {}
     body = None
