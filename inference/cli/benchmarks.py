@@ -3,67 +3,113 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterator
 from pathlib import Path
 
+from .. import options
 from ..estimators import DEFAULT
+from ..options import MAX_PEOPLE
 from .preparation import prepare
 from .types import Commands, command, count
+
+MEDIAPIPE = "The first run with MediaPipe fetches it into a separate environment."
 
 
 def add_commands(commands: Commands) -> None:
     """Describe `bench` and what it measures."""
     bench = command(commands, "bench", "measure speed or memory", "Measure on the sample clip, or on a video of yours.")
     measures = bench.add_subparsers(dest="what", required=True, metavar="WHAT", title="what to measure")
-    speed = command(measures, "speed", "frames per second of each stage", "Time the stages of `convert`.")
-    speed.add_argument(
-        "--mediapipe", action="store_true", help="time MediaPipe's own pipeline on the same frames after it"
+    speed = command(
+        measures,
+        "speed",
+        "each stage of `convert`, and MediaPipe's 2D",
+        "Time the stages of `convert` in each quality on each device, and MediaPipe's own 2D pipeline on the same"
+        f" frames. {MEDIAPIPE}",
     )
     people = command(
         measures,
         "people",
         "the people station compared with MediaPipe",
-        "Time the people station and MediaPipe itself, alternating on the same frames. The first run fetches MediaPipe"
-        " into a separate environment.",
+        "Time the people station in each quality and MediaPipe itself, by turns on the same frames, on the CPU."
+        f" {MEDIAPIPE}",
     )
     people.add_argument(
         "--max-people",
         type=count,
-        default=6,
+        default=MAX_PEOPLE,
         metavar="N",
-        help="people that we follow at most; MediaPipe follows 1 (default: 6, as `convert`)",
+        help=f"people that we follow at most; MediaPipe follows 1 (default: {MAX_PEOPLE}, as `convert`)",
     )
-    people.add_argument("--threads", type=count, default=2, metavar="N", help="threads of our networks (default: 2)")
-    people.add_argument("--limit", type=count, metavar="N", help="maximum number of frames")
+    for measure in (speed, people):
+        measure.add_argument(
+            "--mediapipe",
+            action=argparse.BooleanOptionalAction,
+            default=True,
+            help="compare with MediaPipe",
+        )
+        measure.add_argument(
+            "--heavy",
+            type=Path,
+            metavar="FILE",
+            help="pose_landmark_heavy.tflite, which MediaPipe's package lacks: compare with model complexity 2 too",
+        )
+    profile = command(
+        measures,
+        "profile",
+        "where the people station's time goes",
+        "List the functions in which the people station spends most time on the CPU, without that of those they call.",
+    )
+    profile.add_argument("--top", type=count, default=25, metavar="N", help="functions to list (default: 25)")
+    options.add_argument(profile, "quality")
+    for measure in (people, profile):
+        measure.add_argument("--limit", type=count, default=300, metavar="N", help="frames at most (default: 300)")
     memory = command(
         measures,
         "memory",
         "peak memory of a short and a long video",
-        "Measure the peak memory of `estimate` on 300 and on 3,000 frames of the video, repeated as often as needed.",
+        "Measure the peak memory of `estimate` in each quality on 300 and on 3,000 frames of the video, repeated as"
+        " often as needed.",
     )
+    cuda = command(
+        measures,
+        "cuda",
+        "speed on a GPU, and the same motion as on the CPU",
+        "Time `estimate` on the first GPU on the video repeated in 720p, and compare speed and motion with the CPU's on"
+        " its first frames. Takes less than five minutes. Without a GPU only the CPU is timed.",
+    )
+    cuda.add_argument("--frames", type=count, default=600, metavar="N", help="frames on the GPU (default: 600)")
     estimators = command(
         measures,
         "networks",
         "size and speed of all estimators",
         "Count the parameters and operations of each network, and time it and `estimate` with it on the video.",
     )
-    for measure in (speed, people, memory, estimators):
+    for measure in (speed, people, profile, memory, cuda, estimators):
         measure.add_argument("video", type=Path, nargs="?", metavar="VIDEO", help="footage (default: the sample clip)")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the measurements; return the exit status."""
-    from ..research.benchmarks import bench
-
     prepare(None, DEFAULT)
-    video = arguments.video or bench.SAMPLE
-    if arguments.what == "people":
-        lines = bench.people(video, arguments.max_people, arguments.limit, arguments.threads)
-    elif arguments.what == "speed":
-        lines = bench.speed(video, arguments.mediapipe)
-    elif arguments.what == "networks":
-        lines = bench.networks(video)
-    else:
-        lines = bench.memory(video)
-    for line in lines:
+    for line in _lines(arguments):
         print(line, flush=True)
     return 0
+
+
+def _lines(chosen: argparse.Namespace) -> Iterator[str]:
+    from ..research.benchmarks import cuda, memory, networks, people, profiling, runs, speed
+
+    video = chosen.video or runs.SAMPLE
+    match chosen.what:
+        case "speed":
+            return speed.measure(video, chosen.mediapipe, chosen.heavy)
+        case "people":
+            return people.measure(video, chosen.max_people, chosen.limit, chosen.mediapipe, chosen.heavy)
+        case "profile":
+            return profiling.measure(video, chosen.quality, chosen.limit, chosen.top)
+        case "memory":
+            return memory.measure(video)
+        case "cuda":
+            return cuda.measure(video, frames=chosen.frames)
+        case _:
+            return networks.measure(video)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Self
 import cv2
 import numpy as np
 
+from ...atomic import atomic_write
 from ...cli import environment
 from ...errors import VideoMotionError
 from ...footage.reader import Footage
@@ -21,6 +23,15 @@ VERSION = "0.10.21"
 NEWEST_PYTHON = (3, 12)
 # MediaPipe's Python interface assumes this frame rate for every video.
 FRAME_RATE = 1e6 / 33333
+USUAL, ACCURATE = 1, 2
+"""Model complexities: as most use it, and with the accurate network, which MediaPipe's package lacks."""
+
+ACCURATE_FILE = "pose_landmark_heavy.tflite"
+WITHOUT_ACCURATE = (
+    f"MediaPipe's model complexity {ACCURATE} is left out: give its network, {ACCURATE_FILE}, to --heavy once."
+)
+_MODELS = "site-packages/mediapipe/modules/pose_landmark"
+_TFLITE = slice(4, 8), b"TFL3"
 
 
 class MediaPipeError(VideoMotionError):
@@ -41,17 +52,41 @@ def interpreter() -> Path:
     return environment.ensure(ENVIRONMENT)
 
 
+def complexities(accurate: Path | None) -> tuple[int, ...]:
+    """The model complexities that can be run; the environment is made on first use.
+
+    Args:
+        accurate: a copy of `ACCURATE_FILE`, which is put where MediaPipe looks for it and stays there. MediaPipe itself
+            would download it.
+
+    Raises:
+        MediaPipeError: there is no MediaPipe for this Python, or the copy is not such a file.
+        SetupError: the environment can't be made.
+    """
+    where, mark = _TFLITE
+    if accurate is not None and not (accurate.is_file() and accurate.read_bytes()[where] == mark):
+        raise MediaPipeError(f"{accurate} is not a network for TensorFlow Lite: give a copy of {ACCURATE_FILE}.")
+    interpreter()
+    folder = next(folder for lib in ("lib/*", "Lib") for folder in ENVIRONMENT.path.glob(f"{lib}/{_MODELS}"))
+    target = folder / ACCURATE_FILE
+    if accurate is not None:
+        with atomic_write(target) as temporary:
+            shutil.copyfile(accurate, temporary)
+    return (USUAL, ACCURATE) if target.exists() else (USUAL,)
+
+
 class MediaPipe:
-    """MediaPipe's pose pipeline with model complexity 1, tracking, and without smoothing of landmarks.
+    """MediaPipe's pose pipeline, tracking, without smoothing of landmarks.
 
     Args:
         python: the interpreter that has MediaPipe.
         size: width and height of the frames in pixels.
+        complexity: of `complexities`.
     """
 
-    def __init__(self, python: Path, size: tuple[int, int]):
+    def __init__(self, python: Path, size: tuple[int, int], complexity: int = USUAL):
         self._process = subprocess.Popen(
-            [python, SERVER],
+            [python, SERVER, str(complexity)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -95,8 +130,10 @@ class MediaPipe:
             raise MediaPipeError("MediaPipe's process has ended unexpectedly.") from error
 
 
-def seconds_alone(video: Path) -> float:
-    """Seconds that MediaPipe needs for all frames of a video, without reading them and without warm-up.
+def time_alone(video: Path, complexity: int) -> tuple[float, float]:
+    """Seconds, and seconds summed over all CPUs, that MediaPipe needs for all frames of a video.
+
+    Neither reading the frames nor the first one, for which networks are loaded, counts.
 
     Raises:
         MediaPipeError: MediaPipe can't be run.
@@ -104,6 +141,7 @@ def seconds_alone(video: Path) -> float:
         FootageError: the video can't be read.
     """
     footage = Footage(video)
-    with MediaPipe(interpreter(), (footage.width, footage.height)) as mediapipe:
-        taken = [mediapipe(frame.image)[2] for frame in footage]
-    return len(taken) * float(np.mean(taken[1:] or taken))
+    with MediaPipe(interpreter(), (footage.width, footage.height), complexity) as mediapipe:
+        taken = np.array([mediapipe(frame.image)[2:] for frame in footage])
+    seconds, cpu_seconds = len(taken) * (taken[1:] if len(taken) > 1 else taken).mean(axis=0)
+    return float(seconds), float(cpu_seconds)

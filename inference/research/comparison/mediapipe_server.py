@@ -1,8 +1,8 @@
 """MediaPipe's own pose pipeline as a child process, run by the interpreter of its own environment.
 
-Reads from standard input the frame's height and width (two int32) and once for each frame its pixels (H, W, 3) as RGB
-uint8; writes for each frame float64: seconds and seconds of CPU spent, and 33 × 5 values, x and y in pixels, then the
-world landmark. These are NaN where nobody was found.
+Its argument is the model complexity. Reads from standard input the frame's height and width (two int32) and once for
+each frame its pixels (H, W, 3) as RGB uint8; writes for each frame float64: seconds and seconds of CPU spent, and 33
+times 5 values, x and y in pixels, then the world landmark. These are NaN where nobody was found.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ def main() -> None:
     import mediapipe  # pyright: ignore[reportMissingImports]
     import numpy as np
 
-    pose = mediapipe.solutions.pose.Pose(static_image_mode=False, model_complexity=1, smooth_landmarks=False)
+    complexity = int(sys.argv[1])
+    pose = mediapipe.solutions.pose.Pose(static_image_mode=False, model_complexity=complexity, smooth_landmarks=False)
     height, width = np.frombuffer(sys.stdin.buffer.read(8), np.int32)
     while pixels := sys.stdin.buffer.read(height * width * 3):
         image = np.frombuffer(pixels, np.uint8).reshape(height, width, 3)

@@ -17,7 +17,6 @@ from video_motion.inference.cli import arguments, convert, environment
 from video_motion.inference.footage.reader import Footage
 from video_motion.inference.motion.motion import Motion
 from video_motion.inference.options import Options
-from video_motion.inference.research.benchmarks import bench
 
 ROOT = Path(__file__).parents[3]
 
@@ -201,38 +200,6 @@ def test_evaluate_reports_what_is_missing(tmp_path: Path, capsys: pytest.Capture
     assert "--no-truth" in capsys.readouterr().err
     assert cli.main(["evaluate", str(tmp_path / "a.mp4"), "--no-truth"]) == 1
     assert "does not exist" in capsys.readouterr().err
-
-
-def test_speed_table(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
-    content = {"frames": 10, "size": [64, 48], "timings": {"load": 1.0, "people": 2.0, "scene": 2.0}}
-    write = f"""for last; do :; done; echo '{json.dumps(content)}' > "$last/a.json"\n"""
-    monkeypatch.setattr(bench, "COMMAND", [str(write_program(tmp_path / "convert", write))])
-    assert list(bench.speed(tmp_path / "a.mp4")) == [
-        "| a.mp4, 10 frames, 64×48 | seconds | frames/s |",
-        "|---|---:|---:|",
-        "| load | 1.00 | – |",
-        "| people | 2.00 | 5.0 |",
-        "| scene | 2.00 | 5.0 |",
-        "| together | 5.00 | 2.0 |",
-    ]
-    monkeypatch.setattr(bench, "COMMAND", ["false"])
-    with pytest.raises(bench.BenchError):
-        list(bench.speed(tmp_path / "a.mp4"))
-
-
-def test_memory_table(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
-    # The parent is far larger than what it measures.
-    hold = np.ones(30_000_000)
-    video = write_empty_room(tmp_path / "room.avi")
-    use = "import sys, cv2; count = int(cv2.VideoCapture(sys.argv[2]).get(7)); held = bytearray(count * 10**6)"
-    monkeypatch.setattr(bench, "COMMAND", [sys.executable, "-c", use])
-    monkeypatch.setattr(bench, "FRAME_COUNTS", (5, 105))
-    header, _, row = bench.memory(video)
-    del hold
-    assert header == "| room.avi | 5 frames | 105 frames |"
-    small, large = (int(cell.split()[0]) for cell in row.split("|")[2:4])
-    assert small < 200
-    assert large - small == pytest.approx(100, abs=5)
 
 
 def test_json_is_complete_or_missing(tmp_path: Path):

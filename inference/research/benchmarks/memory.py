@@ -1,0 +1,44 @@
+"""Peak memory on short and long clips."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from ...estimators import LANDMARKS
+from . import runs
+
+FRAME_COUNTS = (300, 3000)
+
+# A process inherits the peak memory of its parent, so a small process starts it.
+PEAK = """\
+import resource, subprocess, sys
+status = subprocess.call(sys.argv[1:], stdout=sys.stderr)
+print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
+sys.exit(status)
+"""
+
+
+def measure(video: Path) -> Iterator[str]:
+    """Yield the peak memory of `estimate` in each quality on the video, repeated or cut to numbers of frames."""
+    yield f"| {video.name}: peak memory of `estimate` | {' | '.join(f'{count:,} frames' for count in FRAME_COUNTS)} |"
+    yield f"|---|{'---:|' * len(FRAME_COUNTS)}"
+    with tempfile.TemporaryDirectory() as folder:
+        clips = [Path(folder) / f"{video.stem} {count}.mp4" for count in FRAME_COUNTS]
+        for clip, count in zip(clips, FRAME_COUNTS, strict=True):
+            runs.write_clip(video, clip, count)
+        for quality in LANDMARKS:
+            peaks = [_peak_megabytes(clip, quality) for clip in clips]
+            yield f"| {quality} | {' | '.join(f'{peak:.0f} MB' for peak in peaks)} |"
+
+
+def _peak_megabytes(clip: Path, quality: str) -> float:
+    command = [sys.executable, "-c", PEAK, *runs.COMMAND, "estimate", clip, "--quality", quality]
+    result = subprocess.run([str(part) for part in command], stdout=subprocess.PIPE, text=True, check=False)
+    if result.returncode:
+        raise runs.BenchError("The memory of `estimate` can't be measured: it failed as said above.")
+    # Kilobytes on Linux, bytes on macOS.
+    return int(result.stdout) / (1e6 if sys.platform == "darwin" else 1e3)
