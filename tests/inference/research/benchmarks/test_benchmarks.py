@@ -213,6 +213,19 @@ def test_without_a_gpu_the_cpu_is_measured(monkeypatch: pytest.MonkeyPatch):
     assert last == "There is no GPU to compare with. Buy one."
 
 
+def test_the_gpu_gets_the_cpus_frames_and_a_long_clip(monkeypatch: pytest.MonkeyPatch):
+    on_cpu = "import runpy, sys\nsys.argv = [word.replace('cuda:0', 'cpu') for word in sys.argv]\n"
+    program = f"{on_cpu}runpy.run_module('video_motion.inference.cli', run_name='__main__')"
+    monkeypatch.setattr(runs, "COMMAND", [sys.executable, "-P", "-c", program])
+    monkeypatch.setattr(cuda, "devices", lambda: [CPU, *GPUS])
+    monkeypatch.setattr(cuda, "COMPARED", 18)
+    header, _, *rows = cuda.measure(REAL, quality="fast", frames=20)
+    assert cells(header)[1:] == ["cpu, 18 frames", "cuda:0, 18 frames", "cuda:0, 20 frames"]
+    name, mean, largest, count = cells(rows[-1])
+    assert name == "short.motion.npz"
+    assert (float(mean), float(largest), int(count)) == (0.0, 0.0, 18)
+
+
 def test_the_gpus_motion_is_compared_in_the_frames_of_both():
     motion = Motion.load(TRUE_MOTION)
     keep = np.arange(len(motion)) >= 4
