@@ -27,7 +27,9 @@ def property_for(name: str, **changes: Any) -> Any:
         limits = {"min": option.minimum, "max": option.maximum, "soft_max": option.soft_maximum}
         numbers = {key: value for key, value in limits.items() if value is not None}
         return FloatProperty(**common | numbers | {"default": options.default(name) or 0.0} | changes)
-    if option.kind in ("choice", "device") and "items" in changes:
+    if option.kind == "choice" and "items" in changes:
+        return EnumProperty(**common | {"default": options.default(name)} | changes)
+    if option.kind == "device" and "items" in changes:
         return EnumProperty(**common | changes)
     raise TypeError(f"{name} has no property by itself")
 

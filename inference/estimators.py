@@ -11,7 +11,7 @@ class Estimator(NamedTuple):
 
     Attributes:
         what: a description in words.
-        weights: registry items it needs: its network for windows, and one for frames if it uses local maps.
+        weights: registry items it needs.
     """
 
     what: str
@@ -39,15 +39,18 @@ DEFAULT = next(iter(ESTIMATORS))
 DETECTOR = "blazepose_detector"
 """What finds people, in the registry."""
 
-LANDMARKS: Mapping[str, tuple[str, ...]] = {
-    "fast": ("blazepose_landmark_full",),
-    "best": ("blazepose_landmark_full", "blazepose_landmark_heavy"),
+LANDMARKS: Mapping[str, Estimator] = {
+    "fast": Estimator("everyone is seen once", ("blazepose_landmark_full",)),
+    "best": Estimator(
+        "everyone is seen a second time, by a more accurate network; finding people takes two to three times as long",
+        ("blazepose_landmark_full", "blazepose_landmark_heavy"),
+    ),
 }
-"""What reads their landmarks, in the registry, by quality: in the first pass over the footage and in a second."""
+"""What reads their landmarks, by quality; the weights are those of the first pass over the footage and of a second."""
 
 DEFAULT_QUALITY = "fast"
 
 
 def people_items(quality: str) -> tuple[str, ...]:
     """The registry's items that find and read people at a quality."""
-    return (DETECTOR, *LANDMARKS[quality])
+    return (DETECTOR, *LANDMARKS[quality].weights)

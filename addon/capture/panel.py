@@ -16,6 +16,7 @@ from .settings import ALL_PEOPLE, VideoMotionSettings
 _STAGES = {
     "": "Starting",
     "people": "Finding people",
+    "landmarks": "Looking at them again",
     "network": "Running the network",
     "motion": "Making the motion",
 }
@@ -109,9 +110,10 @@ class MotionPanel(_SubPanel, bpy.types.Panel):
     bl_options: ClassVar[set[str]] = {"DEFAULT_CLOSED"}
 
     def draw(self, context: bpy.types.Context) -> None:
-        """Draw network, device, smoothing."""
+        """Draw quality, network, device, smoothing."""
         layout = self.prepare()
         settings = context.scene.video_motion
+        layout.prop(settings, "quality")
         layout.prop(settings, "network")
         layout.prop(settings, "device")
         for gpu in jobs.gpus():
@@ -224,7 +226,7 @@ def _draw_progress(layout: bpy.types.UILayout) -> None:
     column = layout.column(align=True)
     stage = _STAGES.get(job.stage, job.stage)
     count = ""
-    if job.stage == "people":
+    if job.stage in ("people", "landmarks"):
         count = f" {job.done}" if job.total is None else f" {job.done} of {job.total}"
     column.label(text=f"{stage}{count}")
     row = column.row(align=True)

@@ -8,7 +8,7 @@ from typing import Any
 import bpy
 from bpy.props import BoolProperty, EnumProperty, PointerProperty, StringProperty
 
-from ...inference.estimators import ESTIMATORS
+from ...inference.estimators import ESTIMATORS, LANDMARKS
 from ...inference.options import FROM_VIDEO, KEEP, MAX_PEOPLE, MOTION, SCENE, Options, described, options
 from .. import preferences
 from ..properties import property_for
@@ -42,6 +42,8 @@ _NETWORKS = [
     (name, _NAMES[name], f"{one.what[0].upper()}{one.what[1:]}{'' if number else '; measures best'}")
     for number, (name, one) in enumerate(ESTIMATORS.items())
 ]
+
+_QUALITIES = [(name, name.capitalize(), f"{one.what[0].upper()}{one.what[1:]}") for name, one in LANDMARKS.items()]
 
 # Blender keeps no reference to the strings of a dynamic menu.
 _device_items: list[tuple[str, str, str, int]] = []
@@ -92,6 +94,7 @@ class VideoMotionSettings(bpy.types.PropertyGroup):
         items=_PEOPLE,
         options=set(),
     )
+    quality: property_for("quality", items=_QUALITIES)
     network: property_for("network", items=_NETWORKS)
     device: property_for("device", items=_devices, description="Where the network runs")
     rate: EnumProperty(
@@ -118,7 +121,7 @@ class VideoMotionSettings(bpy.types.PropertyGroup):
 
     def as_options(self, scene: bpy.types.Scene) -> Options:
         """Return the choices as options, those of the preferences included."""
-        chosen: dict[str, Any] = {name: getattr(self, name) for name in ("network", *SLIDERS, *SWITCHES)}
+        chosen: dict[str, Any] = {name: getattr(self, name) for name in ("quality", "network", *SLIDERS, *SWITCHES)}
         if self.trim:
             chosen["start"] = self.start
             chosen["end"] = self.end if self.end > self.start else None

@@ -18,16 +18,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, Any
 
+from ..estimators import DEFAULT_QUALITY, LANDMARKS
+
 WORKER = Path(__file__).with_name("serve.py")
 STALE_SECONDS = 24 * 3600
 LOG_BYTES = 20_000
 _PREFIX = "video-motion-job-"
 
-# Rough share of a task's time that each of its stages takes, in order.
-_SHARES: Mapping[str, Mapping[str, float]] = {
-    "find": {"people": 1.0},
-    "convert": {"people": 0.6, "network": 0.05, "motion": 0.35},
-}
+# Roughly how long stages take, in order: people are found in one pass or two, then their motion is made.
+_PASSES: Mapping[int, Mapping[str, float]] = {1: {"people": 5.0}, 2: {"people": 3.0, "landmarks": 9.0}}
+_LATER: Mapping[str, Mapping[str, float]] = {"find": {}, "convert": {"network": 0.2, "motion": 1.3}}
 _EARLIEST_ESTIMATE = 0.04
 """Share of a job from which the remaining time can be estimated."""
 
@@ -100,9 +100,10 @@ class WorkerProcess:
         """Start another job, once the previous one is answered; arguments as for the first."""
         self.task = task
         self.stage, self.done, self.total = "", 0, None
+        self._stages = _stages(task, content.get("options", {}))
         self.value: dict[str, Any] | None = None
         self.message: str | None = None
-        self._began: float | None = None
+        self._began: tuple[float, float] | None = None
         self._subject = str(content.get("video") or task)
         job = {"task": task, "weights": str(self._weights), "cache": str(self._cache), "out": str(self.folder)}
         job |= {"packages": self._packages, "more": self._more, **content}
@@ -125,21 +126,25 @@ class WorkerProcess:
     @property
     def share(self) -> float:
         """How much of the whole job is done, 0 to 1."""
-        shares = _SHARES.get(self.task, {self.stage: 1.0})
-        if self.stage not in shares:
+        stages = self._stages or {self.stage: 1.0}
+        if self.stage not in stages:
             return 0.0
-        names = list(shares)
-        before = sum(shares[name] for name in names[: names.index(self.stage)])
+        names = list(stages)
+        before = sum(stages[name] for name in names[: names.index(self.stage)])
         part = min(self.done / self.total, 1.0) if self.total else 0.0
-        return before + shares[self.stage] * part
+        return (before + stages[self.stage] * part) / sum(stages.values())
 
     @property
     def seconds_left(self) -> float | None:
         """An estimate, None while there is too little to base it on."""
-        share = self.share
-        if share < _EARLIEST_ESTIMATE or self._began is None:
+        if self._began is None:
             return None
-        return (time.monotonic() - self._began) * (1 - share) / share
+        # What is taken from the cache costs no time.
+        began, share_then = self._began
+        share = self.share
+        if share - share_then <= _EARLIEST_ESTIMATE * (1 - share_then):
+            return None
+        return (time.monotonic() - began) * (1 - share) / (share - share_then)
 
     def poll(self) -> bool:
         """Process the events of the worker; return whether anything changed."""
@@ -176,9 +181,9 @@ class WorkerProcess:
         except (ValueError, KeyError, AttributeError):
             return
         if kind == "progress":
-            # Start-up time says nothing about the speed.
-            self._began = self._began or time.monotonic()
             self.stage, self.done, self.total = event["stage"], event["done"], event["total"]
+            # Start-up time says nothing about the speed.
+            self._began = self._began or (time.monotonic(), self.share)
         elif kind == "result":
             self.value = event["value"]
         elif kind == "error":
@@ -227,6 +232,14 @@ _OWN_GROUP: dict[str, Any] = (
     if os.name == "nt"
     else {"start_new_session": True}
 )
+
+
+def _stages(task: str, options: Mapping[str, Any]) -> dict[str, float]:
+    """Roughly how long each stage of a task takes, in order; empty for a task of one stage."""
+    if task not in _LATER:
+        return {}
+    quality = LANDMARKS.get(options.get("quality", DEFAULT_QUALITY), LANDMARKS[DEFAULT_QUALITY])
+    return {**_PASSES[len(quality.weights)], **_LATER[task]}
 
 
 def _read(stream: IO[bytes], lines: queue.SimpleQueue[str | None]) -> None:

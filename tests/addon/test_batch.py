@@ -54,6 +54,8 @@ def last_line(result: subprocess.CompletedProcess[str]) -> str:
 CLIPS = int(os.environ.get("VIDEO_MOTION_CLIPS", "18"))
 """How many clips a large batch has, in addition to the broken ones."""
 
+FAST = ("--quality", "fast")
+
 BROKEN = ("cut.mp4", "empty.mp4", "nobody.mp4", "picture.mp4", "text.mp4")
 
 
@@ -196,7 +198,7 @@ def test_without_packages_the_launcher_is_asked(tmp_path, monkeypatch):
 @pytest.mark.timeout(900)
 def test_many_videos_some_broken(tmp_path, clips):
     out = tmp_path / "out"
-    result = run(clips.parent / "clips" / "*.mp4", "--out", out, "--jobs", "2", "--format", "blend,bvh,amass")
+    result = run(clips.parent / "clips" / "*.mp4", "--out", out, *FAST, "--jobs", "2", "--format", "blend,bvh,amass")
     assert result.returncode == 1, result.stderr
     names = [f"clip {number}" for number in range(CLIPS)]
     files = {f"{name}{end}" for name in names for end in (".json", ".motion.npz", ".blend", ".bvh", ".amass.npz")}
@@ -230,7 +232,7 @@ def test_many_videos_some_broken(tmp_path, clips):
 def test_interrupted_and_resumed(tmp_path, clips, number):
     out = tmp_path / "out"
     videos = [clips / f"clip {index}.mp4" for index in range(4)]
-    arguments = (*videos, clips / "empty.mp4", "--out", out, "--format", "blend,bvh")
+    arguments = (*videos, clips / "empty.mp4", "--out", out, *FAST, "--format", "blend,bvh")
     child = subprocess.Popen(command(*arguments), stderr=subprocess.PIPE, text=True)
     while not (out / "clip 1.json").exists() and child.poll() is None:
         time.sleep(0.02)
@@ -257,7 +259,7 @@ def test_interrupted_and_resumed(tmp_path, clips, number):
     ends = (".json", ".motion.npz", ".blend", ".bvh")
     assert set(os.listdir(out)) == {f"clip {index}{end}" for index in range(4) for end in ends} | {"batch.json"}
     # Other options make results again, even if they exist.
-    other = run(videos[0], videos[1], "--out", out, "--format", "blend,bvh", "--resume", "--smoothing", "0")
+    other = run(videos[0], videos[1], "--out", out, *FAST, "--format", "blend,bvh", "--resume", "--smoothing", "0")
     assert other.returncode == 0
     assert "2 done, 0 skipped" in other.stderr
 
@@ -269,7 +271,7 @@ def test_retargets_onto_a_character(tmp_path, clips, make_motion, body):
     take.characters[0].armature.name = "Hero"
     bpy.ops.wm.save_as_mainfile(filepath=str(rig), copy=True)
     out = tmp_path / "out"
-    result = run(clips / "clip 0.mp4", "--out", out, "--rig", rig, "--format", "blend,glb,amass")
+    result = run(clips / "clip 0.mp4", "--out", out, *FAST, "--rig", rig, "--format", "blend,glb,amass")
     assert result.returncode == 0, result.stderr
     assert {"clip 0.blend", "clip 0.glb", "clip 0.amass.npz"} <= set(os.listdir(out))
     bpy.ops.import_scene.gltf(filepath=str(out / "clip 0.glb"))

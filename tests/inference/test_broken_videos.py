@@ -63,7 +63,8 @@ def _registry_is_left() -> Iterator[None]:
 def run(task: str, video: Path, folder: Path) -> tuple[dict[str, Any] | None, str]:
     """Return what a task gave, None for nothing, and its message."""
     weights, lines = str(registry.cache_folder()), io.StringIO()
-    job = Job(task, weights, str(folder), str(folder), video=str(video), options={"end": 1.0}, reuse=False)
+    options = {"end": 1.0, "quality": "fast"}
+    job = Job(task, weights, str(folder), str(folder), video=str(video), options=options, reuse=False)
     status = serve(job, lines)
     last = json.loads(lines.getvalue().splitlines()[-1])
     assert status == (last["event"] == "error")

@@ -47,15 +47,14 @@ def reported() -> list[tuple[str, int, int | None]]:
 @pytest.fixture(scope="module")
 def sample(reported: list[tuple[str, int, int | None]]) -> Result:
     """The third second of the sample clip."""
-    return convert_footage(
-        SAMPLE, Options(start=2.0, end=3.0), lambda stage, done, total: reported.append((stage, done, total))
-    )
+    options = Options(start=2.0, end=3.0, quality="fast")
+    return convert_footage(SAMPLE, options, lambda stage, done, total: reported.append((stage, done, total)))
 
 
 @pytest.fixture(scope="module")
 def real() -> Result:
     """A second of a real man who walks and kicks."""
-    return convert_footage(REAL, Options(start=0.2, end=1.2))
+    return convert_footage(REAL, Options(start=0.2, end=1.2, quality="fast"))
 
 
 @pytest.fixture(scope="module")
@@ -136,13 +135,15 @@ def test_report_is_complete(sample: Result):
 
 
 def test_progress_counts_the_frames(sample: Result, reported: list[tuple[str, int, int | None]]):
-    assert [done for stage, done, _ in reported if stage == "people"] == list(range(1, 26))
+    counts = [done for stage, done, _ in reported if stage == "people"]
+    assert counts[-1] == 25
+    assert all(0 < step <= 2 for step in np.diff([0, *counts])), "frames are looked at two by two"
     assert {total for stage, _, total in reported if stage == "people"} == {25}
 
 
 def test_cached_results_are_the_same_and_not_made_again(tmp_path: Path):
     cache = Cache(tmp_path / "cache")
-    trimmed = Options(start=2.0, end=2.6)
+    trimmed = Options(start=2.0, end=2.6, quality="fast")
     plain = convert_footage(SAMPLE, trimmed)
     first, second = (convert_footage(SAMPLE, trimmed, cache=cache) for _ in range(2))
     assert first.report["reused"] == []
@@ -163,33 +164,32 @@ def test_cached_results_are_the_same_and_not_made_again(tmp_path: Path):
 
 def test_import_reuses_a_search_for_people(tmp_path: Path):
     cache = Cache(tmp_path)
-    asked = Options(start=2.0, end=2.6, network="part_dynamics")
+    asked = Options(start=2.0, end=2.6, quality="fast", network="part_dynamics")
     observations = conversion.find_people(SAMPLE, asked, load_models(asked), cache=cache)
     assert [track.number for track in observations.tracks] == [1]
     # Part dynamics asked for more than the fit does.
-    assert convert_footage(SAMPLE, Options(start=2.0, end=2.6, network="landmarks"), cache=cache).report["reused"] == [
-        "people"
-    ]
+    result = convert_footage(SAMPLE, replace(asked, network="landmarks"), cache=cache)
+    assert result.report["reused"] == ["people"]
 
 
 def test_cache_that_cannot_be_written_still_gives_a_result(tmp_path: Path):
     blocked = tmp_path / "file"
     blocked.write_text("in the way")
-    result = convert_footage(SAMPLE, Options(start=2.0, end=2.6), cache=Cache(blocked / "cache"))
+    result = convert_footage(SAMPLE, Options(start=2.0, end=2.6, quality="fast"), cache=Cache(blocked / "cache"))
     assert len(result.motions) == 1
     (warning,) = result.report["warnings"]
     assert "can't store intermediate results" in warning
 
 
 def test_chosen_focal_length():
-    result = convert_footage(SAMPLE, Options(start=0.0, end=0.7, focal=600.0))
+    result = convert_footage(SAMPLE, Options(start=0.0, end=0.7, focal=600.0, quality="fast"))
     assert result.motions[0].camera_K[0, 0] == 600
     assert result.report["camera"] == {"focal_pixels": 600.0, "moves": False}
 
 
 def test_person_who_is_not_there():
     with pytest.raises(NobodyFoundError) as caught:
-        convert_footage(SAMPLE, Options(start=0.0, end=0.7, person=9))
+        convert_footage(SAMPLE, Options(start=0.0, end=0.7, person=9, quality="fast"))
     message = str(caught.value)
     assert message.startswith("There is no person 9 in ")
     assert str(SAMPLE) in message
@@ -231,7 +231,7 @@ def test_person_before_a_plain_wall_does_not_turn_the_camera(tmp_path: Path):
             image[rows, start : start + piece.shape[1]] = piece[:, : 640 - start]
             writer.write(image)
     writer.release()
-    result = convert_footage(path, Options())
+    result = convert_footage(path, Options(quality="fast"))
     assert not result.motions[0].camera_moves
 
 
@@ -276,7 +276,7 @@ def test_the_readmes_ten_lines_do_the_whole_conversion(tmp_path: Path):
 
 
 def test_a_script_brings_its_own_detector():
-    options = Options(start=2.0, end=2.6, network="landmarks")
+    options = Options(start=2.0, end=2.6, quality="fast", network="landmarks")
     models = load_models(options)
     seen: list[tuple[int, ...]] = []
 

@@ -9,15 +9,25 @@ from pathlib import Path
 
 import pytest
 from video_motion.inference.cli import arguments
-from video_motion.inference.options import ESTIMATION, EVERYTHING, OptionError, Options, add_arguments, default, options
+from video_motion.inference.options import (
+    ESTIMATION,
+    EVERYTHING,
+    OptionError,
+    Options,
+    add_arguments,
+    default,
+    described,
+    options,
+)
 
+NOT_THE_DEFAULT = next(quality for quality in described("quality").choices if quality != default("quality"))
 WORDS = {
     "start": ("1.5", 1.5),
     "end": ("3", 3.0),
     "person": ("2", 2),
     "focal": ("800", 800.0),
     "focal_mm": ("26", 26.0),
-    "quality": ("best", "best"),
+    "quality": (NOT_THE_DEFAULT,) * 2,
     "network": ("tar", "tar"),
     "device": ("cuda:1", "cuda:1"),
     "smoothing": ("0", 0.0),

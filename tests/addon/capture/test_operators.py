@@ -17,6 +17,7 @@ from video_motion.addon.capture.operators import TAKE, OpenVideo, VideoHandler, 
 from video_motion.addon.capture.settings import SLIDERS, SWITCHES
 from video_motion.addon.compatibility import channels_of
 from video_motion.inference import registry
+from video_motion.inference.estimators import LANDMARKS
 from video_motion.inference.options import Options, default, described
 
 from ..blender import bone_heads, go_to
@@ -38,7 +39,7 @@ def settings(monkeypatch, tmp_path):
     chosen = bpy.context.scene.video_motion
     chosen.filepath = str(SAMPLE)
     chosen.trim, chosen.start, chosen.end = True, 2.0, 2.6
-    chosen.mesh = False
+    chosen.mesh, chosen.quality = False, "fast"
     yield chosen
     video_motion.addon.unregister()
 
@@ -117,6 +118,28 @@ def test_people_are_found_first_and_kept(settings):
 
 
 @needs_packages
+def test_quality_reaches_the_search_the_import_and_the_update(settings):
+    settings.quality = "best"
+    bpy.ops.video_motion.find_people()
+    assert jobs.current is not None
+    assert jobs.current.stage == "landmarks", "the second pass comes last"
+    bpy.ops.video_motion.import_video()
+    take = take_of(bpy.context)
+    assert provenance_of(take)["report"]["reused"] == ["people"]
+
+    settings.quality = "fast"
+    assert bpy.ops.video_motion.update_motion() == {"FINISHED"}
+    assert provenance_of(take)["report"]["reused"] == ["people", "network"]
+    assert provenance_of(take)["options"]["quality"] == "best"
+    for one in list(bpy.data.collections):
+        bpy.data.collections.remove(one)
+    bpy.ops.video_motion.import_video()
+    report = provenance_of(take_of(bpy.context))["report"]
+    assert report["reused"] == []
+    assert "landmarks" not in report["timings"]
+
+
+@needs_packages
 def test_nobody_is_a_sentence_that_the_panel_keeps(settings):
     settings.person = "4"
     message = error_of(bpy.ops.video_motion.import_video)
@@ -147,6 +170,7 @@ def test_a_picture_stands_for_its_folder(settings, tmp_path):
 
 def test_the_panel_offers_what_the_options_say(settings):
     settings.trim, settings.mesh = False, True
+    settings.property_unset("quality")
     assert settings.as_options(bpy.context.scene) == Options(device="auto", fps="keep")
     for name in (*SLIDERS, *SWITCHES):
         prop, option = settings.bl_rna.properties[name], described(name)
@@ -157,6 +181,12 @@ def test_the_panel_offers_what_the_options_say(settings):
                 option.maximum,
                 option.soft_maximum,
             )
+    for name in ("quality", "network"):
+        prop = settings.bl_rna.properties[name]
+        assert (prop.name, prop.default) == (described(name).label, default(name))
+        assert tuple(item.identifier for item in prop.enum_items) == described(name).choices
+    told = {item.identifier: item.description.lower() for item in settings.bl_rna.properties["quality"].enum_items}
+    assert told == {name: quality.what for name, quality in LANDMARKS.items()}
 
 
 def test_wrong_choices_are_sentences(settings, tmp_path):

@@ -13,6 +13,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from video_motion.inference import registry
+from video_motion.inference.estimators import LANDMARKS
+from video_motion.inference.worker import process as worker_process
 from video_motion.inference.worker.process import WorkerProcess
 
 ROOT = Path(__file__).parents[3]
@@ -70,8 +72,9 @@ def test_probe(start):
     assert not probe.folder.exists()
 
 
-def test_people_then_import(start, tmp_path):
-    options = {"start": 2.0, "end": 2.6}
+@pytest.mark.parametrize("quality", LANDMARKS)
+def test_people_then_import(start, tmp_path, quality):
+    options = {"start": 2.0, "end": 2.6, "quality": quality}
     found = wait(start("find", video=str(SAMPLE), options=options))
     assert found.value is not None, found.message
     (person,) = found.value["people"]
@@ -100,6 +103,38 @@ def test_broken_videos_are_a_sentence(start, tmp_path, content, words):
     assert process.message.endswith(".")
 
 
+@pytest.mark.parametrize("quality", LANDMARKS)
+def test_the_share_told_is_that_of_the_time(start, quality):
+    process = start("convert", video=str(SAMPLE), options={"end": 3.0, "quality": quality})
+    told = []
+    while not process.ended:
+        if process.poll() and process.stage:
+            told.append((time.monotonic(), process.share))
+        time.sleep(0.01)
+    assert process.value is not None, process.message
+    times, shares = np.array(told).T
+    assert (np.diff(shares) >= 0).all()
+    assert shares[-1] == 1.0
+    assert np.abs(shares - (times - times[0]) / np.ptp(times)).max() < 0.4
+
+
+def test_what_the_cache_gives_does_not_shorten_the_time_left(start, tmp_path, monkeypatch):
+    worker = tmp_path / "worker.py"
+    worker.write_text(
+        "import json, time\n"
+        "for done in (0, 50):\n"
+        "    event = {'event': 'progress', 'stage': 'motion', 'done': done, 'total': 100}\n"
+        "    print(json.dumps(event), flush=True)\n"
+        "    time.sleep(1 if done == 0 else 60)\n"
+    )
+    monkeypatch.setattr(worker_process, "WORKER", worker)
+    process = start("convert", video=str(SAMPLE))
+    while process.done != 50:
+        process.poll()
+        time.sleep(0.01)
+    assert process.seconds_left == pytest.approx(1, abs=0.5)
+
+
 def wait_for_answer(process: WorkerProcess) -> WorkerProcess:
     deadline = time.monotonic() + 60
     while not process.answered and time.monotonic() < deadline:
@@ -110,7 +145,7 @@ def wait_for_answer(process: WorkerProcess) -> WorkerProcess:
 
 
 def test_one_process_does_several_jobs(start, tmp_path):
-    options = {"start": 2.0, "end": 2.6}
+    options = {"start": 2.0, "end": 2.6, "quality": "fast"}
     process = wait_for_answer(start("convert", more=True, video=str(SAMPLE), options=options, reuse=False))
     first = process.value
     assert first is not None, process.message
@@ -189,7 +224,8 @@ def test_full_disk_is_a_message(tmp_path):
     code = (
         "import sys, time; sys.path.insert(0, sys.argv[1]); from pathlib import Path;"
         "from video_motion.inference.worker.process import WorkerProcess;"
-        "p = WorkerProcess('convert', Path(sys.argv[2]), Path(sys.argv[3]), video=sys.argv[4], options={'end': 0.8});\n"
+        "p = WorkerProcess('convert', Path(sys.argv[2]), Path(sys.argv[3]), video=sys.argv[4],"
+        "options={'end': 0.8, 'quality': 'fast'});\n"
         "while not p.ended: p.poll(); time.sleep(0.01)\n"
         "print(p.message); p.close(); print(list(Path(sys.argv[3]).iterdir()))"
     )

@@ -19,6 +19,7 @@ from video_motion.inference.motion.motion import Motion
 from video_motion.inference.options import Options
 
 ROOT = Path(__file__).parents[3]
+FAST = ("--quality", "fast", "--out")
 
 
 def write_empty_room(path: Path) -> Path:
@@ -66,7 +67,7 @@ def test_bad_inputs_are_named_and_fail(tmp_path: Path):
     missing = tmp_path / "missing.mp4"
     inputs = (text, missing, empty, room)
     result = subprocess.run(
-        [sys.executable, "-m", "video_motion.inference.cli", "estimate", *inputs, "--out", tmp_path / "out"],
+        [sys.executable, "-m", "video_motion.inference.cli", "estimate", *inputs, *FAST, tmp_path / "out"],
         capture_output=True,
         text=True,
         env=os.environ | {"PYTHONPATH": str(ROOT)},
@@ -97,7 +98,7 @@ def two_people(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for frame in Footage(ROOT / "tests" / "sample" / "sample.mp4", start=2.0, end=2.8):
         writer.write(np.hstack([frame.image, frame.image[:, ::-1]]))
     writer.release()
-    assert cli.main(["estimate", str(video), "--feet", "0.25"]) == 0
+    assert cli.main(["estimate", str(video), "--quality", "fast", "--feet", "0.25"]) == 0
     return folder
 
 
@@ -113,14 +114,14 @@ def test_estimate_writes_each_persons_motion(two_people: Path):
 
 
 def test_one_person_alone_has_the_plain_name(two_people: Path, tmp_path: Path):
-    assert cli.main(["estimate", str(two_people / "walk.take2.avi"), "--person", "2", "--out", str(tmp_path)]) == 0
+    assert cli.main(["estimate", str(two_people / "walk.take2.avi"), "--person", "2", *FAST, str(tmp_path)]) == 0
     (motion,) = tmp_path.glob("*.npz")
     assert motion.name == "walk.take2.motion.npz"
     assert Motion.load(motion).person == 2
 
 
 def test_estimate_resumes(two_people: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
-    command = ["estimate", str(two_people / "walk.take2.avi"), "--out", str(tmp_path), "--resume"]
+    command = ["estimate", str(two_people / "walk.take2.avi"), "--resume", *FAST, str(tmp_path)]
     assert cli.main(command) == 0
     written = (tmp_path / "walk.take2.motion.npz").stat().st_mtime_ns
     capsys.readouterr()
@@ -132,7 +133,7 @@ def test_estimate_resumes(two_people: Path, tmp_path: Path, capsys: pytest.Captu
 
 
 def test_convert_through_the_launcher(two_people: Path, tmp_path: Path):
-    command = [sys.executable, ROOT / "video-motion", "convert", two_people / "walk.take2.avi", "--out", tmp_path]
+    command = [sys.executable, ROOT / "video-motion", "convert", two_people / "walk.take2.avi", *FAST, tmp_path]
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
     assert (tmp_path / "walk.take2.blend").read_bytes()[:4] in (b"BLEN", b"\x28\xb5\x2f\xfd")
@@ -171,7 +172,7 @@ def test_a_blender_that_can_not_start(tmp_path: Path, capsys: pytest.CaptureFixt
 @pytest.mark.parametrize("fresh", [False, True])
 def test_overlay(fresh: bool, two_people: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     video = two_people / "walk.take2.avi"
-    given = [] if fresh else ["--motion", *map(str, sorted(two_people.glob("*.npz")))]
+    given = ["--quality", "fast"] if fresh else ["--motion", *map(str, sorted(two_people.glob("*.npz")))]
     out = tmp_path / "out folder"
     assert cli.main(["overlay", str(video), "--out", str(out), "--columns", "2", "--height", "90", *given]) == 0
     names = [f"walk.take2.overlay{suffix}" for suffix in (".mp4", ".jpg")]

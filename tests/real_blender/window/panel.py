@@ -28,8 +28,8 @@ class Panel:
         blender.open_sidebar(TAB)
 
     def choose(self, video: Path, **settings: object) -> None:
-        """Choose a video and other settings."""
-        for name, value in {"filepath": str(video), **settings}.items():
+        """Choose a video and other settings, by default the quality that takes the least time."""
+        for name, value in {"filepath": str(video), "quality": "fast", **settings}.items():
             self.blender.do(f"{_SETTINGS}.{name} = {value!r}")
 
     def start(self) -> None:
@@ -58,6 +58,11 @@ class Panel:
     def share(self) -> float:
         """How far the progress bar is, 0 to 1."""
         return self.blender.ask(f"{JOBS}.current.share")
+
+    @property
+    def stage(self) -> str:
+        """What the job is at."""
+        return self.blender.ask(f"{JOBS}.current.stage")
 
     @property
     def problem(self) -> str | None:

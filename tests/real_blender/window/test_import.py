@@ -34,6 +34,7 @@ def test_import_by_hand(panel: Panel, blender: Blender, tmp_path: Path):
     blender.type(str(SAMPLE))
     blender.key("Return")
     panel.wait_until_seen()
+    blender.do("bpy.context.scene.video_motion.quality = 'fast'")
     blender.screenshot("panel-video")
     before = contents(blender)
 
@@ -69,6 +70,20 @@ def test_import_by_hand(panel: Panel, blender: Blender, tmp_path: Path):
     blender.do(f"bpy.ops.wm.open_mainfile(filepath={str(file)!r})", area=None)
     assert contents(blender) == after
     assert list(characters(blender).values()) == [SAMPLE_FRAMES]
+
+
+def test_people_are_seen_twice_for_the_best_quality(panel: Panel, blender: Blender):
+    panel.choose(SAMPLE, quality="best", trim=True, start=3.0, end=4.0)
+    panel.start()
+    stages, shares = [], []
+    while panel.busy:
+        stages.append(panel.stage)
+        shares.append(panel.share)
+    panel.wait_until_ended()
+    assert panel.problem is None
+    assert "landmarks" in stages
+    assert shares == sorted(shares)
+    assert list(characters(blender).values()) == [25]
 
 
 def test_cancel(panel: Panel, blender: Blender):
