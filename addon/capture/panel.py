@@ -20,6 +20,7 @@ _STAGES = {
     "network": "Running the network",
     "motion": "Making the motion",
 }
+_DEVICES = {"cuda": "CUDA", "directml": "DirectML", "coreml": "Core ML"}
 _PEOPLE_PER_ROW = 3
 _SAME_RATE = 3e-4
 
@@ -257,7 +258,7 @@ def _draw_report(layout: bpy.types.UILayout, context: bpy.types.Context, report:
     rows = [
         ("Video", Path(report["video"]).name),
         ("Network", report["estimator"]),
-        ("Device", "CUDA" if report["device"].startswith("cuda") else "CPU"),
+        ("Device", _DEVICES.get(report["device"].partition(":")[0], "CPU")),
         ("Frames", str(report["frames"])),
         *((f"Person {person['person']}", f"{person['frames']} frames") for person in report["people"]),
         *((f"Skipped {person['person']}", f"{person['frames']} frames") for person in report["skipped"]),

@@ -57,7 +57,7 @@ def _devices(settings: bpy.types.PropertyGroup, context: bpy.types.Context | Non
     ]
     for number, device in enumerate(jobs.gpus()):
         known = device["name"] if device["available"] else f"{device['name']} (can't be used)"
-        _device_items.append((device["id"], known, device["why_not"] or "An NVIDIA graphics card", 3 + number))
+        _device_items.append((device["id"], known, device["why_not"] or "A graphics card", 3 + number))
     if not jobs.gpus():
         _device_items.append(("cuda:0", "CUDA", "An NVIDIA graphics card", 3))
     return _device_items

@@ -65,7 +65,7 @@ class Environment:
         return self.path / f"ready-{self.requirements}"
 
 
-CONVERT = Environment(".venv", "convert", "Blender's module, OpenCV, ONNX Runtime", "430 MB")
+CONVERT = Environment(".venv", "convert", "Blender's module, OpenCV, ONNX Runtime", "460 MB")
 TEST = Environment(".venv", "test", "pytest, PyTorch and checkers", "380 MB")
 PLOTS = Environment(".venv", "plots", "matplotlib", "30 MB")
 TEST_BPY = Environment(".venv-bpy-5.0.1", "bpy-5.0.1", "Blender 5.0.1's module for the tests", "450 MB")
