@@ -174,7 +174,7 @@ class TakePanel(SidebarPanel, bpy.types.Panel):
         column.prop(settings, "smoothing", slider=True)
         column.prop(settings, "feet", slider=True)
         layout.operator("video_motion.update_motion", icon="FILE_REFRESH")
-        _draw_report(layout, context, provenance_of(take)["report"])
+        _draw_report(layout, context, provenance_of(take))
         assets = layout.column(align=True)
         assets.operator("video_motion.mark_action_asset", icon="ASSET_MANAGER")
         assets.operator("video_motion.make_pose_asset", icon="POSE_HLT")
@@ -247,7 +247,8 @@ def _draw_problem(layout: bpy.types.UILayout, context: bpy.types.Context, messag
     draw_text(box, message, characters_per_line(context) - 4, "ERROR")
 
 
-def _draw_report(layout: bpy.types.UILayout, context: bpy.types.Context, report: dict[str, Any]) -> None:
+def _draw_report(layout: bpy.types.UILayout, context: bpy.types.Context, provenance: dict[str, Any]) -> None:
+    report = provenance["report"]
     header, body = layout.panel("video_motion_report", default_closed=True)
     header.label(text="Report")
     for warning in report["warnings"]:
@@ -257,6 +258,8 @@ def _draw_report(layout: bpy.types.UILayout, context: bpy.types.Context, report:
     grid = body.column(align=True)
     rows = [
         ("Video", Path(report["video"]).name),
+        # Takes of earlier versions have none.
+        ("Quality", provenance["options"].get("quality", "–")),
         ("Network", report["estimator"]),
         ("Device", _DEVICES.get(report["device"].partition(":")[0], "CPU")),
         ("Frames", str(report["frames"])),

@@ -7,10 +7,11 @@ import os
 import sys
 from collections.abc import Sequence
 
-from .. import console, estimators, registry
+from .. import console, registry
 from ..batch import interruption
 from ..batch.inputs import check_folder
 from ..errors import VideoMotionError
+from ..options import Options
 from ..paths import IS_CHECKOUT
 from . import arguments, benchmarks, convert, evaluation, testing, training
 from .preparation import CommandError, prepare
@@ -78,7 +79,7 @@ def _build_extension(chosen: argparse.Namespace) -> int:
 
 
 def _test(chosen: argparse.Namespace) -> int:
-    prepare(None, estimators.DEFAULT)
+    prepare(Options())
     return testing.run(chosen.pytest_arguments)
 
 

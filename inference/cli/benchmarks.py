@@ -7,8 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from .. import options
-from ..estimators import DEFAULT
-from ..options import MAX_PEOPLE
+from ..options import MAX_PEOPLE, Options
 from .preparation import prepare
 from .types import Commands, command, count
 
@@ -90,7 +89,7 @@ def add_commands(commands: Commands) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the measurements; return the exit status."""
-    prepare(None, DEFAULT)
+    prepare(Options())
     for line in _lines(arguments):
         print(line, flush=True)
     return 0

@@ -89,7 +89,7 @@ def convert(chosen: argparse.Namespace) -> int:
             "Blender's module (bpy) is not installed here: install it with `pip install bpy==4.2.*` under Python 3.11,"
             " or name an installed Blender with --blender PROGRAM."
         )
-    prepare(wanted.smpl, wanted.network)
+    prepare(wanted)
     if chosen.blender is None:
         program, variables = [sys.executable, BATCH], dict(os.environ)
     else:
@@ -120,7 +120,7 @@ def estimate(chosen: argparse.Namespace) -> int:
 
     wanted = dataclasses.replace(Options.from_arguments(chosen), format=())
     check_folder(chosen.out)
-    prepare(wanted.smpl, wanted.network)
+    prepare(wanted)
     interruption.listen()
     return VideoBatch(Request(chosen.videos, chosen.out, wanted, registry.cache_folder())).run()
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from .. import options
 from ..batch.inputs import check_folder
 from ..estimators import DEFAULT, NETWORKS
+from ..options import Options
 from .preparation import prepare
 from .types import Commands, add_device, command, count
 
@@ -89,6 +90,6 @@ def run(arguments: argparse.Namespace) -> int:
     from ..research.evaluation import evaluate
 
     check_folder(arguments.out)
-    prepare(None, DEFAULT)
+    prepare(Options(quality=arguments.quality))
     evaluate.run(arguments)
     return 0

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from video_motion.inference import console
+from video_motion.inference import console, registry
 from video_motion.inference.atomic import write_json
 from video_motion.inference.batch.request import Request
 from video_motion.inference.cli import __main__ as cli
@@ -81,6 +82,22 @@ def test_bad_inputs_are_named_and_fail(tmp_path: Path):
     assert "video-motion: 4 of the inputs gave no result:" in lines
     assert "Traceback" not in result.stderr
     assert not list(tmp_path.rglob("*.npz"))
+
+
+def test_a_damaged_network_is_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    monkeypatch.setattr(registry, "REGISTRY_FILE", tmp_path / "registry.json")
+    heavy = tmp_path / registry.items()["blazepose_landmark_heavy"].file
+    shutil.copytree(ROOT / "weights" / "google", heavy.parent)
+    for file in (ROOT / "weights").glob("*.onnx"):
+        shutil.copy(file, tmp_path)
+    heavy.write_bytes(heavy.read_bytes()[:-1])
+    videos = [str(write_empty_room(tmp_path / name)) for name in ("a.avi", "b.avi")]
+    assert cli.main(["estimate", *videos, "--quality", "best"]) == 1
+    assert capsys.readouterr().err == (
+        f"video-motion: {heavy} is missing or damaged: install Video Motion again, or restore that file.\n"
+    )
 
 
 def test_out_that_is_a_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
