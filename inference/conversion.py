@@ -7,6 +7,7 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -148,13 +149,15 @@ class _Conversion:
         timeline: list[tuple[int, float]] = []
         began, waited = time.perf_counter(), times.seconds.get("camera", 0.0)
         twice = models.second_pass is not None
-        step = first_pass_step(footage.frame_rate) if twice else 1
+        longest = first_pass_step(footage.frame_rate) if twice else 1
         tracker = Tracker(models.people, store=None if twice else self._store, roi_views=roi_views and not twice)
         # The camera is tracked while people are detected in the next frames.
         with ThreadPoolExecutor(1) as executor:
             pending: list[Future[None]] = []
-            for chunk in chunks(footage, SIDE_BY_SIDE * step):
-                for frame in tracker.steps(chunk[::step]):
+            for chunk in chunks(footage, SIDE_BY_SIDE * longest):
+                crowded = len(tracker.boxes()) > 1
+                step = first_pass_step(footage.frame_rate, crowded) if twice else 1
+                for frame in chain.from_iterable(map(tracker.steps, chunks(chunk[::step], SIDE_BY_SIDE))):
                     boxes = tracker.boxes()
                     started = time.perf_counter()
                     for earlier in pending:
@@ -172,7 +175,7 @@ class _Conversion:
         if models.second_pass is not None and tracks:
             began = time.perf_counter()
             roi_model = models.people if roi_views else None
-            second_pass = SecondPass(models.second_pass, tracks, step, self._store, roi_model)
+            second_pass = SecondPass(models.second_pass, tracks, longest, self._store, roi_model)
             for count, _ in enumerate(second_pass.see(footage), 1):
                 self._progress("landmarks", count, len(timeline))
             tracks = second_pass.tracks()

@@ -148,7 +148,9 @@ def _fit_person(
     else:
         landmarks_3d = _landmarks_3d(body, pose_estimate)
         shaped_body = ShapedBody(body, _shape(body, landmarks_3d, track, shape))
-        evidence.world[:], evidence.world_sigma[:] = landmarks_3d, _ESTIMATE_NOISE
+        # A network's body stands in the camera's axes, the evidence along the line of sight.
+        evidence.world[:] = landmarks_3d @ view_rotations(evidence)
+        evidence.world_sigma[:] = _ESTIMATE_NOISE
         evidence.depth_factor = _ESTIMATE_DEPTH_FACTOR
         _, _, points = shaped_body.pose(pose_estimate.rotations, np.zeros((len(track), 3)))
         first = fit(shaped_body, evidence, pose_estimate.rotations, solve_translation(evidence, points), steps=5)

@@ -22,8 +22,8 @@ from .target import agreement
 from .track import RoiViews, Track
 from .tracker import JUMP, MIN_SCORE, SAME_POSE, roi_arrays
 
-# The first pass looks at about so many frames per second.
-FIRST_PASS_RATE = 15.0
+# The first pass looks at about so many frames per second: of one person alone, and of several, who are easily confused.
+FIRST_PASS_RATE, CROWDED_RATE = 15.0, 30.0
 # Seconds over which crops are averaged: the position must follow, size and rotation change slowly.
 CENTER_TIME, SIZE_TIME = 0.04, 0.12
 # A gap longer than this many seconds starts a new part of a track.
@@ -32,9 +32,9 @@ GAP = 0.5
 BATCH = GPU_BATCH
 
 
-def first_pass_step(frame_rate: float) -> int:
+def first_pass_step(frame_rate: float, crowded: bool = False) -> int:
     """Of how many frames the first pass looks at one, for footage at a rate in hertz."""
-    return max(1, round(frame_rate / FIRST_PASS_RATE))
+    return max(1, round(frame_rate / (CROWDED_RATE if crowded else FIRST_PASS_RATE)))
 
 
 @dataclass
@@ -84,7 +84,7 @@ class SecondPass:
     Args:
         model: the accurate landmark network.
         tracks: of the first pass, with `body_crops`.
-        step: of how many frames the first pass looked at one.
+        step: of how many frames the first pass looked at least at one.
         store: where local maps are kept, None for nowhere.
         roi_model: sees the people's other regions of interest; None if they are not wanted.
     """

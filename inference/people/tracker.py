@@ -154,12 +154,14 @@ class Tracker:
         person has moved otherwise, it looks again.
         """
         expected = self._look_ahead(frames)
+        seen: list[tuple[Row, np.ndarray]] = []
         for number, frame in enumerate(frames):
             self._follow(frame, expected[number])
             self._search(frame)
-            if self._roi_views:
-                self._view_rois([t.last for t in self._visible() if t.last.frame == frame.number], frame)
+            seen += [(t.last, frame.image) for t in self._visible() if t.last.frame == frame.number]
             yield frame
+        if self._roi_views and seen:
+            self._view_rois(seen)
 
     def _look_ahead(self, frames: Sequence[Frame]) -> list[dict[int, Pose]]:
         """For each frame the poses in expected crops, by the targets' identity."""
@@ -171,10 +173,11 @@ class Tracker:
         poses = iter(read_poses(self._model, [frame.image for frame in frames for _ in targets], expected))
         return [{id(target): next(poses) for target in targets} for _ in frames]
 
-    def _view_rois(self, rows: list[Row], frame: Frame) -> None:
-        where = np.array([crops.roi_crops(row.crop.astype(float)) for row in rows]).reshape(-1, 4)
-        poses = read_poses(self._model, [frame.image] * len(where), where)
-        for number, row in enumerate(rows):
+    def _view_rois(self, seen: Sequence[tuple[Row, np.ndarray]]) -> None:
+        """Look at the other regions of interest of rows of people in images."""
+        where = np.concatenate([crops.roi_crops(row.crop.astype(float)) for row, _ in seen])
+        poses = read_poses(self._model, [image for _, image in seen for _ in range(crops.ROI_VIEWS)], where)
+        for number, (row, _) in enumerate(seen):
             row.roi_views = roi_arrays(poses[number * crops.ROI_VIEWS : (number + 1) * crops.ROI_VIEWS])
 
     def tracks(self, min_duration: float = 0.5) -> list[Track]:

@@ -122,13 +122,13 @@ class Session:
         return results
 
     def _one(self, image: np.ndarray, outputs: Sequence[str] | None) -> list[np.ndarray]:
-        return [output[0] for output in self._session.run(outputs, {"images": image[None]})]
+        return [np.asarray(output)[0] for output in self._session.run(outputs, {"images": image[None]})]
 
     def _batch(self, images: Sequence[np.ndarray], outputs: Sequence[str] | None) -> list[list[np.ndarray]]:
         # Few sizes of batches, because a GPU plans for each.
         padded = np.zeros((1 << (len(images) - 1).bit_length(), *images[0].shape), np.uint8)
         padded[: len(images)] = images
-        batch = self._session.run(outputs, {"images": padded})
+        batch = [np.asarray(output) for output in self._session.run(outputs, {"images": padded})]
         return [[output[number] for output in batch] for number in range(len(images))]
 
 

@@ -60,7 +60,8 @@ def read(path: Path) -> Graph:
         OSError: the file can't be read.
         ValueError: it has a type of weights that is not known here.
     """
-    model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(path.read_bytes(), 0))
+    # The generated classes declare that everything may be missing.
+    model: Any = schema.ModelT.InitFromObj(schema.Model.GetRootAs(path.read_bytes(), 0))
     graph = model.subgraphs[0]
     constants = {}
     for number, tensor in enumerate(graph.tensors):

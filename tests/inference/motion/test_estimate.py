@@ -11,6 +11,7 @@ from video_motion.inference.body.skeleton import JOINT_NAMES, LANDMARK_NAMES, PA
 from video_motion.inference.body.smpl import Body
 from video_motion.inference.motion import estimate as landmarks
 from video_motion.inference.motion.motion import Motion
+from video_motion.inference.pose.pose_estimate import PoseEstimate
 
 from . import scenes
 
@@ -98,6 +99,19 @@ def test_smaller_errors_than_the_world_landmarks(body: Body, stroll: scenes.Scen
     centred = stroll.landmarks - stroll.landmarks[:, scenes.HIPS].mean(1, keepdims=True)
     raw = np.linalg.norm(track.world_landmarks - centred, axis=-1)[:, points].mean()
     assert joint_errors(stroll_motion, stroll)[:, limbs].mean() < 0.7 * raw
+
+
+def test_a_true_estimate_of_someone_at_the_edge_of_the_picture_stays_true(body: Body):
+    """Networks give the root's orientation in the camera's axes, not along the line of sight."""
+    scene = scenes.walk(body, np.arange(60) / 30, centre=(1.6, 0.0))
+    track = scenes.film(scene, np.random.default_rng(3))
+    true = PoseEstimate(
+        Rotation.from_rotvec(scene.poses.reshape(-1, 3)).as_matrix().reshape(-1, 24, 3, 3),
+        scene.joints[:, 0],
+        np.tile(scene.betas, (len(scene.poses), 1)),
+    )
+    (motion,) = estimate(body, scene, track, pose_estimates=[true], estimator="true")
+    assert joint_errors(motion, scene).mean() < 0.015
 
 
 def test_rows_are_the_frames_of_the_footage(lap: scenes.Scene, lap_motion: Motion):

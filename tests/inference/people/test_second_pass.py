@@ -29,6 +29,7 @@ def follow(model, frames: Sequence[Frame], step: int) -> list[Track]:
 @pytest.mark.parametrize(("rate", "step"), [(12, 1), (15, 1), (25, 2), (30, 2), (50, 3), (60, 4), (240, 16)])
 def test_the_first_pass_looks_about_fifteen_times_a_second(rate: float, step: int):
     assert first_pass_step(rate) == step
+    assert first_pass_step(rate, crowded=True) == max(1, round(rate / 30))
 
 
 def test_every_frame_is_seen_in_the_second_pass(blazepose, stage):
