@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, fields, replace
 from itertools import groupby
+from typing import Any
 
 import numpy as np
 
@@ -99,7 +100,7 @@ class SecondPass:
     ):
         self._model, self._store, self._roi_model = model, store, roi_model
         self._plans = [_plan(track, step) for track in tracks]
-        self._rows: list[list[dict[str, object]]] = [[] for _ in tracks]
+        self._rows: list[list[dict[str, Any]]] = [[] for _ in tracks]
 
     def see(self, frames: Iterable[Frame]) -> Iterator[Frame]:
         """Look at the frames of the footage in order, once; yields each when the people in it are cut out."""
@@ -144,7 +145,7 @@ class SecondPass:
                     row["roi_views"] = roi_arrays(views[number * crops.ROI_VIEWS : (number + 1) * crops.ROI_VIEWS])
                 self._rows[looks[number].person].append(row)
 
-    def _choose(self, seen: list[tuple[int, _Look, Pose]]) -> Iterator[tuple[int, dict[str, object]]]:
+    def _choose(self, seen: list[tuple[int, _Look, Pose]]) -> Iterator[tuple[int, dict[str, Any]]]:
         """What counts in a frame: the new pose, unless it is somebody else's; then that of the first pass, if any."""
         accepted: list[Pose] = []
         # Who is where they were expected has the first claim on a body.
@@ -192,7 +193,7 @@ def _plan(track: Track, step: int) -> _Plan:
     for part in np.split(rows, np.flatnonzero(np.diff(track.timestamps) > GAP) + 1):
         smooth = smooth_crops(where[part], track.timestamps[part])
         # The first pass may have seen the first or last of these frames just after the person came or before they left.
-        all_frames = np.arange(frames[part[0]] - step + 1, frames[part[-1]] + step)
+        all_frames = np.arange(int(frames[part[0]]) - step + 1, int(frames[part[-1]]) + step)
         # Frames that were left out are looked at, and not those in which the person was lost.
         following = np.searchsorted(frames[part], all_frames).clip(0, len(part) - 1)
         known = frames[part][following] == all_frames
@@ -208,7 +209,7 @@ def _displacement(pose: Pose) -> float:
     return float(np.hypot(*(pose.center - pose.crop[:2])) / max(pose.crop[2], 1e-6))
 
 
-def _row_of_pose(look: _Look, pose: Pose, number: int) -> dict[str, object]:
+def _row_of_pose(look: _Look, pose: Pose, number: int) -> dict[str, Any]:
     return {
         "frames": look.frame,
         "timestamps": look.timestamp,
@@ -224,7 +225,7 @@ def _row_of_pose(look: _Look, pose: Pose, number: int) -> dict[str, object]:
     }
 
 
-def _row_of_track(track: Track, row: int) -> dict[str, object]:
+def _row_of_track(track: Track, row: int) -> dict[str, Any]:
     values = {
         item.name: getattr(track, item.name) for item in fields(Track) if item.name not in ("number", "roi_views")
     }
@@ -232,13 +233,11 @@ def _row_of_track(track: Track, row: int) -> dict[str, object]:
     return {name: value[row] for name, value in values.items()} | {"maps": maps.NONE}
 
 
-def _track(number: int, rows: list[dict[str, object]]) -> Track:
+def _track(number: int, rows: list[dict[str, Any]]) -> Track:
     names = [item.name for item in fields(Track) if item.name not in ("number", "roi_views")]
-    track = Track(number=number, **{name: np.array([row[name] for row in rows]) for name in names})
+    arrays: dict[str, Any] = {name: np.array([row[name] for row in rows]) for name in names}
+    track = Track(number=number, **arrays)
     if "roi_views" not in rows[0]:
         return track
-    views = {
-        item.name: np.array([row["roi_views"][item.name] for row in rows])  # pyright: ignore[reportIndexIssue]
-        for item in fields(RoiViews)
-    }
+    views = {item.name: np.array([row["roi_views"][item.name] for row in rows]) for item in fields(RoiViews)}
     return replace(track, roi_views=RoiViews(**views))

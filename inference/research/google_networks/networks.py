@@ -182,8 +182,8 @@ def points(name: str) -> np.ndarray:
 def pictures(size: int) -> np.ndarray:
     """(4, size, size, 3) BGR uint8: squares from frames of a clip of a real man."""
     with Footage(CLIP) as footage:
-        step = max(1, footage.frame_count // SAMPLES)
-        frames = [frame.image for frame in footage if frame.number % step == 0][:SAMPLES]
+        images = [frame.image for frame in footage]
+    frames = images[:: len(images) // SAMPLES][:SAMPLES]
     squares = []
     for image in frames:
         height, width = image.shape[:2]
