@@ -40,15 +40,23 @@ DETECTOR = "blazepose_detector"
 """What finds people, in the registry."""
 
 LANDMARKS: Mapping[str, Estimator] = {
-    "fast": Estimator("everyone is seen once", ("blazepose_landmark_full",)),
+    "fast": Estimator("everyone is seen once", ("blazepose_landmark_full", "blazepose_outline_full")),
     "best": Estimator(
         "everyone is seen a second time, by a more accurate network; finding people takes two to three times as long",
-        ("blazepose_landmark_full", "blazepose_landmark_heavy"),
+        (
+            "blazepose_landmark_full",
+            "blazepose_outline_full",
+            "blazepose_landmark_heavy",
+            "blazepose_outline_heavy",
+        ),
     ),
 }
-"""What reads their landmarks, by quality; the weights are those of the first pass over the footage and of a second."""
+"""What reads their landmarks, by quality; the weights are those of the first pass over the footage and of a second.
 
-DEFAULT_QUALITY = "fast"
+The second is the default: on four calibrated cameras that film one man its joints are a third nearer to the true ones.
+"""
+
+DEFAULT_QUALITY = "best"
 
 
 def people_items(quality: str) -> tuple[str, ...]:

@@ -11,6 +11,7 @@ from . import estimators, registry
 from .body.smpl import Body
 from .options import Options
 from .people.blazepose import BlazePose, LandmarkModel, PoseModel
+from .people.detector import Detector
 from .people.landmarker import Landmarker
 from .pose.temporal import TemporalNetwork
 
@@ -77,8 +78,9 @@ def load_people(quality: str, device: str = "auto", fetch: bool = True) -> tuple
     Raises:
         RegistryError, NetworkError: as `load_models`.
     """
-    detector, first, *second = (registry.path(item, fetch=fetch) for item in estimators.people_items(quality))
-    return _blazepose(detector, first, device), _landmarker(second[0], device) if second else None
+    detector, *landmarks = (registry.path(item, fetch=fetch) for item in estimators.people_items(quality))
+    first, *second = [_landmarker(*pair, device) for pair in zip(landmarks[::2], landmarks[1::2], strict=True)]
+    return BlazePose(_detector(detector, device), first), second[0] if second else None
 
 
 def _key(items: tuple[str, ...]) -> str:
@@ -87,13 +89,13 @@ def _key(items: tuple[str, ...]) -> str:
 
 # A process that converts many videos loads its networks once: they hold no state of a video.
 @lru_cache(maxsize=1)
-def _blazepose(detector: Path, landmarks: Path, device: str) -> BlazePose:
-    return BlazePose(detector, landmarks, device)
+def _detector(path: Path, device: str) -> Detector:
+    return Detector(path, device)
 
 
-@lru_cache(maxsize=1)
-def _landmarker(landmarks: Path, device: str) -> Landmarker:
-    return Landmarker(landmarks, device)
+@lru_cache(maxsize=2)
+def _landmarker(path: Path, outline_path: Path, device: str) -> Landmarker:
+    return Landmarker(path, outline_path, device)
 
 
 @lru_cache(maxsize=1)

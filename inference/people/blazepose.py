@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -41,22 +40,12 @@ class PoseModel(LandmarkModel, Protocol):
 
 
 class BlazePose:
-    """Google's two networks.
-
-    Args:
-        detector: the detector's file.
-        landmarks: the landmark network's, full or heavy.
-        device: see `Session`.
-
-    Raises:
-        NetworkError: a file is missing or not the network it should be, or the device is not available.
-    """
+    """Google's networks: one finds people, one reads their landmarks."""
 
     input_size = INPUT_SIZE
 
-    def __init__(self, detector: Path, landmarks: Path, device: str = "auto"):
-        self.detector = Detector(detector, device)
-        self.landmarker = Landmarker(landmarks, device)
+    def __init__(self, detector: Detector, landmarker: Landmarker):
+        self.detector, self.landmarker = detector, landmarker
 
     def detect(self, image: np.ndarray, regions: np.ndarray | None = None) -> Detections:
         """See `Detector.__call__`."""

@@ -5,8 +5,9 @@ The decoding is that of the graph in MediaPipe 0.10.21, without its smoothing of
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property, partial
 from pathlib import Path
 
 import numpy as np
@@ -34,15 +35,20 @@ class Output:
         landmarks: (39, 5) x, y, z in pixels of the network's input, then logits of visibility and presence.
         world_landmarks: (39, 3) metres, origin between the hips, axes parallel to the crop's.
         score: probability that a person is in the crop.
-        mask: (256, 256) logits of the person's outline.
         heatmaps: (64, 64, 39) logits of each landmark's position.
+        draw_mask: runs the part of the network that `mask` needs, a quarter of its time.
     """
 
     landmarks: np.ndarray
     world_landmarks: np.ndarray
     score: float
-    mask: np.ndarray
     heatmaps: np.ndarray
+    draw_mask: Callable[[], np.ndarray]
+
+    @cached_property
+    def mask(self) -> np.ndarray:
+        """(256, 256) logits of the person's outline."""
+        return self.draw_mask()
 
 
 @dataclass
@@ -58,7 +64,6 @@ class Pose:
         score: probability that a person is in the crop.
         center: (2,) image pixels, between the hips: the centre of the next crop.
         rim: (2,) image pixels: where the circle around the body passes above the head.
-        outline: (s, s) mask of the person in the crop; None if the model gives none.
         output: the network's whole output, for networks that use it; None if the model gives none.
     """
 
@@ -70,15 +75,21 @@ class Pose:
     score: float
     center: np.ndarray
     rim: np.ndarray
-    outline: np.ndarray | None = None
     output: Output | None = None
+
+    @cached_property
+    def outline(self) -> np.ndarray | None:
+        """(s, s) mask of the person in the crop; None if the model gives none."""
+        return None if self.output is None else self.output.mask > 0
 
     def covers(self, points: np.ndarray) -> float:
         """The share of points (n, 2) in image pixels that lie on this person."""
-        if self.outline is None:
+        places = from_image(points, self.crop)
+        # The outline is not worth drawing for what lies elsewhere.
+        if not ((places >= 0) & (places < 1)).all(axis=1).any() or self.outline is None:
             return 0.0
         size = len(self.outline)
-        cells = np.floor(from_image(points, self.crop) * size).astype(int)
+        cells = np.floor(places * size).astype(int)
         inside = ((cells >= 0) & (cells < size)).all(axis=1)
         x, y = np.clip(cells, 0, size - 1).T
         return float((self.outline[y, x] & inside).mean())
@@ -100,19 +111,22 @@ class Landmarker:
 
     Args:
         path: the ONNX file of the network.
+        outline_path: that of its part that draws outlines.
         device: see `Session`.
 
     Raises:
-        NetworkError: the file is missing or not the landmark network, or the device is not available.
+        NetworkError: a file is missing or not the landmark network, or the device is not available.
     """
 
     input_size = INPUT_SIZE
-    OUTPUTS = ("landmarks", "score", "mask", "heatmaps", "world_landmarks")
+    FEATURES = ("features_0", "features_1")
+    OUTPUTS = ("landmarks", "score", "heatmaps", "world_landmarks", *FEATURES)
 
-    def __init__(self, path: Path, device: str = "auto"):
+    def __init__(self, path: Path, outline_path: Path, device: str = "auto"):
         self._network = Session(path, device, side_by_side=True)
-        if self._network.outputs != self.OUTPUTS:
-            raise NetworkError(f"{path} is not BlazePose's landmark network: fetch it again.")
+        self._outline = Session(outline_path, device)
+        if self._network.outputs != self.OUTPUTS or self._outline.inputs != frozenset(self.FEATURES):
+            raise NetworkError(f"{path} and {outline_path} are not BlazePose's landmark network: install them again.")
 
     @property
     def device(self) -> str:
@@ -127,9 +141,13 @@ class Landmarker:
     def run(self, images: Sequence[np.ndarray]) -> list[Output]:
         """The network's output for each of some crops, images (256, 256, 3), BGR uint8."""
         return [
-            Output(landmarks, world, float(score), mask, heatmaps)
-            for landmarks, score, mask, heatmaps, world in self._network.each(images)
+            Output(landmarks, world, float(score), heatmaps, partial(self._draw_mask, features))
+            for landmarks, score, heatmaps, world, *features in self._network.each(images)
         ]
+
+    def _draw_mask(self, features: list[np.ndarray]) -> np.ndarray:
+        inputs = {name: values[None] for name, values in zip(self.FEATURES, features, strict=True)}
+        return self._outline(**inputs)[0][0]
 
     def read(self, cuts: Sequence[np.ndarray], crops: np.ndarray) -> list[Pose]:
         """The poses in crops (n, 4), cut out as n images (256, 256, 3), BGR uint8."""
@@ -151,7 +169,6 @@ def decode(output: Output, crop: np.ndarray) -> Pose:
         score=output.score,
         center=points[CENTER],
         rim=points[RIM],
-        outline=output.mask > 0,
         output=output,
     )
 

@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 
 from ..footage.reader import Frame
-from ..runtime.session import GPU_BATCH
 from . import crops, maps
 from .blazepose import LandmarkModel
 from .landmarker import Pose
@@ -29,8 +28,8 @@ FIRST_PASS_RATE, CROWDED_RATE = 15.0, 30.0
 CENTER_TIME, SIZE_TIME = 0.04, 0.12
 # A gap longer than this many seconds starts a new part of a track.
 GAP = 0.5
-# People that are seen together: a GPU's batch.
-BATCH = GPU_BATCH
+# People that are seen together, enough for a GPU; each has 3 MB of output.
+BATCH = 32
 
 
 def first_pass_step(frame_rate: float, crowded: bool = False) -> int:

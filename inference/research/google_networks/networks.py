@@ -9,6 +9,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import onnx
 from ai_edge_litert.interpreter import Interpreter
 
 from ... import registry
@@ -16,8 +17,8 @@ from ...atomic import atomic_write
 from ...errors import VideoMotionError
 from ...footage.reader import Footage
 from ...runtime.session import Session
-from .onnx_graph import Pixels, translate
-from .tflite import read
+from .onnx_graph import Input, Output, Pixels, shared_tensors, translate
+from .tflite import Graph, read
 
 UNIT, SIGNED = Pixels(1 / 255), Pixels(2 / 255, -1.0)
 SAMPLES = 4
@@ -39,12 +40,17 @@ class Network:
     Attributes:
         sha256: of the TFLite file.
         outputs: names; for each, which of the file's outputs it is, and its shape without the batch.
-        pixels: how pictures become values; None for a network of points.
+        pixels: how pictures become values; None for a network of points or features.
+        part: id of the ONNX file of a part that is cut off, because it costs time and is seldom needed; empty for none.
+            It goes on from features that the other file gives as outputs.
+        part_output: the part's output.
     """
 
     sha256: str
     outputs: Mapping[str, tuple[int, tuple[int, ...]]]
     pixels: Pixels | None = UNIT
+    part: str = ""
+    part_output: str = ""
 
 
 _POSE = {
@@ -61,8 +67,20 @@ NETWORKS: Mapping[str, Network] = {
         {"coordinates": (0, (2254, 12)), "logits": (1, (2254,))},
         SIGNED,
     ),
-    "blazepose_landmark_full": Network("e9a5c5cb17f736fafd4c2ec1da3b3d331d6edbe8a0d32395855aeb2cdfd64b9f", _POSE),
-    "blazepose_landmark_heavy": Network("59e42d71bcd44cbdbabc419f0ff76686595fd265419566bd4009ef703ea8e1fe", _POSE),
+    "blazepose_landmark_full": Network(
+        "e9a5c5cb17f736fafd4c2ec1da3b3d331d6edbe8a0d32395855aeb2cdfd64b9f",
+        _POSE,
+        UNIT,
+        "blazepose_outline_full",
+        "mask",
+    ),
+    "blazepose_landmark_heavy": Network(
+        "59e42d71bcd44cbdbabc419f0ff76686595fd265419566bd4009ef703ea8e1fe",
+        _POSE,
+        UNIT,
+        "blazepose_outline_heavy",
+        "mask",
+    ),
     "palm_detector": Network(
         "2f25e740121983f68ffc05f99991d524dc0ea812134f6316a26125816941ee85",
         {"coordinates": (0, (2016, 18)), "logits": (1, (2016,))},
@@ -111,15 +129,17 @@ def convert(folder: Path) -> Iterator[str]:
     found = {name: files[network.sha256] for name, network in NETWORKS.items() if network.sha256 in files}
     if not found:
         raise ConversionError(f"{folder} holds none of Google's networks: weights/README.md says where they are from.")
-    yield "| network | bytes | SHA-256 | largest difference from LiteRT, by output |"
-    yield "|---|---:|---|---|"
+    yield "| network | files | largest difference from LiteRT, by output |"
+    yield "|---|---|---|"
     answers = dict(np.load(RECORD)) if RECORD.exists() else {}
     for name, file in found.items():
         item, network = registry.items()[name], NETWORKS[name]
-        model = translate(read(file), network.outputs, network.pixels, {"origin": item.origin})
-        data = model.SerializeToString(deterministic=True)
-        with atomic_write(item.path) as part:
-            part.write_bytes(data)
+        written = {}
+        for item_id, model in _models(name, read(file), {"origin": item.origin}).items():
+            data = model.SerializeToString(deterministic=True)
+            with atomic_write(registry.items()[item_id].path) as part:
+                part.write_bytes(data)
+            written[item_id] = f"{len(data)} bytes, SHA-256 {hashlib.sha256(data).hexdigest()}"
         if network.pixels is None:
             values = points(name)
         else:
@@ -128,9 +148,26 @@ def convert(folder: Path) -> Iterator[str]:
         theirs, ours = run_litert(file, values, network), run_onnx(name)
         answers |= {f"{name}.{output}": thinned(array) for output, array in theirs.items()}
         differences = ", ".join(f"{output} {np.abs(ours[output] - theirs[output]).max():.1e}" for output in theirs)
-        yield f"| {name} | {len(data)} | {hashlib.sha256(data).hexdigest()} | {differences} |"
+        yield f"| {name} | {'; '.join(f'{item_id}: {text}' for item_id, text in written.items())} | {differences} |"
     with atomic_write(RECORD) as part, part.open("wb") as file_out:
         np.savez_compressed(file_out, **answers)
+
+
+def _models(name: str, graph: Graph, properties: Mapping[str, str]) -> dict[str, onnx.ModelProto]:
+    """The ONNX models of a file, by their ids in the registry."""
+    network = NETWORKS[name]
+    outputs = {output: Output(graph.outputs[number], shape) for output, (number, shape) in network.outputs.items()}
+    features = {}
+    models = {}
+    if network.part:
+        cut_off = outputs.pop(network.part_output)
+        tensors = shared_tensors(graph, cut_off.tensor)
+        features = {f"features_{number}": tensor for number, tensor in enumerate(tensors)}
+        inputs = {feature: Input(tensor) for feature, tensor in features.items()}
+        models[network.part] = translate(graph, inputs, {network.part_output: cut_off}, properties)
+    outputs |= {feature: Output(tensor, None) for feature, tensor in features.items()}
+    given = {"values" if network.pixels is None else "images": Input(graph.inputs[0], network.pixels)}
+    return {name: translate(graph, given, outputs, properties), **models}
 
 
 def run_litert(file: Path, values: np.ndarray, network: Network) -> dict[str, np.ndarray]:
@@ -158,8 +195,15 @@ def run_onnx(name: str) -> dict[str, np.ndarray]:
     session = Session(registry.items()[name].path, "cpu", side_by_side=True)
     if NETWORKS[name].pixels is None:
         return dict(zip(session.outputs, session(values=points(name)), strict=True))
-    outputs = zip(*session.each(list(pictures(SIZES[name]))), strict=True)
-    return {output: np.stack(arrays) for output, arrays in zip(session.outputs, outputs, strict=True)}
+    results = session.each(list(pictures(SIZES[name])))
+    arrays = {
+        output: np.stack(values) for output, values in zip(session.outputs, zip(*results, strict=True), strict=True)
+    }
+    if part := NETWORKS[name].part:
+        features = {output: arrays.pop(output) for output in list(arrays) if output.startswith("features")}
+        outline = Session(registry.items()[part].path, "cpu")
+        arrays |= dict(zip(outline.outputs, outline(**features), strict=True))
+    return arrays
 
 
 def thinned(values: np.ndarray) -> np.ndarray:

@@ -47,26 +47,47 @@ class _Value:
         return next(iter(self.names))
 
 
+@dataclass(frozen=True)
+class Input:
+    """An input of the model: a tensor of the graph, of its shape, channels first where it has channels.
+
+    Attributes:
+        tensor: its number in the graph.
+        pixels: how its values come from a picture, (n, H, W, 3) BGR uint8; None for float32 values.
+    """
+
+    tensor: int
+    pixels: Pixels | None = None
+
+
+@dataclass(frozen=True)
+class Output:
+    """An output of the model: a tensor of the graph.
+
+    Attributes:
+        tensor: its number in the graph.
+        shape: without the batch, channels last; None for the tensor's own, channels first.
+    """
+
+    tensor: int
+    shape: tuple[int, ...] | None
+
+
 def translate(
-    graph: Graph,
-    outputs: Mapping[str, tuple[int, tuple[int, ...]]],
-    pixels: Pixels | None,
-    properties: Mapping[str, str],
+    graph: Graph, inputs: Mapping[str, Input], outputs: Mapping[str, Output], properties: Mapping[str, str]
 ) -> onnx.ModelProto:
-    """Return the same network for batches.
+    """Return the same network, or a part of it, for batches.
 
     Args:
-        graph: with one input.
-        outputs: names of the wanted outputs; for each, which of the graph's outputs it is, and its shape without the
-            batch.
-        pixels: how the input's values come from a picture: the model then takes `images`, (n, H, W, 3) BGR uint8. None
-            for a model that takes the graph's own input as `values`, float32.
+        graph: of the TFLite file.
+        inputs: by name.
+        outputs: by name.
         properties: metadata of the file.
 
     Raises:
         ValueError: the graph holds an operator that can't be translated.
     """
-    return _Translation(graph).model(outputs, pixels, properties)
+    return _Translation(graph).model(inputs, outputs, properties)
 
 
 class _Translation:
@@ -79,34 +100,37 @@ class _Translation:
         self._count = 0
 
     def model(
-        self, outputs: Mapping[str, tuple[int, tuple[int, ...]]], pixels: Pixels | None, properties: Mapping[str, str]
+        self, inputs: Mapping[str, Input], outputs: Mapping[str, Output], properties: Mapping[str, str]
     ) -> onnx.ModelProto:
-        shape = self._graph.shapes[self._graph.inputs[0]]
-        if pixels is None:
-            name, kind = "values", TensorProto.FLOAT
-            self._values[self._graph.inputs[0]] = _Value({LAST: name}, shape)
-        else:
-            name, kind = "images", TensorProto.UINT8
-            self._values[self._graph.inputs[0]] = self._picture(name, shape, pixels)
+        given = [self._input(name, wanted) for name, wanted in inputs.items()]
         for operator in self._graph.operators:
-            self._translate(operator)
-        results = []
-        for output, (number, inner) in outputs.items():
-            value = self._in(self._values[self._graph.outputs[number]], LAST)
-            self._node("Reshape", [value, self._weight(np.array([-1, *inner], np.int64))], output=output)
-            results.append(helper.make_tensor_value_info(output, TensorProto.FLOAT, [BATCH, *inner]))
-        graph = helper.make_graph(
-            self._used_nodes(outputs),
-            "network",
-            [helper.make_tensor_value_info(name, kind, [BATCH, *shape[1:]])],
-            results,
-            list(self._weights.values()),
-        )
+            known = all(n < 0 or n in self._values or n in self._constants for n in operator.inputs)
+            if known and operator.outputs[0] not in self._values:
+                self._translate(operator)
+        results = [self._output(name, wanted) for name, wanted in outputs.items()]
+        nodes = self._used_nodes(outputs)
+        graph = helper.make_graph(nodes, "network", given, results, list(self._weights.values()))
         model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION)
         model.producer_name = "Video Motion"
         helper.set_model_props(model, dict(properties))
         onnx.checker.check_model(model, full_check=True)
         return model
+
+    def _input(self, name: str, wanted: Input) -> onnx.ValueInfoProto:
+        shape = self._graph.shapes[wanted.tensor]
+        if wanted.pixels is not None:
+            self._values[wanted.tensor] = self._picture(name, shape, wanted.pixels)
+            return helper.make_tensor_value_info(name, TensorProto.UINT8, [BATCH, *shape[1:]])
+        self._values[wanted.tensor] = _Value({FIRST: name}, shape)
+        inner = _channels_first(shape)[1:]
+        return helper.make_tensor_value_info(name, TensorProto.FLOAT, [BATCH, *inner])
+
+    def _output(self, name: str, wanted: Output) -> onnx.ValueInfoProto:
+        value = self._values[wanted.tensor]
+        layout = FIRST if wanted.shape is None else LAST
+        shape = _channels_first(value.shape)[1:] if wanted.shape is None else wanted.shape
+        self._node("Reshape", [self._in(value, layout), self._weight(np.array([-1, *shape], np.int64))], output=name)
+        return helper.make_tensor_value_info(name, TensorProto.FLOAT, [BATCH, *shape])
 
     def _used_nodes(self, outputs: Mapping[str, object]) -> list[onnx.NodeProto]:
         """The nodes that the outputs depend on; forgets weights that none of them uses."""
@@ -341,6 +365,40 @@ class _Translation:
         axes = np.arange(len(start), dtype=np.int64)
         operands = [self._in(source, LAST), *map(self._weight, (start, end, axes, step))]
         return self._reshape(self._node("Slice", operands), self._graph.shapes[operator.outputs[0]])
+
+
+def shared_tensors(graph: Graph, output: int) -> list[int]:
+    """The tensors from which an output follows by operators that no other output needs."""
+    needed = _needed(graph, [other for other in graph.outputs if other != output])
+    own = [
+        operator
+        for operator in graph.operators
+        if operator.outputs[0] in _needed(graph, [output]) and operator.outputs[0] not in needed
+    ]
+    weights = _weights_of(graph)
+    shared = {number for operator in own for number in operator.inputs if number in needed and number not in weights}
+    return sorted(shared)
+
+
+def _needed(graph: Graph, outputs: Sequence[int]) -> set[int]:
+    needed = set(outputs)
+    for operator in reversed(graph.operators):
+        if operator.outputs[0] in needed:
+            needed.update(operator.inputs)
+    return needed
+
+
+def _weights_of(graph: Graph) -> set[int]:
+    """Constants and what is widened or made dense from them."""
+    weights = set(graph.constants)
+    for operator in graph.operators:
+        if operator.kind in ("DEQUANTIZE", "DENSIFY") and operator.inputs[0] in weights:
+            weights.add(operator.outputs[0])
+    return weights
+
+
+def _channels_first(shape: tuple[int, ...]) -> tuple[int, ...]:
+    return tuple(shape[axis] for axis in _TO_FIRST) if len(shape) == 4 else shape
 
 
 def _alike(one: onnx.TensorProto, other: onnx.TensorProto) -> bool:

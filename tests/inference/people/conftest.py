@@ -1,12 +1,11 @@
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
-from video_motion.inference import registry
 from video_motion.inference.footage.reader import Footage, Frame
+from video_motion.inference.models import load_people
 from video_motion.inference.people.blazepose import BlazePose, read_poses
 from video_motion.inference.people.crops import cut
 
@@ -17,20 +16,9 @@ EMPTY_COLUMN = 225
 DARKER = np.array([0.5, 0.5, 0.6])
 
 
-@dataclass(frozen=True)
-class Models:
-    detector: Path
-    landmarks: Path
-
-
 @pytest.fixture(scope="session")
-def blazepose_models() -> Models:
-    return Models(registry.path("blazepose_detector"), registry.path("blazepose_landmark_full"))
-
-
-@pytest.fixture(scope="session")
-def blazepose(blazepose_models: Models) -> BlazePose:
-    return BlazePose(blazepose_models.detector, blazepose_models.landmarks)
+def blazepose() -> BlazePose:
+    return load_people("fast")[0]
 
 
 @pytest.fixture(scope="session")

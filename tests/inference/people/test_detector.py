@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from video_motion.inference import registry
 from video_motion.inference.people import detector
 from video_motion.inference.people.detector import Detections, Detector
 from video_motion.inference.runtime.session import NetworkError
@@ -78,11 +79,11 @@ def test_finds_people_that_are_small_in_the_image_by_regions(blazepose, stage):
     assert np.hypot(*(found.points[0, 0] - [1540, 835])) < 25
 
 
-def test_a_wrong_file_is_reported_in_one_sentence(tmp_path, blazepose_models):
+def test_a_wrong_file_is_reported_in_one_sentence(tmp_path):
     with pytest.raises(NetworkError, match="does not exist"):
         Detector(tmp_path / "none.onnx")
     (tmp_path / "broken.onnx").write_bytes(b"no network at all")
     with pytest.raises(NetworkError, match="can't be run as a network"):
         Detector(tmp_path / "broken.onnx")
     with pytest.raises(NetworkError, match="is not BlazePose's detector"):
-        Detector(blazepose_models.landmarks)
+        Detector(registry.path("blazepose_landmark_full"))

@@ -40,7 +40,7 @@ def test_decoding_a_turned_crop_worked_by_hand():
     landmarks[0, :2] = 192, 128  # to the right in the crop
     landmarks[0, 3], landmarks[0, 4] = np.log(3), -np.log(4)
     world = np.tile([0.3, -0.2, 0.5], (39, 1))
-    output = Output(landmarks, world, 0.9, np.zeros((256, 256)), heatmaps(39))
+    output = Output(landmarks, world, 0.9, heatmaps(39), lambda: np.zeros((256, 256)))
     pose = landmarker.decode(output, np.array([100.0, 200.0, 80.0, np.pi / 2]))
     # A quarter turn clockwise: the crop's right is the image's bottom.
     np.testing.assert_allclose(pose.landmarks[0], [100, 220], atol=1e-9)

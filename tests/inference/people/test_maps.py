@@ -9,7 +9,7 @@ def test_maps_are_probabilities_in_steps_of_255():
     heatmaps[11, 20, 5] = 30.0
     mask = np.full((256, 256), -40.0, np.float32)
     mask[:4, 4:8] = 40.0
-    levels = maps.local_maps(Output(np.zeros((39, 5)), np.zeros((39, 3)), 1.0, mask, heatmaps))
+    levels = maps.local_maps(Output(np.zeros((39, 5)), np.zeros((39, 3)), 1.0, heatmaps, lambda: mask))
     assert levels.shape == (40, 64, 64)
     assert levels.dtype == np.uint8
     assert (levels[5, 10, 20], levels[5, 11, 20]) == (128, 255)

@@ -19,6 +19,7 @@ import numpy as np
 
 from .... import registry
 from ....body.smpl import Body
+from ....models import load_people
 from ....people import crops, maps
 from ....people.landmarker import Landmarker, Pose, decode
 from ....people.target import CropSmoother
@@ -260,7 +261,7 @@ def contact_sheet(
 def _work(job: int, jobs: int, plan: GenerationPlan) -> None:
     cv2.setNumThreads(1)
     body, library = Body.load(registry.body_path()), Library.load(plan.library)
-    landmarker = Landmarker(registry.path("blazepose_landmark_full"), "cpu")
+    landmarker = load_people("fast", "cpu")[0].landmarker
     number = job
     shown = progress.bar(f"shards, job {job + 1}", position=job, unit="shard")
     while time.monotonic() < plan.until:
@@ -285,7 +286,7 @@ def run(options: argparse.Namespace) -> int:
         options.out.mkdir(parents=True, exist_ok=True)
         build(options.mocap, Body.load(registry.body_path())).save(library)
     if options.sheet is not None:
-        landmarker = Landmarker(registry.path("blazepose_landmark_full"))
+        landmarker = load_people("fast")[0].landmarker
         body = Body.load(registry.body_path())
         cv2.imwrite(str(options.sheet), contact_sheet(body, Library.load(library), landmarker, options.seed, "train"))
         return 0

@@ -6,6 +6,7 @@ from video_motion.inference import registry
 from video_motion.inference.body import rotations
 from video_motion.inference.body.skeleton import JOINT_NAMES
 from video_motion.inference.body.smpl import Body
+from video_motion.inference.models import load_people
 from video_motion.inference.people import crops
 from video_motion.inference.people.landmarker import Landmarker, decode
 from video_motion.inference.research.evaluation import metrics
@@ -24,7 +25,7 @@ def body() -> Body:
 
 @pytest.fixture(scope="module")
 def landmarker() -> Landmarker:
-    return Landmarker(registry.path("blazepose_landmark_full"))
+    return load_people("fast")[0].landmarker
 
 
 @pytest.fixture(scope="module")
