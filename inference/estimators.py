@@ -18,6 +18,18 @@ class Estimator(NamedTuple):
     weights: tuple[str, ...] = ()
 
 
+class Quality(NamedTuple):
+    """How people are seen.
+
+    Attributes:
+        what: a description in words.
+        passes: for each pass over the footage the registry's items that read landmarks and draw outlines.
+    """
+
+    what: str
+    passes: tuple[tuple[str, str], ...]
+
+
 ESTIMATORS: Mapping[str, Estimator] = {
     "cosegmentation": Estimator("two-stage co-segmentation network", ("cosegmentation",)),
     "tar": Estimator("Temporal-Aware Refining Network", ("tar",)),
@@ -39,19 +51,17 @@ DEFAULT = next(iter(ESTIMATORS))
 DETECTOR = "blazepose_detector"
 """What finds people, in the registry."""
 
-LANDMARKS: Mapping[str, Estimator] = {
-    "fast": Estimator("everyone is seen once", ("blazepose_landmark_full", "blazepose_outline_full")),
-    "best": Estimator(
+_LIGHT = ("blazepose_landmark_full", "blazepose_outline_full")
+_ACCURATE = ("blazepose_landmark_heavy", "blazepose_outline_heavy")
+
+LANDMARKS: Mapping[str, Quality] = {
+    "fast": Quality("everyone is seen once", (_LIGHT,)),
+    "best": Quality(
         "everyone is seen a second time, by a more accurate network; finding people takes two to three times as long",
-        (
-            "blazepose_landmark_full",
-            "blazepose_outline_full",
-            "blazepose_landmark_heavy",
-            "blazepose_outline_heavy",
-        ),
+        (_LIGHT, _ACCURATE),
     ),
 }
-"""What reads their landmarks, by quality; the weights are those of the first pass over the footage and of a second.
+"""What reads their landmarks, by quality.
 
 The second is the default: on four calibrated cameras that film one man its joints are a third nearer to the true ones.
 """
@@ -61,4 +71,4 @@ DEFAULT_QUALITY = "best"
 
 def people_items(quality: str) -> tuple[str, ...]:
     """The registry's items that find and read people at a quality."""
-    return (DETECTOR, *LANDMARKS[quality].weights)
+    return (DETECTOR, *(item for items in LANDMARKS[quality].passes for item in items))

@@ -78,9 +78,12 @@ def load_people(quality: str, device: str = "auto", fetch: bool = True) -> tuple
     Raises:
         RegistryError, NetworkError: as `load_models`.
     """
-    detector, *landmarks = (registry.path(item, fetch=fetch) for item in estimators.people_items(quality))
-    first, *second = [_landmarker(*pair, device) for pair in zip(landmarks[::2], landmarks[1::2], strict=True)]
-    return BlazePose(_detector(detector, device), first), second[0] if second else None
+    detector = _detector(registry.path(estimators.DETECTOR, fetch=fetch), device)
+    first, *second = (
+        _landmarker(registry.path(landmarks, fetch=fetch), registry.path(outline, fetch=fetch), device)
+        for landmarks, outline in estimators.LANDMARKS[quality].passes
+    )
+    return BlazePose(detector, first), second[0] if second else None
 
 
 def _key(items: tuple[str, ...]) -> str:

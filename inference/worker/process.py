@@ -239,7 +239,7 @@ def _stages(task: str, options: Mapping[str, Any]) -> dict[str, float]:
     if task not in _LATER:
         return {}
     quality = LANDMARKS.get(options.get("quality", DEFAULT_QUALITY), LANDMARKS[DEFAULT_QUALITY])
-    return {**_PASSES[len(quality.weights)], **_LATER[task]}
+    return {**_PASSES[len(quality.passes)], **_LATER[task]}
 
 
 def _read(stream: IO[bytes], lines: queue.SimpleQueue[str | None]) -> None:
