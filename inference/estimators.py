@@ -57,7 +57,7 @@ _ACCURATE = ("blazepose_landmark_heavy", "blazepose_outline_heavy")
 LANDMARKS: Mapping[str, Quality] = {
     "fast": Quality("everyone is seen once", (_LIGHT,)),
     "best": Quality(
-        "everyone is seen a second time, by a more accurate network; finding people takes two to three times as long",
+        "everyone is seen a second time, by a more accurate network; finding people takes about three times as long",
         (_LIGHT, _ACCURATE),
     ),
 }
