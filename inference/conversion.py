@@ -273,6 +273,7 @@ def convert_footage(
         "made_with": f"Video Motion {VERSION}",
         "start": options.start,
         "end": options.end,
+        "quality": options.quality,
         "smoothing": options.smoothing,
         "feet": options.feet,
     }
@@ -311,6 +312,7 @@ def _report(
             for track in observations.tracks
             if not any(track is one for one in chosen)
         ],
+        "quality": options.quality,
         "estimator": options.network,
         "device": models.network.device if models.network is not None else "cpu",
         "reused": conversion.reused,
