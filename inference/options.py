@@ -154,8 +154,8 @@ class Options:
         "auto",
         MOTION,
         "Device",
-        "where networks run: cpu, cuda, cuda:N for the GPU of number N, or auto, the first GPU if it works and else the"
-        " CPU",
+        "where networks run: cpu, cuda, cuda:N for the GPU of number N, directml or coreml where ONNX Runtime has them,"
+        " or auto, the first of NVIDIA's GPUs if it works and else the CPU",
         "device",
         metavar="DEVICE",
     )
