@@ -196,7 +196,7 @@ def test_whole_command(sample: Sample, tmp_path: Path, bodies: Bodies, capsys: p
     table = layouts.threedpw_table(sample)
     (root / "sequenceFiles" / "test" / "zoo_00.pkl").write_bytes(pickle.dumps(table, protocol=2))
     assert bodies.neutral is not None
-    given = ["--layout", "3dpw", "--root", str(root), "--network", "landmarks", "--true-focal"]
+    given = ["--layout", "3dpw", "--root", str(root), "--network", "landmarks", "--true-focal", "--quality", "fast"]
     assert cli.main(["evaluate", *given, "--smpl", str(bodies.neutral.parent), "--out", str(out)]) == 0
     output = capsys.readouterr()
     assert "Nobody was found" in output.err
