@@ -44,7 +44,7 @@ def empty_file() -> None:
 
 def build(motions: Sequence[Motion], body: Body, video: Path | None, options: Options) -> tuple[Take, list[str]]:
     """Build the scene of one video in an empty file; return the take and a warning for each missing part."""
-    bpy.ops.wm.read_factory_settings(use_empty=True)
+    empty_file()
     scene_options = SceneOptions.from_options(options, motions)
     warnings = []
     try:

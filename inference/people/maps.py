@@ -82,3 +82,8 @@ class MapStore:
     def close(self) -> None:
         """Delete the file."""
         self._file.close()
+
+
+def keep(store: MapStore | None, output: Output | None) -> int:
+    """The number of an output's maps in a store that gets them; `NONE` without store or output."""
+    return NONE if store is None or output is None else store.add(local_maps(output))

@@ -7,7 +7,7 @@ not, and frames that the first pass left out are filled in.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields
 from itertools import groupby
 from typing import Any
 
@@ -20,7 +20,7 @@ from .landmarker import Pose
 from .maps import MapStore
 from .target import agreement
 from .track import RoiViews, Track
-from .tracker import JUMP, MIN_SCORE, SAME_POSE, roi_arrays
+from .tracker import JUMP, MIN_SCORE, SAME_POSE, roi_rows
 
 # The first pass looks at about so many frames per second: of one person alone, and of several, who are easily confused.
 FIRST_PASS_RATE, CROWDED_RATE = 15.0, 30.0
@@ -28,6 +28,8 @@ FIRST_PASS_RATE, CROWDED_RATE = 15.0, 30.0
 CENTER_TIME, SIZE_TIME = 0.04, 0.12
 # A gap longer than this many seconds starts a new part of a track.
 GAP = 0.5
+# What a row of a track has.
+_ARRAYS = [item.name for item in fields(Track) if item.name not in ("number", "roi_views")]
 # People that are seen together, enough for a GPU; each has 3 MB of output.
 BATCH = 32
 
@@ -134,14 +136,14 @@ class SecondPass:
 
     def _see(self, looks: list[_Look]) -> None:
         poses = self._model.read([look.cut for look in looks], np.array([look.crop for look in looks]))
-        views: list[Pose] = []
+        views: list[dict[str, np.ndarray]] = []
         if self._roi_model is not None:
             cuts = [cut for look in looks for cut in look.roi_cuts]
-            views = self._roi_model.read(cuts, np.concatenate([look.roi_crops for look in looks]))
+            views = roi_rows(self._roi_model.read(cuts, np.concatenate([look.roi_crops for look in looks])))
         for _, group in groupby(range(len(looks)), key=lambda number: looks[number].frame):
             for number, row in self._choose([(number, looks[number], poses[number]) for number in group]):
                 if views:
-                    row["roi_views"] = roi_arrays(views[number * crops.ROI_VIEWS : (number + 1) * crops.ROI_VIEWS])
+                    row["roi_views"] = views[number]
                 self._rows[looks[number].person].append(row)
 
     def _choose(self, seen: list[tuple[int, _Look, Pose]]) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -156,14 +158,9 @@ class SecondPass:
             )
             if not doubtful:
                 accepted.append(pose)
-                yield number, _row_of_pose(look, pose, self._keep_maps(pose))
+                yield number, _row_of_pose(look, pose, maps.keep(self._store, pose.output))
             elif look.row >= 0:
                 yield number, _row_of_track(self._plans[look.person].track, look.row)
-
-    def _keep_maps(self, pose: Pose) -> int:
-        if self._store is None or pose.output is None:
-            return maps.NONE
-        return self._store.add(maps.local_maps(pose.output))
 
 
 def smooth_crops(where: np.ndarray, timestamps: np.ndarray) -> np.ndarray:
@@ -225,18 +222,11 @@ def _row_of_pose(look: _Look, pose: Pose, number: int) -> dict[str, Any]:
 
 
 def _row_of_track(track: Track, row: int) -> dict[str, Any]:
-    values = {
-        item.name: getattr(track, item.name) for item in fields(Track) if item.name not in ("number", "roi_views")
-    }
     # The first pass keeps no maps.
-    return {name: value[row] for name, value in values.items()} | {"maps": maps.NONE}
+    return {name: getattr(track, name)[row] for name in _ARRAYS} | {"maps": maps.NONE}
 
 
 def _track(number: int, rows: list[dict[str, Any]]) -> Track:
-    names = [item.name for item in fields(Track) if item.name not in ("number", "roi_views")]
-    arrays: dict[str, Any] = {name: np.array([row[name] for row in rows]) for name in names}
-    track = Track(number=number, **arrays)
-    if "roi_views" not in rows[0]:
-        return track
-    views = {item.name: np.array([row["roi_views"][item.name] for row in rows]) for item in fields(RoiViews)}
-    return replace(track, roi_views=RoiViews(**views))
+    arrays: dict[str, Any] = {name: np.array([row[name] for row in rows]) for name in _ARRAYS}
+    views = RoiViews.from_rows([row["roi_views"] for row in rows]) if "roi_views" in rows[0] else None
+    return Track(number=number, roi_views=views, **arrays)

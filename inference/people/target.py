@@ -140,7 +140,7 @@ class Target:
                 pose.center,
                 crops.around(pose.center, pose.rim),
                 clothing.similarity(self.appearance, appearance),
-                self._keep_maps(pose),
+                maps.keep(self._store, pose.output),
             )
         )
         self.pose = pose
@@ -150,11 +150,6 @@ class Target:
             self.appearance = (
                 appearance if self.appearance is None else (1 - rate) * self.appearance + rate * appearance
             )
-
-    def _keep_maps(self, pose: Pose) -> int:
-        if self._store is None or pose.output is None:
-            return maps.NONE
-        return self._store.add(maps.local_maps(pose.output))
 
     def mark_lost(self, timestamp: float) -> None:
         """The person is no longer visible."""

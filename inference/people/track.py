@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Self
 
 import numpy as np
 
@@ -26,6 +28,11 @@ class RoiViews:
     world_landmarks: np.ndarray
     scores: np.ndarray
     crops: np.ndarray
+
+    @classmethod
+    def from_rows(cls, rows: Sequence[Mapping[str, np.ndarray]]) -> Self:
+        """The detections of n frames, each given by the attributes' names."""
+        return cls(**{item.name: np.array([row[item.name] for row in rows]) for item in fields(cls)})
 
 
 @dataclass

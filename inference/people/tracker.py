@@ -163,22 +163,22 @@ class Tracker:
         if self._roi_views and seen:
             self._view_rois(seen)
 
-    def _look_ahead(self, frames: Sequence[Frame]) -> list[dict[int, Pose]]:
-        """For each frame the poses in expected crops, by the targets' identity."""
+    def _look_ahead(self, frames: Sequence[Frame]) -> list[dict[Target, Pose]]:
+        """For each frame the targets' poses in expected crops."""
         targets = self._visible()
         if not targets:
             return [{} for _ in frames]
         first = frames[0].timestamp
         expected = np.array([t.crop_after(first, frame.timestamp) for frame in frames for t in targets])
         poses = iter(read_poses(self._model, [frame.image for frame in frames for _ in targets], expected))
-        return [{id(target): next(poses) for target in targets} for _ in frames]
+        return [{target: next(poses) for target in targets} for _ in frames]
 
     def _view_rois(self, seen: Sequence[tuple[Row, np.ndarray]]) -> None:
         """Look at the other regions of interest of rows of people in images."""
         where = np.concatenate([crops.roi_crops(row.crop.astype(float)) for row, _ in seen])
         poses = read_poses(self._model, [image for _, image in seen for _ in range(crops.ROI_VIEWS)], where)
-        for number, (row, _) in enumerate(seen):
-            row.roi_views = roi_arrays(poses[number * crops.ROI_VIEWS : (number + 1) * crops.ROI_VIEWS])
+        for (row, _), views in zip(seen, roi_rows(poses), strict=True):
+            row.roi_views = views
 
     def tracks(self, min_duration: float = 0.5) -> list[Track]:
         """What has been found so far, by screen presence."""
@@ -199,15 +199,15 @@ class Tracker:
     def _visible(self) -> list[Target]:
         return [t for t in self._targets if t.visible]
 
-    def _follow(self, frame: Frame, expected: dict[int, Pose]) -> None:
+    def _follow(self, frame: Frame, expected: dict[Target, Pose]) -> None:
         seen: list[tuple[Target, Pose, np.ndarray | None]] = []
         targets = self._visible()
-        again = [t for t in targets if id(t) not in expected or not _near(expected[id(t)].crop, t.crop())]
+        again = [t for t in targets if t not in expected or not _near(expected[t].crop, t.crop())]
         if again:
             poses = read_poses(self._model, [frame.image] * len(again), np.array([t.crop() for t in again]))
-            expected = expected | {id(target): pose for target, pose in zip(again, poses, strict=True)}
+            expected = expected | dict(zip(again, poses, strict=True))
         for target in targets:
-            pose = expected[id(target)]
+            pose = expected[target]
             appearance = clothing.histograms(frame.image, pose.landmarks)
             if pose.score < MIN_SCORE or self._jumped(target, frame, pose, appearance):
                 target.mark_lost(frame.timestamp)
@@ -494,19 +494,21 @@ def _track(number: int, target: Target) -> Track:
         boxes=np.array([r.box for r in rows]),
         scores=np.array([r.score for r in rows]),
         maps=np.array([r.maps for r in rows]),
-        roi_views=_stack_roi_views(rows) if rows[0].roi_views else None,
+        roi_views=RoiViews.from_rows([row.roi_views for row in rows]) if rows[0].roi_views else None,
         body_crops=np.array([r.body_crop for r in rows], np.float32),
     )
 
 
-def roi_arrays(poses: Sequence[Pose]) -> dict[str, np.ndarray]:
-    """The values of `RoiViews` of one frame, from the poses of its regions; a pose itself holds the whole output."""
+def roi_rows(poses: Sequence[Pose]) -> list[dict[str, np.ndarray]]:
+    """For each person the values of `RoiViews` of one frame, from the poses of all their regions.
+
+    A pose itself holds the network's whole output.
+    """
     of_poses = {"scores": "score", "crops": "crop"}
-    return {
-        item.name: np.array([getattr(pose, of_poses.get(item.name, item.name)) for pose in poses], np.float32)
-        for item in fields(RoiViews)
-    }
-
-
-def _stack_roi_views(rows: list[Row]) -> RoiViews:
-    return RoiViews(**{item.name: np.array([row.roi_views[item.name] for row in rows]) for item in fields(RoiViews)})
+    return [
+        {
+            item.name: np.array([getattr(pose, of_poses.get(item.name, item.name)) for pose in views], np.float32)
+            for item in fields(RoiViews)
+        }
+        for views in (poses[start : start + crops.ROI_VIEWS] for start in range(0, len(poses), crops.ROI_VIEWS))
+    ]

@@ -102,33 +102,32 @@ class Session:
         given = {key: value for key, value in inputs.items() if key in self.inputs}
         return [np.asarray(output) for output in self._session.run(None, given)]
 
-    def each(self, images: Sequence[np.ndarray], outputs: Sequence[str] | None = None) -> list[list[np.ndarray]]:
+    def each(self, images: Sequence[np.ndarray]) -> list[list[np.ndarray]]:
         """The outputs for each of some images: one by one and side by side on the CPU, in batches elsewhere.
 
         Args:
             images: (H, W, 3) BGR uint8 each, of the size that the network wants.
-            outputs: names of those that are wanted; all if omitted.
 
         Returns:
-            For each image the outputs without their first axis, the batch.
+            For each image all outputs without their first axis, the batch.
         """
         if self.device == "cpu":
             if len(images) == 1:
-                return [self._one(images[0], outputs)]
-            return list(_pool().map(lambda image: self._one(image, outputs), images))
+                return [self._one(images[0])]
+            return list(_pool().map(self._one, images))
         results: list[list[np.ndarray]] = []
         for start in range(0, len(images), GPU_BATCH):
-            results += self._batch(images[start : start + GPU_BATCH], outputs)
+            results += self._batch(images[start : start + GPU_BATCH])
         return results
 
-    def _one(self, image: np.ndarray, outputs: Sequence[str] | None) -> list[np.ndarray]:
-        return [np.asarray(output)[0] for output in self._session.run(outputs, {"images": image[None]})]
+    def _one(self, image: np.ndarray) -> list[np.ndarray]:
+        return [output[0] for output in self(images=image[None])]
 
-    def _batch(self, images: Sequence[np.ndarray], outputs: Sequence[str] | None) -> list[list[np.ndarray]]:
+    def _batch(self, images: Sequence[np.ndarray]) -> list[list[np.ndarray]]:
         # Few sizes of batches, because a GPU plans for each.
         padded = np.zeros((1 << (len(images) - 1).bit_length(), *images[0].shape), np.uint8)
         padded[: len(images)] = images
-        batch = [np.asarray(output) for output in self._session.run(outputs, {"images": padded})]
+        batch = self(images=padded)
         return [[output[number] for output in batch] for number in range(len(images))]
 
 
