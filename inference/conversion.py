@@ -157,14 +157,16 @@ class _Conversion:
             for chunk in chunks(footage, SIDE_BY_SIDE * longest):
                 crowded = len(tracker.boxes()) > 1
                 step = first_pass_step(footage.frame_rate, crowded) if twice else 1
-                for frame in chain.from_iterable(map(tracker.steps, chunks(chunk[::step], SIDE_BY_SIDE))):
+                # The first of each group is looked at; decoders may leave out numbers, so frames are counted.
+                groups = list(chunks(chunk, step))
+                looked_at = chunks([group[0] for group in groups], SIDE_BY_SIDE)
+                for _, group in zip(chain.from_iterable(map(tracker.steps, looked_at)), groups, strict=True):
                     boxes = tracker.boxes()
                     started = time.perf_counter()
                     for earlier in pending:
                         earlier.result()
                     times.add("camera", started)
-                    near = [one for one in chunk if frame.number <= one.number < frame.number + step]
-                    pending = [executor.submit(camera_motion.add, one.image, boxes) for one in near]
+                    pending = [executor.submit(camera_motion.add, frame.image, boxes) for frame in group]
                 timeline += [(frame.number, frame.timestamp) for frame in chunk]
                 self._progress("people", len(timeline), footage.frame_count)
             for last in pending:
@@ -293,8 +295,8 @@ def _report(
     camera: Camera,
 ) -> dict[str, object]:
     warnings = [*observations.warnings, *conversion.warnings]
-    if models.network is not None and models.network.notice:
-        warnings.append(models.network.notice)
+    if models.notice is not None:
+        warnings.append(models.notice)
     if camera_moved := bool(np.ptp(camera.rotations, axis=0).max() > 0):
         warnings.append(
             "The camera moves: its rotation is tracked, its translation is not, so feet may slide against the floor."
@@ -314,7 +316,7 @@ def _report(
         ],
         "quality": options.quality,
         "estimator": options.network,
-        "device": models.network.device if models.network is not None else "cpu",
+        "device": models.device,
         "reused": conversion.reused,
         "timings": {stage: round(seconds, 3) for stage, seconds in conversion.times.seconds.items()},
         "warnings": warnings,

@@ -28,6 +28,8 @@ class Models:
         people_key: identifies the weights of `people`, so that results can be cached; empty for no caching.
         network_key: the same for `network`.
         second_pass: reads the poses again in a second pass over the footage; None for a single pass.
+        device: where the networks run, see `Session.device`.
+        notice: why they run on another device than requested, in a sentence; None if they don't.
         load_seconds: how long it took to load them.
     """
 
@@ -38,6 +40,8 @@ class Models:
     people_key: str = ""
     network_key: str = ""
     second_pass: LandmarkModel | None = None
+    device: str = "cpu"
+    notice: str | None = None
     load_seconds: float = 0.0
 
 
@@ -68,6 +72,8 @@ def load_models(options: Options, fetch: bool = True) -> Models:
         people_key=_key(estimators.people_items(options.quality)),
         network_key=_key(weights),
         second_pass=second_pass,
+        device=people.landmarker.device,
+        notice=people.landmarker.notice,
         load_seconds=time.perf_counter() - began,
     )
 

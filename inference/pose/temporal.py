@@ -69,16 +69,6 @@ class TemporalNetwork:
         self.name = properties["configuration"]
 
     @property
-    def device(self) -> str:
-        """Where it runs: `cuda` or `cpu`."""
-        return self._window.device
-
-    @property
-    def notice(self) -> str | None:
-        """Why it runs on another device than requested, in a sentence; None if it does not."""
-        return self._window.notice
-
-    @property
     def needs_maps(self) -> bool:
         """Whether it uses local maps."""
         return self._local is not None

@@ -295,3 +295,13 @@ def test_a_script_brings_its_own_detector():
     (same,) = conversion.convert_footage(SAMPLE, options, models).motions
     assert seen
     np.testing.assert_array_equal(motion.poses_cam, same.poses_cam)
+
+
+def test_the_camera_is_followed_in_every_frame_whatever_the_numbers(monkeypatch: pytest.MonkeyPatch):
+    """Frames that can't be decoded have numbers, too; the first pass over 25 frames a second takes every second one."""
+    frames = [frame for frame in Footage(SAMPLE, 2.0, 2.8) if frame.number % 5 != 1]
+    monkeypatch.setattr(Footage, "__iter__", lambda self: iter(frames))
+    options = Options(start=2.0, end=2.8, network="landmarks", quality="best")
+    observations = conversion.find_people(SAMPLE, options, load_models(options))
+    assert [frame.number for frame in frames] == list(observations.frames)
+    assert len(observations.camera_rotations) == len(observations.homographies) == len(frames)
