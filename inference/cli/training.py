@@ -23,8 +23,8 @@ def add_commands(commands: Commands) -> None:
         networks,
         "data",
         "render training data",
-        "Render moving people, run BlazePose on them, and write its output with the truth: shards in OUT/train and"
-        " OUT/validation. Existing shards are kept, so that an interrupted run can continue.",
+        "Render moving people, run BlazePose on them in both qualities, and write its output with the truth: shards in"
+        " OUT/train and OUT/validation. Existing shards are kept, so that an interrupted run can continue.",
     )
     _add_data(data)
     transfer = command(
@@ -113,6 +113,12 @@ def _add_data(command: argparse.ArgumentParser) -> None:
     command.add_argument("--jobs", type=count, default=2, metavar="N", help="processes (default: 2)")
     command.add_argument(
         "--seed", type=non_negative_int, default=0, metavar="N", help="of all random numbers (default: 0)"
+    )
+    command.add_argument(
+        "--no-maps",
+        action="store_false",
+        dest="maps",
+        help="leave out local maps, which are most of the data; networks that refine need them",
     )
     command.add_argument(
         "--roi-views",

@@ -151,10 +151,8 @@ class SecondPass:
         accepted: list[Pose] = []
         # Who is where they were expected has the first claim on a body.
         for number, look, pose in sorted(seen, key=lambda one: _displacement(one[2])):
-            doubtful = (
-                pose.score < MIN_SCORE
-                or _displacement(pose) > JUMP
-                or any(agreement(pose.landmarks, other.landmarks, pose.crop[2]) > SAME_POSE for other in accepted)
+            doubtful = is_doubtful(pose) or any(
+                agreement(pose.landmarks, other.landmarks, pose.crop[2]) > SAME_POSE for other in accepted
             )
             if not doubtful:
                 accepted.append(pose)
@@ -182,12 +180,25 @@ def smooth_crops(where: np.ndarray, timestamps: np.ndarray) -> np.ndarray:
     return np.column_stack([smooth[:, :2], np.exp(smooth[:, 2]), np.arctan2(smooth[:, 4], smooth[:, 3])])
 
 
-def _plan(track: Track, step: int) -> _Plan:
-    assert track.body_crops is not None
-    where, frames = np.asarray(track.body_crops, float), track.frames
-    parts, rows = [], np.arange(len(track))
-    for part in np.split(rows, np.flatnonzero(np.diff(track.timestamps) > GAP) + 1):
-        smooth = smooth_crops(where[part], track.timestamps[part])
+def where_to_look(
+    frames: np.ndarray, timestamps: np.ndarray, body_crops: np.ndarray, step: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Where to see again a person whom a first pass over every `step`-th frame saw.
+
+    Args:
+        frames: (n,) numbers of the frames in which it did, increasing.
+        timestamps: (n,) theirs in seconds.
+        body_crops: (n, 4) the crops around the person that it found.
+        step: of how many frames it looked at least at one.
+
+    Returns:
+        (m,) frame numbers, (m, 4) crops, and (m,) the row of the first pass for each frame, -1 for one that it left
+        out. At both ends are up to `step` - 1 frames more, also before the first and after the last of the footage.
+    """
+    where = np.asarray(body_crops, float)
+    parts, rows = [], np.arange(len(frames))
+    for part in np.split(rows, np.flatnonzero(np.diff(timestamps) > GAP) + 1):
+        smooth = smooth_crops(where[part], timestamps[part])
         # The first pass may have seen the first or last of these frames just after the person came or before they left.
         all_frames = np.arange(int(frames[part[0]]) - step + 1, int(frames[part[-1]]) + step)
         # Frames that were left out are looked at, and not those in which the person was lost.
@@ -197,7 +208,18 @@ def _plan(track: Track, step: int) -> _Plan:
         smooth[:, 3] = np.unwrap(smooth[:, 3])
         interpolated = np.column_stack([np.interp(all_frames, frames[part], column) for column in smooth.T])
         parts.append((all_frames[wanted], interpolated[wanted], np.where(known, part[following], -1)[wanted]))
-    return _Plan(track, *(np.concatenate(values) for values in zip(*parts, strict=True)))
+    all_frames, all_crops, all_rows = (np.concatenate(values) for values in zip(*parts, strict=True))
+    return all_frames, all_crops, all_rows
+
+
+def _plan(track: Track, step: int) -> _Plan:
+    assert track.body_crops is not None
+    return _Plan(track, *where_to_look(track.frames, track.timestamps, track.body_crops, step))
+
+
+def is_doubtful(pose: Pose) -> bool:
+    """Whether a pose of the second pass may be somebody else's: the person is not where they were expected."""
+    return pose.score < MIN_SCORE or _displacement(pose) > JUMP
 
 
 def _displacement(pose: Pose) -> float:

@@ -124,6 +124,10 @@ class Dataset:
         # Shards are not kept: only their packed maps, which stay in the files, are read later.
         self._packed = [(shard.heatmaps, shard.heatmap_starts) for shard in shards_read]
         self.usable = self.found = joined("found")
+        if "maps" in needs:
+            self.usable = self.found & joined("has_maps")
+            if not self.usable.any():
+                raise ShardError(f"The training data in {folder / split} has no local maps: make some with them.")
         self._camera_rotations = joined("camera_turns")
         self._roi_views: dict[str, np.ndarray] = {}
         if "regions" in needs:
@@ -155,7 +159,7 @@ class Dataset:
                 f"The training data in {self.folder} has one region of interest per person:"
                 " make some with `train data --roi-views`."
             )
-        self.usable = self.found & np.concatenate([shard.looked for shard in shards])
+        self.usable = self.usable & np.concatenate([shard.looked for shard in shards])
         for key in features.DETECTOR_FIELDS:
             crops = np.concatenate([getattr(shard, key) for shard in shards])
             others = np.concatenate([getattr(shard, f"look_{key}") for shard in shards])

@@ -1,4 +1,6 @@
-"""Shards of training data: the detector's output in every frame of some sequences, with the truth.
+"""Shards of training data: a detector's output in every frame of some sequences, with the truth.
+
+A sequence that two detectors have seen is there twice, with the same truth.
 
 A shard is one uncompressed .npz of N rows (frames) in S sequences, without pickled objects:
 
@@ -7,6 +9,7 @@ A shard is one uncompressed .npz of N rows (frames) in S sequences, without pick
 | `version` | () | version of this layout |
 | `sequence_starts` | (S + 1,) | rows at which sequences begin |
 | `names` | (S,) text | the motion of each sequence |
+| `detectors` | (S,) text | the quality, `fast` or `best`, with which each sequence was seen |
 | `betas` | (S, 10) | true shape |
 | `camera_K` | (S, 3, 3) | true intrinsics, pixels |
 | `image_size` | (S, 2) | width, height |
@@ -16,6 +19,8 @@ A shard is one uncompressed .npz of N rows (frames) in S sequences, without pick
 | `trans` | (N, 3) | true SMPL translation in the camera, metres |
 | `camera_turns` | (N, 3, 3) | rotation from the frame's camera into the sequence's first |
 | `camera_moves` | (N, 3) | the camera's position in the first one's axes, metres |
+| `gravity` | (N, 3) | its direction in camera axes, a unit vector |
+| `contacts` | (N, 4) | whether left heel, left toe, right heel, right toe truly stand on the floor |
 | `found` | (N,) | whether the person was detected; if not, the detector's other values are 0 |
 | `landmarks` | (N, 33, 2) | image pixels |
 | `visibility`, `presence` | (N, 33) | probabilities |
@@ -25,8 +30,10 @@ A shard is one uncompressed .npz of N rows (frames) in S sequences, without pick
 | `scores` | (N,) | probability of a person in the crop |
 | `looked` | (N,) | whether it looked at the four other regions of `people.crops.roi_crops`; (0,) if it never did |
 | `look_…` | (N, 4, …) | `landmarks`, `visibility`, `presence`, `world_landmarks`, `crops`, `scores` there |
-| `heatmap_starts` | (N + 1,) | bytes at which each row's maps begin; a row without a detection has none |
+| `heatmap_starts` | (N + 1,) | bytes at which each row's maps begin |
 | `heatmaps` | (bytes,) | zlib streams of (40, 64, 64) uint8: 39 heatmaps and the segmentation mask, 255 for certain |
+
+Rows without a detection have no maps, nor do those seen at `best`; data can be made without any.
 
 Camera axes are x right, y down, z forward.
 """
@@ -34,6 +41,7 @@ Camera axes are x right, y down, z forward.
 from __future__ import annotations
 
 import zipfile
+from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
 
@@ -44,7 +52,7 @@ from ...errors import VideoMotionError
 from ...people import maps
 from ...people.crops import ROI_VIEWS
 
-VERSION = 1
+VERSION = 2
 
 TRANSFERRED = ("transferred", "imitated")
 """Folders of shards with transferred errors; the second one is the former name."""
@@ -60,6 +68,7 @@ class Shard:
 
     sequence_starts: np.ndarray
     names: np.ndarray
+    detectors: np.ndarray
     betas: np.ndarray
     camera_K: np.ndarray
     image_size: np.ndarray
@@ -69,6 +78,8 @@ class Shard:
     trans: np.ndarray
     camera_turns: np.ndarray
     camera_moves: np.ndarray
+    gravity: np.ndarray
+    contacts: np.ndarray
     found: np.ndarray
     landmarks: np.ndarray
     visibility: np.ndarray
@@ -90,9 +101,22 @@ class Shard:
     def __len__(self) -> int:
         return len(self.timestamps)
 
+    @property
+    def has_maps(self) -> np.ndarray:
+        """(N,) which rows have local maps."""
+        return np.diff(self.heatmap_starts) > 0
+
     def maps(self, row: int) -> np.ndarray:
-        """(40, 64, 64) uint8 local maps of a row; zeros where the person was not detected."""
+        """(40, 64, 64) uint8 local maps of a row; zeros where there are none."""
         return maps.unpack(self.heatmaps[self.heatmap_starts[row] : self.heatmap_starts[row + 1]].tobytes())
+
+
+def compact(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Arrays of a shard as they are stored: float32, but for times and booleans."""
+    return {
+        name: values if name == "timestamps" or values.dtype == bool else values.astype(np.float32)
+        for name, values in arrays.items()
+    }
 
 
 def write_shard(path: Path, shard: Shard) -> None:

@@ -18,10 +18,12 @@ from ....body.smpl import Body
 from ....people.crops import ROI_VIEWS
 from .. import progress
 from ..mocap.library import Library
-from ..shards import TRANSFERRED, Shard, ShardError, read_shard, transferred_shards, write_shard
-from .generate import FRAMES, share_work, split_clips, stage
+from ..shards import TRANSFERRED, Shard, ShardError, compact, read_shard, transferred_shards, write_shard
+from .generate import FRAMES, share_work, split_clips, stage, truth
 
-SEQUENCES = 384
+SEQUENCES = 96
+# At these shares of a sequence poses are compared.
+_COMPARED = (1 / 8, 3 / 8, 5 / 8, 7 / 8)
 # Errors are taken from one of this many sequences with the most similar poses, so that they vary.
 _SIMILAR = 12
 _MIRROR = list(LANDMARK_MIRROR)
@@ -37,8 +39,8 @@ class DetectorErrors:
     The first region is the crop; M is 1 if the data has no others.
 
     Attributes:
-        pose: (S, 33, 3) true landmarks of the middle frames from the hips, metres, in cameras rolled upright with the
-            people; errors are transferred between similar poses.
+        pose: (S, 4, 33, 3) true landmarks of some frames from the hips, metres, in cameras rolled upright with the
+            people; errors are transferred between sequences of similar poses.
         found: (S, n, M) whether the person was detected.
         centre: (S, n, M, 2) the crop's centre from the true hips, in units of the true reach, rolled upright.
         size: (S, n, M) logarithm of the crop's side relative to the true reach.
@@ -48,6 +50,7 @@ class DetectorErrors:
         visibility: (S, n, M, 33).
         presence: (S, n, M, 33).
         scores: (S, n, M).
+        detectors: (S,) text, as in shards.
     """
 
     pose: np.ndarray
@@ -60,6 +63,7 @@ class DetectorErrors:
     visibility: np.ndarray
     presence: np.ndarray
     scores: np.ndarray
+    detectors: np.ndarray
 
     def __post_init__(self):
         self._flat = self.pose.reshape(len(self.pose), -1).astype(np.float32)
@@ -74,7 +78,7 @@ class DetectorErrors:
 
     @classmethod
     def _from_shard(cls, shard: Shard, body: Body) -> DetectorErrors:
-        n = FRAMES["train"]
+        n = FRAMES
         # Longer sequences count as several; the remainder is left out.
         firsts = np.concatenate(
             [np.arange(start, end - n + 1, n) for start, end in pairwise(shard.sequence_starts.tolist())]
@@ -99,7 +103,7 @@ class DetectorErrors:
         crops = np.where(found[..., None], detected("crops"), np.array([0, 0, 1, 0], np.float32))
         centre, reach, angle = true.centre[:, :, None], true.reach[:, :, None], true.angle[:, :, None]
         return cls(
-            _roll_points(-true.angle, true.from_hips)[:, n // 2],
+            _compared(true),
             found,
             np.einsum("snij,snmj->snmi", _rotation_2d(-true.angle), crops[..., :2] - centre) / reach[..., None],
             np.log(crops[..., 2] / reach),
@@ -109,11 +113,12 @@ class DetectorErrors:
             detected("visibility"),
             detected("presence"),
             detected("scores"),
+            shard.detectors[sequences],
         )
 
     def _mirrored(self) -> DetectorErrors:
         return DetectorErrors(
-            self.pose[:, _MIRROR] * [-1, 1, 1],
+            self.pose[..., _MIRROR, :] * [-1, 1, 1],
             self.found,
             self.centre * [-1, 1],
             self.size,
@@ -123,6 +128,7 @@ class DetectorErrors:
             self.visibility[..., _MIRROR],
             self.presence[..., _MIRROR],
             self.scores,
+            self.detectors,
         )
 
     def apply(self, true: TrueLandmarks, rows: np.ndarray) -> dict[str, np.ndarray]:
@@ -159,7 +165,7 @@ class DetectorErrors:
         return {**first, "looked": np.all(found[:, :, 1:], axis=2), **roi_views}
 
     def similar_sequence(self, pose: np.ndarray, rng: np.random.Generator) -> int:
-        """Row of one of the sequences with the poses most similar to `pose` (33, 3)."""
+        """Row of one of the sequences with the poses most similar to `pose` (4, 33, 3)."""
         # Squared distances minus the pose's own square.
         distance = self._squares - 2 * self._flat @ pose.ravel().astype(np.float32)
         nearest = np.argpartition(distance, min(_SIMILAR, len(distance) - 1))[:_SIMILAR]
@@ -193,6 +199,12 @@ class TrueLandmarks:
         up = pixels[:, :, _SHOULDERS].mean(2) - centre
         reach = np.linalg.norm(pixels - centre[:, :, None], axis=-1).max(-1)
         return cls(marks - marks[:, :, _HIPS].mean(2, keepdims=True), pixels, centre, reach, _angle(up))
+
+
+def _compared(true: TrueLandmarks) -> np.ndarray:
+    """(S, 4, 33, 3) the landmarks by which sequences are compared, from the hips, rolled upright."""
+    frames = [int(share * true.angle.shape[1]) for share in _COMPARED]
+    return _roll_points(-true.angle[:, frames], true.from_hips[:, frames])
 
 
 def _angle(up: np.ndarray) -> np.ndarray:
@@ -250,48 +262,38 @@ def run(options: argparse.Namespace) -> int:
 
 def transfer(number: int, seed: int, body: Body, library: Library, errors: DetectorErrors) -> Shard:
     """The training shard of a number, with `SEQUENCES` sequences and no local maps; deterministic."""
-    clips, frames = split_clips(library, "train"), FRAMES["train"]
+    clips = split_clips(library, "train")
     rng = np.random.default_rng([seed, 11, number])
-    names, betas, rates, poses, trans, shots, chosen, marks = ([] for _ in range(8))
+    names, betas, rates, shots, chosen, marks, truths = ([] for _ in range(7))
     for _ in range(SEQUENCES):
         made, shot, shape, rate = stage(body, library, clips, "train", rng)
-        pose, placed = shot.smpl_in_camera(made.rotations, made.trans, body.rest_joints(shape)[0])
-        landmarks = body.landmark_positions(pose, shape, placed)
-        true = TrueLandmarks.from_camera(landmarks[None], shot.K[None])
-        middle = _roll_points(-true.angle, true.from_hips)[0, frames // 2]
+        true = truth(body, shape, made, shot, rate)
+        landmarks = body.landmark_positions(true["poses"], shape, true["trans"])
+        compared = _compared(TrueLandmarks.from_camera(landmarks[None], shot.K[None]))[0]
         for values, value in (
             (names, made.name),
             (betas, shape),
             (rates, rate),
-            (poses, pose),
-            (trans, placed),
             (shots, shot),
+            (truths, true),
             (marks, landmarks),
-            (chosen, errors.similar_sequence(middle, rng)),
+            (chosen, errors.similar_sequence(compared, rng)),
         ):
             values.append(value)
     output = errors.apply(
         TrueLandmarks.from_camera(np.stack(marks), np.stack([shot.K for shot in shots])), np.array(chosen)
     )
-    rows = SEQUENCES * frames
-    camera_turns = [shot.rotations[0] @ np.swapaxes(shot.rotations, 1, 2) for shot in shots]
-    camera_moves = [(shot.positions - shot.positions[0]) @ shot.rotations[0].T for shot in shots]
-    single = {
-        "poses": np.concatenate(poses),
-        "trans": np.concatenate(trans),
-        "camera_turns": np.concatenate(camera_turns),
-        "camera_moves": np.concatenate(camera_moves),
-        "betas": np.array(betas),
-        **{name: values.reshape(rows, *values.shape[2:]) for name, values in output.items()},
-    }
+    rows = SEQUENCES * FRAMES
     return Shard(
-        sequence_starts=np.arange(SEQUENCES + 1) * frames,
+        sequence_starts=np.arange(SEQUENCES + 1) * FRAMES,
         names=np.array(names),
+        detectors=errors.detectors[chosen],
+        betas=np.array(betas, np.float32),
         camera_K=np.array([shot.K for shot in shots]),
         image_size=np.array([shot.size for shot in shots]),
         frame_rate=np.array(rates),
-        timestamps=(np.arange(frames) / np.array(rates)[:, None]).ravel(),
         heatmap_starts=np.zeros(rows + 1, int),
         heatmaps=np.zeros(0, np.uint8),
-        **{name: values if values.dtype == bool else values.astype(np.float32) for name, values in single.items()},
+        **compact({name: np.concatenate([true[name] for true in truths]) for name in truths[0]}),
+        **compact({name: values.reshape(rows, *values.shape[2:]) for name, values in output.items()}),
     )

@@ -1,4 +1,4 @@
-"""Makes training data: renders moving people and runs the detector on them.
+"""Makes training data: renders moving people and runs both detectors on them.
 
 A shard depends only on the seed and its number, so that interrupted runs can continue, and any number of processes make
 the same data.
@@ -9,10 +9,10 @@ from __future__ import annotations
 import argparse
 import multiprocessing
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import cv2
 import numpy as np
@@ -20,18 +20,23 @@ import numpy as np
 from .... import registry
 from ....body.smpl import Body
 from ....models import load_people
-from ....people import crops, maps
-from ....people.landmarker import Landmarker, Pose, decode
-from ....people.target import CropSmoother
-from ....people.tracker import MIN_SCORE, RETRY
+from ....people import crops
+from ....people.landmarker import Landmarker, Pose
 from .. import progress, shards
 from ..mocap.library import Library, build
-from . import appearance, filming, motions
+from . import appearance, detection, filming, motions
+from .contact import SOLES, foot_contacts
 from .renderer import Scene
 
-# Sequences in a shard, and their frames: for training many short ones are better, for validation long ones.
-SEQUENCES = {"train": 48, "validation": 24}
-FRAMES = {"train": 16, "validation": 32}
+SEQUENCES = 16
+"""In a shard; each is seen by both detectors."""
+
+FRAMES = 64
+"""In a sequence."""
+
+VALIDATION_SHARDS = 3
+"""Shards of numbers below this are for validation, so that they are made first; the others for training."""
+
 _RATES = (24.0, 25.0, 30.0, 30.0, 50.0, 60.0)
 # Every fourth group of recordings is held out for validation, of those with less than this share of all motion.
 _HELD_OUT, _LARGE = 4, 0.15
@@ -51,14 +56,54 @@ class GenerationPlan:
         out: folder of the shards.
         seed: of all random numbers.
         until: time.monotonic() at which to stop.
-        roi_views: whether the detector sees people's other regions of interest too.
+        with_maps: whether local maps are kept.
+        roi_views: whether the detectors see people's other regions of interest too.
     """
 
     library: Path
     out: Path
     seed: int
     until: float
+    with_maps: bool = True
     roi_views: bool = False
+
+
+@dataclass(frozen=True)
+class Detectors:
+    """What sees the rendered people: the networks of the product's first and second pass."""
+
+    first: Landmarker
+    second: Landmarker
+
+    @classmethod
+    def load(cls, device: str = "auto") -> Detectors:
+        """The product's.
+
+        Raises:
+            RegistryError, NetworkError: as `load_people`.
+        """
+        people, second = load_people("best", device)
+        assert second is not None
+        return cls(people.landmarker, second)
+
+
+@dataclass
+class Take:
+    """A scene with what is known of it.
+
+    Attributes:
+        scene: what is seen.
+        name: of the motion.
+        betas: (10,) shape.
+        rate: frames per second.
+        truth: per frame, arrays (n, ...) under the names of the shards' arrays.
+    """
+
+    scene: Scene
+    name: str
+    betas: np.ndarray
+    rate: float
+    truth: dict[str, np.ndarray]
 
 
 def split_clips(library: Library, split: str) -> np.ndarray:
@@ -81,133 +126,87 @@ def stage(
     """A random performance, the camera that films it, the shape (10,) and the frame rate."""
     betas = np.clip(rng.normal(0, 1, body.shapedirs.shape[-1]), -2.5, 2.5)
     rate = float(rng.choice(_RATES))
-    made = motions.perform(library, clips, body, betas, FRAMES[split], rate, rng)
+    made = motions.perform(library, clips, body, betas, FRAMES, rate, rng)
     return made, filming.film(body.joints(made.rotations, betas, made.trans), rate, split, rng), betas, rate
 
 
-def film_sequence(
-    body: Body, library: Library, clips: np.ndarray, split: str, rng: np.random.Generator
-) -> tuple[Scene, str, np.ndarray, float]:
-    """One random scene, the name of its motion, the shape (10,) and the frame rate."""
+def truth(
+    body: Body, betas: np.ndarray, made: motions.Performance, shot: filming.Shot, rate: float
+) -> dict[str, np.ndarray]:
+    """What is true in each of the n frames of a shot: arrays (n, ...) under the names of the shards' arrays."""
+    poses, trans = shot.smpl_in_camera(made.rotations, made.trans, body.rest_joints(betas)[0])
+    soles = body.landmark_positions(made.rotations, betas, made.trans)[:, SOLES]
+    return {
+        "timestamps": np.arange(len(poses)) / rate,
+        "poses": poses,
+        "trans": trans,
+        "camera_turns": shot.rotations[0] @ np.swapaxes(shot.rotations, 1, 2),
+        "camera_moves": (shot.positions - shot.positions[0]) @ shot.rotations[0].T,
+        # The world's y points up.
+        "gravity": -shot.rotations[:, :, 1],
+        "contacts": foot_contacts(soles, rate),
+    }
+
+
+def film_sequence(body: Body, library: Library, clips: np.ndarray, split: str, rng: np.random.Generator) -> Take:
+    """One random scene."""
     made, shot, betas, rate = stage(body, library, clips, split, rng)
     dressed = appearance.dress(body, betas, split, rng)
-    return Scene(body, betas, made.rotations, made.trans, dressed, shot, split, rng), made.name, betas, rate
-
-
-@dataclass
-class FrameDetection:
-    """The detector's output in a frame.
-
-    Attributes:
-        pose: in the crop.
-        maps: packed local maps of the crop.
-        roi_views: poses in the other regions of interest; empty in frames without them.
-    """
-
-    pose: Pose
-    maps: bytes
-    roi_views: list[Pose]
-
-
-def follow(
-    scene: Scene, rate: float, landmarker: Landmarker, rng: np.random.Generator, roi_views_every: int | None = None
-) -> Iterator[FrameDetection | None]:
-    """The detector's output for each frame when it tracks the person as in use, in some frames in all regions.
-
-    None where the person is not detected.
-    """
-    pixels = scene.landmark_pixels()
-    smoother, points, wait = CropSmoother(), None, 0
-    for frame in range(len(pixels)):
-        if points is None and wait <= 0:
-            smoother = CropSmoother()
-            points = _detected(pixels[frame], rng)
-            first = crops.around(*points)
-            pose = decode(landmarker.run([scene.draw(frame, first)])[0], first)
-            points = np.stack([pose.center, pose.rim]) if pose.score >= MIN_SCORE else None
-        wait -= 1
-        if points is None or np.hypot(*(points[1] - points[0])) < 4:
-            points, wait = None, wait if wait > 0 else RETRY
-            yield None
-            continue
-        crop = crops.around(*points)
-        (output,) = landmarker.run([scene.draw(frame, crop)])
-        pose = decode(output, crop)
-        if pose.score < MIN_SCORE:
-            points, wait = None, RETRY
-            yield None
-            continue
-        points = smoother(np.stack([pose.center, pose.rim]), frame / rate)
-        others = crops.roi_crops(crop) if roi_views_every and frame % roi_views_every == 0 else ()
-        outputs = landmarker.run([scene.draw(frame, other) for other in others])
-        roi_views = [decode(output, other) for output, other in zip(outputs, others, strict=True)]
-        yield FrameDetection(pose, maps.pack(maps.local_maps(output)), roi_views)
-
-
-def _detected(pixels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """(2, 2) hip centre and rim of a person with landmarks (33, 2), with the person detector's inaccuracy."""
-    hips, shoulders = pixels[[23, 24]].mean(0), pixels[[11, 12]].mean(0)
-    reach = np.linalg.norm(pixels - hips, axis=1).max() * np.exp(rng.normal(0.05, 0.08))
-    up = shoulders - hips
-    angle = np.arctan2(up[0], -up[1]) + rng.normal(0, 0.12)
-    centre = hips + rng.normal(0, 0.06, 2) * reach
-    return np.stack([centre, centre + reach * np.array([np.sin(angle), -np.cos(angle)])])
+    scene = Scene(body, betas, made.rotations, made.trans, dressed, shot, split, rng)
+    return Take(scene, made.name, betas, rate, truth(body, betas, made, shot, rate))
 
 
 def make_shard(
-    number: int, split: str, seed: int, body: Body, library: Library, landmarker: Landmarker, roi_views: bool = False
+    number: int,
+    split: str,
+    seed: int,
+    body: Body,
+    library: Library,
+    detectors: Detectors,
+    with_maps: bool = True,
+    roi_views: bool = False,
 ) -> shards.Shard:
     """The shard of a number; deterministic."""
     clips = split_clips(library, split)
-    columns: dict[str, list] = {}
-    names, shapes, cameras, sizes, rates, packed = [], [], [], [], [], []
-    for sequence in range(SEQUENCES[split]):
+    every = _ROI_VIEWS_EVERY[split] if roi_views else None
+    seen: list[tuple[str, Take, list[detection.FrameDetection | None]]] = []
+    for sequence in range(SEQUENCES):
         rng = np.random.default_rng([seed, _SPLITS.index(split), number, sequence])
         tries = 0
         while True:
-            scene, name, betas, rate = film_sequence(body, library, clips, split, rng)
-            detections = list(follow(scene, rate, landmarker, rng, _ROI_VIEWS_EVERY[split] if roi_views else None))
+            take = film_sequence(body, library, clips, split, rng)
+            first = list(detection.follow(take.scene, take.rate, detectors.first, rng, with_maps, every))
             tries += 1
-            if tries == _TRIES or np.mean([result is not None for result in detections]) > _ENOUGH:
+            if tries == _TRIES or np.mean([found is not None for found in first]) > _ENOUGH:
                 break
-        poses, trans = scene.truth_in_camera()
-        shot = scene.shot
-        names.append(name)
-        shapes.append(betas)
-        cameras.append(shot.K)
-        sizes.append(shot.size)
-        rates.append(rate)
-        for frame, result in enumerate(detections):
-            row = {
-                "timestamps": frame / rate,
-                "poses": poses[frame],
-                "trans": trans[frame],
-                "camera_turns": shot.rotations[0] @ shot.rotations[frame].T,
-                "camera_moves": shot.rotations[0] @ (shot.positions[frame] - shot.positions[0]),
-                **_detection_columns(None if result is None else result.pose),
-                **(_roi_view_columns([] if result is None else result.roi_views) if roi_views else {}),
-            }
-            packed.append(b"" if result is None else result.maps)
-            for key, value in row.items():
-                columns.setdefault(key, []).append(value)
-    arrays = {key: np.array(values, _KINDS.get(key, np.float32)) for key, values in columns.items()}
+        second = detection.see_again(take.scene, take.rate, first, detectors.second, detectors.first, every)
+        seen += [("fast", take, first), ("best", take, second)]
+    found = [one for _, _, frames in seen for one in frames]
+    columns = [
+        {
+            **_detection_columns(None if one is None else one.pose),
+            **(_roi_view_columns([] if one is None else one.roi_views) if roi_views else {}),
+        }
+        for one in found
+    ]
+    rows = {key: np.array([row[key] for row in columns]) for key in columns[0]}
+    rows |= {key: np.concatenate([take.truth[key] for _, take, _ in seen]) for key in seen[0][1].truth}
+    packed = [b"" if one is None else one.maps for one in found]
     return shards.Shard(
-        sequence_starts=np.arange(len(names) + 1) * FRAMES[split],
-        names=np.array(names),
-        betas=np.array(shapes, np.float32),
-        camera_K=np.array(cameras),
-        image_size=np.array(sizes),
-        frame_rate=np.array(rates),
-        heatmap_starts=np.cumsum([0, *(len(item) for item in packed)]),
+        sequence_starts=np.cumsum([0, *(len(frames) for _, _, frames in seen)]),
+        names=np.array([take.name for _, take, _ in seen]),
+        detectors=np.array([quality for quality, _, _ in seen]),
+        betas=np.array([take.betas for _, take, _ in seen], np.float32),
+        camera_K=np.array([take.scene.shot.K for _, take, _ in seen]),
+        image_size=np.array([take.scene.shot.size for _, take, _ in seen]),
+        frame_rate=np.array([take.rate for _, take, _ in seen]),
+        heatmap_starts=np.cumsum([0, *map(len, packed)]),
         heatmaps=np.frombuffer(b"".join(packed), np.uint8),
-        **arrays,
+        **shards.compact(rows),
     )
 
 
-_KINDS = {"found": bool, "looked": bool, "timestamps": np.float64}
-
-
-def _detection_columns(pose: Pose | None) -> dict[str, object]:
+def _detection_columns(pose: Pose | None) -> dict[str, Any]:
     if pose is None:
         return {
             "found": False,
@@ -231,7 +230,7 @@ def _detection_columns(pose: Pose | None) -> dict[str, object]:
     }
 
 
-def _roi_view_columns(poses: list[Pose]) -> dict[str, object]:
+def _roi_view_columns(poses: list[Pose]) -> dict[str, Any]:
     views = [_detection_columns(pose) for pose in poses] or [_detection_columns(None)] * crops.ROI_VIEWS
     arrays = {f"look_{key}": [view[key] for view in views] for key in views[0] if key not in ("found", "boxes")}
     return {"looked": bool(poses), **arrays}
@@ -244,11 +243,11 @@ def contact_sheet(
     clips, tiles = split_clips(library, split), []
     for number in range(count):
         rng = np.random.default_rng([seed, 7, number])
-        scene = film_sequence(body, library, clips, split, rng)[0]
+        scene = film_sequence(body, library, clips, split, rng).scene
         pixels = scene.landmark_pixels()[0]
-        crop = crops.around(*_detected(pixels, rng))
+        crop = crops.around(*detection.first_crop_points(pixels, rng))
         picture = scene.draw(0, crop)
-        pose = decode(landmarker.run([picture])[0], crop)
+        (pose,) = landmarker.read([picture], crop[None])
         for points, colour in ((pixels, (0, 0, 255)), (pose.landmarks, (0, 255, 0))):
             for x, y in crops.from_image(points, crop)[11:] * len(picture):
                 cv2.circle(picture, (int(x), int(y)), 2, colour, -1, cv2.LINE_AA)
@@ -261,15 +260,15 @@ def contact_sheet(
 def _work(job: int, jobs: int, plan: GenerationPlan) -> None:
     cv2.setNumThreads(1)
     body, library = Body.load(registry.body_path()), Library.load(plan.library)
-    landmarker = load_people("fast", "cpu")[0].landmarker
+    detectors = Detectors.load("cpu")
     number = job
     shown = progress.bar(f"shards, job {job + 1}", position=job, unit="shard")
     while time.monotonic() < plan.until:
-        # Validation shards are a fixed share of all shards, so that there are some early.
-        split = "validation" if number % 20 == 1 else "train"
+        split = "validation" if number < VALIDATION_SHARDS else "train"
         path = plan.out / split / f"{number:06d}.npz"
         if not path.exists():
-            shards.write_shard(path, make_shard(number, split, plan.seed, body, library, landmarker, plan.roi_views))
+            made = make_shard(number, split, plan.seed, body, library, detectors, plan.with_maps, plan.roi_views)
+            shards.write_shard(path, made)
         shown.update()
         number += jobs
     shown.close()
@@ -292,7 +291,7 @@ def run(options: argparse.Namespace) -> int:
         return 0
     Library.load(library)
     plan = GenerationPlan(
-        library, options.out, options.seed, time.monotonic() + 60 * options.minutes, options.roi_views
+        library, options.out, options.seed, time.monotonic() + 60 * options.minutes, options.maps, options.roi_views
     )
     return share_work(_work, options.jobs, plan)
 

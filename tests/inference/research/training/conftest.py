@@ -62,6 +62,7 @@ def make_shard(body: Body, seed: int) -> shards.Shard:
     return shards.Shard(
         sequence_starts=np.arange(0, count + 1, FRAMES),
         names=np.array(["still"] * SEQUENCES),
+        detectors=np.array(["fast", "best", "fast"]),
         betas=betas.astype(np.float32),
         camera_K=np.tile(K, (SEQUENCES, 1, 1)),
         image_size=np.tile([WIDTH, HEIGHT], (SEQUENCES, 1)),
@@ -71,6 +72,8 @@ def make_shard(body: Body, seed: int) -> shards.Shard:
         trans=trans.astype(np.float32),
         camera_turns=np.tile(np.eye(3, dtype=np.float32), (count, 1, 1)),
         camera_moves=np.zeros((count, 3), np.float32),
+        gravity=np.tile(np.array([0, 1, 0], np.float32), (count, 1)),
+        contacts=rng.random((count, 4)) < 0.5,
         found=found,
         heatmap_starts=np.cumsum([0, *map(len, packed)]),
         heatmaps=np.frombuffer(b"".join(packed), np.uint8),

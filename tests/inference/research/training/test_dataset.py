@@ -259,3 +259,18 @@ def test_regions_have_features_of_their_own_and_the_crop_is_first(data_folder, b
     np.testing.assert_allclose(width / width[:, :1], np.tile([1, 1.5, 1.25, 0.8, 0.65], (30, 1)), rtol=1e-4)
     with pytest.raises(ShardError, match="--roi-views"):
         Dataset(data_folder, "train", body, MultiRoiSettings(), needs)
+
+
+def test_networks_that_need_maps_get_rows_that_have_them(data_folder, body, tmp_path):
+    shard = read_shard(data_folder / "train" / "000000.npz")
+    middle = shard.heatmap_starts[FRAMES]
+    without = np.minimum(shard.heatmap_starts, middle)
+    write_shard(tmp_path / "train" / "000000.npz", dataclasses.replace(shard, heatmap_starts=without))
+    needing, other = (
+        Dataset(tmp_path, "train", body, TarSettings(), needs) for needs in (("frames", "maps"), ("frames",))
+    )
+    assert np.flatnonzero(needing.usable).max() == FRAMES - 1
+    assert other.usable.sum() == shard.found.sum()
+    write_shard(tmp_path / "train" / "000000.npz", dataclasses.replace(shard, heatmap_starts=0 * without))
+    with pytest.raises(ShardError, match="no local maps"):
+        Dataset(tmp_path, "train", body, TarSettings(), ("frames", "maps"))

@@ -18,6 +18,7 @@ def shard():
     made = shards.Shard(
         sequence_starts=np.array([0, 3, 6]),
         names=np.array(["walk", "jump"]),
+        detectors=np.array(["fast", "best"]),
         betas=rng.normal(size=(2, 10)),
         camera_K=np.tile(np.eye(3), (2, 1, 1)),
         image_size=np.full((2, 2), 480),
@@ -27,6 +28,8 @@ def shard():
         trans=rng.normal(size=(n, 3)),
         camera_turns=np.tile(np.eye(3), (n, 1, 1)),
         camera_moves=np.zeros((n, 3)),
+        gravity=rng.normal(size=(n, 3)),
+        contacts=rng.random((n, 4)) < 0.5,
         found=np.arange(n) != 2,
         landmarks=rng.normal(size=(n, 33, 2)),
         visibility=rng.random((n, 33)),
@@ -50,6 +53,7 @@ def test_a_shard_comes_back_as_it_was(shard, tmp_path):
         np.testing.assert_array_equal(getattr(read, name), value)
     for row, one in enumerate(maps):
         np.testing.assert_array_equal(read.maps(row), one)
+    assert read.has_maps.tolist() == [True, True, False, True, True, True]
     assert [item.name for item in path.parent.iterdir()] == ["000001.npz"]
     assert isinstance(read.heatmaps, np.memmap)
 

@@ -72,9 +72,9 @@ def test_errors_follow_the_crop_and_the_camera(shard, body):
 
 
 def test_long_sequences_count_as_several(shard, body, monkeypatch):
-    monkeypatch.setattr(error_transfer, "FRAMES", {"train": 5})
+    monkeypatch.setattr(error_transfer, "FRAMES", 5)
     halves = error_transfer.DetectorErrors.from_shards([shard], body)
-    monkeypatch.setattr(error_transfer, "FRAMES", {"train": FRAMES})
+    monkeypatch.setattr(error_transfer, "FRAMES", FRAMES)
     whole = error_transfer.DetectorErrors.from_shards([shard], body)
     assert len(halves.pose) == 2 * len(whole.pose)
     np.testing.assert_array_equal(halves.landmarks[3], whole.landmarks[1, 5:10])
@@ -85,7 +85,7 @@ def test_a_mirrored_error_is_the_mirror_image(shard, body):
     count = len(shard.betas)
     assert len(errors.pose) == 2 * count
     np.testing.assert_allclose(errors.landmarks[count:, :, :, 15], errors.landmarks[:count, :, :, 16] * [-1, 1])
-    np.testing.assert_allclose(errors.pose[count:, 27], errors.pose[:count, 28] * [-1, 1, 1])
+    np.testing.assert_allclose(errors.pose[count:, :, 27], errors.pose[:count, :, 28] * [-1, 1, 1])
     np.testing.assert_array_equal(errors.visibility[count:, ..., 25], errors.visibility[:count, ..., 26])
 
 
@@ -101,8 +101,8 @@ def library() -> Library:
 def small(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(error_transfer, "SEQUENCES", 5)
     monkeypatch.setattr(generate, "_LARGE", 0.5)
-    monkeypatch.setattr(error_transfer, "FRAMES", {"train": FRAMES})
-    monkeypatch.setattr(generate, "FRAMES", {"train": FRAMES})
+    monkeypatch.setattr(error_transfer, "FRAMES", FRAMES)
+    monkeypatch.setattr(generate, "FRAMES", FRAMES)
 
 
 @pytest.mark.parametrize("spelling", ["transferred", "imitated"])
@@ -113,6 +113,8 @@ def test_a_transferred_shard_is_complete_and_trained_on(spelling, data_folder, s
     for name, value in vars(made).items():
         np.testing.assert_array_equal(value, getattr(again, name))
     assert len(made) == 5 * FRAMES
+    assert set(made.detectors) <= set(shard.detectors)
+    np.testing.assert_allclose(np.linalg.norm(made.gravity, axis=1), 1, atol=1e-6)
     assert not made.maps(0).any()
     marks = body.landmark_positions(
         made.poses.astype(float), np.repeat(made.betas.astype(float), FRAMES, axis=0), made.trans.astype(float)

@@ -6,13 +6,12 @@ from video_motion.inference import registry
 from video_motion.inference.body import rotations
 from video_motion.inference.body.skeleton import JOINT_NAMES
 from video_motion.inference.body.smpl import Body
-from video_motion.inference.models import load_people
 from video_motion.inference.people import crops
-from video_motion.inference.people.landmarker import Landmarker, decode
 from video_motion.inference.research.evaluation import metrics
 from video_motion.inference.research.training import shards
 from video_motion.inference.research.training.mocap.library import Library
-from video_motion.inference.research.training.synthesis import filming, generate, motions
+from video_motion.inference.research.training.synthesis import appearance, detection, filming, generate, motions
+from video_motion.inference.research.training.synthesis.generate import Detectors
 
 FRAMES = 6
 LIMBS = [11, 12, 13, 14, 15, 16, 23, 24, 25, 26, 27, 28]
@@ -24,8 +23,8 @@ def body() -> Body:
 
 
 @pytest.fixture(scope="module")
-def landmarker() -> Landmarker:
-    return load_people("fast")[0].landmarker
+def detectors() -> Detectors:
+    return Detectors.load()
 
 
 @pytest.fixture(scope="module")
@@ -53,8 +52,8 @@ def library() -> Library:
 
 @pytest.fixture(autouse=True)
 def short(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(generate, "FRAMES", {"train": FRAMES, "validation": FRAMES})
-    monkeypatch.setattr(generate, "SEQUENCES", {"train": 2, "validation": 2})
+    monkeypatch.setattr(generate, "FRAMES", FRAMES)
+    monkeypatch.setattr(generate, "SEQUENCES", 2)
 
 
 def test_groups_are_held_out_whole(library: Library, monkeypatch: pytest.MonkeyPatch):
@@ -76,7 +75,7 @@ def test_truth_in_the_camera_is_the_world_seen_by_it(body: Body, library: Librar
         betas,
         made.rotations,
         made.trans,
-        generate.appearance.dress(body, betas, "train", rng),
+        appearance.dress(body, betas, "train", rng),
         shot,
         "train",
         rng,
@@ -105,60 +104,92 @@ def test_a_mirrored_motion_is_the_mirror_image(body: Body, library: Library):
     np.testing.assert_allclose(mirrored, there[:, list(JOINT_MIRROR)] * [-1, 1, 1], atol=0.012)
 
 
-def test_the_detector_finds_people_where_the_truth_says(body: Body, library: Library, landmarker: Landmarker):
+def test_the_detector_finds_people_where_the_truth_says(body: Body, library: Library, detectors: Detectors):
     """Picture and truth are made separately: BlazePose connects them."""
     off = []
     for seed in range(6):
         rng = np.random.default_rng([11, seed])
-        scene, _, betas, _ = generate.film_sequence(body, library, np.arange(8), "train", rng)
-        poses, trans = scene.truth_in_camera()
-        pixels = metrics.project(body.landmark_positions(poses, betas, trans)[0], scene.shot.K)
-        crop = crops.around(*generate._detected(pixels, rng))
-        picture = scene.draw(0, crop)
+        take = generate.film_sequence(body, library, np.arange(8), "train", rng)
+        joints = body.landmark_positions(take.truth["poses"], take.betas, take.truth["trans"])
+        pixels = metrics.project(joints[0], take.scene.shot.K)
+        crop = crops.around(*detection.first_crop_points(pixels, rng))
+        picture = take.scene.draw(0, crop)
         assert picture.shape == (256, 256, 3)
-        pose = decode(landmarker.run([picture])[0], crop)
+        (pose,) = detectors.first.read([picture], crop[None])
         off.append(np.linalg.norm(pose.landmarks - pixels, axis=1)[LIMBS] / crop[2])
     assert np.median(off) < 0.035
 
 
-def test_a_shard_depends_only_on_its_number(body: Body, library: Library, landmarker: Landmarker):
-    first = generate.make_shard(5, "train", 0, body, library, landmarker)
-    again = generate.make_shard(5, "train", 0, body, library, landmarker)
-    other = generate.make_shard(6, "train", 0, body, library, landmarker)
-    assert len(first) == 2 * FRAMES
-    for name in ("poses", "trans", "camera_K", "timestamps", "names"):
-        np.testing.assert_array_equal(getattr(first, name), getattr(again, name))
-    # The detector's threads may round differently, and no more.
-    np.testing.assert_allclose(first.landmarks, again.landmarks, atol=0.5)
-    assert not np.array_equal(first.poses, other.poses)
-    for row in np.flatnonzero(first.found):
-        assert first.maps(int(row)).max() > 100
+def test_gravity_is_what_plumb_lines_show(body: Body, library: Library):
+    take = generate.film_sequence(body, library, np.arange(8), "train", np.random.default_rng(3))
+    shot = take.scene.shot
+    plumb = np.tile([[0.0, 2, 0], [0, 1, 0]], (FRAMES, 1, 1))
+    top, bob = np.moveaxis(shot.world_to_camera(plumb), 1, 0)
+    np.testing.assert_allclose(take.truth["gravity"], bob - top, atol=1e-9)
 
 
-def test_existing_shards_are_kept(
-    body: Body, library: Library, tmp_path, monkeypatch: pytest.MonkeyPatch, landmarker: Landmarker
-):
-    shard = generate.make_shard(0, "train", 0, body, library, landmarker)
-    path = tmp_path / "train" / "000000.npz"
+@pytest.fixture(scope="module")
+def shard(body: Body, library: Library, detectors: Detectors) -> shards.Shard:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(generate, "FRAMES", FRAMES)
+        patch.setattr(generate, "SEQUENCES", 2)
+        return generate.make_shard(5, "train", 0, body, library, detectors)
+
+
+def test_a_shard_depends_only_on_its_number(body: Body, library: Library, detectors: Detectors, shard: shards.Shard):
+    again = generate.make_shard(5, "train", 0, body, library, detectors)
+    other = generate.make_shard(6, "train", 0, body, library, detectors, with_maps=False)
+    for name in ("poses", "trans", "camera_K", "timestamps", "names", "contacts"):
+        np.testing.assert_array_equal(getattr(shard, name), getattr(again, name))
+    # The detectors' threads may round differently, and no more.
+    np.testing.assert_allclose(shard.landmarks, again.landmarks, atol=0.5)
+    assert not np.array_equal(shard.poses, other.poses)
+    assert not other.has_maps.any()
+
+
+def test_each_sequence_is_seen_by_both_detectors(shard: shards.Shard):
+    assert shard.detectors.tolist() == ["fast", "best"] * 2
+    assert shard.names[0] == shard.names[1]
+    light, heavy = (np.arange(start, start + FRAMES) for start in (0, FRAMES))
+    for name in ("poses", "trans", "gravity", "contacts", "timestamps"):
+        np.testing.assert_array_equal(getattr(shard, name)[light], getattr(shard, name)[heavy])
+    for row in np.flatnonzero(shard.found):
+        assert shard.has_maps[row] == (row % (2 * FRAMES) < FRAMES)
+        assert not shard.has_maps[row] or shard.maps(int(row)).max() > 100
+
+
+def test_the_second_pass_looks_where_the_person_is(shard: shards.Shard):
+    """Crops follow the person without lag, as they do in the product's second pass."""
+    heavy = np.arange(FRAMES, 2 * FRAMES)
+    assert shard.found[heavy].all()
+    hips = shard.landmarks[heavy][:, [23, 24]].mean(1)
+    assert (np.linalg.norm(hips - shard.crops[heavy, :2], axis=1) < 0.05 * shard.crops[heavy, 2]).all()
+    off = np.linalg.norm(shard.landmarks[heavy] - shard.landmarks[heavy - FRAMES], axis=-1)
+    assert 0 < np.median(off) < 0.03 * shard.crops[heavy, 2].mean()
+
+
+def test_existing_shards_are_kept(library: Library, tmp_path, monkeypatch: pytest.MonkeyPatch, shard: shards.Shard):
+    path = tmp_path / "validation" / "000000.npz"
     shards.write_shard(path, shard)
     before = path.stat().st_mtime_ns
     made = []
-    clock = iter([0.0, 0.0])
+    clock = iter([0.0] * (1 + generate.VALIDATION_SHARDS))
     monkeypatch.setattr(generate.time, "monotonic", lambda: next(clock, 99.0))
-    monkeypatch.setattr(generate, "make_shard", lambda number, *_: made.append(number) or shard)
+    monkeypatch.setattr(generate, "make_shard", lambda number, split, *_: made.append((number, split)) or shard)
     monkeypatch.setattr(generate.Library, "load", lambda _: library)
     generate._work(0, 1, generate.GenerationPlan(tmp_path / "library.npz", tmp_path, 0, 50.0))
     assert path.stat().st_mtime_ns == before
-    assert made == [1]
-    assert (tmp_path / "validation" / "000001.npz").exists()
+    assert made == [(1, "validation"), (2, "validation"), (3, "train")]
+    assert (tmp_path / "train" / "000003.npz").exists()
 
 
-def test_roi_views_show_the_same_person(body: Body, library: Library, landmarker: Landmarker, tmp_path):
-    shard = generate.make_shard(5, "train", 0, body, library, landmarker, roi_views=True)
+def test_roi_views_show_the_same_person(body: Body, library: Library, detectors: Detectors, tmp_path):
+    shard = generate.make_shard(5, "train", 0, body, library, detectors, roi_views=True)
     shards.write_shard(tmp_path / "views.npz", shard)
     shard = shards.read_shard(tmp_path / "views.npz")
     rows = np.flatnonzero(shard.looked)
     assert set(rows % FRAMES) == {0, 5}
+    assert set(rows // FRAMES) == {0, 1, 2, 3}
     np.testing.assert_allclose(shard.look_crops[rows[0]], crops.roi_crops(shard.crops[rows[0]]), rtol=1e-5)
     views, crop = shard.look_landmarks[rows][:, :, LIMBS], shard.landmarks[rows][:, None, LIMBS]
     off = np.linalg.norm(views - crop, axis=-1)
