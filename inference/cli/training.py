@@ -115,6 +115,13 @@ def _add_data(command: argparse.ArgumentParser) -> None:
         "--seed", type=non_negative_int, default=0, metavar="N", help="of all random numbers (default: 0)"
     )
     command.add_argument(
+        "--looks",
+        type=Path,
+        metavar="FILE",
+        help="archive of MakeHuman's clothes and skins; needed once, then they are in OUT/looks.npz (default: clothes"
+        " are painted onto the body)",
+    )
+    command.add_argument(
         "--no-maps",
         action="store_false",
         dest="maps",

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 
 from ....body.skeleton import JOINT_NAMES, LANDMARK_NAMES
 from ....body.smpl import Body
 
 # BGR of fair and dark skin; people lie between, a little redder or yellower.
-_SKIN = np.array([[185, 205, 238], [150, 180, 225], [105, 140, 195], [60, 90, 145], [35, 50, 85]], float) / 255
-_HAIR = (
+SKIN_COLOURS = np.array([[185, 205, 238], [150, 180, 225], [105, 140, 195], [60, 90, 145], [35, 50, 85]], float) / 255
+HAIR_COLOURS = (
     np.array([[20, 22, 28], [30, 45, 70], [60, 95, 140], [110, 165, 200], [150, 150, 155], [25, 40, 110]], float) / 255
 )
 # Validation has a pattern that training lacks, and the reverse.
-_PATTERNS = {"train": ("plain", "stripes", "patches", "print"), "validation": ("plain", "checks", "patches")}
+PATTERNS = {"train": ("plain", "stripes", "patches", "print"), "validation": ("plain", "checks", "patches")}
+
+# Side of the grid's cells in which meshes are simplified, metres.
+_CELL = 0.007
 
 
 def _joints(*parts: str) -> list[int]:
@@ -47,18 +49,18 @@ class DressedBody:
 def dress(body: Body, betas: np.ndarray, split: str, rng: np.random.Generator) -> DressedBody:
     """A person of shape `betas` (10,) in random clothes."""
     rest = body.surface.rest(betas)
-    normals = _normals(rest, body.faces)
+    normals = normals_of(rest, body.faces)
     bone = body.weights.argmax(1)
     joints = body.rest_joints(betas)
-    skin = _blend(_SKIN, rng) * rng.uniform(0.9, 1.1, 3)
-    colours = np.clip(skin + 0.02 * _patches(rest, 6, rng), 0, 1)
+    skin = blend(SKIN_COLOURS, rng) * rng.uniform(0.9, 1.1, 3)
+    colours = np.clip(skin + 0.02 * patches(rest, 6, rng), 0, 1)
     thickness = np.zeros(len(rest))
 
     def wear(where: np.ndarray, colour: np.ndarray, loose: float) -> None:
         colours[where] = colour[where]
         thickness[where] = np.maximum(thickness[where], loose)
 
-    patterns = _PATTERNS[split]
+    patterns = PATTERNS[split]
     waist = joints[JOINT_NAMES.index("spine1"), 1] + rng.uniform(-0.06, 0.05)
     trunk = np.isin(bone, _joints("pelvis", "spine", "collar"))
     legs = np.isin(bone, _joints("hip", "knee", "pelvis", "spine")) & (rest[:, 1] < waist)
@@ -66,7 +68,7 @@ def dress(body: Body, betas: np.ndarray, split: str, rng: np.random.Generator) -
     ankle = joints[JOINT_NAMES.index("left_ankle"), 1]
     hem = rng.choice([ankle + 0.02, rng.uniform(ankle, knee), rng.uniform(knee, knee + 0.3)], p=[0.65, 0.1, 0.25])
     trousers = legs & (rest[:, 1] > hem)
-    wear(trousers, _cloth(rest, patterns, rng), rng.choice([0.004, 0.012, 0.03], p=[0.35, 0.4, 0.25]))
+    wear(trousers, cloth(rest, patterns, rng), rng.choice([0.004, 0.012, 0.03], p=[0.35, 0.4, 0.25]))
     reach = np.abs(rest[:, 0])
     wrist = abs(joints[JOINT_NAMES.index("left_wrist"), 0])
     shoulder = abs(joints[JOINT_NAMES.index("left_shoulder"), 0])
@@ -74,34 +76,35 @@ def dress(body: Body, betas: np.ndarray, split: str, rng: np.random.Generator) -
     arms = np.isin(bone, _joints("shoulder", "elbow", "collar")) & (reach < cuff)
     collar = joints[JOINT_NAMES.index("neck"), 1] + rng.uniform(-0.06, 0.02)
     shirt = (trunk | arms) & ~(legs & (rest[:, 1] < waist)) & (rest[:, 1] < np.maximum(collar, arms * 9))
-    wear(shirt, _cloth(rest, patterns, rng), rng.choice([0.004, 0.012, 0.025], p=[0.35, 0.4, 0.25]))
+    wear(shirt, cloth(rest, patterns, rng), rng.choice([0.004, 0.012, 0.025], p=[0.35, 0.4, 0.25]))
     if rng.random() < 0.9:
-        wear(np.isin(bone, _joints("ankle", "foot")), _cloth(rest, ("plain",), rng), 0.006)
-    hair = _hair(body, betas, rest, bone, rng)
-    shade = _blend(_HAIR, rng) * rng.uniform(0.7, 1.2)
+        wear(np.isin(bone, _joints("ankle", "foot")), cloth(rest, ("plain",), rng), 0.006)
+    hair = hair_of(body, betas, rest, bone, rng)
+    shade = blend(HAIR_COLOURS, rng) * rng.uniform(0.7, 1.2)
     thick = rng.choice([0.004, 0.02, 0.04], p=[0.3, 0.5, 0.2])
-    wear(hair, np.clip(shade + 0.12 * _patches(rest, 40, rng), 0, 1), thick)
-    _face(body, betas, rest, bone, colours, shade)
+    wear(hair, np.clip(shade + 0.12 * patches(rest, 40, rng), 0, 1), thick)
+    paint_face(body, betas, rest, bone, colours, shade)
 
-    folds = 1 + 0.6 * _patches(rest, rng.uniform(3, 9), rng)[:, 0]
-    rest = rest + normals * (_soften(thickness, body) * np.clip(folds, 0.2, 2))[:, None]
+    folds = 1 + 0.6 * patches(rest, rng.uniform(3, 9), rng)[:, 0]
+    rest = rest + normals * (soften(thickness, body) * np.clip(folds, 0.2, 2))[:, None]
     shine = float(rng.choice([0.0, rng.uniform(0.1, 0.5)]))
     dressed = DressedBody(rest, normals, body.weights, colours, body.faces, shine)
     if rng.random() < 0.12:
-        dressed = _with_skirt(dressed, joints, waist, _cloth(np.zeros((1, 3)), ("plain",), rng)[0], rng)
+        dressed = _with_skirt(dressed, joints, waist, cloth(np.zeros((1, 3)), ("plain",), rng)[0], rng)
     if rng.random() < 0.3:
         dressed = _with_long_hair(dressed, joints, shade, rng)
-    dressed.normals = _normals(dressed.rest, dressed.faces)
-    return dressed
+    rest, weights, colours, faces = simplified(dressed.rest, dressed.weights, dressed.colours, dressed.faces)
+    return DressedBody(rest, normals_of(rest, faces), weights, colours, faces, shine)
 
 
-def _blend(table: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def blend(table: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """(3,) a random colour between those of a table (n, 3)."""
     position = rng.uniform(0, len(table) - 1)
     low = int(position)
     return table[low] + (position - low) * (table[min(low + 1, len(table) - 1)] - table[low])
 
 
-def _patches(rest: np.ndarray, frequency: float, rng: np.random.Generator) -> np.ndarray:
+def patches(rest: np.ndarray, frequency: float, rng: np.random.Generator) -> np.ndarray:
     """(V, 3) noise over the surface, of about unit size, with `frequency` bumps per metre."""
     total = np.zeros((len(rest), 3))
     for octave in range(3):
@@ -112,7 +115,7 @@ def _patches(rest: np.ndarray, frequency: float, rng: np.random.Generator) -> np
     return total
 
 
-def _cloth(rest: np.ndarray, patterns: tuple[str, ...], rng: np.random.Generator) -> np.ndarray:
+def cloth(rest: np.ndarray, patterns: tuple[str, ...], rng: np.random.Generator) -> np.ndarray:
     """(V, 3) colours of a garment."""
 
     def dye() -> np.ndarray:
@@ -129,14 +132,15 @@ def _cloth(rest: np.ndarray, patterns: tuple[str, ...], rng: np.random.Generator
             level ^= np.sin(rest[:, 0] / width * np.pi) > 0
         base[level] = other
     elif kind == "patches":
-        base += 0.25 * _patches(rest, rng.uniform(2, 12), rng)
+        share = np.clip(0.5 + 0.5 * patches(rest, rng.uniform(2, 12), rng)[:, :1], 0, 1)
+        base += share * (other - base)
     elif kind == "print":
         centre = rng.normal([0, 0.1, 0.1], 0.08)
         base[np.linalg.norm((rest - centre) * [1, 1, 0.4], axis=1) < rng.uniform(0.04, 0.12)] = other
-    return np.clip(base + 0.04 * _patches(rest, 15, rng), 0.01, 1)
+    return np.clip(base + 0.05 * patches(rest, 15, rng)[:, :1], 0.01, 1)
 
 
-def _hair(body: Body, betas: np.ndarray, rest: np.ndarray, bone: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def hair_of(body: Body, betas: np.ndarray, rest: np.ndarray, bone: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """(V,) which vertices have hair."""
     marks: dict[str, np.ndarray] = dict(zip(LANDMARK_NAMES, body.rest_landmarks(betas), strict=True))
     head = bone == JOINT_NAMES.index("head")
@@ -154,9 +158,16 @@ def _hair(body: Body, betas: np.ndarray, rest: np.ndarray, bone: np.ndarray, rng
     return hair
 
 
-def _face(
-    body: Body, betas: np.ndarray, rest: np.ndarray, bone: np.ndarray, colours: np.ndarray, hair: np.ndarray
+def paint_face(
+    body: Body,
+    betas: np.ndarray,
+    rest: np.ndarray,
+    bone: np.ndarray,
+    colours: np.ndarray,
+    hair: np.ndarray,
+    lips_too: bool = True,
 ) -> None:
+    """Paint eyes, brows and lips into colours (V, 3); `hair` is the brows' colour."""
     marks: dict[str, np.ndarray] = dict(zip(LANDMARK_NAMES, body.rest_landmarks(betas), strict=True))
     head = bone == JOINT_NAMES.index("head")
     mouth = (marks["mouth_left"] + marks["mouth_right"]) / 2
@@ -165,18 +176,21 @@ def _face(
         colours[head & (np.linalg.norm((rest - eye) * [0.75, 1.4, 1], axis=1) < 0.013)] = [0.12, 0.12, 0.14]
         brow = eye + np.array([0, 0.022, 0])
         colours[head & (np.linalg.norm((rest - brow) * [0.5, 2.2, 1], axis=1) < 0.013)] = hair * 0.8
+    if not lips_too:
+        return
     lips = head & (np.linalg.norm((rest - mouth) * [0.55, 1.8, 1], axis=1) < 0.016)
     colours[lips] = colours[lips] * [0.6, 0.55, 0.9]
 
 
-def _soften(values: np.ndarray, body: Body) -> np.ndarray:
+def soften(values: np.ndarray, body: Body) -> np.ndarray:
     """Values (V,) averaged with their neighbours', so that garments have soft edges."""
     edges = np.concatenate([body.faces[:, [0, 1]], body.faces[:, [1, 2]], body.faces[:, [2, 0]]])
     count = np.bincount(edges[:, 0], minlength=len(values)) + 1
     return (values + np.bincount(edges[:, 0], values[edges[:, 1]], minlength=len(values))) / count
 
 
-def _normals(rest: np.ndarray, faces: np.ndarray) -> np.ndarray:
+def normals_of(rest: np.ndarray, faces: np.ndarray) -> np.ndarray:
+    """(V, 3) outward normals of a mesh."""
     corners = rest[faces]
     across = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
     total = np.stack(
@@ -187,6 +201,28 @@ def _normals(rest: np.ndarray, faces: np.ndarray) -> np.ndarray:
         axis=1,
     )
     return total / np.maximum(np.linalg.norm(total, axis=1, keepdims=True), 1e-12)
+
+
+def simplified(
+    rest: np.ndarray, weights: np.ndarray, colours: np.ndarray, faces: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """A mesh (V, 3) with weights (V, 24) and colours (V, 3) whose vertices in one cell of a grid are merged.
+
+    The detector sees people a centimetre per pixel: finer meshes cost time and show nothing more.
+    """
+    used, faces = np.unique(faces, return_inverse=True)
+    faces = faces.reshape(-1, 3)
+    rest, weights, colours = rest[used], weights[used], colours[used]
+    cells = np.round(rest / _CELL).astype(np.int64) + 2**20
+    key = (cells[:, 0] << 42) | (cells[:, 1] << 21) | cells[:, 2]
+    _, merged, counts = np.unique(key, return_inverse=True, return_counts=True)
+    order = np.argsort(merged, kind="stable")
+    starts = np.cumsum([0, *counts[:-1]])
+    means = (np.add.reduceat(values[order], starts) / counts[:, None] for values in (rest, weights, colours))
+    rest, weights, colours = means
+    faces = merged[faces]
+    whole = (faces != np.roll(faces, 1, axis=1)).all(axis=1)
+    return rest, weights, colours, faces[whole]
 
 
 def _add_tube(
@@ -252,11 +288,3 @@ def _with_long_hair(
     weights[..., JOINT_NAMES.index("head")] = 1 - hangs
     weights[..., JOINT_NAMES.index("spine3")] = hangs
     return _add_tube(dressed, rows, weights, np.clip(colour, 0, 1), closed=True)
-
-
-def noise_image(shape: tuple[int, int], cells: float, rng: np.random.Generator) -> np.ndarray:
-    """(H, W, 3) smooth noise about 0, more of brightness than of colour, with `cells` cells across."""
-    cell_shape = (max(int(cells * shape[0] / shape[1]), 2), max(int(cells), 2))
-    small = rng.normal(0, 1, (*cell_shape, 1)) + rng.normal(0, 0.25, (*cell_shape, 3))
-    small = small.astype(np.float32)
-    return cv2.resize(small, shape[::-1], interpolation=cv2.INTER_CUBIC)

@@ -31,6 +31,7 @@ class FrameDetection:
 
 def follow(
     scene: Scene,
+    pixels: np.ndarray,
     rate: float,
     landmarker: Landmarker,
     rng: np.random.Generator,
@@ -41,13 +42,13 @@ def follow(
 
     Args:
         scene: the person.
+        pixels: (n, 33, 2) true landmarks in the image, near which the first crop is.
         rate: frames per second.
         landmarker: the detector.
         rng: of the first crop's inaccuracy.
         with_maps: whether local maps are wanted.
         roi_views_every: one of how many frames it sees in the other regions of interest too; None for none.
     """
-    pixels = scene.landmark_pixels()
     smoother, points, wait = CropSmoother(), None, 0
     for frame in range(len(pixels)):
         if points is None and wait <= 0:

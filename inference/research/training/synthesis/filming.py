@@ -15,6 +15,11 @@ FORMATS = {
     "validation": ((960, 720), (1280, 720), (1080, 1080), (576, 1024)),
 }
 
+_NEAR = 0.1
+
+# Share of shots that show only a part of the person.
+_PARTLY = 0.1
+
 
 @dataclass
 class Shot:
@@ -35,6 +40,11 @@ class Shot:
     def world_to_camera(self, points: np.ndarray) -> np.ndarray:
         """World points (n, k, 3) in camera axes."""
         return np.einsum("nij,nkj->nki", self.rotations, points - self.positions[:, None])
+
+    def project(self, points: np.ndarray) -> np.ndarray:
+        """(n, k, 2) pixels of points (n, k, 3) in camera axes."""
+        K = self.K
+        return points[..., :2] / np.maximum(points[..., 2:], _NEAR) * K[[0, 1], [0, 1]] + K[:2, 2]
 
     def smpl_in_camera(
         self, local: np.ndarray, trans: np.ndarray, rest_pelvis: np.ndarray
@@ -67,15 +77,22 @@ def film(joints: np.ndarray, rate: float, split: str, rng: np.random.Generator) 
     tall = max(extent[1], 1.0)
     # The share of the image's height that the person fills; above one, part of them is cut off.
     fill = np.clip(np.exp(rng.normal(-0.6, 0.38)), 0.18, 1.35)
+    partly = rng.random() < _PARTLY
+    if partly:
+        fill = rng.uniform(1.2, 2.2)
     distance = max(focal * tall / (size[1] * fill), focal * max(extent[0], extent[2]) / (1.5 * size[0]))
     distance = float(np.clip(distance, 1.3, 14.0)) + extent[2] / 2
-    height = np.clip(rng.choice([rng.normal(1.4, 0.3), rng.uniform(0.2, 3.0)], p=[0.75, 0.25]), 0.15, 3.5)
+    heights = [rng.normal(1.4, 0.3), rng.uniform(0.2, 3.0), 1.5 + distance * rng.uniform(0.2, 0.9)]
+    height = np.clip(rng.choice(heights, p=[0.68, 0.22, 0.1]), 0.15, 7.0)
     drift = _drift(n, rate, rng)
     positions = np.array([middle[0], height, middle[2] + distance]) + drift[0]
     # The person is rarely in the centre.
     width_there, height_there = distance * size[0] / focal, distance * size[1] / focal
     spare = np.maximum(np.array([width_there - extent[0] - 0.6, height_there - extent[1] - 0.3]), 0) / 2
     aim = middle + np.array([*(rng.uniform(-0.8, 0.8, 2) * spare), 0.0])
+    if partly:
+        # Mostly it is the lower half that is cut off.
+        aim[1] += rng.normal(0.25, 0.2) * tall
     if rng.random() < 0.12:
         aim = aim + np.array([rng.normal(0, 0.25 * width_there), rng.normal(0, 0.2 * height_there), 0.0])
     follow = 0.0
@@ -90,6 +107,22 @@ def film(joints: np.ndarray, rate: float, split: str, rng: np.random.Generator) 
     orientations = rotations.axis_angle_to_matrix(shake) @ orientations
     K = np.array([[focal, 0, size[0] / 2], [0, focal, size[1] / 2], [0, 0, 1.0]])
     return Shot(size, K, orientations, positions)
+
+
+def beside(joints: np.ndarray, others: np.ndarray, shot: Shot, rng: np.random.Generator) -> np.ndarray:
+    """(3,) by which to move somebody with joints (n, 24, 3) along the floor so that they are beside, behind or in front
+    of a person with other joints, in the middle of a shot.
+    """
+    middle = len(joints) // 2
+    ahead = (joints[middle, 0] - shot.positions[middle]) * [1, 0, 1]
+    distance = float(np.linalg.norm(ahead))
+    ahead /= max(distance, 1e-6)
+    right = np.cross(ahead, [0, 1.0, 0])
+    nearest = max(-2.0, 1.2 - distance)
+    depth = rng.uniform(nearest, 6.0) if nearest < -0.5 else rng.uniform(0.6, 6.0)
+    # Nobody stands inside another person.
+    aside = rng.choice([-1, 1]) * rng.uniform(0.1 if abs(depth) > 0.7 else 0.6, 1.6)
+    return joints[middle, 0] * [1, 0, 1] + depth * ahead + aside * right - others[middle, 0] * [1, 0, 1]
 
 
 def _drift(n: int, rate: float, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:

