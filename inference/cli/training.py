@@ -104,7 +104,7 @@ def _add_data(command: argparse.ArgumentParser) -> None:
         type=Path,
         nargs="+",
         metavar="FILE",
-        help="motion capture: CMU's .npz or .asf/.amc, AMASS; needed once, then it is in OUT/library.npz",
+        help="motion capture: .bvh, .asf/.amc, CMU's .npz, AMASS; needed once, then it is in OUT/library.npz",
     )
     command.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="where to write")
     command.add_argument(

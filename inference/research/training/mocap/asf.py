@@ -1,12 +1,10 @@
-"""Reader of Acclaim's ``.asf`` skeletons and ``.amc`` motion, from a folder or directly from a tar archive."""
+"""Reader of Acclaim's ``.asf`` skeletons and ``.amc`` motion."""
 
 from __future__ import annotations
 
-import lzma
-import tarfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 
 import numpy as np
 
@@ -19,7 +17,6 @@ FRAME_RATE = 120.0
 
 _ROTATIONS: tuple[str, ...] = ("rx", "ry", "rz")
 _TRANSLATIONS: tuple[str, ...] = ("tx", "ty", "tz")
-_MAX_SIZE = 64 * 2**20
 
 
 @dataclass
@@ -55,62 +52,26 @@ class Skeleton:
     degrees: bool
 
 
-def read_asf_amc(path: str | Path) -> Iterator[Recording]:
-    """Read all motions of a folder, with its subfolders, or of a tar archive, compressed or not.
+def read_asf_amc(texts: Mapping[PurePosixPath, str]) -> Iterator[Recording]:
+    """Read all motions among the texts of a source.
 
-    A motion's skeleton is in the same folder: ``01_03.amc`` belongs to ``01.asf``; a folder's only skeleton is that of
-    all its motions. The group is the skeleton's name. Archives are read in memory; nothing is unpacked.
+    A motion's skeleton is in the same folder, or in one beside it: ``01_03.amc`` belongs to ``01.asf``. If that is
+    missing, another one serves: CMU's skeletons differ in lengths, not in axes. The group is the motion's skeleton, by
+    name.
 
     Raises:
-        MocapError: there is no motion, or a file is missing, damaged, or uses something unsupported.
+        MocapError: a file is missing, damaged, or uses something unsupported.
     """
-    path = Path(path)
-    texts = dict(_folder(path) if path.is_dir() else _archive(path))
     skeletons = {file: parse_asf(text, file.name) for file, text in texts.items() if file.suffix.lower() == ".asf"}
-    motions = sorted(file for file in texts if file.suffix.lower() == ".amc")
-    if not motions:
-        raise MocapError(f"{path.name} holds no .amc motion: give a folder or a tar archive of .asf and .amc files.")
-    for file in motions:
-        neighbours = {other.stem: other for other in skeletons if other.parent == file.parent}
-        own = neighbours.get(file.stem.partition("_")[0]) or (
-            next(iter(neighbours.values())) if len(neighbours) == 1 else None
-        )
-        if own is None:
+    for file in sorted(file for file in texts if file.suffix.lower() == ".amc"):
+        beside = [other for other in skeletons if other.parent == file.parent]
+        near = beside or [other for other in skeletons if other.parent.parent == file.parent.parent]
+        subject = file.stem.partition("_")[0]
+        own = next((other for other in near if other.stem in (file.stem, subject)), None)
+        if not near:
             raise MocapError(f"{file.name} has no .asf skeleton in its folder: put the one it was recorded with there.")
-        yield parse_amc(texts[file], skeletons[own], file.name, own.stem)
-
-
-def _folder(path: Path) -> Iterator[tuple[PurePosixPath, str]]:
-    for file in sorted(path.rglob("*")):
-        if file.suffix.lower() in (".asf", ".amc") and file.is_file():
-            try:
-                yield PurePosixPath(file.as_posix()), _text(file.read_bytes(), file.name)
-            except OSError as error:
-                raise MocapError(f"{file.name} can't be read ({error.strerror}): check its permissions.") from error
-
-
-def _archive(path: Path) -> Iterator[tuple[PurePosixPath, str]]:
-    try:
-        with tarfile.open(path) as archive:
-            for member in archive:
-                name = PurePosixPath(member.name)
-                if name.suffix.lower() not in (".asf", ".amc") or not member.isfile():
-                    continue
-                if member.size > _MAX_SIZE:
-                    raise MocapError(f"{name.name} in {path.name} is larger than 64 MiB: leave it out.")
-                file = archive.extractfile(member)
-                if file is not None:
-                    yield name, _text(file.read(), name.name)
-    except FileNotFoundError as error:
-        raise MocapError(f"{path.name} is not there: check the path.") from error
-    except (OSError, EOFError, tarfile.TarError, lzma.LZMAError) as error:
-        raise MocapError(f"{path.name} can't be read as a tar archive of motions: copy it again.") from error
-
-
-def _text(data: bytes, name: str) -> str:
-    if b"\0" in data:
-        raise MocapError(f"{name} is not a text file: copy it again.")
-    return data.decode("latin-1")
+        group = own.stem if own else subject if len(near) > 1 else near[0].stem
+        yield parse_amc(texts[file], skeletons[own or near[0]], file.name, group)
 
 
 def parse_asf(text: str, name: str) -> Skeleton:

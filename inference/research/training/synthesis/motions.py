@@ -50,6 +50,7 @@ _DISTURBANCE = {
 }
 _SOLES = [LANDMARK_NAMES.index(f"{side}_{part}") for side in ("left", "right") for part in ("heel", "foot_index")]
 _SKIN = 0.01
+_SLOWEST = 1.3
 
 
 @dataclass
@@ -103,8 +104,9 @@ def perform(
 
 def _recorded(library: Library, clips: np.ndarray, frames: int, rate: float, rng: np.random.Generator) -> Performance:
     lengths = library.starts[clips + 1] - library.starts[clips]
-    # Long clips have more motion, but mostly the same.
-    clip = int(rng.choice(clips, p=np.sqrt(lengths) / np.sqrt(lengths).sum()))
+    # Short clips would become slow motion.
+    long = lengths > (frames - 1) * library.frame_rate / rate / _SLOWEST
+    clip = int(_weighted(library, clips[long] if long.any() else clips, 1, rng)[0])
     start, end = int(library.starts[clip]), int(library.starts[clip + 1])
     step = library.frame_rate / rate * np.exp(rng.normal(0, 0.25))
     step = min(step, (end - start - 1) / max(frames - 1, 1))
@@ -119,6 +121,12 @@ def _recorded(library: Library, clips: np.ndarray, frames: int, rate: float, rng
     if rng.random() < 0.5:
         local, trans = mirror(local), trans * np.array([-1.0, 1.0, 1.0])
     return Performance(str(library.names[clip]), local, trans.astype(float))
+
+
+def _weighted(library: Library, clips: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
+    """(count,) of the clips, chosen by their weights."""
+    weights = library.weights[clips]
+    return rng.choice(clips, count, p=weights / weights.sum())
 
 
 def mirror(local: np.ndarray) -> np.ndarray:
@@ -160,11 +168,15 @@ def _lean(rng: np.random.Generator) -> np.ndarray:
 
 def _random_poses(library: Library, clips: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
     """(count, 24, 3, 3) poses: limbs combined from recorded ones, some joints anywhere within their limits."""
-    spans = [np.arange(int(library.starts[clip]), int(library.starts[clip + 1])) for clip in clips]
-    rows = np.concatenate(spans)
-    local = rotations.axis_angle_to_matrix(library.poses[rng.choice(rows, count)].astype(float))
+
+    def anyones() -> np.ndarray:
+        chosen = _weighted(library, clips, count, rng)
+        rows = rng.integers(library.starts[chosen], library.starts[chosen + 1])
+        return rotations.axis_angle_to_matrix(library.poses[rows].astype(float))
+
+    local = anyones()
     for part in _PARTS:
-        donor = rotations.axis_angle_to_matrix(library.poses[rng.choice(rows, count)].astype(float))
+        donor = anyones()
         if rng.random() < 0.5:
             donor = mirror(donor)
         local[:, part] = donor[:, part]

@@ -23,6 +23,7 @@ def library() -> Library:
         starts=np.arange(0, clips * n + 1, n),
         names=np.array([f"clip {clip}" for clip in range(clips)]),
         groups=np.array([f"group {clip}" for clip in range(clips)]),
+        weights=np.full(clips, 1 / clips),
         frame_rate=60.0,
     )
 

@@ -6,7 +6,7 @@ from video_motion.inference.body import rotations
 from video_motion.inference.cli import __main__ as cli
 from video_motion.inference.motion.motion import Motion
 from video_motion.inference.research.training.mocap.cleaning import clean
-from video_motion.inference.research.training.mocap.library import Library, build
+from video_motion.inference.research.training.mocap.library import Library, build, clip_weights
 from video_motion.inference.research.training.mocap.recording import MocapError, MotionClip
 
 from .made_up import sequence
@@ -106,7 +106,7 @@ def test_built_written_and_loaded(tmp_path, body, folder):
     assert loaded.starts.tolist() == [0, 121, 242]
     assert loaded.frame_rate == 60
     assert (loaded.poses.shape, loaded.poses.dtype) == ((242, 24, 3), np.float32)
-    for name in ("poses", "trans", "starts", "names", "groups"):
+    for name in ("poses", "trans", "starts", "names", "groups", "weights"):
         np.testing.assert_array_equal(getattr(loaded, name), getattr(built, name))
 
 
@@ -116,7 +116,7 @@ def test_broken_libraries(tmp_path):
     np.savez(tmp_path / "other.npz", allow_pickle=False, poses=np.zeros(3))
     with pytest.raises(MocapError, match=r"other\.npz is not a library"):
         Library.load(tmp_path / "other.npz")
-    empty = {name: np.zeros(0) for name in ("poses", "trans", "starts", "names", "groups")}
+    empty = {name: np.zeros(0) for name in ("poses", "trans", "starts", "names", "groups", "weights")}
     np.savez(tmp_path / "old.npz", allow_pickle=False, version=0, frame_rate=60.0, **empty)
     with pytest.raises(MocapError, match=r"old\.npz has version 0"):
         Library.load(tmp_path / "old.npz")
@@ -131,14 +131,30 @@ def test_broken_libraries(tmp_path):
         {"starts": np.array([0, 121, 300])},
         {"starts": np.array([0, 0, 242])},
         {"groups": np.array(["one"])},
+        {"weights": np.array([1.0])},
+        {"weights": np.array([0.0, 1.0])},
         {"frame_rate": 0.0},
     ],
 )
 def test_libraries_whose_arrays_do_not_fit_together(tmp_path, body, folder, change):
     arrays = {**vars(build([folder], body)), **change}
-    np.savez(tmp_path / "odd.npz", allow_pickle=False, version=1, **arrays)
+    np.savez(tmp_path / "odd.npz", allow_pickle=False, version=2, **arrays)
     with pytest.raises(MocapError, match=r"^odd\.npz is damaged, .*\.$"):
         Library.load(tmp_path / "odd.npz")
+
+
+def test_what_many_clips_show_counts_less(body):
+    """An hour of standing, and a minute of ten different poses."""
+    rng = np.random.default_rng(0)
+    still = np.zeros((6000, 24, 3))
+    still[:, 0, 1] = np.linspace(0, 6, 6000)
+    varied = np.repeat(rng.normal(0, 0.6, (10, 24, 3)), 10, axis=0)
+    poses = np.concatenate([still, still, varied])
+    weights = clip_weights(body, poses, np.array([0, 6000, 12000, 12100]), 30.0)
+    assert weights.sum() == pytest.approx(1)
+    # 600 looks each, all 1,200 alike, whichever way they face; and ten of their own.
+    seen = np.array([600 / 1200**0.5, 600 / 1200**0.5, 10])
+    np.testing.assert_allclose(weights, seen / seen.sum(), rtol=1e-6)
 
 
 def test_the_frame_rate_can_be_chosen(folder, body):

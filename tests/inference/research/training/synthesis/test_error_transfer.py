@@ -94,7 +94,7 @@ def library() -> Library:
     rng = np.random.default_rng(0)
     poses = np.cumsum(rng.normal(0, 0.01, (4, 200, 24, 3)), axis=1).reshape(-1, 24, 3).astype(np.float32)
     names = np.array(["a", "b", "c", "d"])
-    return Library(poses, np.zeros((800, 3), np.float32), np.arange(0, 801, 200), names, names, 60.0)
+    return Library(poses, np.zeros((800, 3), np.float32), np.arange(0, 801, 200), names, names, np.full(4, 0.25), 60.0)
 
 
 @pytest.fixture(autouse=True)
