@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from ..batch import interruption
-from ..estimators import TRAINABLE
+from ..estimators import LANDMARKS, TRAINABLE
 from .types import Commands, command, count, non_negative, non_negative_int, positive
 
 
@@ -148,6 +148,9 @@ def _add_error_transfer(command: argparse.ArgumentParser) -> None:
 def _add_realism(command: argparse.ArgumentParser) -> None:
     command.add_argument("--data", type=Path, required=True, metavar="FOLDER", help="the training data")
     command.add_argument("--shards", type=count, default=20, metavar="N", help="measure on so many (default: 20)")
+    command.add_argument(
+        "--quality", choices=LANDMARKS, default="fast", help="in which people are seen (default: fast)"
+    )
     command.add_argument("videos", type=Path, nargs="*", metavar="VIDEO", help="footage of real people")
 
 
@@ -257,8 +260,9 @@ def run(arguments: argparse.Namespace) -> int:
 def _compare_realism(arguments: argparse.Namespace) -> int:
     from ..research.training.synthesis import realism
 
-    columns = {"rendered": realism.measure(realism.segments_from_data(arguments.data, arguments.shards))}
+    quality = arguments.quality
+    columns = {"rendered": realism.measure(realism.segments_from_data(arguments.data, arguments.shards, quality))}
     for video in arguments.videos:
-        columns[video.name] = realism.measure(realism.segments_from_footage([video]))
+        columns[video.name] = realism.measure(realism.segments_from_footage([video], quality))
     print(realism.table(columns), end="")
     return 0

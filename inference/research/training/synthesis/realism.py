@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from ....body.skeleton import LANDMARK_MIRROR, LANDMARK_NAMES
 from ....footage.reader import Footage
 from ....models import load_people
 from ....motion.subject import LIMBS
+from ....people.second_pass import SecondPass, first_pass_step
 from ....people.track import Track
 from ....people.tracker import track_people
 from ..shards import Shard, read_shard
@@ -25,6 +27,10 @@ _MIRROR = list(LANDMARK_MIRROR)
 _STILL, _JUMP = 0.7, 8.0
 _INPUT = 256
 
+# Joints that are measured one by one.
+_JOINTS = ("shoulder", "elbow", "wrist", "hip", "knee", "ankle")
+_PAIRS = {joint: [number for number, name in enumerate(LANDMARK_NAMES) if name.endswith(joint)] for joint in _JOINTS}
+
 MEASURES = {
     "frames": "",
     "score, lowest 5 %": "",
@@ -36,6 +42,8 @@ MEASURES = {
     "limb length, spread": "%",
     "crop size, jitter": "%",
     "crop rotation, jitter": "°",
+    **{f"visibility, {joint}s": "" for joint in _JOINTS},
+    **{f"jitter while still, {joint}s": "px of 256" for joint in _JOINTS},
 }
 """What is measured, and its unit."""
 
@@ -51,20 +59,30 @@ class TrackSegment:
     scores: np.ndarray
 
 
-def segments_from_data(folder: Path, shards: int | None = None) -> Iterator[TrackSegment]:
-    """The segments in some training shards."""
+def segments_from_data(folder: Path, shards: int | None = None, quality: str = "fast") -> Iterator[TrackSegment]:
+    """The segments in some training shards of people seen at a quality."""
     for path in sorted((folder / "train").glob("*.npz"))[:shards]:
         shard = read_shard(path)
-        for start, end in zip(shard.sequence_starts[:-1], shard.sequence_starts[1:], strict=True):
+        spans = zip(shard.sequence_starts[:-1], shard.sequence_starts[1:], shard.detectors, strict=True)
+        for start, end, detector in spans:
             rows = np.arange(start, end)
-            yield from _consecutive(shard, rows[shard.found[rows]])
+            if detector == quality:
+                yield from _consecutive(shard, rows[shard.found[rows]])
 
 
-def segments_from_footage(videos: Sequence[Path]) -> Iterator[TrackSegment]:
-    """The segments of all people in some videos."""
+def segments_from_footage(videos: Sequence[Path], quality: str = "fast") -> Iterator[TrackSegment]:
+    """The segments of all people in some videos, seen at a quality."""
+    first, second = load_people(quality)
     for video in videos:
-        model, _ = load_people("fast")
-        for track in track_people(Footage(video), model):
+        footage = Footage(video)
+        step = 1 if second is None else first_pass_step(footage.frame_rate)
+        tracks = track_people(islice(footage, None, None, step), first)
+        if second is not None and tracks:
+            looking = SecondPass(second, tracks, step)
+            for _ in looking.see(footage):
+                pass
+            tracks = looking.tracks()
+        for track in tracks:
             rows = np.arange(len(track))
             for part in np.split(rows, np.flatnonzero(np.diff(track.frames) > 1) + 1):
                 yield _segment(track, part)
@@ -89,12 +107,12 @@ def measure(segments: Iterator[TrackSegment]) -> dict[str, float]:
             continue
         frames += len(one.scores)
         scores.append(one.scores)
-        visibility.append(one.visibility[:, _LIMBS].ravel())
+        visibility.append(one.visibility)
         points_2d = one.landmarks / one.crops[:, None, 2:3] * _INPUT
         acceleration = points_2d[:-2] - 2 * points_2d[1:-1] + points_2d[2:]
         speed = np.linalg.norm(points_2d[2:] - points_2d[:-2], axis=-1)[:, _TRUNK].mean(1) / 2
         still = speed < _STILL
-        jitter.append(np.linalg.norm(acceleration[still][:, _LIMBS], axis=-1).ravel())
+        jitter.append(np.linalg.norm(acceleration[still], axis=-1))
         world = one.world_landmarks[..., 2]
         depth.append(np.abs(world[:-2] - 2 * world[1:-1] + world[2:])[still][:, _LIMBS].ravel())
         swaps.append(_side_changes(points_2d))
@@ -105,18 +123,21 @@ def measure(segments: Iterator[TrackSegment]) -> dict[str, float]:
         rotations.append(np.abs(np.diff(rotation)))
     if not frames:
         return dict.fromkeys(MEASURES, float("nan")) | {"frames": 0.0}
-    trusted = np.concatenate(visibility)
+    trusted, shaking = np.concatenate(visibility), np.concatenate(jitter)
+    limbs = trusted[:, _LIMBS]
     return {
         "frames": float(frames),
         "score, lowest 5 %": float(np.quantile(np.concatenate(scores), 0.05)),
-        "visibility, mean": float(trusted.mean()),
-        "visibility below half": 100 * float((trusted < 0.5).mean()),
-        "jitter while still": _median(jitter),
+        "visibility, mean": float(limbs.mean()),
+        "visibility below half": 100 * float((limbs < 0.5).mean()),
+        "jitter while still": _median([shaking[:, _LIMBS]]),
         "jitter in depth while still": 1000 * _median(depth),
         "limbs change sides": 100 * float(np.concatenate(swaps).mean()),
         "limb length, spread": 100 * _median(spread),
         "crop size, jitter": 100 * _median(sizes),
         "crop rotation, jitter": float(np.degrees(_median(rotations))),
+        **{f"visibility, {joint}s": float(trusted[:, pair].mean()) for joint, pair in _PAIRS.items()},
+        **{f"jitter while still, {joint}s": _median([shaking[:, pair]]) for joint, pair in _PAIRS.items()},
     }
 
 

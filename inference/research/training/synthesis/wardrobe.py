@@ -9,11 +9,10 @@ from __future__ import annotations
 import tarfile
 from dataclasses import dataclass, fields
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 import cv2
 import numpy as np
-from scipy.spatial import cKDTree
+from scipy.spatial import KDTree
 
 from ....atomic import atomic_write
 from ....body import anny
@@ -104,7 +103,7 @@ class Wardrobe:
         pictures = {
             name: content for name, content in files.items() if name.endswith(".png") and content[:4] == b"\x89PNG"
         }
-        tree = cKDTree(source.template[source.kept])
+        tree = KDTree(source.template[source.kept])
         items = [
             item
             for name in sorted(files)
@@ -141,8 +140,9 @@ class Wardrobe:
             numbers = sorted({name.partition("/")[0] for name in archive.files if "/" in name})
             items = []
             for number in numbers:
-                values: dict[str, Any] = {part.name: archive[f"{number}/{part.name}"] for part in fields(Item)}
-                items.append(Item(**values | {"name": str(values["name"]), "kind": str(values["kind"])}))
+                values = {part.name: archive[f"{number}/{part.name}"] for part in fields(Item)}
+                name, kind = str(values.pop("name")), str(values.pop("kind"))
+                items.append(Item(name, kind, **values))
             return cls(items, archive["skins"], archive["skin_names"], archive["body_points"])
 
     def of_kind(self, kind: str, split: str) -> list[Item]:
@@ -183,7 +183,7 @@ def _similarity(points: np.ndarray, target: np.ndarray) -> np.ndarray:
 
 
 def _read_item(
-    name: str, files: dict[str, bytes], pictures: dict[str, bytes], source: anny.Anny, tree: cKDTree
+    name: str, files: dict[str, bytes], pictures: dict[str, bytes], source: anny.Anny, tree: KDTree
 ) -> Item | None:
     path = PurePosixPath(name)
     kind = _kind(path)
