@@ -44,7 +44,7 @@ VALIDATION_SHARDS = 3
 
 _RATES = (24.0, 25.0, 30.0, 30.0, 50.0, 60.0)
 # Every fourth group of recordings is held out for validation, of those with less than this share of all motion.
-_HELD_OUT, _LARGE = 4, 0.05
+_HELD_OUT, _LARGE = 4, 1.5
 _SPLITS = ("train", "validation")
 # The detector sees the other regions of interest in every so many-th frame: neighbouring frames add little.
 _ROI_VIEWS_EVERY = {"train": 5, "validation": 1}
@@ -122,7 +122,7 @@ def split_clips(library: Library, split: str) -> np.ndarray:
     group_of_clip = np.unique(np.asarray(library.groups), return_inverse=True)[1]
     length = np.bincount(group_of_clip, np.diff(library.starts))
     # A large group, such as walking, is needed more for training than for validation.
-    small = [group for group in np.argsort(length, kind="stable") if length[group] < _LARGE * length.sum()]
+    small = [group for group in np.argsort(length, kind="stable") if length[group] < _LARGE * length.mean()]
     held_out = np.isin(group_of_clip, small[2::_HELD_OUT])
     return np.flatnonzero(held_out == (split == "validation"))
 

@@ -100,7 +100,6 @@ def library() -> Library:
 @pytest.fixture(autouse=True)
 def small(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(error_transfer, "SEQUENCES", 5)
-    monkeypatch.setattr(generate, "_LARGE", 0.5)
     monkeypatch.setattr(error_transfer, "FRAMES", FRAMES)
     monkeypatch.setattr(generate, "FRAMES", FRAMES)
 

@@ -60,8 +60,7 @@ def short(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(generate, "SEQUENCES", 2)
 
 
-def test_groups_are_held_out_whole(library: Library, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(generate, "_LARGE", 0.5)
+def test_groups_are_held_out_whole(library: Library):
     train, validation = (generate.split_clips(library, split) for split in ("train", "validation"))
     assert sorted([*train, *validation]) == list(range(8))
     assert len(validation) == 2
