@@ -15,6 +15,7 @@ from .blazepose import PoseModel, read_poses
 from .detector import HIP_CENTER, SHOULDER_CENTER
 from .landmarker import Pose
 from .maps import MapStore
+from .search import MAX_GROWTH, RegionSearch, Rejections, same_place
 from .target import JOINTS, Row, Target, agreement
 from .track import RoiViews, Track
 
@@ -36,24 +37,12 @@ MAX_DRIFT = 0.3
 MAX_DRIFT_SPEED = 0.8
 MIN_SIMILARITY = 0.65
 SURE_SIMILARITY = 0.85
-MAX_GROWTH = 1.6
 # A pose this far from the expected position, in crop sides, is someone else's unless the clothes match.
 JUMP = 0.25
 # Seconds for which someone near others must look unlike themselves to count as an identity switch.
 SWITCH = 0.1
 SWITCH_SIMILARITY = 0.8
 NEARBY = 0.8
-# Seconds between two searches of the image for new people. Where several are, more may come out from behind others;
-# for one alone, so much time passes between two regions of the image, which costs little compared with following them.
-PAUSE = 0.32
-ALONE_PAUSE = 0.4
-# Regions searched per second while several are seen, and at most in a frame.
-SEARCH_RATE = 50.0
-MAX_REGIONS = 4
-# Seconds for which a rejected crop is not examined again, doubled each time from the first to the second.
-REJECTION = (0.5, 4.0)
-# Sides of the searched tiles as parts of the image's shorter side.
-TILES = (1.0, 0.7, 0.5)
 # Someone new must be this much larger than a followed person to replace them.
 EVICTION = 1.5
 # People smaller than this part of the image's shorter side are not worth following.
@@ -110,15 +99,6 @@ class NewPerson:
     trusts: list[float]
 
 
-@dataclass
-class RejectedCrop:
-    """A crop (4,) without a person, and for how many seconds and until when it is not examined again."""
-
-    crop: np.ndarray
-    pause: float
-    until: float
-
-
 class Tracker:
     """Everyone who is or was followed.
 
@@ -137,15 +117,9 @@ class Tracker:
         self._model = model
         self._max_people, self._store, self._roi_views = max_people, store, roi_views
         self._targets: list[Target] = []
-        self._regions: list[np.ndarray] = []
-        self._next_search = 0.0
-        self._alone_pause = 0.0
         self._count = 0
-        self._previous = 0.0
-        self._alone: bool | None = None
-        self._sweeps = 0
-        self._started = False
-        self._rejected: list[RejectedCrop] = []
+        self._search_plan = RegionSearch()
+        self._rejections = Rejections()
 
     def steps(self, frames: Sequence[Frame]) -> Iterator[Frame]:
         """Process the next frames and yield each once it is done.
@@ -252,7 +226,7 @@ class Tracker:
         target.add_rechecks(*self._rechecks(frame, pose, [target.recheck_count]))
         if target.recheck_count >= trust.MIN_RECHECKS and target.trust < trust.MIN_TRUST_TO_START:
             self._targets.remove(target)
-            self._reject(frame, pose.crop)
+            self._rejections.add(pose.crop, frame.timestamp)
 
     def _rechecks(self, frame: Frame, pose: Pose, numbers: Sequence[int]) -> list[float]:
         where = np.array([trust.recheck_crop(pose.crop, number) for number in numbers])
@@ -298,14 +272,14 @@ class Tracker:
         poses = read_poses(self._model, [frame.image] * len(candidates), np.array(candidates)) if candidates else []
         for crop, pose in zip(candidates, poses, strict=True):
             if pose.score < SURE_SCORE or not pose.upright():
-                self._reject(frame, crop)
+                self._rejections.add(crop, frame.timestamp)
                 continue
             others = [t.pose for t in self._visible() if t.pose] + [f.pose for f in new_people]
             if any(_same_body(o, pose) for o in others):
                 continue
             trusts = self._first_rechecks(frame, pose)
             if np.mean(trusts) < trust.MIN_TRUST_TO_START:
-                self._reject(frame, crop)
+                self._rejections.add(crop, frame.timestamp)
                 continue
             new_people.append(NewPerson(pose, clothing.histograms(frame.image, pose.landmarks), trusts))
         self._reidentify(frame, new_people)
@@ -328,72 +302,23 @@ class Tracker:
 
     def _is_rejected(self, frame: Frame, crop: np.ndarray) -> bool:
         # In a crowd, someone may stand there a moment later.
-        alone = len(self._visible()) < 2
-        return alone and any(_same_place(d.crop, crop) and frame.timestamp < d.until for d in self._rejected)
-
-    def _reject(self, frame: Frame, crop: np.ndarray) -> None:
-        """Don't examine a crop again for a while."""
-        before = [d.pause for d in self._rejected if _same_place(d.crop, crop)]
-        pause = min(2 * max(before), REJECTION[1]) if before else REJECTION[0]
-        self._rejected = [
-            d for d in self._rejected if not _same_place(d.crop, crop) and frame.timestamp < d.until + REJECTION[1]
-        ]
-        self._rejected.append(RejectedCrop(crop, pause, frame.timestamp + pause))
+        return len(self._visible()) < 2 and self._rejections.has(crop, frame.timestamp)
 
     def _where_to_search(self, frame: Frame, missed: list[Target]) -> list[np.ndarray]:
-        shape = frame.image.shape
         regions = []
-        if not self._visible():
-            regions.append(crops.whole(shape))
         for target in missed:
             x, y, side, _ = target.expected_crop(frame.timestamp)
             regions.append(np.array([x, y, 2 * side, 0.0]))
-        if not self._started:
-            self._started = True
-            self._regions = _all_tiles(shape, TILES[:1])
-        elif frame.timestamp >= self._next_search:
-            alone = len(self._visible()) == 1
-            # What was left to search for a crowd is too much for the slow search beside one person.
-            if not self._regions or self._alone not in (None, alone):
-                self._alone = alone
-                self._regions = self._sweep(frame)
-                self._alone_pause = ALONE_PAUSE
-            elapsed = frame.timestamp - self._previous
-            count = 1 if alone else min(max(1, round(SEARCH_RATE * elapsed)), MAX_REGIONS)
-            regions += self._regions[:count]
-            del self._regions[:count]
-            if alone:
-                self._next_search = frame.timestamp + self._alone_pause
-            elif not self._regions:
-                self._next_search = frame.timestamp + PAUSE
-        self._previous = frame.timestamp
-        return regions
-
-    def _sweep(self, frame: Frame) -> list[np.ndarray]:
-        """The regions to search one by one for new people."""
-        shape = frame.image.shape
-        whole = crops.whole(shape)
-        # When full, only someone large is of interest, and the whole image shows them.
-        if len(self._visible()) >= self._max_people:
-            return [whole]
-        if len(self._visible()) != 1:
-            return [whole, *_all_tiles(shape)]
-        # The search is slow, so every second region is the likeliest: where someone was lost, who may come back there,
-        # else the whole image, which shows large people. The smallest tiles are for crowds.
-        large, small = _all_tiles(shape, TILES[:1]), _all_tiles(shape, TILES[1:2])
-        self._sweeps += 1
-        tiles = [*large, small[self._sweeps % len(small)]]
-        if lost := self._lost(frame):
-            place = max(lost, key=lambda target: target.last.timestamp).last.center
-            likeliest, others = min(large, key=lambda tile: float(np.hypot(*(tile[:2] - place)))), [whole, *tiles]
-        else:
-            likeliest, others = whole, tiles
-        return [region for other in others for region in (likeliest, other)]
+        visible, lost = len(self._visible()), self._lost(frame)
+        place = max(lost, key=lambda target: target.last.timestamp).last.center if lost else None
+        return regions + self._search_plan.regions(
+            frame.image.shape, frame.timestamp, visible, visible >= self._max_people, place
+        )
 
     def _is_followed(self, crop: np.ndarray, torso: np.ndarray) -> bool:
         """Whether a detected crop, with its hip and shoulder centre (2, 2), is that of someone already followed."""
         for target in self._visible():
-            if _same_place(target.crop(), crop):
+            if same_place(target.crop(), crop):
                 return True
             if target.pose is not None and target.pose.covers(torso) == 1:
                 return True
@@ -455,22 +380,12 @@ def _worth_search(target: Target, frame: Frame) -> bool:
     return frame.timestamp - target.last.timestamp <= min(SEARCH, 2 * seen)
 
 
-def _all_tiles(shape: tuple[int, ...], parts: tuple[float, ...] = TILES) -> list[np.ndarray]:
-    return [tile for part in parts for tile in crops.tiles(shape, part * min(shape[:2]))]
-
-
 def _near(one: np.ndarray, other: np.ndarray) -> bool:
     """Whether the network sees about the same in two crops (4,)."""
     distance, growth, rotation = NEAR_CROP
     turned = abs((one[3] - other[3] + np.pi) % (2 * np.pi) - np.pi)
     moved = np.hypot(*(one[:2] - other[:2])) / max(other[2], 1e-6)
     return bool(moved < distance and 1 / growth < one[2] / max(other[2], 1e-6) < growth and turned < rotation)
-
-
-def _same_place(one: np.ndarray, other: np.ndarray) -> bool:
-    """Whether two crops (4,) show about the same region."""
-    near = np.hypot(*(other[:2] - one[:2])) < 0.12 * one[2]
-    return bool(near and 1 / MAX_GROWTH < other[2] / one[2] < MAX_GROWTH)
 
 
 def _same_body(claimant: Pose, pose: Pose) -> bool:
