@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import chain
 from pathlib import Path
@@ -21,6 +21,8 @@ from .models import Models
 from .motion import estimate as motion_estimate
 from .motion.motion import Motion
 from .options import Options
+from .people import reasons
+from .people.left_out import NOT_CHOSEN, TOO_UNCERTAIN, LeftOut
 from .people.maps import MapStore
 from .people.observations import Observations
 from .people.second_pass import SecondPass, first_pass_step
@@ -41,7 +43,15 @@ Progress = Callable[[str, int, int | None], None]
 
 
 class NobodyFoundError(VideoMotionError):
-    """The footage shows nobody long enough, or not the requested person."""
+    """The footage shows nobody who can be followed, or not the requested person.
+
+    Attributes:
+        report: as in `Result`, without people.
+    """
+
+    def __init__(self, message: str, report: dict[str, object]):
+        super().__init__(message)
+        self.report = report
 
 
 @dataclass
@@ -51,7 +61,7 @@ class Result:
     Attributes:
         motions: one per person, in order of their number.
         models: what they were made with; their body is the motions'.
-        report: what was found, what was skipped, seconds per stage, warnings; ready for JSON.
+        report: who was found and who was left out, why, seconds per stage, warnings; ready for JSON.
     """
 
     motions: list[Motion]
@@ -113,6 +123,11 @@ class _Conversion:
             self._add_warning(self._cache.keep(self._people_key(flow, roi_views), observations.arrays()))
         return observations
 
+    def camera(self, observations: Observations) -> Camera:
+        """The camera that filmed the video."""
+        size = observations.size
+        return Camera(size, intrinsics(size, self.focal), observations.camera_rotations)
+
     def estimate_poses(
         self, observations: Observations, tracks: list[Track], camera_K: np.ndarray
     ) -> list[PoseEstimate] | None:
@@ -171,7 +186,8 @@ class _Conversion:
                 self._progress("people", len(timeline), footage.frame_count)
             for last in pending:
                 last.result()
-        tracks = tracker.tracks()
+        outcome = tracker.outcome()
+        tracks, left_out = outcome.tracks, outcome.left_out
         times.add("people", began)
         times.seconds["people"] -= times.seconds.get("camera", 0.0) - waited
         if models.second_pass is not None and tracks:
@@ -181,6 +197,12 @@ class _Conversion:
             for count, _ in enumerate(second_pass.see(footage), 1):
                 self._progress("landmarks", count, len(timeline))
             tracks = second_pass.tracks()
+            seen = {track.number for track in tracks}
+            left_out += [
+                LeftOut.from_track(track, TOO_UNCERTAIN, outcome.trusts[track.number])
+                for track in outcome.tracks
+                if track.number not in seen
+            ]
             times.add("landmarks", began)
         return Observations(
             size=size,
@@ -190,6 +212,8 @@ class _Conversion:
             tracks=tracks,
             camera_rotations=camera_motion.rotations(),
             homographies=camera_motion.homographies(),
+            trusts={track.number: outcome.trusts[track.number] for track in tracks},
+            left_out=left_out,
             warnings=list(footage.warnings),
         )
 
@@ -227,8 +251,9 @@ def find_people(
         FootageError: the video cannot be read.
         NobodyFoundError: nobody was found in it.
     """
-    observations = _Conversion(path, options, models, progress, cache).observe()
-    _choose(observations.tracks, None, path)
+    conversion = _Conversion(path, options, models, progress, cache)
+    observations = conversion.observe()
+    _choose(path, replace(options, person=None), models, conversion, observations)
     return observations
 
 
@@ -250,8 +275,8 @@ def convert_footage(
     """
     conversion = _Conversion(path, options, models, progress, cache)
     observations = conversion.observe()
-    chosen = _choose(observations.tracks, options.person, path)
-    camera = Camera(observations.size, intrinsics(observations.size, conversion.focal), observations.camera_rotations)
+    chosen = _choose(path, options, models, conversion, observations)
+    camera = conversion.camera(observations)
     estimates = conversion.estimate_poses(observations, chosen, camera.K)
 
     began = time.perf_counter()
@@ -281,7 +306,7 @@ def convert_footage(
     }
     for motion in motions:
         motion.provenance = provenance
-    return Result(motions, models, _report(path, options, models, conversion, observations, chosen, motions, camera))
+    return Result(motions, models, _report(path, options, models, conversion, observations, motions))
 
 
 def _report(
@@ -290,11 +315,13 @@ def _report(
     models: Models,
     conversion: _Conversion,
     observations: Observations,
-    chosen: list[Track],
     motions: list[Motion],
-    camera: Camera,
 ) -> dict[str, object]:
+    camera, made = conversion.camera(observations), {motion.person for motion in motions}
+    trusts = {number: value for number, value in observations.trusts.items() if number in made}
     warnings = [*observations.warnings, *conversion.warnings]
+    if motions:
+        warnings += reasons.warnings(trusts, observations.left_out if options.person is None else ())
     if models.notice is not None:
         warnings.append(models.notice)
     if camera_moved := bool(np.ptp(camera.rotations, axis=0).max() > 0):
@@ -308,11 +335,14 @@ def _report(
         "frame_rate": observations.frame_rate,
         "seconds": float(np.ptp(observations.timestamps)),
         "camera": {"focal_pixels": float(camera.K[0, 0]), "moves": camera_moved},
-        "people": [_describe(motion) for motion in motions],
-        "skipped": [
-            {"person": track.number, "frames": len(track)}
-            for track in observations.tracks
-            if not any(track is one for one in chosen)
+        "people": [{**_describe(motion), "trust": round(trusts[motion.person], 3)} for motion in motions],
+        "left_out": [
+            *(
+                LeftOut.from_track(track, NOT_CHOSEN, observations.trusts[track.number], track.number).to_json()
+                for track in observations.tracks
+                if track.number not in made
+            ),
+            *(one.to_json() for one in observations.left_out),
         ],
         "quality": options.quality,
         "estimator": options.network,
@@ -323,18 +353,19 @@ def _report(
     }
 
 
-def _choose(tracks: list[Track], person: int | None, path: Path) -> list[Track]:
-    if not tracks:
-        raise NobodyFoundError(
-            f"Nobody was found in {path}; the person should be seen from head to foot for at least half a second."
-        )
-    if person is None:
-        return tracks
-    chosen = [track for track in tracks if track.number == person]
-    if not chosen:
+def _choose(
+    path: Path, options: Options, models: Models, conversion: _Conversion, observations: Observations
+) -> list[Track]:
+    tracks, person = observations.tracks, options.person
+    chosen = [track for track in tracks if person in (None, track.number)]
+    if chosen:
+        return chosen
+    if tracks:
         numbers = ", ".join(str(track.number) for track in tracks)
-        raise NobodyFoundError(f"There is no person {person} in {path}; choose one of {numbers}.")
-    return chosen
+        message = f"There is no person {person} in {path}; choose one of {numbers}."
+    else:
+        message = reasons.nobody(observations.left_out, observations.size, path)
+    raise NobodyFoundError(message, _report(path, options, models, conversion, observations, []))
 
 
 def _describe(motion: Motion) -> dict[str, object]:

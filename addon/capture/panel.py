@@ -264,7 +264,7 @@ def _draw_report(layout: bpy.types.UILayout, context: bpy.types.Context, provena
         ("Device", _DEVICES.get(report["device"].partition(":")[0], "CPU")),
         ("Frames", str(report["frames"])),
         *((f"Person {person['person']}", f"{person['frames']} frames") for person in report["people"]),
-        *((f"Skipped {person['person']}", f"{person['frames']} frames") for person in report["skipped"]),
+        *((f"Left out at {one['start']:.1f} s", one["reason"]) for one in report.get("left_out", ())),
         *((f"{stage.capitalize()}", f"{seconds:.1f} s") for stage, seconds in report["timings"].items()),
     ]
     for name, value in rows:

@@ -204,12 +204,13 @@ class VideoBatch:
         process, one, began = slot.process, slot.input, slot.began
         assert process is not None
         assert one is not None
-        value, message = process.value, process.message
+        value, message, found = process.value, process.message, process.report
         slot.input = None
         if waiting:
             self._begin(slot, waiting.popleft())
         if value is None:
             one.fail(one_line(message or ""))
+            self._write_without_result(one, found)
         else:
             self._finish(one, value, began)
         one.seconds = time.perf_counter() - began
@@ -237,6 +238,18 @@ class VideoBatch:
         where = "CUDA" if report["device"] == "cuda" else "the CPU"
         seconds = time.perf_counter() - began
         self._summary.say(one, self._first_result(one), f"{people}, {seconds:.1f} s, {report['estimator']} on {where}")
+
+    def _write_without_result(self, one: VideoInput, report: dict[str, Any] | None) -> None:
+        """Write NAME.json of a video in which nobody was found, with the `message`; it names no results to reuse."""
+        if report is None:
+            return
+        try:
+            one.target.parent.mkdir(parents=True, exist_ok=True)
+            write_json(one.report, {**report, "message": one.message, "motions": []})
+        except OSError as error:
+            print_warning(f"{one.report} can't be written ({error.strerror or error}).")
+            return
+        one.files = [one.report.name]
 
     def _write(self, one: VideoInput, value: dict[str, Any]) -> dict[str, Any]:
         """Write a video's files, NAME.json last; return its content."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, fields
 
 import numpy as np
 
+from .left_out import LeftOut
 from .track import RoiViews, Track
 
 _ROI_PREFIX = "roi_views."
@@ -24,6 +25,8 @@ class Observations:
         tracks: the people.
         camera_rotations: (M, 3, 3) see `CameraMotion.rotations`.
         homographies: (M, 3, 3) see `CameraMotion.homographies`; identity where not measured.
+        trusts: how far each of the people is trusted to be one (`people/trust.py`), by number.
+        left_out: who else was seen, by screen presence.
         warnings: one sentence each.
     """
 
@@ -34,12 +37,16 @@ class Observations:
     tracks: list[Track]
     camera_rotations: np.ndarray
     homographies: np.ndarray
+    trusts: dict[int, float] = field(default_factory=dict)
+    left_out: list[LeftOut] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Everything as named arrays; the tracks' local maps are not among them."""
         header = {"size": self.size, "frame_rate": self.frame_rate, "warnings": self.warnings}
         header["people"] = [track.number for track in self.tracks]
+        header["trusts"] = list(self.trusts.items())
+        header["left_out"] = [one.to_json() for one in self.left_out]
         named = {
             "header": np.str_(json.dumps(header)),
             "frames": self.frames,
@@ -78,6 +85,8 @@ class Observations:
             size=tuple(header["size"]),
             frame_rate=header["frame_rate"],
             tracks=tracks,
+            trusts={int(number): trust for number, trust in header["trusts"]},
+            left_out=[LeftOut.from_json(one) for one in header["left_out"]],
             warnings=header["warnings"],
             **{name: arrays[name] for name in ("frames", "timestamps", "camera_rotations", "homographies")},
         )

@@ -20,9 +20,7 @@ APPEARANCE_TIME = 1.0
 MIN_SIMILARITY_WHEN_LOST = 0.9
 # Rows until the next recheck: minimum, and share of the rows so far.
 RECHECK_ROWS = 4
-RECHECK_GROWTH = 0.5
-# A person with this mean visibility of the joints needs no recheck.
-CLEARLY_VISIBLE = 0.85
+RECHECK_GROWTH = 0.2
 
 
 @dataclass
@@ -88,8 +86,7 @@ class Target:
         self.appearance: np.ndarray | None = None
         self.lost_at: float | None = None
         self.pose: Pose | None = None
-        self._trusts: list[float] = []
-        self._next_recheck = RECHECK_ROWS
+        self._rechecks: list[tuple[int, float]] = []
         self._smoother = CropSmoother()
         self._points = np.zeros((2, 2))
 
@@ -159,23 +156,28 @@ class Target:
 
     @property
     def trust(self) -> float:
-        """Confidence that this is a person: the mean of all rechecks."""
-        return float(np.mean(self._trusts))
+        """Confidence that this is a person: the mean of all rechecks, each for the rows that are nearest to it.
+
+        Somebody who is misread for a moment, or was in a badly placed crop at first, is not doubted for that alone.
+        """
+        rows, trusts = map(np.array, zip(*self._rechecks, strict=True))
+        rows = np.minimum(rows, len(self.rows))
+        weights = np.diff(np.concatenate([[0], (rows[1:] + rows[:-1]) / 2, [len(self.rows)]]))
+        return float(np.average(trusts, weights=weights))
 
     @property
     def recheck_count(self) -> int:
-        """Number of rechecks so far."""
-        return len(self._trusts)
+        """Number of rechecks so far, those of the first row as one."""
+        return len(self._rechecks)
 
     def recheck_due(self) -> bool:
-        """Whether a recheck is due: increasingly rarely, and not for someone clearly visible."""
-        clear = np.mean([r.visibility[JOINTS].mean() for r in self.rows[-RECHECK_ROWS:]]) >= CLEARLY_VISIBLE
-        return len(self.rows) >= self._next_recheck and not clear
+        """Whether a recheck is due: increasingly rarely."""
+        last = self._rechecks[-1][0] if self._rechecks else 0
+        return len(self.rows) >= last + max(RECHECK_ROWS, round(RECHECK_GROWTH * last))
 
-    def add_rechecks(self, *trusts: float) -> None:
+    def add_recheck(self, trust: float) -> None:
         """Add the trust that rechecks give to the newest pose."""
-        self._trusts += trusts
-        self._next_recheck = len(self.rows) + max(RECHECK_ROWS, round(RECHECK_GROWTH * len(self.rows)))
+        self._rechecks.append((len(self.rows), trust))
 
     def predict(self, timestamp: float) -> np.ndarray:
         """The hip centre (2,) in pixels at a later time, at constant velocity for a moment."""

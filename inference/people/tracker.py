@@ -14,11 +14,14 @@ from . import clothing, crops, trust
 from .blazepose import PoseModel, read_poses
 from .detector import HIP_CENTER, SHOULDER_CENTER
 from .landmarker import Pose
+from .left_out import TOO_MANY, TOO_SHORT, TOO_SMALL, TOO_UNCERTAIN, LeftOut
 from .maps import MapStore
 from .search import MAX_GROWTH, RegionSearch, Rejections, same_place
 from .target import JOINTS, Row, Target, agreement
 from .track import RoiViews, Track
 
+# Seconds for which somebody must be seen.
+MIN_DURATION = 0.5
 MIN_SCORE = 0.5
 # Score that someone new must have.
 SURE_SCORE = 0.6
@@ -45,9 +48,10 @@ SWITCH_SIMILARITY = 0.8
 NEARBY = 0.8
 # Someone new must be this much larger than a followed person to replace them.
 EVICTION = 1.5
-# People smaller than this part of the image's shorter side are not worth following.
+# People with a crop smaller than this part of the image's shorter side are not worth following. While nobody is seen,
+# so many seconds pass until one of them is looked at again, to be able to say so.
 MIN_SIZE = 0.12
-MIN_MEAN_SCORE = 0.7
+SMALL_PAUSE = 0.5
 # Frames that are looked at side by side, and how far the crop that was expected for a frame may be from the one that
 # follows from the frame before it: in crop sides, as a ratio of sides, in radians.
 SIDE_BY_SIDE = 2
@@ -59,7 +63,7 @@ def track_people(
     model: PoseModel,
     *,
     max_people: int = MAX_PEOPLE,
-    min_duration: float = 0.5,
+    min_duration: float = MIN_DURATION,
     progress: Callable[[int], None] | None = None,
 ) -> list[Track]:
     """Follow everyone through a video.
@@ -92,11 +96,27 @@ def chunks(frames: Iterable[Frame], size: int) -> Iterator[list[Frame]]:
 
 @dataclass
 class NewPerson:
-    """A pose of nobody who is followed, the colours of the clothes, and the trust of its rechecks."""
+    """A pose of nobody who is followed, the colours of the clothes, and the mean trust of its rechecks."""
 
     pose: Pose
     appearance: np.ndarray | None
-    trusts: list[float]
+    trust: float
+
+
+@dataclass
+class Outcome:
+    """Who was found.
+
+    Attributes:
+        tracks: of the people, the one with most screen presence first and with number 1.
+        trusts: the trust in each of them, by number.
+        left_out: everybody else who was followed, by screen presence. If there is no track, also who was most like a
+            person and not followed.
+    """
+
+    tracks: list[Track]
+    trusts: dict[int, float]
+    left_out: list[LeftOut]
 
 
 class Tracker:
@@ -120,6 +140,9 @@ class Tracker:
         self._count = 0
         self._search_plan = RegionSearch()
         self._rejections = Rejections()
+        self._dropped: list[LeftOut] = []
+        self._not_followed: dict[str, LeftOut] = {}
+        self._next_small = 0.0
 
     def steps(self, frames: Sequence[Frame]) -> Iterator[Frame]:
         """Process the next frames and yield each once it is done.
@@ -154,17 +177,28 @@ class Tracker:
         for (row, _), views in zip(seen, roi_rows(poses), strict=True):
             row.roi_views = views
 
-    def tracks(self, min_duration: float = 0.5) -> list[Track]:
-        """What has been found so far, by screen presence."""
-        kept = [
-            t
-            for t in self._targets
-            if t.last.timestamp - t.rows[0].timestamp >= min_duration
-            and t.trust >= trust.MIN_TRUST
-            and np.mean([r.score for r in t.rows]) >= MIN_MEAN_SCORE
-        ]
-        kept.sort(key=lambda t: -sum(r.box[3] * r.score for r in t.rows))
-        return [_track(number, t) for number, t in enumerate(kept[: self._max_people], 1)]
+    def outcome(self, min_duration: float = MIN_DURATION) -> Outcome:
+        """Who has been found so far; who was seen for fewer seconds is left out."""
+        kept, left_out = [], list(self._dropped)
+        for target in sorted(self._targets, key=lambda t: -sum(r.box[3] * r.score for r in t.rows)):
+            reason = _why_left_out(target, min_duration)
+            if reason is None and len(kept) == self._max_people:
+                reason = TOO_MANY
+            if reason is None:
+                kept.append(target)
+            else:
+                left_out.append(LeftOut.from_target(target, reason))
+        if not kept:
+            left_out += self._not_followed.values()
+        return Outcome(
+            tracks=[_track(number, target) for number, target in enumerate(kept, 1)],
+            trusts={number: target.trust for number, target in enumerate(kept, 1)},
+            left_out=sorted(left_out, key=lambda one: -one.presence),
+        )
+
+    def tracks(self, min_duration: float = MIN_DURATION) -> list[Track]:
+        """The tracks of `outcome`."""
+        return self.outcome(min_duration).tracks
 
     def boxes(self) -> list[np.ndarray]:
         """Boxes of the people who are currently visible: left, top, width, height (4,) in pixels."""
@@ -223,9 +257,10 @@ class Tracker:
         """Recheck a doubtful target, and drop it if it is not a person."""
         if not target.visible or not target.recheck_due():
             return
-        target.add_rechecks(*self._rechecks(frame, pose, [target.recheck_count]))
+        target.add_recheck(*self._rechecks(frame, pose, [target.recheck_count]))
         if target.recheck_count >= trust.MIN_RECHECKS and target.trust < trust.MIN_TRUST_TO_START:
             self._targets.remove(target)
+            self._dropped.append(LeftOut.from_target(target, TOO_UNCERTAIN))
             self._rejections.add(pose.crop, frame.timestamp)
 
     def _rechecks(self, frame: Frame, pose: Pose, numbers: Sequence[int]) -> list[float]:
@@ -268,6 +303,7 @@ class Tracker:
                 if not self._is_followed(crop, points[[HIP_CENTER, SHOULDER_CENTER]])
             ]
         new_people: list[NewPerson] = []
+        self._look_at_small(frame, candidates)
         candidates = [crop for crop in candidates if self._is_worth_looking(frame, crop)]
         poses = read_poses(self._model, [frame.image] * len(candidates), np.array(candidates)) if candidates else []
         for crop, pose in zip(candidates, poses, strict=True):
@@ -277,28 +313,61 @@ class Tracker:
             others = [t.pose for t in self._visible() if t.pose] + [f.pose for f in new_people]
             if any(_same_body(o, pose) for o in others):
                 continue
-            trusts = self._first_rechecks(frame, pose)
-            if np.mean(trusts) < trust.MIN_TRUST_TO_START:
+            pose, confidence = self._examine(frame, pose)
+            if confidence < trust.MIN_TRUST_TO_START:
                 self._rejections.add(crop, frame.timestamp)
-                continue
-            new_people.append(NewPerson(pose, clothing.histograms(frame.image, pose.landmarks), trusts))
+                self._note(frame, pose, TOO_UNCERTAIN, confidence)
+            elif not any(_same_body(o, pose) for o in others):
+                new_people.append(NewPerson(pose, clothing.histograms(frame.image, pose.landmarks), confidence))
         self._reidentify(frame, new_people)
         for new in new_people:
             self._add_target(frame, new)
 
     def _is_worth_looking(self, frame: Frame, crop: np.ndarray) -> bool:
-        if crop[2] < MIN_SIZE * min(frame.image.shape[:2]) or self._is_rejected(frame, crop):
+        if _is_small(frame, crop) or self._is_rejected(frame, crop):
             return False
         return self._has_room(crop[2]) or any(
             self._implausibility(t, frame, crop[:2], crop[2]) <= 1 for t in self._lost(frame)
         )
 
-    def _first_rechecks(self, frame: Frame, pose: Pose) -> list[float]:
-        """The trust of each recheck of someone new; of the first pose alone if that is too low already."""
-        best = trust.trust(pose, frame.image.shape)
-        if best < trust.MIN_TRUST_TO_START:
-            return [best]
-        return self._rechecks(frame, pose, range(len(trust.RECHECKS)))
+    def _look_at_small(self, frame: Frame, candidates: Sequence[np.ndarray]) -> None:
+        """Look at the largest of the crops that are too small to be followed, from time to time while nobody is."""
+        small = [crop for crop in candidates if _is_small(frame, crop)]
+        if not small or self._visible() or frame.timestamp < self._next_small:
+            return
+        self._next_small = frame.timestamp + SMALL_PAUSE
+        (pose,) = read_poses(self._model, [frame.image], max(small, key=lambda crop: crop[2])[None])
+        if pose.score >= SURE_SCORE and pose.upright():
+            pose, confidence = self._examine(frame, pose)
+            if confidence >= trust.MIN_TRUST and _is_small(frame, pose.crop):
+                self._note(frame, pose, TOO_SMALL, confidence)
+
+    def _note(self, frame: Frame, pose: Pose, reason: str, confidence: float) -> None:
+        """Remember who is not followed, for each reason the one who came nearest to it."""
+        one = LeftOut.from_pose(pose, reason, confidence, frame.number, frame.timestamp)
+        best = self._not_followed.get(reason)
+        if best is None or (one.box[3] > best.box[3] if reason == TOO_SMALL else one.trust > best.trust):
+            self._not_followed[reason] = one
+
+    def _examine(self, frame: Frame, pose: Pose) -> tuple[Pose, float]:
+        """Someone's pose and the mean trust of its rechecks.
+
+        Rechecks doubt anybody at the edge of a crop, so someone doubtful is looked at once more in the crop that their
+        pose itself asks for.
+        """
+        confidence, crop = self._confidence(frame, pose), crops.around(pose.center, pose.rim)
+        if confidence < trust.MIN_TRUST_TO_START and not _near(crop, pose.crop):
+            (closer,) = read_poses(self._model, [frame.image], crop[None])
+            if closer.score >= SURE_SCORE and closer.upright():
+                return max((pose, confidence), (closer, self._confidence(frame, closer)), key=lambda one: one[1])
+        return pose, confidence
+
+    def _confidence(self, frame: Frame, pose: Pose) -> float:
+        """The mean trust of the first rechecks; that of the pose alone if that is too low already."""
+        alone = trust.trust(pose, frame.image.shape)
+        if alone < trust.MIN_TRUST_TO_START:
+            return alone
+        return float(np.mean(self._rechecks(frame, pose, range(len(trust.RECHECKS)))))
 
     def _is_rejected(self, frame: Frame, crop: np.ndarray) -> bool:
         # In a crowd, someone may stand there a moment later.
@@ -355,14 +424,14 @@ class Tracker:
             index = next((i for i, f in enumerate(new_people) if f is new), None)
             if not target.visible and index is not None and self._make_room(frame, new.pose.crop[2]):
                 target.add(frame.number, frame.timestamp, new.pose, new.appearance)
-                target.add_rechecks(*new.trusts)
+                target.add_recheck(new.trust)
                 new_people.pop(index)
 
     def _add_target(self, frame: Frame, new: NewPerson) -> None:
         if self._make_room(frame, new.pose.crop[2]):
             target = Target(self._store)
             target.add(frame.number, frame.timestamp, new.pose, new.appearance)
-            target.add_rechecks(*new.trusts)
+            target.add_recheck(new.trust)
             self._targets.append(target)
 
     def _make_room(self, frame: Frame, size: float) -> bool:
@@ -372,6 +441,19 @@ class Tracker:
         if len(visible) >= self._max_people:
             min(visible, key=lambda t: t.size).mark_lost(frame.timestamp)
         return True
+
+
+def _why_left_out(target: Target, min_duration: float) -> str | None:
+    """The reason why somebody is not returned, None if they are."""
+    seconds = target.last.timestamp - target.rows[0].timestamp
+    if seconds < min_duration:
+        return TOO_SHORT
+    mean_score = float(np.mean([row.score for row in target.rows]))
+    return None if trust.is_enough(target.trust, mean_score, seconds) else TOO_UNCERTAIN
+
+
+def _is_small(frame: Frame, crop: np.ndarray) -> bool:
+    return bool(crop[2] < MIN_SIZE * min(frame.image.shape[:2]))
 
 
 def _worth_search(target: Target, frame: Frame) -> bool:

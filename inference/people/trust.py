@@ -13,13 +13,15 @@ from .target import JOINTS, closeness
 
 # A recheck's crop: shifted right and down by these shares of the side, scaled, and rotated by radians.
 RECHECKS = ((0.06, 0.06, 1.12, 0.0), (-0.06, -0.06, 0.9, 0.1))
-# A returned track needs the first on average; the second suffices to start one, and below it one is dropped.
-# Measured: people, whole or cut off by the image's edge, 0.60 to 0.91; furniture, streets and misread people at most
-# 0.50.
-MIN_TRUST = 0.55
+# The mean trust that a returned track needs: with a high score, with the highest for so many seconds, and with a lower
+# score, which must be at least the last value. Of people with less than `SURE_TRUST` users are warned.
+MIN_TRUST, HIGH_SCORE = 0.55, 0.9
+MIN_TRUST_IF_LONG, LONG, HIGHEST_SCORE = 0.5, 2.0, 0.95
+SURE_TRUST, MIN_MEAN_SCORE = 0.62, 0.7
+# This suffices to follow somebody, and below it they are dropped.
 MIN_TRUST_TO_START = 0.42
 # Number of rechecks before a target may be dropped.
-MIN_RECHECKS = 4
+MIN_RECHECKS = 3
 # Upside down the network hallucinates more easily, and people rarely are.
 UPSIDE_DOWN = 0.1
 # Fewer joints than this in the image are not judged by their mean alone.
@@ -27,6 +29,14 @@ MIN_JOINTS = 4
 # Root mean square distance of a person's joints from their mean, in crop sides: crouching 0.15, mostly 0.2;
 # hallucinated about 0.1.
 SPREAD = 0.16
+
+
+def is_enough(mean_trust: float, mean_score: float, seconds: float) -> bool:
+    """Whether what was followed for some seconds, with these means of trust and score, is taken for a person."""
+    if mean_score < HIGH_SCORE:
+        return mean_score >= MIN_MEAN_SCORE and mean_trust >= SURE_TRUST
+    long = seconds >= LONG and mean_score >= HIGHEST_SCORE
+    return mean_trust >= (MIN_TRUST_IF_LONG if long else MIN_TRUST)
 
 
 def recheck_crop(crop: np.ndarray, number: int) -> np.ndarray:

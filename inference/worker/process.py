@@ -50,6 +50,7 @@ class WorkerProcess:
         total: the stage's total count, None if unknown.
         value: the result, None until there is one.
         message: why there is no result, in a sentence for the user.
+        report: what was seen of a video in which nobody was found; None for other reasons.
         cancelled: whether `cancel` ended it.
 
     Raises:
@@ -103,6 +104,7 @@ class WorkerProcess:
         self._stages = _stages(task, content.get("options", {}))
         self.value: dict[str, Any] | None = None
         self.message: str | None = None
+        self.report: dict[str, Any] | None = None
         self._began: tuple[float, float] | None = None
         self._subject = str(content.get("video") or task)
         job = {"task": task, "weights": str(self._weights), "cache": str(self._cache), "out": str(self.folder)}
@@ -187,7 +189,7 @@ class WorkerProcess:
         elif kind == "result":
             self.value = event["value"]
         elif kind == "error":
-            self.message = event["message"]
+            self.message, self.report = event["message"], event["report"]
 
     def _end(self) -> None:
         self._ended = True

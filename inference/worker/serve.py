@@ -10,7 +10,7 @@ Jobs run one after another. Each output line has an `event`:
 
     progress  stage, done, total (null: unknown)
     result    value, the task's result
-    error     message, one sentence for the user
+    error     message, one sentence for the user; report, that of a video in which nobody was found, else null
 
 There is exactly one result or error for each job.
 """

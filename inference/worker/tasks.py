@@ -62,7 +62,8 @@ def serve(job: Job, lines: IO[str]) -> int:
         report("result", value=TASKS[job.task](job, report))
     except Exception as error:
         traceback.print_exc()
-        report("error", message=_sentence(error, job))
+        # What was seen of a video without a result.
+        report("error", message=_sentence(error, job), report=getattr(error, "report", None))
         return 1
     return 0
 

@@ -119,7 +119,7 @@ def test_report_is_complete(sample: Result):
     assert report["seconds"] == pytest.approx(0.96)
     assert report["camera"] == {"focal_pixels": pytest.approx(800), "moves": False}
     assert report["estimator"] == DEFAULT
-    assert report["skipped"] == []
+    assert report["left_out"] == []
     assert report["warnings"] == []
     person = report["people"][0]
     assert {key: person[key] for key in ("person", "first_frame", "last_frame", "frames", "bridged_frames")} == {
@@ -130,6 +130,7 @@ def test_report_is_complete(sample: Result):
         "bridged_frames": 0,
     }
     assert 0.5 < person["mean_score"] <= 1
+    assert 0.8 < person["trust"] <= 1
     assert {"load", "camera", "people", "motion"} <= set(report["timings"])
     assert all(seconds >= 0 for seconds in report["timings"].values())
 
@@ -194,20 +195,34 @@ def test_person_who_is_not_there():
     assert message.startswith("There is no person 9 in ")
     assert str(SAMPLE) in message
     assert message.endswith("choose one of 1.")
+    report = json.loads(json.dumps(caught.value.report))
+    assert report["people"] == []
+    (other,) = report["left_out"]
+    assert (other["reason"], other["person"], other["first_frame"]) == ("not chosen", 1, 0)
 
 
 def test_nobody_in_the_footage(empty_scene: Path):
     with pytest.raises(NobodyFoundError) as caught:
         convert_footage(empty_scene, Options())
     message = str(caught.value)
-    assert message.startswith(f"Nobody was found in {empty_scene};")
+    assert message.startswith(f"Nobody was found in {empty_scene}: nothing in it looks like a person")
     assert message.endswith(".")
+    assert caught.value.report["frames"] == 25
+    assert caught.value.report["left_out"] == []
     assert "\n" not in message
 
 
 def test_somebody_seen_too_short():
-    with pytest.raises(NobodyFoundError, match="at least half a second"):
+    with pytest.raises(
+        NobodyFoundError, match=r"for long enough in .* is followed for 0\.\d+ s, and at least 0\.5"
+    ) as caught:
         convert_footage(SAMPLE, Options(start=1.0, end=1.2))
+    (brief,) = json.loads(json.dumps(caught.value.report))["left_out"]
+    assert brief["reason"] == "too short"
+    assert (brief["first_frame"], brief["last_frame"]) == (25, 29)
+    assert brief["mean_score"] > 0.9
+    truth = Motion.load(SAMPLE.with_name("sample.truth.npz")).boxes[brief["frame"]]
+    np.testing.assert_allclose(brief["box"], truth, atol=25)
 
 
 def test_missing_video(tmp_path: Path):

@@ -82,6 +82,11 @@ def test_bad_inputs_are_named_and_fail(tmp_path: Path):
     assert "video-motion: 4 of the inputs gave no result:" in lines
     assert "Traceback" not in result.stderr
     assert not list(tmp_path.rglob("*.npz"))
+    (found,) = json.loads((tmp_path / "out" / "batch.json").read_text())["videos"][-1:]
+    assert (found["state"], found["files"]) == ("failed", ["room.json"])
+    report = json.loads((tmp_path / "out" / "room.json").read_text())
+    assert (report["people"], report["motions"], report["left_out"]) == ([], [], [])
+    assert report["message"] == found["message"]
 
 
 def test_a_damaged_network_is_one_sentence(

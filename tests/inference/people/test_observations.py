@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 from video_motion.inference.cache import Cache
+from video_motion.inference.people.left_out import LeftOut
 from video_motion.inference.people.observations import Observations
 from video_motion.inference.people.track import RoiViews, Track
 
@@ -43,6 +44,8 @@ def test_round_trip(tmp_path: Path):
         tracks=[track(1, 7, roi_views=True), track(12, 3, roi_views=False)],
         camera_rotations=np.tile(np.eye(3), (7, 1, 1)),
         homographies=np.random.default_rng(0).random((7, 3, 3)),
+        trusts={1: 0.9, 12: 0.56},
+        left_out=[LeftOut("too short", 2, 4, 0.1, 0.2, 3, 0.9, 0.8, 3, (1.0, 2.0, 3.0, 4.0))],
         warnings=["It's dark."],
     )
     cache = Cache(tmp_path)
@@ -50,6 +53,7 @@ def test_round_trip(tmp_path: Path):
     arrays = cache.load("a")
     assert arrays is not None
     back = Observations.from_arrays(arrays)
+    assert (back.trusts, back.left_out) == (observations.trusts, observations.left_out)
     assert (back.size, back.frame_rate, back.warnings) == (
         observations.size,
         observations.frame_rate,
