@@ -18,7 +18,7 @@ HAIR_COLOURS = (
 PATTERNS = {"train": ("plain", "stripes", "patches", "print"), "validation": ("plain", "checks", "patches")}
 
 # Side of the grid's cells in which meshes are simplified, metres.
-_CELL = 0.007
+_CELL = 0.009
 
 
 def _joints(*parts: str) -> list[int]:
@@ -221,8 +221,9 @@ def simplified(
     means = (np.add.reduceat(values[order], starts) / counts[:, None] for values in (rest, weights, colours))
     rest, weights, colours = means
     faces = merged[faces]
-    whole = (faces != np.roll(faces, 1, axis=1)).all(axis=1)
-    return rest, weights, colours, faces[whole]
+    faces = faces[(faces != np.roll(faces, 1, axis=1)).all(axis=1)]
+    _, once = np.unique(np.sort(faces, axis=1) @ [len(rest) ** 2, len(rest), 1], return_index=True)
+    return rest, weights, colours, faces[once]
 
 
 def _add_tube(

@@ -19,7 +19,11 @@ from . import room
 from .actor import Actor, Light
 from .filming import Shot
 
-_DRAWN = 320
+# People are drawn in a region that is larger than the crop, so that other crops can be cut from it unless they show
+# too small a share of it. Sides in pixels of what is drawn, and of what it is shrunk to.
+_AROUND, _CLOSER = 1.25, 0.6
+_DRAWN, _REGION = 384, 320
+_CORNERS = np.array([[0, 0], [1, 0], [0, 1], [1, 1]], float)
 _NEAR, _FAR = 0.1, 100.0
 _UNMOVED = np.eye(4, dtype=np.float32)
 _RING = np.stack([np.cos(np.arange(16) * np.pi / 8), np.zeros(16), np.sin(np.arange(16) * np.pi / 8)], 1)
@@ -80,9 +84,10 @@ class Scene:
         self._in_front = room.boxes_in_front(shot.world_to_camera(people[0].joints), rng)
         self._shadow = float(rng.uniform(0, 0.6))
         self._rng = rng
+        self._regions: dict[int, tuple[np.ndarray, np.ndarray]] = {}
         tones = np.linspace(0, 1, 256)[:, None] * self._quality.gain
         self._tones = np.rint(255 * np.clip(tones, 0, 1) ** self._quality.gamma).astype(np.uint8)[:, None]
-        grain = rng.standard_normal((2 * INPUT_SIZE, 2 * INPUT_SIZE, 3), np.float32)
+        grain = rng.standard_normal((2 * _REGION, 2 * _REGION, 3), np.float32)
         self._grain = np.rint(self._quality.noise * grain).astype(np.int16)
         self._settings = cv2.TriangleRasterizeSettings()
         self._settings.setCullingMode(cv2.RASTERIZE_CULLING_CW)
@@ -95,6 +100,27 @@ class Scene:
 
     def draw(self, frame: int, crop: np.ndarray) -> np.ndarray:
         """(256, 256, 3) uint8 BGR: a frame in the crop (4,) in image pixels."""
+        if frame not in self._regions:
+            region = crop * [1, 1, _AROUND, 1]
+            self._regions[frame] = region, self._render(frame, region)
+        region, picture = self._regions[frame]
+        # Who looks again, in nearly the same crop, sees the same picture, with its grain and its compression.
+        corners = crops.from_image(crops.to_image(_CORNERS, crop), region)
+        if (corners < 0).any() or (corners > 1).any() or crop[2] < _CLOSER * region[2]:
+            region, picture = crop, self._render(frame, crop)
+        to_picture = np.linalg.inv(_square(crops.affine(region, len(picture)))) @ _square(
+            crops.affine(crop, INPUT_SIZE)
+        )
+        return cv2.warpAffine(
+            picture,
+            to_picture[:2],
+            (INPUT_SIZE, INPUT_SIZE),
+            flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+            borderMode=cv2.BORDER_REPLICATE,
+        )
+
+    def _render(self, frame: int, crop: np.ndarray) -> np.ndarray:
+        """(s, s, 3) uint8 BGR: a frame in the crop (4,) at the video's resolution, at most `_REGION` pixels wide."""
         info = box_info(crop[None], self.shot.K[None])[0]
         centre, size = info[:2] / 2.8, 0.06 * info[2] + 0.24
         # An off-axis crop is the same as a centred view of a sheared scene.
@@ -148,11 +174,11 @@ class Scene:
         return np.concatenate([part[0] for part in parts]), np.concatenate([part[1] for part in parts])
 
     def _background(self, frame: int, crop: np.ndarray) -> np.ndarray:
-        """(320, 320, 3) float32: the background with people's shadows."""
+        """(384, 384, 3) float32: the background with people's shadows."""
         shot = self.shot
         h, w, _ = self._painting.shape
         scale = w / (1 + 2 * room.MARGIN) / shot.size[0]
-        to_image = np.vstack([crops.affine(crop, _DRAWN), [0, 0, 1]])
+        to_image = _square(crops.affine(crop, _DRAWN))
         first = shot.K @ shot.rotations[0] @ shot.rotations[frame].T @ np.linalg.inv(shot.K)
         margin = room.MARGIN / (1 + 2 * room.MARGIN)
         to_painting = np.array([[scale, 0, w * margin], [0, scale, h * margin], [0, 0, 1]])
@@ -190,7 +216,7 @@ class Scene:
     def _bounded(self, picture: np.ndarray, crop: np.ndarray) -> np.ndarray:
         """Repeat the image's edge where the crop reaches beyond it, as the crops in `people` do."""
         width, height = self.shot.size
-        corners = crops.to_image(np.array([[0, 0], [1, 0], [0, 1], [1, 1]], float), crop)
+        corners = crops.to_image(_CORNERS, crop)
         if (corners >= 0).all() and (corners <= [width - 1, height - 1]).all():
             return picture
         cells = np.arange(_DRAWN, dtype=np.float32)
@@ -204,14 +230,19 @@ class Scene:
 
     def _develop(self, picture: np.ndarray, crop: np.ndarray) -> np.ndarray:
         quality = self._quality
-        side = int(np.clip(crop[2], 24, INPUT_SIZE))
+        side = int(np.clip(crop[2], 24, _REGION))
         levels = cv2.resize(cv2.convertScaleAbs(picture, alpha=255), (side, side), interpolation=cv2.INTER_AREA)
         levels = cv2.LUT(levels, self._tones)
         if quality.blur:
-            levels = cv2.GaussianBlur(levels, (0, 0), quality.blur * side / INPUT_SIZE + 1e-3)
-        x, y = self._rng.integers(0, INPUT_SIZE, 2)
+            levels = cv2.GaussianBlur(levels, (0, 0), quality.blur * side / _REGION + 1e-3)
+        x, y = self._rng.integers(0, _REGION, 2)
         levels = cv2.add(levels, self._grain[y : y + side, x : x + side], dtype=cv2.CV_8U)
         if quality.jpeg < 100:
             _, stream = cv2.imencode(".jpg", levels, [cv2.IMWRITE_JPEG_QUALITY, quality.jpeg])
             levels = np.asarray(cv2.imdecode(stream, cv2.IMREAD_COLOR))
-        return cv2.resize(levels, (INPUT_SIZE, INPUT_SIZE)) if side != INPUT_SIZE else levels
+        return levels
+
+
+def _square(matrix: np.ndarray) -> np.ndarray:
+    """An affine matrix (2, 3) as (3, 3)."""
+    return np.vstack([matrix, [0, 0, 1]])

@@ -25,7 +25,7 @@ _VERSION = 1
 _DECIMETRE = 0.1
 # Each point follows so many points of the skin.
 _NEIGHBOURS = 8
-# Clothes and hair with fewer vertices are subdivided, so that colours of vertices show the texture.
+# Suits with fewer vertices are subdivided, so that colours of vertices show the texture.
 _FINE = 4000
 _TEXTURE_BLUR = 1.5
 
@@ -146,15 +146,15 @@ class Wardrobe:
             return cls(items, archive["skins"], archive["skin_names"], archive["body_points"])
 
     def of_kind(self, kind: str, split: str) -> list[Item]:
-        """The items of a kind for a split: every fourth is for validation only."""
-        return [item for number, item in enumerate(self._all(kind)) if (number % 4 == 3) == (split == "validation")]
+        """The items of a kind for a split: every fourth is for validation only; of fewer, all are for both."""
+        items = [item for item in self.items if item.kind == kind]
+        held_out = [number % 4 == 3 for number in range(len(items))]
+        return [item for item, held in zip(items, held_out, strict=True) if held == (split == "validation")] or items
 
     def skins_of(self, split: str) -> np.ndarray:
         """(S, V, 3) the skins of a split, likewise."""
-        return self.skins[(np.arange(len(self.skins)) % 4 == 3) == (split == "validation")]
-
-    def _all(self, kind: str) -> list[Item]:
-        return [item for item in self.items if item.kind == kind]
+        skins = self.skins[(np.arange(len(self.skins)) % 4 == 3) == (split == "validation")]
+        return skins if len(skins) else self.skins
 
     def put_on(self, item: Item, rest: np.ndarray, bones: np.ndarray) -> np.ndarray:
         """(V, 3) where an item lies on a body at rest.
@@ -199,7 +199,7 @@ def _read_item(
     lines = files[name].decode().splitlines()
     mesh = next(line.split()[1] for line in lines if line.startswith("obj_file"))
     points, uv, faces = _mesh(files[str(path.parent / mesh)].decode(), clothes)
-    if kind in (SUIT, HAIR) and len(points) < _FINE:
+    if kind == SUIT and len(points) < _FINE:
         points, uv, faces = _subdivided(points, uv, faces)
     distance, near = tree.query(points, _NEIGHBOURS)
     shares = 1 / np.maximum(distance, 1e-4) ** 2

@@ -131,6 +131,18 @@ def test_a_person_fills_the_same_pixels_in_every_crop(body: Body, library: Libra
     assert difference < 0.25 * np.abs(whole[64:192, 64:192] - shrunk[:, ::-1]).mean()
 
 
+def test_who_looks_again_sees_the_same_grain(body: Body, library: Library):
+    take = generate.film_sequence(body, library, np.arange(8), "train", np.random.default_rng(5))
+    take.scene._grain[:] = np.random.default_rng(0).normal(0, 20, take.scene._grain.shape)
+    crop = np.array([*take.pixels[0].mean(0), 320.0, 0.0])
+    first = take.scene.draw(0, crop).astype(float)
+    # 20 pixels of a crop 320 wide are 16 of the 256 that are seen.
+    beside, elsewhere = np.array([20.0, 0, 0, 0]), np.array([200.0, 0, 0, 0])
+    again = take.scene.draw(0, crop + beside).astype(float)
+    assert np.abs(first[:, 16:] - again[:, :-16]).mean() < 0.5
+    assert np.abs(first[:, 16:] - take.scene.draw(0, crop + elsewhere)[:, :-16]).mean() > 5
+
+
 def test_people_beside_are_not_inside(body: Body, library: Library):
     for seed in range(20):
         rng = np.random.default_rng(seed)

@@ -2,6 +2,7 @@
 
 import io
 import tarfile
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -11,6 +12,7 @@ from video_motion.inference import registry
 from video_motion.inference.body import anny
 from video_motion.inference.body.smpl import Body
 from video_motion.inference.research.training.synthesis import outfits, wardrobe
+from video_motion.inference.research.training.synthesis.appearance import simplified
 from video_motion.inference.research.training.synthesis.wardrobe import Wardrobe, WardrobeError
 
 RED, BLUE = (0, 0, 255), (255, 0, 0)
@@ -135,6 +137,32 @@ def test_somebody_dressed_is_a_whole_mesh(clothes: Wardrobe, body: Body):
         # A leaf folded onto itself has no outside.
         assert np.mean(np.abs(lengths - 1) < 1e-6) > 0.99
         np.testing.assert_allclose(np.ptp(dressed.rest, axis=0), np.ptp(body.v_template, axis=0), atol=0.02)
+
+
+def test_items_are_held_out_where_there_are_enough(clothes: Wardrobe, body: Body):
+    (hat,) = clothes.of_kind(wardrobe.HAT, "train")
+    assert clothes.of_kind(wardrobe.HAT, "validation") == [hat]
+    hats = [replace(hat, name=str(number)) for number in range(8)]
+    more = replace(clothes, items=hats)
+    assert [item.name for item in more.of_kind(wardrobe.HAT, "validation")] == ["3", "7"]
+    assert [item.name for item in more.of_kind(wardrobe.HAT, "train")] == ["0", "1", "2", "4", "5", "6"]
+    assert outfits.dress(body, np.zeros(10), "validation", clothes, np.random.default_rng(0)).faces.size
+
+
+def test_merged_vertices_keep_a_mesh_closed():
+    """A cube of one metre whose corners are there three times, once for each side."""
+    corners = np.array([[x, y, z] for x in (0, 1) for y in (0, 1) for z in (0, 1)], float)
+    sides = np.array([[0, 1, 3, 2], [4, 6, 7, 5], [0, 4, 5, 1], [2, 3, 7, 6], [0, 2, 6, 4], [1, 5, 7, 3]])
+    rest = corners[sides].reshape(-1, 3) + np.random.default_rng(0).uniform(-1e-4, 1e-4, (24, 3))
+    quads = np.arange(24).reshape(6, 4)
+    faces = np.concatenate([quads[:, :3], quads[:, [0, 2, 3]], [[0, 0, 1]]])
+    merged, weights, colours, kept = simplified(rest, np.ones((24, 1)), rest, faces)
+    assert (len(merged), len(kept)) == (8, 12)
+    np.testing.assert_allclose(np.sort(merged.round(), axis=0), np.sort(corners, axis=0))
+    np.testing.assert_allclose(colours, merged)
+    np.testing.assert_allclose(weights, 1)
+    outward = np.cross(*(merged[kept[:, corner]] - merged[kept[:, 0]] for corner in (1, 2)))
+    assert (np.abs(((merged[kept].mean(1) - 0.5) * outward).sum(1)) > 0.3).all()
 
 
 def test_what_does_not_fit_is_refused(body: Body, tmp_path):
