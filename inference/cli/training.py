@@ -208,6 +208,9 @@ def _add_training(command: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="start from the weights of another training's checkpoint; what it lacks is taken from further ones",
     )
+    command.add_argument(
+        "--uncommitted", action="store_true", help="train although the code has changes; the report says so"
+    )
     command.add_argument("--resume", action="store_true", help="continue from the checkpoint in --out, if there is one")
     command.add_argument(
         "--device", choices=("auto", "cpu", "cuda"), default="auto", help="where to train (default: auto)"

@@ -33,9 +33,11 @@ _FIRST_FIT, _REFITS, _BALANCE, _FEET = 2, 2, 1, 1
 # Standard deviation of a well visible landmark, as a share of the person's size in the image.
 _PIXEL_NOISE = {"hip": 0.026, "shoulder": 0.017, "index": 0.023, "pinky": 0.023, "thumb": 0.023}
 _PIXEL_NOISE_ELSE = 0.014
-_WORLD_NOISE = 0.10
-# Of landmarks on an estimated body, metres, and how much less certain they are along the line of sight.
-_ESTIMATE_NOISE, _ESTIMATE_DEPTH_FACTOR = 0.07, 2.0
+# Of world landmarks, metres, and how much less certain they are along the line of sight.
+_WORLD_NOISE, _WORLD_DEPTH_FACTOR = 0.10, 5.0
+# The same of landmarks on an estimated body. A network's errors last for many frames, which the fit takes for
+# independent: its word counts less than the distances it is usually off by suggest.
+_ESTIMATE_NOISE, _ESTIMATE_DEPTH_FACTOR = 0.15, 2.0
 
 _HIPS = [LANDMARK_NAMES.index("left_hip"), LANDMARK_NAMES.index("right_hip")]
 _TORSO = [LANDMARK_NAMES.index(f"{side}_{part}") for part in ("shoulder", "hip") for side in ("left", "right")]
@@ -199,6 +201,7 @@ def _evidence(track: Track, camera: Camera) -> Evidence:
         world=track.world_landmarks.astype(float),
         world_sigma=_WORLD_NOISE / np.sqrt(trust),
         camera_K=camera.K,
+        depth_factor=_WORLD_DEPTH_FACTOR,
     )
 
 

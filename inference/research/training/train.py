@@ -24,7 +24,7 @@ from ..networks.settings import Settings
 from .dataset import Dataset, WindowSampling
 from .losses import LOSSES
 from .noise import Noise
-from .trainer import Schedule, Trainer, TrainingError, read_checkpoint
+from .trainer import Schedule, Trainer, TrainingError, read_checkpoint, uncommitted
 from .validation import validation_rows
 
 _SETTINGS = "settings"
@@ -179,6 +179,10 @@ def run(options: argparse.Namespace) -> dict[str, object]:
     if (options.out / "checkpoint.pt").exists() and not options.resume:
         raise TrainingError(f"{options.out} holds another training: add --resume to go on, or name another folder.")
 
+    if uncommitted() and not options.uncommitted:
+        raise TrainingError(
+            "The code has changes that are not committed, so nobody could train this again: commit first."
+        )
     torch.manual_seed(schedule.seed)
     body = Body.load(registry.body_path())
     try:

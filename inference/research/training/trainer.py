@@ -413,11 +413,19 @@ def _summary(content: Mapping[str, object], final: Mapping[str, float], baseline
     return "\n".join(["# Training", "", *lines, "", *table, "", "![Learning curve](curve.png)", ""])
 
 
-def _commit() -> str:
+def _git(*arguments: str) -> str | None:
     try:
-        result = subprocess.run(
-            ["git", "-C", str(ROOT), "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=True
-        )
+        result = subprocess.run(["git", "-C", str(ROOT), *arguments], capture_output=True, text=True, check=True)
     except (OSError, subprocess.CalledProcessError):
-        return "unknown"
+        return None
     return result.stdout.strip()
+
+
+def uncommitted() -> bool:
+    """Whether the code is another than that of its commit."""
+    return bool(_git("status", "--porcelain", "--", "inference"))
+
+
+def _commit() -> str:
+    commit = _git("rev-parse", "--short", "HEAD")
+    return "unknown" if commit is None else f"{commit}, with changes" if uncommitted() else commit

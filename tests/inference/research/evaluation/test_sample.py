@@ -88,7 +88,7 @@ BOUNDS = {
         "PA-MPJPE": 73,
         "PVE": 123,
         "Accel": 8.4,
-        "foot sliding": 0.4,
+        "foot sliding": 0.55,
         "reprojection, box": 1.5,
     },
     "cosegmentation": {

@@ -27,6 +27,18 @@ def given(data: Path, out: Path, *more: str) -> list[str]:
     return ["train", "tar", "--data", str(data), "--out", str(out), "--batch", "4", "--device", "cpu", *sizes, *more]
 
 
+@pytest.fixture(autouse=True)
+def committed(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(train, "uncommitted", lambda: False)
+
+
+def test_changed_code_is_not_trained_with(data_folder, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(train, "uncommitted", lambda: True)
+    assert cli.main(given(data_folder, tmp_path / "out")) == 1
+    assert "commit first" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
 def test_settings_change():
     chosen, schedule = train.changed_settings(
         "tar-compact",
@@ -141,7 +153,7 @@ def test_ablations_are_trained_once_and_reported(data_folder, tmp_path, capsys, 
         assert measured["settings"]["refine"] is False
         assert "pose" not in measured["schedule"]["weights"]
         assert f"{measured['validation']['network']['MPJPE']:.1f} (73.7)" in second
-        assert "(62.7)" in first
+        assert "(67.3)" in first
         written = (tmp_path / "out" / "whole" / "report.json").stat().st_mtime_ns
         assert cli.main(command) == 0
         assert capsys.readouterr().out == table
