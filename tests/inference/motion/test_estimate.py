@@ -10,6 +10,7 @@ from scipy.spatial.transform import Rotation
 from video_motion.inference.body.skeleton import JOINT_NAMES, LANDMARK_NAMES, PARENTS
 from video_motion.inference.body.smpl import Body
 from video_motion.inference.motion import estimate as landmarks
+from video_motion.inference.motion.estimate import as_seen
 from video_motion.inference.motion.motion import Motion
 from video_motion.inference.pose.pose_estimate import PoseEstimate
 
@@ -64,7 +65,7 @@ def world_errors(motion: Motion, scene: scenes.Scene) -> np.ndarray:
 @pytest.fixture(scope="module")
 def lap(body: Body) -> scenes.Scene:
     """Somebody who turns once round."""
-    return scenes.walk(body, np.arange(150) / 25)
+    return scenes.walk(as_seen(body), np.arange(150) / 25)
 
 
 @pytest.fixture(scope="module")
@@ -76,7 +77,7 @@ def lap_motion(body: Body, lap: scenes.Scene) -> Motion:
 
 @pytest.fixture(scope="module")
 def stroll(body: Body) -> scenes.Scene:
-    return scenes.walk(body, np.arange(60) / 20)
+    return scenes.walk(as_seen(body), np.arange(60) / 20)
 
 
 @pytest.fixture(scope="module")
@@ -103,7 +104,7 @@ def test_smaller_errors_than_the_world_landmarks(body: Body, stroll: scenes.Scen
 
 def test_a_true_estimate_of_someone_at_the_edge_of_the_picture_stays_true(body: Body):
     """Networks give the root's orientation in the camera's axes, not along the line of sight."""
-    scene = scenes.walk(body, np.arange(60) / 30, centre=(1.6, 0.0))
+    scene = scenes.walk(as_seen(body), np.arange(60) / 30, centre=(1.6, 0.0))
     track = scenes.film(scene, np.random.default_rng(3))
     true = PoseEstimate(
         Rotation.from_rotvec(scene.poses.reshape(-1, 3)).as_matrix().reshape(-1, 24, 3, 3),
@@ -111,7 +112,7 @@ def test_a_true_estimate_of_someone_at_the_edge_of_the_picture_stays_true(body: 
         np.tile(scene.betas, (len(scene.poses), 1)),
     )
     (motion,) = estimate(body, scene, track, pose_estimates=[true], estimator="true")
-    assert joint_errors(motion, scene).mean() < 0.015
+    assert joint_errors(motion, scene).mean() < 0.02
 
 
 def test_rows_are_the_frames_of_the_footage(lap: scenes.Scene, lap_motion: Motion):
@@ -173,7 +174,7 @@ def test_floor_is_under_standing_feet(lap: scenes.Scene, lap_motion: Motion, bod
 
 @pytest.mark.parametrize("pitch", [0, 25])
 def test_up_is_found_for_other_cameras(body: Body, pitch: float):
-    scene = scenes.walk(body, np.arange(40) / 10, pitch=pitch)
+    scene = scenes.walk(as_seen(body), np.arange(40) / 10, pitch=pitch)
     motion = estimate(body, scene, scenes.film(scene, np.random.default_rng(5)))[0]
     tilt = motion.camera_to_world[0, 2, :3] @ scene.to_world[0, 2, :3]
     assert np.degrees(np.arccos(tilt)) < 3
@@ -218,7 +219,7 @@ def test_turning_camera_and_uneven_times(body: Body):
     random = np.random.default_rng(2)
     times = np.cumsum(random.choice([1 / 40, 1 / 20, 1 / 12], 60))
     shake = np.stack([12 * np.sin(2 * times), 4 * np.sin(3 * times)], axis=1)
-    scene = scenes.walk(body, times, turns=Rotation.from_euler("yx", shake, degrees=True).as_matrix())
+    scene = scenes.walk(as_seen(body), times, turns=Rotation.from_euler("yx", shake, degrees=True).as_matrix())
     track = scenes.film(scene, random)
     motion = estimate(body, scene, track)[0]
     np.testing.assert_array_equal(motion.timestamps, times)
@@ -232,8 +233,8 @@ def test_turning_camera_and_uneven_times(body: Body):
 def test_two_people_share_one_world(body: Body):
     times = np.arange(50) / 20
     tall = np.array([1.5, 0, 0, 0, 0, 0, 0, 0, 0, 0])
-    one = scenes.walk(body, times, centre=(-1.0, 0.0))
-    other = scenes.walk(body, times, tall, centre=(1.0, 1.2), late=1.3)
+    one = scenes.walk(as_seen(body), times, centre=(-1.0, 0.0))
+    other = scenes.walk(as_seen(body), times, tall, centre=(1.0, 1.2), late=1.3)
     tracks = [
         scenes.film(one, np.random.default_rng(3)),
         scenes.film(other, np.random.default_rng(4), missing=slice(0, 7), number=2),
@@ -254,7 +255,7 @@ def test_two_people_share_one_world(body: Body):
 
 @pytest.mark.parametrize("n", [1, 2, 3])
 def test_very_short_tracks(body: Body, n: int):
-    scene = scenes.walk(body, np.arange(10) / 25)
+    scene = scenes.walk(as_seen(body), np.arange(10) / 25)
     track = scenes.film(scene, np.random.default_rng(6), missing=slice(n, None))
     motion = estimate(body, scene, track)[0]
     assert len(motion) == n
@@ -266,7 +267,7 @@ def test_very_short_tracks(body: Body, n: int):
 
 
 def test_wholly_hidden_person_stays_finite(body: Body):
-    scene = scenes.walk(body, np.arange(8) / 25)
+    scene = scenes.walk(as_seen(body), np.arange(8) / 25)
     motion = estimate(body, scene, scenes.film(scene, np.random.default_rng(7), hidden=1.0))[0]
     for name in ("poses", "trans", "joints_cam", "camera_to_world"):
         assert np.isfinite(getattr(motion, name)).all(), name
@@ -274,7 +275,7 @@ def test_wholly_hidden_person_stays_finite(body: Body):
 
 def test_progress_is_reported(body: Body):
     reported = []
-    scene = scenes.walk(body, np.arange(4) / 25)
+    scene = scenes.walk(as_seen(body), np.arange(4) / 25)
     estimate(
         body,
         scene,
@@ -288,7 +289,7 @@ def test_progress_is_reported(body: Body):
 
 
 def test_known_shape_is_kept(body: Body):
-    scene = scenes.walk(body, np.linspace(0, 1.9, 20))
+    scene = scenes.walk(as_seen(body), np.linspace(0, 1.9, 20))
     track = scenes.film(scene, np.random.default_rng(8))
     known = np.array([0.7, -0.4, 0, 0, 0.2, 0, 0, 0, 0, 0])
     motion = estimate(body, scene, track, shapes={track.number: known})[0]
