@@ -204,6 +204,9 @@ class Options:
         "make the camera that filmed the video, with the footage behind its view, and render at its size",
         "bool",
     )
+    only_while_seen: bool = _option(
+        True, SCENE, "Only While Seen", "hide people before they appear and after they have left", "bool"
+    )
     floor: bool = _option(True, SCENE, "Floor", "make the floor that people stand on", "bool")
     frame_range: bool = _option(True, SCENE, "Set Frame Range", "let the scene play exactly the take", "bool")
     fps: str | float = _option(

@@ -114,7 +114,7 @@ class UpdateMotion(WorkerOperator, bpy.types.Operator):
             **{name: getattr(chosen, name) for name in SLIDERS},
             device=chosen.device,
         )
-        shapes = {person: armature[TAKE]["betas"][:] for person, armature in _characters(collection).items()}
+        shapes = {person: armature[TAKE]["betas"][:] for person, armature in characters_in(collection).items()}
         self._video = video
         with_shapes = replace(self._options, shapes=shapes)
         return jobs.start("convert", video=str(video), options=with_shapes.to_json(ESTIMATION))
@@ -125,7 +125,7 @@ class UpdateMotion(WorkerOperator, bpy.types.Operator):
         if collection is None:
             raise ImportVideoError(f"The take {self._take} was removed while its motion was being made.")
         motions, _ = _load(value)
-        characters = _characters(collection)
+        characters = characters_in(collection)
         scene = next((one for one in bpy.data.scenes if collection in one.collection.children_recursive), context.scene)
         for motion in motions:
             if motion.person in characters:
@@ -216,7 +216,7 @@ def _record_provenance(take: bpy.types.Collection, video: Path, options: Options
     )
 
 
-def _characters(take: bpy.types.Collection) -> dict[int, bpy.types.Object]:
+def characters_in(take: bpy.types.Collection) -> dict[int, bpy.types.Object]:
     """The armatures of a take by their person's number."""
     return {one[TAKE]["person"]: one for one in take.all_objects if one.type == "ARMATURE" and TAKE in one}
 

@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import bpy
 
+from ...inference.options import described
 from ..interface import SidebarPanel, characters_per_line, draw_text, use_two_columns
 from ..scene.keyframes import scene_frame_rate
+from ..scene.visibility import can_hide
 from . import jobs
-from .operators import provenance_of, take_of
+from .operators import characters_in, provenance_of, take_of
 from .settings import ALL_PEOPLE, VideoMotionSettings
 
 _STAGES = {
@@ -143,6 +145,7 @@ class MakePanel(_SubPanel, bpy.types.Panel):
         row.prop(settings, "correctives")
         column.prop(settings, "camera")
         column.prop(settings, "floor")
+        layout.column(heading="People").prop(settings, "only_while_seen")
         layout.column(heading="Scene").prop(settings, "frame_range")
 
 
@@ -170,6 +173,7 @@ class TakePanel(SidebarPanel, bpy.types.Panel):
         title.label(text=take.name, icon="OUTLINER_COLLECTION")
         if context.scene.camera is not None and context.scene.camera.name in take.all_objects:
             title.operator("view3d.view_camera", text="", icon="VIEW_CAMERA")
+        _draw_people(layout, take)
         column = layout.column(align=True)
         column.prop(settings, "smoothing", slider=True)
         column.prop(settings, "feet", slider=True)
@@ -245,6 +249,18 @@ def _draw_problem(layout: bpy.types.UILayout, context: bpy.types.Context, messag
     box = layout.box()
     box.alert = True
     draw_text(box, message, characters_per_line(context) - 4, "ERROR")
+
+
+def _draw_people(layout: bpy.types.UILayout, take: bpy.types.Collection) -> None:
+    """Draw who of a take hides while they aren't seen."""
+    people = {number: one for number, one in sorted(characters_in(take).items()) if can_hide(one)}
+    if len(people) == 1:
+        layout.prop(*people.values(), "video_motion_only_while_seen")
+    elif people:
+        # One drag over them changes all.
+        row = layout.row(heading=described("only_while_seen").label, align=True)
+        for number, armature in people.items():
+            row.prop(armature, "video_motion_only_while_seen", text=str(number), toggle=True)
 
 
 def _draw_report(layout: bpy.types.UILayout, context: bpy.types.Context, provenance: dict[str, Any]) -> None:

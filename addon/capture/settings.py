@@ -13,6 +13,7 @@ from ...inference.options import FROM_VIDEO, KEEP, MAX_PEOPLE, MOTION, SCENE, Op
 from .. import preferences
 from ..properties import property_for
 from ..scene.keyframes import scene_frame_rate
+from ..scene.visibility import is_only_while_seen, set_only_while_seen
 from . import jobs
 
 IMAGE_SUFFIXES = frozenset({".jpeg", ".jpg", ".png"})
@@ -140,10 +141,18 @@ classes = (VideoMotionSettings,)
 
 
 def register() -> None:
-    """Add the settings to scenes."""
+    """Add the settings to scenes, and to armatures whether they hide while they aren't seen."""
     bpy.types.Scene.video_motion = PointerProperty(type=VideoMotionSettings)
+    bpy.types.Object.video_motion_only_while_seen = BoolProperty(
+        name=described("only_while_seen").label,
+        description="Hide this person before they appear and after they have left",
+        get=is_only_while_seen,
+        set=set_only_while_seen,
+        options=set(),
+    )
 
 
 def unregister() -> None:
-    """Remove the settings from scenes."""
+    """Remove them."""
+    del bpy.types.Object.video_motion_only_while_seen
     del bpy.types.Scene.video_motion

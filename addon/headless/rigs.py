@@ -17,6 +17,7 @@ from ..retarget.bones import RetargetError, read_rig
 from ..retarget.mapping import BoneMapping
 from ..retarget.recognise import recognise
 from ..scene.take import Take
+from ..scene.visibility import set_only_while_seen
 from .scenes import empty_file
 
 
@@ -55,16 +56,18 @@ def retarget_take(
         RigError: the file can't be read, or its character can't have the motion.
     """
     armatures, warnings = [], []
+    options = RetargetOptions(match_world=True, only_while_seen=True)
     for character, motion in zip(take.characters, motions, strict=True):
         target, mapping, more = _append_rig(rig, take.collection)
         warnings += more
         target.name = f"{name} {rig.stem} {motion.person}"
         try:
-            made = retarget(character.armature, target, mapping, RetargetOptions(match_world=True))
+            made = retarget(character.armature, target, mapping, options)
         except RetargetError as error:
             raise RigError(f"{rig} can't have the motion: {error}") from error
         warnings += made.warnings
         armatures.append(target)
+        set_only_while_seen(character.armature, False)
         for one in (character.armature, character.mesh):
             if one is not None:
                 one.hide_render = True

@@ -12,6 +12,7 @@ from ...inference.body import rotations
 from ...inference.motion.legs import contact_spans
 from ..compatibility import Channels, new_channels
 from ..scene.keyframes import CONSTANT, LINEAR, OURS, scene_frame_rate, write_curve
+from ..scene.visibility import can_hide, copy_seen, follow_seen, seen_curve
 from .bones import SIDES, RetargetError, Rig, read_rig
 from .contacts import find_standing, hold_feet
 from .controls import find_parents, needs_probe
@@ -41,6 +42,8 @@ class RetargetOptions:
         simplify: leave out keys as long as no rotation is off by more than this, in degrees, and the path by more
             than ``simplify_path``; 0 keeps all.
         simplify_path: metres.
+        only_while_seen: hide the target's meshes while the source's person isn't seen, by drivers; a target
+            that has them already follows in any case.
         name: of the action; empty for one after source and target.
     """
 
@@ -51,6 +54,7 @@ class RetargetOptions:
     match_world: bool = False
     simplify: float = 0.0
     simplify_path: float = 0.002
+    only_while_seen: bool = False
     name: str = ""
 
 
@@ -84,9 +88,9 @@ def retarget(
 ) -> Retargeted:
     """Give an armature the motion of another as a new action.
 
-    Only the target's active action changes: neither bones nor rest pose, transforms or constraints. The
-    bones of the mapping are keyed, those in between and above the hips once at rest, and the switches of a control
-    rig once.
+    Only the target's active action changes, and with ``only_while_seen`` what hides its meshes: neither bones nor
+    rest pose, transforms or constraints. The bones of the mapping are keyed, those in between and above the hips once
+    at rest, and the switches of a control rig once.
 
     Args:
         source: an armature with an action.
@@ -151,6 +155,10 @@ def retarget(
         locations[root] = rigs[1].heads[root] + travel
     _write(made, channels, target, rigs[1], plan, basis_quaternions(plan, global_rotations), locations, options)
     _write_rest(channels, target, rigs[1], plan, mapping, set(locations), frames[0])
+    if options.only_while_seen and seen_curve(source) is not None:
+        follow_seen(target)
+    if can_hide(target):
+        copy_seen(source, channels, frames)
     return made
 
 

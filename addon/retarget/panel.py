@@ -84,6 +84,7 @@ class RetargetPanel(SidebarPanel, bpy.types.Panel):
         column.prop_search(settings, "root_bone", settings.target.data, "bones", icon="BONE_DATA")
         column.prop(settings, "step")
         column.prop(settings, "simplify")
+        column.prop(settings, "only_while_seen")
 
     def _draw_bones(self, layout: bpy.types.UILayout, settings: RetargetSettings) -> None:
         header, body = layout.panel("video_motion_bones", default_closed=True)

@@ -52,6 +52,8 @@ def retarget_as_chosen(settings: RetargetSettings, name: str = "") -> Retargeted
         hold_feet=settings.hold_feet,
         match_world=settings.match_world,
         simplify=settings.simplify,
+        # A preview changes nothing but the action.
+        only_while_seen=settings.only_while_seen and not name,
         name=name,
     )
     made = retarget(settings.source, settings.target, chosen_mapping(settings), options)

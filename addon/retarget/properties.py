@@ -55,7 +55,7 @@ class RetargetSettings(bpy.types.PropertyGroup):
     )
     target: PointerProperty(
         name="To",
-        description="Your character's armature; only its action changes",
+        description="Your character's armature; only its action changes, unless asked for more",
         type=bpy.types.Object,
         poll=_is_armature,
         update=_choose_target,
@@ -99,6 +99,11 @@ class RetargetSettings(bpy.types.PropertyGroup):
         description="Leave out keys as long as no rotation is off by more than this angle; 0 keeps all",
         min=0.0,
         soft_max=5.0,
+        options=set(),
+    )
+    only_while_seen: BoolProperty(
+        name="Only While Seen",
+        description="Bake also hides your character while the footage doesn't show the person; adds drivers to meshes",
         options=set(),
     )
     preview: PointerProperty(type=bpy.types.Action)

@@ -15,6 +15,7 @@ import numpy as np
 from ...inference.body import rotations
 from ..compatibility import channels_of
 from ..scene.keyframes import CONTACT
+from ..scene.visibility import motion_curves
 from .bones import RetargetError, Rig
 
 _EULER_AXES = {"X": 0, "Y": 1, "Z": 2}
@@ -42,8 +43,7 @@ def key_frames(armature: bpy.types.Object) -> np.ndarray:
     Raises:
         RetargetError: there is no action with keys.
     """
-    channels = channels_of(armature)
-    curves = [curve for curve in channels.fcurves if len(curve.keyframe_points)] if channels else []
+    curves = motion_curves(armature)
     if not curves:
         raise RetargetError(f"{armature.name} has no action with keys: choose a source with a motion.")
     # Usually all curves have the same keys.
@@ -86,7 +86,7 @@ def is_plain(armature: bpy.types.Object, rig: Rig, bones: np.ndarray) -> bool:
     return not any(
         not curve.data_path.startswith("pose.bones[")
         or (curve.data_path.endswith(".scale") and bone_of(curve.data_path) in names and _scales(curve))
-        for curve in channels.fcurves
+        for curve in motion_curves(armature)
     )
 
 

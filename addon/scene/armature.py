@@ -76,6 +76,9 @@ _COLLECTIONS = {
     },
 }
 
+ALL_BONES = "Person"
+"""The bone collection above the others."""
+
 _PALETTES = {"Torso": "THEME09", "Left": "THEME04", "Right": "THEME01"}
 
 
@@ -166,8 +169,9 @@ def _add_bones(data: bpy.types.Armature, parents: tuple[int, ...], rest: Rest) -
 
 
 def _sort_bones(armature: bpy.types.Object) -> None:
+    everything = armature.data.collections.new(ALL_BONES)
     for title, names in _COLLECTIONS.items():
-        collection = armature.data.collections.new(title)
+        collection = armature.data.collections.new(title, parent=everything)
         for name in names:
             bone = armature.data.bones[name]
             collection.assign(bone)

@@ -6,6 +6,8 @@ of the scene, also where the footage's own rate varies.
 
 from __future__ import annotations
 
+import math
+
 import bpy
 import numpy as np
 
@@ -24,8 +26,16 @@ CORRECTIVE_NAMES = tuple(f"pose_{index:03d}" for index in range(9 * (len(JOINT_N
 CONTACT = "contact"
 """Custom property of the ankles: the probability that the foot stands on the floor, keyed where it is known."""
 
+SEEN = "seen"
+"""Custom property of armatures: whether the person is seen, keyed; see `visibility`."""
+
+SEEN_PATH = f'["{SEEN}"]'
+
 OURS = "video_motion"
 """Custom property of armatures and actions that this add-on made."""
+
+# With a rounded frame rate a key may lie slightly beside its frame.
+_CLOSE = 1e-3
 
 _FEET = ("left_ankle", "right_ankle")
 
@@ -42,6 +52,11 @@ def scene_frame_rate(scene: bpy.types.Scene) -> float:
 def frames_of(timestamps: np.ndarray, frame_rate: float) -> np.ndarray:
     """Return the scene frames (N,), not whole in general, of timestamps (N,) in seconds."""
     return FIRST_FRAME + np.asarray(timestamps, dtype=np.float64) * frame_rate
+
+
+def whole_frames(frames: np.ndarray) -> tuple[int, int]:
+    """Return the first and the last whole frame of the range that ``frames`` (N,), increasing, lie in."""
+    return math.floor(frames[0] + _CLOSE), math.ceil(frames[-1] - _CLOSE)
 
 
 def write_curve(
@@ -99,7 +114,8 @@ def bone_rotations(poses: np.ndarray, axes: np.ndarray) -> np.ndarray:
 def create_action(armature: bpy.types.Object, motion: Motion, name: str, frame_rate: float) -> bpy.types.Action:
     """Animate an armature that `create_armature` made with ``motion``, at ``frame_rate`` scene frames per second.
 
-    The action has a fake user; keys of bridged frames are breakdowns. Contacts become the property `CONTACT`.
+    The action has a fake user; keys of bridged frames are breakdowns. Contacts become the property `CONTACT`; an
+    armature with the property `SEEN` has it true from the first frame to the last, bridged ones included.
     """
     action, channels = new_channels(armature, name)
     action.use_fake_user = True
@@ -126,6 +142,10 @@ def create_action(armature: bpy.types.Object, motion: Motion, name: str, frame_r
             pose.id_properties_ui(CONTACT).update(min=0.0, max=1.0, description="How surely the foot stands still")
             path, group = f'pose.bones["{bone}"]["{CONTACT}"]', channels.groups[bone]
             write_curve(channels, path, 0, frames, motion.contacts[:, foot], group, LINEAR, bridged)
+    if SEEN in armature:
+        first, last = whole_frames(frames)
+        at = np.array([first - 1, first, last + 1])
+        write_curve(channels, SEEN_PATH, 0, at, np.array([0.0, 1.0, 0.0]), interpolation=CONSTANT)
     return action
 
 

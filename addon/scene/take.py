@@ -14,13 +14,14 @@ import numpy as np
 from ...inference.body.smpl import Body
 from ...inference.motion.motion import Motion
 from ...inference.options import FROM_VIDEO, KEEP, Options
-from .armature import create_armature, rest_bones
+from .armature import ALL_BONES, create_armature, rest_bones
 from .backdrop import movie_rate, show_footage
 from .camera import create_camera, set_resolution
 from .floor import create_floor
-from .keyframes import OURS, create_action, frames_of, key_correctives, scene_frame_rate
+from .keyframes import OURS, create_action, frames_of, key_correctives, scene_frame_rate, whole_frames
 from .lights import create_sun, ensure_sky
 from .mesh import bind, create_mesh, has_correctives
+from .visibility import follow_seen
 
 # Rates that differ by less than this fraction are the same; 30 and 29.97 are not.
 _SAME_RATE = 3e-4
@@ -41,6 +42,7 @@ class SceneOptions:
         mesh: make the skin.
         correctives: give the skin SMPL's pose correctives as keyed shape keys, where the body has them.
         camera: make the camera, with the footage behind its view, and look through it, where one filmed the motion.
+        only_while_seen: hide people that a camera filmed while it doesn't see them.
         floor: make the floor.
         lights: make a sun, and a sky where the scene has none.
         resolution: render at the size of the footage, where there is some.
@@ -51,6 +53,7 @@ class SceneOptions:
     mesh: bool = True
     correctives: bool = False
     camera: bool = True
+    only_while_seen: bool = True
     floor: bool = True
     lights: bool = True
     resolution: bool = True
@@ -68,6 +71,7 @@ class SceneOptions:
             mesh=options.mesh,
             correctives=options.correctives,
             camera=options.camera,
+            only_while_seen=options.only_while_seen,
             floor=options.floor,
             resolution=options.camera,
             frame_range=options.frame_range,
@@ -229,11 +233,10 @@ def set_frame_rate(scene: bpy.types.Scene, frame_rate: float) -> None:
 def set_frame_range(scene: bpy.types.Scene, motions: Sequence[Motion]) -> None:
     """Set the scene's frame range to that of ``motions`` and go to the first frame."""
     frame_rate = scene_frame_rate(scene)
-    first = min(frames_of(motion.timestamps[:1], frame_rate)[0] for motion in motions)
-    last = max(frames_of(motion.timestamps[-1:], frame_rate)[0] for motion in motions)
-    # With a rounded frame rate the last key may lie slightly after its frame.
-    scene.frame_start = math.floor(first + 1e-3)
-    scene.frame_end = max(math.ceil(last - 1e-3), scene.frame_start)
+    ends = np.array([motion.timestamps[[0, -1]] for motion in motions])
+    first, last = whole_frames(frames_of(np.array([ends[:, 0].min(), ends[:, 1].max()]), frame_rate))
+    scene.frame_start = first
+    scene.frame_end = max(last, first)
     scene.sync_mode = "FRAME_DROP"
     scene.frame_set(scene.frame_start)
 
@@ -281,6 +284,8 @@ def _add_character(
         mesh = create_mesh(f"{name} body", body, betas, rest, motion.person, options.correctives)
         collection.objects.link(mesh)
         bind(mesh, armature)
+    if options.only_while_seen and motion.has_camera:
+        follow_seen(armature, armature.data.collections[ALL_BONES])
     action = create_action(armature, motion, name, frame_rate)
     if mesh is not None and has_correctives(mesh):
         key_correctives(mesh, motion, action, frame_rate)

@@ -281,6 +281,13 @@ def test_retargets_onto_a_character(tmp_path, clips, make_motion, body):
     bpy.ops.import_scene.gltf(filepath=str(out / "clip 0.glb"))
     armature = next(one for one in bpy.data.objects if one.type == "ARMATURE" and "character" in one.name)
     assert armature.animation_data.action is not None
+    bpy.ops.wm.open_mainfile(filepath=str(out / "clip 0.blend"))
+    shown = {frame: {one.object.original.name for one in go_to(frame).object_instances} for frame in (0, 8, 99)}
+    bodies = [one for one in bpy.data.objects if one.type == "MESH" and "floor" not in one.name]
+    body_of = {one.find_armature().name: one.name for one in bodies}
+    hero = body_of.pop("clip 0 character 1")
+    assert [hero in shown[frame] for frame in shown] == [False, True, False]
+    assert [name in shown[8] for name in body_of.values()] == [False], "our body gives way to the character"
 
     nothing = tmp_path / "nothing.glb"
     nothing.write_text("no character")

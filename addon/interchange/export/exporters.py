@@ -107,6 +107,7 @@ def _export_fbx(file: Path, options: ExportOptions, staging: bpy.types.Scene) ->
         apply_unit_scale=True,
         apply_scale_options="FBX_SCALE_NONE",
         add_leaf_bones=False,
+        use_custom_props=True,
         mesh_smooth_type="FACE",
         bake_anim=True,
         bake_anim_use_all_bones=True,
@@ -123,6 +124,7 @@ def _export_glb(file: Path, options: ExportOptions, staging: bpy.types.Scene) ->
         export_format="GLB",
         use_active_scene=True,
         export_yup=True,
+        export_extras=True,
         export_animations=True,
         export_animation_mode="ACTIVE_ACTIONS",
         # Otherwise a single armature gets every action of the file.

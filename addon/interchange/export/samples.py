@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 import bpy
 import numpy as np
 
+from ...scene.keyframes import SEEN
+from ...scene.visibility import always_visible, deforms, is_only_while_seen
 from .options import ExportOptions
 
 
@@ -21,6 +23,7 @@ class CharacterSamples:
         meshes: its skins.
         world: (N, 4, 4) world matrices of the armature object.
         pose: (N, B, 4, 4) matrices of the bones in armature space.
+        seen: (N,) whether the character is visible; None where that is always.
         keys: (N, K) values of the shape keys by skin, where they have any.
     """
 
@@ -28,6 +31,7 @@ class CharacterSamples:
     meshes: list[bpy.types.Object]
     world: np.ndarray
     pose: np.ndarray
+    seen: np.ndarray | None = None
     keys: dict[bpy.types.Object, np.ndarray] = field(default_factory=dict)
 
 
@@ -58,6 +62,7 @@ def sample_characters(
             _skins(armature, scene) if options.mesh else [],
             np.empty((len(frames), 4, 4)),
             np.empty((len(frames), count, 4, 4)),
+            np.empty(len(frames), dtype=bool) if is_only_while_seen(armature) else None,
         )
         for armature, count in zip(armatures, bones, strict=True)
     ]
@@ -75,6 +80,8 @@ def sample_characters(
             for sample in samples:
                 evaluated = sample.armature.evaluated_get(layer.depsgraph)
                 sample.world[row] = evaluated.matrix_world
+                if sample.seen is not None:
+                    sample.seen[row] = evaluated[SEEN]
                 flat = np.empty(16 * sample.pose.shape[1], dtype=np.float32)
                 evaluated.pose.bones.foreach_get("matrix", flat)
                 sample.pose[row] = np.swapaxes(flat.reshape(-1, 4, 4), 1, 2)
@@ -86,20 +93,17 @@ def sample_characters(
 
 @contextlib.contextmanager
 def _enabled(objects: Sequence[bpy.types.Object]) -> Iterator[None]:
-    """Enable objects that the user has disabled, as those are not evaluated; disable them again afterwards."""
+    """Enable objects that are disabled, by the user or as unseen, meanwhile: those are not evaluated."""
     disabled = [one for one in objects if one.hide_viewport]
-    try:
-        for one in disabled:
-            one.hide_viewport = False
-        yield
-    finally:
-        for one in disabled:
-            one.hide_viewport = True
+    with always_visible(objects):
+        try:
+            for one in disabled:
+                one.hide_viewport = False
+            yield
+        finally:
+            for one in disabled:
+                one.hide_viewport = True
 
 
 def _skins(armature: bpy.types.Object, scene: bpy.types.Scene) -> list[bpy.types.Object]:
-    return [one for one in scene.objects if one.type == "MESH" and _deforms(armature, one)]
-
-
-def _deforms(armature: bpy.types.Object, mesh: bpy.types.Object) -> bool:
-    return any(modifier.type == "ARMATURE" and modifier.object == armature for modifier in mesh.modifiers)
+    return [one for one in scene.objects if deforms(armature, one)]

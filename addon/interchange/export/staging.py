@@ -15,9 +15,12 @@ from mathutils import Matrix
 
 from ....inference.body import rotations
 from ...compatibility import new_channels
-from ...scene.keyframes import CORRECTIVE_NAMES, write_curve
+from ...scene.keyframes import CORRECTIVE_NAMES, scene_frame_rate, write_curve
 from .options import CENTIMETRES, ExportOptions
 from .samples import CharacterSamples
+
+SEEN_FROM, SEEN_UNTIL = "seen_from", "seen_until"
+"""Custom properties of armatures: the seconds of the file between which the character is visible."""
 
 _Y_UP = Matrix.Rotation(-math.pi / 2, 4, "X")
 # Smaller changes, in metres or as a fraction, are no movement.
@@ -70,6 +73,7 @@ def stage_character(
     data.name = names[original.data]
     data.pose_position = "POSE"
     data.animation_data_clear()
+    _clear_properties(data, *data.bones)
     rest = at_first
     if space.root_at_origin:
         root = next(bone for bone in data.bones if bone.parent is None)
@@ -97,7 +101,19 @@ def stage_character(
         copy.parent, copy.parent_type = armature, "OBJECT"
         copy.matrix_parent_inverse = copy.matrix_basis = Matrix.Identity(4)
         staging.collection.objects.link(copy)
+    if sample.seen is not None and sample.seen.any():
+        # Of these formats only USD has visibility over time, which Blender doesn't write for skins.
+        rate = scene_frame_rate(staging)
+        first, last = np.flatnonzero(sample.seen)[[0, -1]]
+        armature[SEEN_FROM], armature[SEEN_UNTIL] = float(first / rate), float(last / rate)
     return armature
+
+
+def _clear_properties(*owners: bpy.types.bpy_struct) -> None:
+    """Remove the user's own custom properties from copies, as they are no part of the motion."""
+    for owner in owners:
+        for name in list(owner.keys()):
+            del owner[name]
 
 
 def _key_bones(armature: bpy.types.Object, pose: np.ndarray, unit: float) -> None:
@@ -139,6 +155,7 @@ def _copy_skin(
     copy.name, copy.data.name = names[mesh], names[mesh.data]
     copy.animation_data_clear()
     copy.constraints.clear()
+    _clear_properties(copy, copy.data)
     copy.hide_viewport = copy.hide_render = False
     keys = copy.data.shape_keys
     if keys is None:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import bpy
+import numpy as np
 
-from ...scene.keyframes import OURS, scene_frame_rate
+from ...scene.keyframes import OURS, scene_frame_rate, whole_frames
+from ...scene.visibility import motion_curves
 from .amass_writer import write_amass
 from .exporters import write_with_blender
 from .options import ENDINGS, ONE_EACH, ExportError, ExportOptions
@@ -99,7 +100,7 @@ def _frame_range(armatures: Sequence[bpy.types.Object], scene: bpy.types.Scene) 
         action = armature.animation_data.action if armature.animation_data is not None else None
         if action is None:
             return scene.frame_start, scene.frame_end
-        ranges.append(action.frame_range)
-    # With a rounded frame rate the last key may lie slightly after its frame.
-    first = math.floor(min(start for start, _ in ranges) + 1e-3)
-    return first, max(math.ceil(max(end for _, end in ranges) - 1e-3), first)
+        moving = [] if action.use_frame_range else motion_curves(armature)
+        ranges += [curve.range() for curve in moving] or [action.frame_range]
+    first, last = whole_frames(np.array([min(start for start, _ in ranges), max(end for _, end in ranges)]))
+    return first, max(last, first)

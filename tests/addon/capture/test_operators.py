@@ -108,6 +108,26 @@ def test_update_keeps_the_character_and_runs_no_network(settings):
 
 
 @needs_packages
+def test_people_hide_until_they_are_seen_unless_switched_off(settings):
+    settings.mesh = True
+    bpy.ops.video_motion.import_video()
+    armature = bpy.context.active_object
+    (mesh,) = armature.children
+
+    def hidden() -> list[bool]:
+        return [mesh.evaluated_get(go_to(frame)).hide_render for frame in (1, 48, 49, 63, 64)]
+
+    assert hidden() == [True, True, False, False, True]
+    armature.video_motion_only_while_seen = False
+    bpy.ops.video_motion.update_motion()
+    assert not armature.video_motion_only_while_seen
+    assert not any(hidden())
+    settings.only_while_seen = False
+    bpy.ops.video_motion.import_video()
+    assert bpy.context.active_object.children[0].animation_data is None
+
+
+@needs_packages
 def test_people_are_found_first_and_kept(settings):
     assert bpy.ops.video_motion.find_people() == {"FINISHED"}
     assert [person["person"] for person in jobs.people] == [1]

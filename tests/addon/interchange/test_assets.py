@@ -126,7 +126,7 @@ def test_one_undo_takes_a_pose_back(armature):
 def test_the_action_plays_as_a_strip(armature, motion):
     action = armature.animation_data.action
     rest(armature)
-    strip = armature.animation_data.nla_tracks.new().strips.new("take", 1, action)
+    strip = armature.animation_data.nla_tracks.new().strips.new("take", int(action.frame_range[0]), action)
     assert strip.action == action
     # A strip begins where its action does.
     np.testing.assert_allclose([strip.frame_start, strip.frame_end], action.frame_range, atol=1e-4)

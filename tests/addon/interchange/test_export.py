@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import importlib.util
 import struct
 from pathlib import Path
+from typing import Any
 
 import bpy
 import numpy as np
@@ -292,6 +294,58 @@ def test_full_disks_and_interruptions_leave_no_half_file(take, tmp_path, monkeyp
             export.export_take([armature], tmp_path / "y.usd", "usd")
     assert [file.name for file in tmp_path.iterdir()] == ["x.usd"]
     assert whole.read_bytes() == raw
+
+
+@pytest.fixture
+def seen_later(make_motion, body):
+    """Two people, of whom the second is seen in the frames 6 to 10 of 14."""
+    motions = [
+        make_motion(count=14, frame_rate=25.0),
+        make_motion(count=5, frame_rate=25.0, start=0.2, seed=2, person=2),
+    ]
+    return build_scene(motions, body, options=SceneOptions(frame_rate=25.0))
+
+
+@pytest.mark.parametrize("format", ["fbx", "glb"])
+def test_files_tell_when_someone_is_seen(seen_later, tmp_path, format):
+    armatures = armatures_of(seen_later)
+    armatures[1].data["theirs"] = seen_later.characters[1].mesh["theirs"] = "not for the file"
+    path = tmp_path / f"x{export.ENDINGS[format]}"
+    export.export_take(armatures, path, format)
+    bpy.ops.wm.read_factory_settings(use_empty=True)
+    bpy.ops.import_scene.fbx(filepath=str(path)) if format == "fbx" else bpy.ops.import_scene.gltf(filepath=str(path))
+    first, second = (bpy.data.objects[f"walk person {number}"] for number in (1, 2))
+    assert (first["seen_from"], first["seen_until"]) == pytest.approx((0.0, 13 / 25))
+    assert (second["seen_from"], second["seen_until"]) == pytest.approx((5 / 25, 9 / 25))
+    assert not any("theirs" in one for one in (second, second.data, bpy.data.objects["walk person 2 body"]))
+
+
+@pytest.mark.skipif(importlib.util.find_spec("pxr") is None, reason="needs 'pxr'")
+def test_usd_tells_when_someone_is_seen(seen_later, tmp_path):
+    path = tmp_path / "x.usd"
+    export.export_take(armatures_of(seen_later), path, "usd")
+    stage: Any = importlib.import_module("pxr.Usd").Stage.Open(str(path))
+    skeletons = [stage.GetPrimAtPath(f"/root/walk_person_{number}") for number in (1, 2)]
+    read = [[one.GetAttribute(f"userProperties:seen_{end}").Get(0) for end in ("from", "until")] for one in skeletons]
+    np.testing.assert_allclose(read, [(0.0, 13 / 25), (5 / 25, 9 / 25)], atol=1e-6)
+
+
+def test_people_who_are_not_seen_are_exported_whole(seen_later, tmp_path):
+    armature = armatures_of(seen_later)[1]
+    mesh = seen_later.characters[1].mesh
+    mesh.data.shape_keys.key_blocks["shape_01"].value = 1.0
+    bpy.context.scene.frame_set(1)
+    hidden = mesh.hide_viewport
+    path = tmp_path / "x.glb"
+    export.export_take([armature], path, "glb", export.ExportOptions(shape_keys=True))
+    assert (hidden, mesh.hide_viewport, mesh.hide_render) == (True, True, True)
+    assert export.export_take([armature], tmp_path / "y.bvh", "bvh")
+    assert "Frames: 5" in (tmp_path / "y.bvh").read_text(), "the keys around the motion add no frames"
+    bpy.ops.wm.read_factory_settings(use_empty=True)
+    bpy.ops.import_scene.gltf(filepath=str(path))
+    (read,) = (one for one in bpy.context.scene.objects if one.type == "MESH" and one.find_armature())
+    assert len(read.data.vertices) > 1000
+    assert not read.hide_viewport
 
 
 def test_operator(take, tmp_path, extension):

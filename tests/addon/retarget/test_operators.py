@@ -12,6 +12,8 @@ from video_motion.addon.retarget import panel, preview
 from video_motion.addon.retarget.bones import BODY_SLOTS, FINGER_SLOTS, FINGERS, SLOTS
 from video_motion.addon.scene.take import SceneOptions, build_scene
 
+from ..blender import go_to
+
 pytestmark = pytest.mark.interface
 
 NAMES = {
@@ -171,6 +173,19 @@ def test_bake_makes_a_new_action_and_keeps_the_old_one(settings):
     assert settings.target.animation_data.action != old
     assert old_name in bpy.data.actions
     assert len(bpy.data.actions) == actions + 1
+
+
+def test_bake_hides_the_target_where_asked(settings):
+    target = settings.target
+    mesh = next(one for one in target.children if one.type == "MESH")
+    for owner in (mesh, target.data):
+        owner.animation_data_clear()
+    settings.only_while_seen = True
+    bpy.ops.video_motion.preview_retarget()
+    assert mesh.animation_data is None, "a preview leaves meshes alone"
+    bpy.ops.video_motion.preview_retarget()
+    bpy.ops.video_motion.retarget()
+    assert [mesh.evaluated_get(go_to(frame)).hide_render for frame in (0, 1, 10, 11)] == [True, False, False, True]
 
 
 def test_preview_is_shown_and_removed(settings):

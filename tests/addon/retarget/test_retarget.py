@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import bpy
 import numpy as np
 import pytest
@@ -12,7 +14,8 @@ from video_motion.addon.retarget.action import RetargetOptions, matrices_to_eule
 from video_motion.addon.retarget.bones import PAIRED, SIDES, RetargetError, read_rig
 from video_motion.addon.retarget.recognise import recognise
 from video_motion.addon.retarget.sampling import euler_to_matrix
-from video_motion.addon.scene.keyframes import CONTACT, write_curve
+from video_motion.addon.scene.keyframes import CONTACT, SEEN, write_curve
+from video_motion.addon.scene.visibility import set_only_while_seen
 from video_motion.inference.body import rotations
 
 FREE = RetargetOptions(hold_feet=False)
@@ -472,3 +475,45 @@ def test_euler_angles_are_blenders(order):
     np.testing.assert_allclose(euler_to_matrix(angles, order), matrices, atol=1e-9)
     for matrix, angle in zip(matrices[:, 0], angles[:, 0], strict=True):
         np.testing.assert_allclose(np.array(Euler(angle, order).to_matrix()), matrix, atol=1e-6)
+
+
+def test_a_source_that_is_hidden_moves_the_target_all_the_same(take, make_rig):
+    bpy.context.scene.render.fps = 25
+    source, target = take(), make_rig("mixamo")
+    bpy.context.scene.frame_set(int(source.animation_data.action.frame_range[1]))
+    assert not source.evaluated_get(bpy.context.evaluated_depsgraph_get())[SEEN]
+    made = retarget(source, target, options=FREE)
+    assert limbs(source, target, made).max() < TENTH_OF_A_DEGREE
+    assert made.frames[[0, -1]] == pytest.approx((1.0, 60.0)), "the keys around the motion add no frames"
+    assert SEEN not in target
+
+
+def test_target_is_visible_only_while_the_source_is_seen(take, make_rig):
+    bpy.context.scene.render.fps = 25
+    source, target = take(10, 20), make_rig("mixamo")
+    skin = bpy.data.objects.new("skin", bpy.data.meshes.new("skin"))
+    bpy.context.scene.collection.objects.link(skin)
+    skin.modifiers.new("Armature", "ARMATURE").object = target
+    retarget(source, target, options=replace(FREE, only_while_seen=True))
+    assert [_is_drawn(skin, frame) for frame in (10, 11, 20, 21)] == [False, True, True, False]
+    set_only_while_seen(target, False)
+    assert _is_drawn(skin, 10)
+    # Another bake follows its own source, and asks for nothing again.
+    set_only_while_seen(target, True)
+    retarget(take(30, 40), target, options=FREE)
+    assert [_is_drawn(skin, frame) for frame in (11, 30, 31, 40, 41)] == [False, False, True, True, False]
+
+
+def test_a_character_of_a_take_shows_what_it_is_given(take, make_rig):
+    character, mocap = take(10, 20), make_rig("mixamo")
+    retarget(character, mocap, options=FREE)
+    bpy.context.scene.frame_set(1)
+    assert not character[SEEN]
+    retarget(mocap, character, options=FREE)
+    bpy.context.scene.frame_set(1)
+    assert character[SEEN], "the rig's motion says nothing of who is seen"
+
+
+def _is_drawn(thing, frame):
+    bpy.context.scene.frame_set(frame)
+    return any(one.object.original == thing for one in bpy.context.evaluated_depsgraph_get().object_instances)

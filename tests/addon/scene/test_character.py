@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from video_motion.addon.compatibility import channels_of
 from video_motion.addon.scene.armature import rest_bones, to_armature
-from video_motion.addon.scene.keyframes import frames_of
+from video_motion.addon.scene.keyframes import SEEN_PATH, frames_of
 from video_motion.addon.scene.take import SceneOptions, build_scene
 from video_motion.inference.body.skeleton import JOINT_NAMES, PARENTS
 
@@ -152,7 +152,8 @@ def test_curves(make_motion, body):
     character = build(motion, body, frame_rate=24.0)
     channels = channels_of(character.armature)
     assert character.action.use_fake_user
-    assert len(channels.fcurves) == 24 * 4 + 3
+    assert len(channels.fcurves) == 24 * 4 + 3 + 1
+    assert channels.fcurves.find(SEEN_PATH) is not None
     assert {group.name for group in channels.groups} == set(JOINT_NAMES)
     frames = 1 + motion.timestamps * 24
     for name in JOINT_NAMES:
@@ -187,4 +188,6 @@ def test_users_selection_and_mode_stay(make_motion, body):
 def test_long_motion_has_all_keys(make_motion, body):
     motion = make_motion(count=3000, frame_rate=30.0)
     channels = channels_of(build(motion, body, mesh=False, frame_rate=30.0).armature)
-    assert {len(curve.keyframe_points) for curve in channels.fcurves} == {3000}
+    moving = [curve for curve in channels.fcurves if curve.data_path != SEEN_PATH]
+    assert len(moving) == 24 * 4 + 3
+    assert {len(curve.keyframe_points) for curve in moving} == {3000}

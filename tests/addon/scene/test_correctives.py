@@ -57,7 +57,7 @@ def test_correctives_have_a_slot_in_the_action(make_motion, licensed_like):
     assert keys.key_blocks["pose_000"].slider_min <= lowest < -1.0
     assert (keys.animation_data.action == character.action) == SLOTTED_ACTIONS
     assert keys.animation_data.action.use_fake_user
-    assert len(channels_of(character.armature).fcurves) == 24 * 4 + 3
+    assert len(channels_of(character.armature).fcurves) == 24 * 4 + 3 + 1
 
 
 def test_bodies_and_users_without_them_get_none(make_motion, body, licensed_like):
