@@ -101,7 +101,7 @@ def film(joints: np.ndarray, rate: float, split: str, rng: np.random.Generator) 
     centre = joints[:, 0] - joints[:, 0].mean(0)
     # An operator follows slowly.
     centre = cv2.GaussianBlur(centre, (1, 0), sigmaX=1e-3, sigmaY=0.25 * rate, borderType=cv2.BORDER_REPLICATE)
-    orientations = _look_at(positions, aim + follow * centre)
+    orientations = look_at(positions, aim + follow * centre)
     roll = rng.normal(0, np.radians(2.5)) if rng.random() < 0.9 else rng.normal(0, np.radians(20))
     shake = drift[1] + np.array([0.0, 0.0, roll])
     orientations = rotations.axis_angle_to_matrix(shake) @ orientations
@@ -129,15 +129,9 @@ def _drift(n: int, rate: float, rng: np.random.Generator) -> tuple[np.ndarray, n
     """Camera translation (n, 3) in metres and shake (n, 3) in radians: on a tripod, hand-held, panning or walking."""
     kind = rng.choice(["tripod", "hand", "pan", "walk"], p=[0.45, 0.3, 0.1, 0.15])
     seconds = np.arange(n) / rate
-    shifts, angles = np.zeros((n, 3)), np.zeros((n, 3))
     if kind == "tripod":
-        return shifts, angles
-    for pace, reach, turn in ((0.4, 0.02, 0.012), (1.3, 0.008, 0.005), (4.0, 0.002, 0.0015)):
-        phase = rng.uniform(0, 2 * np.pi, (2, 3))
-        speed = 2 * np.pi * pace * rng.uniform(0.6, 1.5, (2, 3))
-        strength = np.exp(rng.normal(0, 0.5))
-        shifts += reach * strength * np.sin(seconds[:, None] * speed[0] + phase[0])
-        angles += turn * strength * np.sin(seconds[:, None] * speed[1] + phase[1]) * np.array([1, 1, 0.6])
+        return np.zeros((n, 3)), np.zeros((n, 3))
+    shifts, angles = hand(n, rate, rng)
     if kind == "pan":
         angles[:, 1] += rng.normal(0, 0.12) * (seconds - seconds.mean())
     if kind == "walk":
@@ -145,7 +139,20 @@ def _drift(n: int, rate: float, rng: np.random.Generator) -> tuple[np.ndarray, n
     return shifts, angles
 
 
-def _look_at(positions: np.ndarray, aims: np.ndarray) -> np.ndarray:
+def hand(n: int, rate: float, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Translation (n, 3) in metres and shake (n, 3) in radians of a camera that is held by hand."""
+    seconds = np.arange(n) / rate
+    shifts, angles = np.zeros((n, 3)), np.zeros((n, 3))
+    for pace, reach, turn in ((0.4, 0.02, 0.012), (1.3, 0.008, 0.005), (4.0, 0.002, 0.0015)):
+        phase = rng.uniform(0, 2 * np.pi, (2, 3))
+        speed = 2 * np.pi * pace * rng.uniform(0.6, 1.5, (2, 3))
+        strength = np.exp(rng.normal(0, 0.5))
+        shifts += reach * strength * np.sin(seconds[:, None] * speed[0] + phase[0])
+        angles += turn * strength * np.sin(seconds[:, None] * speed[1] + phase[1]) * np.array([1, 1, 0.6])
+    return shifts, angles
+
+
+def look_at(positions: np.ndarray, aims: np.ndarray) -> np.ndarray:
     """(n, 3, 3) from the y-up world into the axes of upright cameras at `positions` (n, 3) towards `aims` (n, 3)."""
     forward = aims - positions
     forward /= np.linalg.norm(forward, axis=1, keepdims=True)

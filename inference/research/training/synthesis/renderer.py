@@ -20,9 +20,8 @@ from .actor import Actor, Light
 from .filming import Shot
 
 # People are drawn in a region that is larger than the crop, so that other crops can be cut from it unless they show
-# too small a share of it. Sides in pixels of what is drawn, and of what it is shrunk to.
+# too small a share of it.
 _AROUND, _CLOSER = 1.25, 0.6
-_DRAWN, _REGION = 384, 320
 _CORNERS = np.array([[0, 0], [1, 0], [0, 1], [1, 1]], float)
 _NEAR, _FAR = 0.1, 100.0
 _UNMOVED = np.eye(4, dtype=np.float32)
@@ -75,19 +74,28 @@ class Scene:
         shot: the camera.
         split: `train` or `validation`: which patterns and shapes may appear.
         rng: source of everything else.
+        quality: of the pictures; by default a random one.
     """
 
-    def __init__(self, people: Sequence[Actor], shot: Shot, split: str, rng: np.random.Generator):
-        self.shot, self._people = shot, people
-        self._light, self._quality = Light.from_random(rng), Quality.from_random(rng)
-        self._painting = np.rint(255 * room.paint(shot, split, rng)).astype(np.uint8)
-        self._in_front = room.boxes_in_front(shot.world_to_camera(people[0].joints), rng)
+    # Sides in pixels of what is drawn, and of what it is shrunk to.
+    _drawn, _region = 384, 320
+
+    def __init__(
+        self,
+        people: Sequence[Actor],
+        shot: Shot,
+        split: str,
+        rng: np.random.Generator,
+        quality: Quality | None = None,
+    ):
+        self.shot, self._people, self._rng = shot, people, rng
+        self._light, self._quality = Light.from_random(rng), quality or Quality.from_random(rng)
+        self._surround(split)
         self._shadow = float(rng.uniform(0, 0.6))
-        self._rng = rng
         self._regions: dict[int, tuple[np.ndarray, np.ndarray]] = {}
         tones = np.linspace(0, 1, 256)[:, None] * self._quality.gain
         self._tones = np.rint(255 * np.clip(tones, 0, 1) ** self._quality.gamma).astype(np.uint8)[:, None]
-        grain = rng.standard_normal((2 * _REGION, 2 * _REGION, 3), np.float32)
+        grain = rng.standard_normal((2 * self._region, 2 * self._region, 3), np.float32)
         self._grain = np.rint(self._quality.noise * grain).astype(np.int16)
         self._settings = cv2.TriangleRasterizeSettings()
         self._settings.setCullingMode(cv2.RASTERIZE_CULLING_CW)
@@ -97,6 +105,11 @@ class Scene:
             [person.faces + first for person, first in zip(people, counts, strict=False)]
             + ([] if self._in_front is None else [self._in_front[1].astype(np.int32) + counts[-1]])
         )
+
+    def _surround(self, split: str) -> None:
+        """Put the people somewhere."""
+        self._painting = np.rint(255 * room.paint(self.shot, split, self._rng)).astype(np.uint8)
+        self._in_front = room.boxes_in_front(self.shot.world_to_camera(self._people[0].joints), self._rng)
 
     def draw(self, frame: int, crop: np.ndarray) -> np.ndarray:
         """(256, 256, 3) uint8 BGR: a frame in the crop (4,) in image pixels."""
@@ -120,7 +133,7 @@ class Scene:
         )
 
     def _render(self, frame: int, crop: np.ndarray) -> np.ndarray:
-        """(s, s, 3) uint8 BGR: a frame in the crop (4,) at the video's resolution, at most `_REGION` pixels wide."""
+        """(s, s, 3) uint8 BGR: a frame in the crop (4,) at the video's resolution, at most `_region` pixels wide."""
         info = box_info(crop[None], self.shot.K[None])[0]
         centre, size = info[:2] / 2.8, 0.06 * info[2] + 0.24
         # An off-axis crop is the same as a centred view of a sheared scene.
@@ -133,7 +146,7 @@ class Scene:
             # What moves over more than a pixel or two is smeared.
             end = views[0] + self._quality.shutter * (self._mesh(frame + 1)[0] @ to_crop.T - views[0])
             moved = (
-                _DRAWN
+                self._drawn
                 / size
                 * np.abs(end[::_SOME, :2] / end[::_SOME, 2:] - views[0][::_SOME, :2] / views[0][::_SOME, 2:])
             )
@@ -143,7 +156,7 @@ class Scene:
         field_of_view = 2 * float(np.arctan(size / 2))
         pictures = []
         for view in views:
-            picture, depth = background.copy(), np.full((_DRAWN, _DRAWN), _FAR, np.float32)
+            picture, depth = background.copy(), np.full((self._drawn, self._drawn), _FAR, np.float32)
             cv2.triangleRasterize(
                 view,
                 self._faces,
@@ -178,24 +191,26 @@ class Scene:
         shot = self.shot
         h, w, _ = self._painting.shape
         scale = w / (1 + 2 * room.MARGIN) / shot.size[0]
-        to_image = _square(crops.affine(crop, _DRAWN))
+        to_image = _square(crops.affine(crop, self._drawn))
         first = shot.K @ shot.rotations[0] @ shot.rotations[frame].T @ np.linalg.inv(shot.K)
         margin = room.MARGIN / (1 + 2 * room.MARGIN)
         to_painting = np.array([[scale, 0, w * margin], [0, scale, h * margin], [0, 0, 1]])
         picture = cv2.warpPerspective(
             self._painting,
             to_painting @ first @ to_image,
-            (_DRAWN, _DRAWN),
+            (self._drawn, self._drawn),
             flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
             borderMode=cv2.BORDER_REFLECT_101,
         )
         picture = picture.astype(np.float32)
         picture *= 1 / 255
-        return picture if not self._shadow else self._shaded(picture, frame, crop)
+        return self._shaded(picture, frame, crop)
 
     def _shaded(self, picture: np.ndarray, frame: int, crop: np.ndarray) -> np.ndarray:
         """The picture with shadows of the people on the floor."""
-        shot, small = self.shot, _DRAWN // 4
+        if not self._shadow:
+            return picture
+        shot, small = self.shot, self._drawn // 4
         shadow = np.zeros((small, small), np.float32)
         for joints in (person.joints[frame] for person in self._people):
             for joint, radius in ((7, 0.18), (8, 0.18), (0, 0.32)):
@@ -210,7 +225,7 @@ class Scene:
                     cv2.fillConvexPoly(shadow, np.round(inside).astype(np.int32), float(strength))
         if not shadow.any():
             return picture
-        light = cv2.resize(1 - cv2.blur(shadow, (5, 3)), (_DRAWN, _DRAWN), interpolation=cv2.INTER_LINEAR)
+        light = cv2.resize(1 - cv2.blur(shadow, (5, 3)), (self._drawn, self._drawn), interpolation=cv2.INTER_LINEAR)
         return cv2.multiply(picture, cv2.merge([light] * 3))
 
     def _bounded(self, picture: np.ndarray, crop: np.ndarray) -> np.ndarray:
@@ -219,28 +234,88 @@ class Scene:
         corners = crops.to_image(_CORNERS, crop)
         if (corners >= 0).all() and (corners <= [width - 1, height - 1]).all():
             return picture
-        cells = np.arange(_DRAWN, dtype=np.float32)
-        to_image = crops.affine(crop, _DRAWN).astype(np.float32)
+        cells = np.arange(self._drawn, dtype=np.float32)
+        to_image = crops.affine(crop, self._drawn).astype(np.float32)
         x, y = (row[0] * cells + (row[1] * cells + row[2])[:, None] for row in to_image)
         x, y = np.clip(x, 0, width - 1), np.clip(y, 0, height - 1)
         back = cv2.invertAffineTransform(to_image)
         # Where the whole crop lies outside, there is nothing to repeat.
-        columns, rows = (np.clip(row[0] * x + row[1] * y + row[2], 0, _DRAWN - 1) for row in back)
+        columns, rows = (np.clip(row[0] * x + row[1] * y + row[2], 0, self._drawn - 1) for row in back)
         return cv2.remap(picture, columns, rows, cv2.INTER_LINEAR)
 
     def _develop(self, picture: np.ndarray, crop: np.ndarray) -> np.ndarray:
         quality = self._quality
-        side = int(np.clip(crop[2], 24, _REGION))
+        side = int(np.clip(crop[2], 24, self._region))
         levels = cv2.resize(cv2.convertScaleAbs(picture, alpha=255), (side, side), interpolation=cv2.INTER_AREA)
         levels = cv2.LUT(levels, self._tones)
         if quality.blur:
-            levels = cv2.GaussianBlur(levels, (0, 0), quality.blur * side / _REGION + 1e-3)
-        x, y = self._rng.integers(0, _REGION, 2)
+            levels = cv2.GaussianBlur(levels, (0, 0), quality.blur * side / self._region + 1e-3)
+        x, y = self._rng.integers(0, self._region, 2)
         levels = cv2.add(levels, self._grain[y : y + side, x : x + side], dtype=cv2.CV_8U)
         if quality.jpeg < 100:
             _, stream = cv2.imencode(".jpg", levels, [cv2.IMWRITE_JPEG_QUALITY, quality.jpeg])
             levels = np.asarray(cv2.imdecode(stream, cv2.IMREAD_COLOR))
         return levels
+
+
+class Film(Scene):
+    """Whole frames of people among solid boxes, in surroundings that are seen from where the camera is in each frame.
+
+    Args:
+        people: who is there.
+        shot: the camera.
+        boxes: (b, 2, 3) lowest and highest corners of what stands on the floor.
+        place: `indoors` or `outdoors`.
+        rng: source of everything else.
+    """
+
+    # By which more pixels are drawn than the image has.
+    _FINER = 1.5
+
+    def __init__(self, people: Sequence[Actor], shot: Shot, boxes: np.ndarray, place: str, rng: np.random.Generator):
+        self._region = max(shot.size)
+        self._drawn = round(self._FINER * self._region)
+        self._boxes, self._place = boxes, place
+        self._painted: tuple[int, np.ndarray] | None = None
+        decent = Quality(np.ones(3), gamma=1.0, blur=0.0, noise=1.5, jpeg=100, shutter=0.0)
+        super().__init__(people, shot, "validation", rng, decent)
+
+    def frame(self, number: int) -> np.ndarray:
+        """(height, width, 3) uint8 BGR."""
+        width, height = self.shot.size
+        picture = self._render(number, crops.whole((height, width)))
+        left, top = (len(picture) - width) // 2, (len(picture) - height) // 2
+        return picture[top : top + height, left : left + width]
+
+    def _surround(self, split: str) -> None:
+        corners, faces, colours = room.blocks(self._boxes, self._rng)
+        self._in_front = None if not len(corners) else (self._in_first(corners), faces, colours)
+        self._split, self._seed = split, self._rng.integers(2**32)
+
+    def _background(self, frame: int, crop: np.ndarray) -> np.ndarray:
+        shot = self.shot
+        if self._painted is None or not self._same_view(self._painted[0], frame):
+            rng = np.random.default_rng(self._seed)
+            points = np.concatenate([*(person.joints.reshape(-1, 3) for person in self._people), shot.positions])
+            clear = np.stack([points.min(axis=0), points.max(axis=0)])
+            painting = room.paint(shot, self._split, rng, frame, shot.size[0], 0.0, clear, self._place)
+            size = tuple(round(self._FINER * side) for side in shot.size)
+            painting = cv2.resize(painting, size, interpolation=cv2.INTER_LINEAR)
+            spare = [self._drawn - side for side in painting.shape[:2]]
+            painting = np.pad(painting, [*((part // 2, part - part // 2) for part in spare), (0, 0)])
+            self._painted = frame, painting
+        return self._shaded(self._painted[1], frame, crop)
+
+    def _bounded(self, picture: np.ndarray, crop: np.ndarray) -> np.ndarray:
+        return picture
+
+    def _same_view(self, first: int, second: int) -> bool:
+        places, turns = self.shot.positions, self.shot.rotations
+        return np.array_equal(places[first], places[second]) and np.array_equal(turns[first], turns[second])
+
+    def _in_first(self, points: np.ndarray) -> np.ndarray:
+        """Points (n, 3) of the world in the axes of the camera's first frame."""
+        return (points - self.shot.positions[0]) @ self.shot.rotations[0].T
 
 
 def _square(matrix: np.ndarray) -> np.ndarray:
