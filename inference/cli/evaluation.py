@@ -53,6 +53,16 @@ def add_commands(commands: Commands) -> None:
         help="the true joints in the calibration's world, .npz (default: triangulated from all cameras' landmarks)",
     )
     evaluate.add_argument(
+        "--scenes",
+        type=Path,
+        nargs="?",
+        const=Path(),
+        metavar="FILE",
+        help="score on rendered scenes with moving cameras, in the world, instead: all recipes of this file (default:"
+        " those that come with the program), with the recordings of --data, where the pictures are kept",
+    )
+    evaluate.add_argument("--only", nargs="+", metavar="SCENE", help="only these scenes of --scenes")
+    evaluate.add_argument(
         "--layout",
         choices=("3dpw", "emdb", "human36m", "mpi_inf_3dhp"),
         help="score on the test set of this data set instead",

@@ -45,6 +45,8 @@ def run(options: argparse.Namespace) -> dict[str, Scores]:
             registry.path(file)
     if options.cameras is not None:
         return _run_on_cameras(options)
+    if options.scenes is not None:
+        return _run_on_scenes(options)
     if options.data is not None:
         return _run_on_data(options)
     if options.layout is not None:
@@ -146,14 +148,52 @@ def _run_on_cameras(options: argparse.Namespace) -> dict[str, Scores]:
     return mean
 
 
+def _run_on_scenes(options: argparse.Namespace) -> dict[str, Scores]:
+    from .scenes import film, score
+    from .scenes.recipes import RECIPES, read_recipes
+
+    if options.clip or options.motion or options.no_truth or options.smpl:
+        raise EvaluationError(
+            "--scenes has its own clips, truth and body: leave out CLIP, --motion, --no-truth, --smpl."
+        )
+    if options.data is None:
+        raise EvaluationError("The recordings of the scenes are missing: give --data the folder of the training data.")
+    recipes = read_recipes(RECIPES if options.scenes == Path() else options.scenes)
+    body = Body.load(registry.body_path())
+    progress = console.Progress("scenes")
+    tables = {}
+    for scene in film.film(recipes, options.data, body, options.only, progress):
+        progress.close()
+        with tempfile.TemporaryDirectory() as kept:
+            K, rate = scene.people[0].camera_K, scene.frame_rate
+            motions = _motions_if_any(scene.footage, options, Bodies(), K, Cache(Path(kept)), rate)
+        tables[scene.name, scene.camera] = score.score(scene, motions, options.network, body)
+    if not tables:
+        raise EvaluationError(f"There is no such scene: choose from {', '.join(recipes.scenes)}.")
+    summary = score.summarise(tables)
+    by_scene = {
+        name: {f"{scene}, {camera}": scores for (scene, camera), scores in rows.items()}
+        for name, rows in summary.items()
+    }
+    mean = {name: rows[score.ALL, score.ALL] for name, rows in summary.items()}
+    content = {"by scene": {name: _json(rows) for name, rows in by_scene.items()}}
+    _output(mean, "scenes", options.out, content, text=score.markdown(summary), units=score.MEASURES)
+    return mean
+
+
 def _motions_if_any(
-    clip: Path, options: argparse.Namespace, bodies: Bodies, camera_K: np.ndarray, cache: Cache
+    clip: Path,
+    options: argparse.Namespace,
+    bodies: Bodies,
+    camera_K: np.ndarray,
+    cache: Cache,
+    frame_rate: float | None = None,
 ) -> list[Motion]:
     """All estimators' motions of a clip; none if nobody is found in it, which is told."""
     from ...conversion import NobodyFoundError
 
     try:
-        motions, _, _ = _motions(clip, options, bodies, camera_K, cache=cache)
+        motions, _, _ = _motions(clip, options, bodies, camera_K, frame_rate, cache)
     except NobodyFoundError as error:
         console.say(f"video-motion: {error}")
         return []
@@ -190,6 +230,7 @@ def _output(
     about: Mapping[str, object],
     results: Mapping[str, Evaluation] | None = None,
     text: str | None = None,
+    units: Mapping[str, str] = UNITS,
 ) -> None:
     """Print the table, or `text`; write it to `out` as Markdown and JSON, with plots of the results by clip."""
     text = text or markdown(table)
@@ -197,7 +238,7 @@ def _output(
     if out is None:
         return
     out.mkdir(parents=True, exist_ok=True)
-    write_json(out / f"{name}.scores.json", {**about, "units": UNITS, "scores": _json(table)})
+    write_json(out / f"{name}.scores.json", {**about, "units": units, "scores": _json(table)})
     with atomic_write(out / f"{name}.scores.md") as temporary:
         temporary.write_text(text, encoding="utf-8")
     plotted = {clip: result for clip, result in (results or {}).items() if len(result.frames)}

@@ -83,7 +83,7 @@ def mpjpe(predicted: np.ndarray, true: np.ndarray, root: Sequence[int] = HIPS) -
     return _mean(joint_errors(predicted, true, root))
 
 
-def _similarity(predicted: np.ndarray, true: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def similarity(predicted: np.ndarray, true: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Scales (N,) and rotations (N, 3, 3) that align centred points (N, K, 3) best with centred true ones."""
     u, spread, vt = np.linalg.svd(np.swapaxes(true, 1, 2) @ predicted)
     sign = np.ones_like(spread)
@@ -99,7 +99,7 @@ def procrustes(predicted: np.ndarray, true: np.ndarray) -> np.ndarray:
     """
     everything = range(predicted.shape[1])
     source, true_centre = align_root(predicted, everything), true.mean(axis=1, keepdims=True)
-    scale, rotation = _similarity(source, true - true_centre)
+    scale, rotation = similarity(source, true - true_centre)
     return scale[:, None, None] * (source @ np.swapaxes(rotation, 1, 2)) + true_centre
 
 
@@ -176,7 +176,7 @@ def decomposition(limbs: np.ndarray, true: np.ndarray) -> dict[str, float]:
     """
     found, wanted = align_root(limbs, HIPS), align_root(true, HIPS)
     error = 1000 * np.abs(found - wanted)
-    _, turn = _similarity(found.reshape(1, -1, 3), wanted.reshape(1, -1, 3))
+    _, turn = similarity(found.reshape(1, -1, 3), wanted.reshape(1, -1, 3))
     length = bone_lengths(wanted).sum()
     return {
         **{f"error {axis}": _mean(error[..., number]) for number, axis in enumerate("xyz")},
@@ -242,7 +242,7 @@ def pa_mpjae(predicted: np.ndarray, true: np.ndarray, predicted_points: np.ndarr
         true_points: (N, K, 3).
     """
     everything = range(predicted_points.shape[1])
-    _, rotation = _similarity(align_root(predicted_points, everything), align_root(true_points, everything))
+    _, rotation = similarity(align_root(predicted_points, everything), align_root(true_points, everything))
     return mpjae(rotation[:, None] @ predicted, true)
 
 

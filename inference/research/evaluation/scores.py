@@ -277,7 +277,7 @@ def markdown(table: Mapping[str, Scores]) -> str:
     for measure, unit in UNITS.items():
         if not any(measure in scores for scores in table.values()):
             continue
-        cells = [_cell(scores.get(measure, float("nan")), whole=not unit) for scores in table.values()]
+        cells = [cell(scores.get(measure, float("nan")), whole=not unit) for scores in table.values()]
         lines.append(f"| {measure}{f' ({unit})' if unit else ''} | {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
 
@@ -289,12 +289,13 @@ def markdown_by_place(tables: Mapping[str, Mapping[str, Scores]], measures: Sequ
     for name in dict.fromkeys(name for table in tables.values() for name in table):
         for place, table in tables.items():
             scores = table.get(name, {})
-            cells = [_cell(scores.get(measure, float("nan")), whole=not UNITS[measure]) for measure in measures]
+            cells = [cell(scores.get(measure, float("nan")), whole=not UNITS[measure]) for measure in measures]
             lines.append(f"| {name} | {place} | {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
 
 
-def _cell(value: float, whole: bool) -> str:
+def cell(value: float, whole: bool) -> str:
+    """A measure as the tables show it, with three digits or as a whole number."""
     if np.isnan(value):
         return "–"
     return f"{value:.0f}" if whole else f"{value:.1f}" if abs(value) >= 10 else f"{value:.2f}"
