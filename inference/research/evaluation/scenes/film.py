@@ -131,7 +131,7 @@ def _shot(
     wide = float(np.ptp(joints[..., 0] - camera.follow * root[:, None, 0]))
     away = max(focal * _TALL / recipes.size[1], focal * (wide + _WIDE) / recipes.size[0])
     travel = np.array(camera.travel) * seconds[:, None]
-    positions = np.array([middle[0], recipes.height, high[2] + away]) + travel
+    positions = np.array([middle[0], camera.height, high[2] + away]) + travel
     steps = np.pi * _STEPS * seconds
     positions += camera.bob * np.stack([0.7 * np.sin(steps), np.sin(2 * steps), 0 * steps], axis=1)
     aim = middle + camera.follow * (root - middle)
@@ -139,6 +139,7 @@ def _shot(
     aim[:, 1] = middle[1] + 0.3 * camera.follow * (root[:, 1] - middle[1])
     shifts, angles = (camera.shake * part for part in hand(n, rate, rng))
     angles[:, 1] += np.radians(camera.pan) * seconds / (n / rate)
+    angles[:, 2] += np.radians(camera.roll)
     turns = rotations.axis_angle_to_matrix(angles) @ look_at(positions + shifts, aim)
     width, height = recipes.size
     K = np.array([[focal, 0, width / 2], [0, focal, height / 2], [0, 0, 1.0]])

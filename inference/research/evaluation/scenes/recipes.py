@@ -45,6 +45,8 @@ class Person:
 class CameraRecipe:
     """How a camera moves; the fields are explained in the recipes' file."""
 
+    height: float
+    roll: float = 0.0
     follow: float = 0.0
     pan: float = 0.0
     shake: float = 0.0
@@ -77,7 +79,6 @@ class Recipes:
         seed: of shapes, clothes, surroundings and shaking hands.
         size: of the pictures, pixels.
         frame_rate: frames per second.
-        height: of the camera, metres.
         cameras: by kind.
         scenes: by name.
     """
@@ -85,7 +86,6 @@ class Recipes:
     seed: int
     size: tuple[int, int]
     frame_rate: float
-    height: float
     cameras: dict[str, CameraRecipe] = field(default_factory=dict)
     scenes: dict[str, SceneRecipe] = field(default_factory=dict)
 

@@ -20,9 +20,11 @@ TOML = """
 seed = 5
 size = [320, 240]
 frame_rate = 10
-height = 1.4
 [cameras.static]
+height = 1.4
 [cameras.walking]
+height = 1.5
+roll = 3.0
 shake = 1.0
 travel = [0.7, 0.0, 0.4]
 bob = 0.02
