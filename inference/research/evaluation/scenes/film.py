@@ -93,16 +93,25 @@ def film(
         roles, boxes = staging.stage(name, scene, recipes, library, body)
         for kind, camera in recipes.cameras.items():
             shot = _shot(name, scene, kind, camera, recipes, roles, body)
-            folder = data / "scenes" / f"{name}-{kind}-{_digest(name, roles, boxes, shot, wardrobe)}"
+            folder = data / "scenes" / f"{name}-{kind}-{_digest(name, scene, recipes, roles, boxes, shot, wardrobe)}"
             if not folder.exists():
                 _draw(folder, name, scene, recipes, roles, boxes, shot, body, wardrobe, progress)
             yield _read(folder, name, kind)
 
 
-def _digest(name: str, roles: list[staging.Role], boxes: np.ndarray, shot: Shot, wardrobe: Wardrobe | None) -> str:
+def _digest(
+    name: str,
+    scene: SceneRecipe,
+    recipes: Recipes,
+    roles: list[staging.Role],
+    boxes: np.ndarray,
+    shot: Shot,
+    wardrobe: Wardrobe | None,
+) -> str:
+    """A name for all that decides what a film shows."""
     parts = [boxes, shot.K, shot.rotations, shot.positions]
     parts += [array for role in roles for array in (role.betas, role.rotations, role.trans)]
-    kind = json.dumps([_VERSION, name, shot.size, wardrobe is not None]).encode()
+    kind = json.dumps([_VERSION, name, scene.place, recipes.seed, shot.size, wardrobe is not None]).encode()
     return hashlib.sha256(kind + b"".join(np.round(part, 6).tobytes() for part in parts)).hexdigest()[:10]
 
 
