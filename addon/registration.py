@@ -7,7 +7,7 @@ from types import ModuleType
 import bpy
 
 from . import preferences_panel
-from .capture import jobs, settings, worker_operator
+from .capture import jobs, looking, settings, worker_operator
 from .capture import operators as capture_operators
 from .capture import panel as capture_panel
 from .interchange import assets, import_motion, vrm
@@ -21,6 +21,7 @@ MODULES: tuple[ModuleType, ...] = (
     settings,
     jobs,
     worker_operator,
+    looking,
     capture_operators,
     import_motion,
     export_menu,

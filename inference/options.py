@@ -209,6 +209,15 @@ class Options:
     )
     floor: bool = _option(True, SCENE, "Floor", "make the floor that people stand on", "bool")
     frame_range: bool = _option(True, SCENE, "Set Frame Range", "let the scene play exactly the take", "bool")
+    look: bool = _option(
+        True,
+        SCENE,
+        "Look at It",
+        "look through the new camera at once, or else at the people, and hide the cube of a new file",
+        "bool",
+        # Files are made without a view.
+        argument=False,
+    )
     fps: str | float = _option(
         FROM_VIDEO,
         SCENE,

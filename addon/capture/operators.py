@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import bpy
+import numpy as np
 from bpy.props import StringProperty
 from bpy_extras.io_utils import ImportHelper
 
@@ -23,6 +24,7 @@ from ..scene.backdrop import BackdropError, movie_rate
 from ..scene.keyframes import scene_frame_rate
 from ..scene.take import SceneOptions, build_scene, replace_action
 from . import jobs
+from .looking import look_at
 from .settings import IMAGE_SUFFIXES, SLIDERS, VideoMotionSettings
 from .worker_operator import ImportVideoError, WorkerOperator
 
@@ -62,6 +64,8 @@ class ImportVideo(WorkerOperator, bpy.types.Operator):
         take = build_scene(motions, body, footage, options, scene)
         _record_provenance(take.collection, self._video, self._options, report)
         _select(context, scene, [character.armature for character in take.characters])
+        if self._options.look and context.scene == scene:
+            look_at(context, [take], np.concatenate([motion.joints_world for motion in motions]), self._mouse)
         return _summary(report, len(motions))
 
 

@@ -146,7 +146,9 @@ class MakePanel(_SubPanel, bpy.types.Panel):
         column.prop(settings, "camera")
         column.prop(settings, "floor")
         layout.column(heading="People").prop(settings, "only_while_seen")
-        layout.column(heading="Scene").prop(settings, "frame_range")
+        column = layout.column(heading="Scene")
+        column.prop(settings, "frame_range")
+        column.prop(settings, "look")
 
 
 class TakePanel(SidebarPanel, bpy.types.Panel):

@@ -32,6 +32,7 @@ class WorkerOperator:
     _timer: bpy.types.Timer | None = None
     _severity = "ERROR"
     _job: WorkerProcess | None = None
+    _mouse: tuple[int, int] | None = None
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
@@ -66,6 +67,7 @@ class WorkerOperator:
         if not self._job.ended:
             return {"PASS_THROUGH"}
         self._stop_timer(context)
+        self._mouse = event.mouse_x, event.mouse_y
         return self._end(context)
 
     def cancel(self, context: bpy.types.Context) -> None:

@@ -15,7 +15,8 @@ from ...inference.errors import VideoMotionError, one_line
 from ...inference.motion.motion import Motion
 from ...inference.options import Options
 from ..scene.backdrop import BackdropError
-from ..scene.take import SceneOptions, Take, build_scene, prepare_viewports
+from ..scene.take import SceneOptions, Take, build_scene
+from ..scene.viewport import prepare_viewports
 
 
 class SceneFileError(VideoMotionError):

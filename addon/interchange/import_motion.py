@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import ClassVar
 
 import bpy
+import numpy as np
 from bpy.props import BoolProperty, CollectionProperty, EnumProperty, FloatProperty, StringProperty
 from bpy_extras.io_utils import ImportHelper
 
@@ -13,7 +14,9 @@ from ...inference.body.smpl import Body
 from ...inference.motion.formats import ENDINGS, read_motions
 from ...inference.motion.motion import Motion, MotionFileError
 from .. import preferences
+from ..capture.looking import look_at
 from ..interface import is_over_3d_view, menu_entry, reports_errors, select_only, use_two_columns
+from ..properties import property_for
 from ..scene.take import SceneOptions, Take, build_scene, footage_frame_rate, set_frame_range
 
 
@@ -25,11 +28,13 @@ class ImportedMotions:
         takes: one for each file that could be read.
         errors: one sentence for each file that could not.
         warnings: sentences on what had to be assumed.
+        places: (..., 3) where the people's joints are over time, in the world.
     """
 
     takes: list[Take]
     errors: list[str]
     warnings: list[str]
+    places: np.ndarray
 
 
 def import_motions(
@@ -68,7 +73,8 @@ def import_motions(
     if motions and options.frame_range:
         set_frame_range(scene, motions)
     warnings = [str(warning) for motion in motions for warning in motion.provenance.get("warnings") or ()]
-    return ImportedMotions(takes, errors, list(dict.fromkeys(warnings)))
+    places = np.concatenate([motion.joints_world for motion in motions] or [np.empty((0, 24, 3))])
+    return ImportedMotions(takes, errors, list(dict.fromkeys(warnings)), places)
 
 
 class ImportMotion(bpy.types.Operator, ImportHelper):
@@ -104,6 +110,7 @@ class ImportMotion(bpy.types.Operator, ImportHelper):
         min=1.0,
         soft_max=120.0,
     )
+    look: property_for("look")
     frame_range: BoolProperty(name="Set Frame Range", description="Let the scene play exactly the motion", default=True)
 
     @classmethod
@@ -128,7 +135,7 @@ class ImportMotion(bpy.types.Operator, ImportHelper):
         correctives = layout.column()
         correctives.enabled = self.mesh
         correctives.prop(self, "correctives")
-        for name in ("camera", "floor", "rate", "frame_rate", "frame_range"):
+        for name in ("camera", "floor", "rate", "frame_rate", "frame_range", "look"):
             layout.prop(self, name)
 
     @reports_errors
@@ -154,6 +161,8 @@ class ImportMotion(bpy.types.Operator, ImportHelper):
         if not imported.takes:
             return {"CANCELLED"}
         select_only(context, [character.armature for take in imported.takes for character in take.characters])
+        if self.look:
+            look_at(context, imported.takes, imported.places)
         return {"FINISHED"}
 
 

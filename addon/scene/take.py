@@ -29,9 +29,6 @@ _SAME_RATE = 3e-4
 # Blender before 5.0 cuts names after 63 bytes; the longest ending is like ".001 person 12 body right_eye".
 _MOST_BYTES_OF_NAME = 34
 
-# Fraction of a 3D view that the camera's frame fills; headers cover the rest.
-_FRAME_IN_VIEW = 0.85
-
 
 @dataclass(frozen=True)
 class SceneOptions:
@@ -239,29 +236,6 @@ def set_frame_range(scene: bpy.types.Scene, motions: Sequence[Motion]) -> None:
     scene.frame_end = max(last, first)
     scene.sync_mode = "FRAME_DROP"
     scene.frame_set(scene.frame_start)
-
-
-def prepare_viewports(scene: bpy.types.Scene) -> None:
-    """Show the scene through its camera, whole and shaded, in the 3D views of every workspace."""
-    for screen in bpy.data.screens:
-        for area in screen.areas:
-            for space in area.spaces:
-                if space.type != "VIEW_3D":
-                    continue
-                space.shading.type = "SOLID"
-                space.shading.color_type = "MATERIAL"
-                space.shading.show_cavity = True
-                if scene.camera is not None and space.region_3d is not None:
-                    space.region_3d.view_perspective = "CAMERA"
-                    space.region_3d.view_camera_zoom = _camera_zoom(scene, area)
-
-
-def _camera_zoom(scene: bpy.types.Scene, area: bpy.types.Area) -> float:
-    """The zoom at which the camera's frame just fits into a 3D view."""
-    frame = scene.render.resolution_y * scene.render.pixel_aspect_y / scene.render.resolution_x
-    view = area.height / area.width if area.width > 0 and area.height > 0 else 0.6
-    # At zoom z the frame is (√2 + z / 50)² / 4 as wide as the view.
-    return 50.0 * (2.0 * math.sqrt(_FRAME_IN_VIEW * min(1.0, view / frame)) - math.sqrt(2.0))
 
 
 def _add_character(

@@ -20,6 +20,49 @@ LONGEST_SILENCE = 0.25
 """Share of a job's time; software draws the window here, so that no number of seconds would hold everywhere."""
 CANCEL_SECONDS = 1.0
 
+_SIGHT = """
+from bpy_extras.view3d_utils import location_3d_to_region_2d
+from mathutils import Vector
+
+def view():
+    return bpy.context.space_data.region_3d
+
+def state():
+    scene, cube = bpy.context.scene, bpy.data.objects["Cube"]
+    return {
+        "perspective": view().view_perspective,
+        "rotation": [round(part, 5) for part in view().view_rotation],
+        "distance": round(view().view_distance, 4),
+        "camera": scene.camera.name,
+        "cube": cube.visible_get() and not cube.hide_render,
+        "start": scene.frame_start,
+        "end": scene.frame_end,
+        "now": scene.frame_current,
+        "fps": round(scene.render.fps / scene.render.fps_base, 3),
+        "objects": sorted(one.name for one in scene.objects),
+    }
+
+def camera_corners():
+    camera = bpy.context.scene.camera
+    return [camera.matrix_world @ corner for corner in camera.data.view_frame(scene=bpy.context.scene)]
+
+def joints():
+    armature = next(one for one in bpy.data.objects if one.type == "ARMATURE")
+    return [armature.matrix_world @ bone.head for bone in armature.pose.bones]
+
+def on_screen(points):
+    region = next(one for one in bpy.context.area.regions if one.type == "WINDOW")
+    found = [location_3d_to_region_2d(region, view(), point) for point in points]
+    height = bpy.context.window.height
+    return [(region.x + place.x, height - region.y - place.y) for place in found]
+
+def first_hit(bone):
+    scene, armature = bpy.context.scene, next(one for one in bpy.data.objects if one.type == "ARMATURE")
+    start = scene.camera.matrix_world.translation
+    direction = (armature.matrix_world @ armature.pose.bones[bone].head) - start
+    return scene.ray_cast(bpy.context.evaluated_depsgraph_get(), start, direction.normalized())[4].name
+"""
+
 
 @pytest.fixture
 def panel(blender: Blender) -> Panel:
@@ -70,6 +113,71 @@ def test_import_by_hand(panel: Panel, blender: Blender, tmp_path: Path):
     blender.do(f"bpy.ops.wm.open_mainfile(filepath={str(file)!r})", area=None)
     assert contents(blender) == after
     assert list(characters(blender).values()) == [SAMPLE_FRAMES]
+
+
+@pytest.mark.interface
+def test_the_result_is_seen_at_once(panel: Panel, blender: Blender):
+    blender.do(_SIGHT)
+    panel.choose(SAMPLE, trim=True, start=2.0, end=3.0, rate="VIDEO")
+    panel.wait_until_seen()
+    # Something other than Blender's own view, to come back to.
+    blender.do("view().view_distance = 9.0")
+    before = blender.ask("state()")
+    assert before["cube"]
+    blender.click_button(IMPORT)
+    panel.wait_until_ended()
+    assert panel.problem is None
+    blender.screenshot("seen-through-the-camera")
+    after = blender.ask("state()")
+    assert (after["perspective"], after["camera"], after["cube"]) == ("CAMERA", "sample camera", False)
+    assert (after["start"], after["end"], after["now"]) == (51, 75, 51)
+    corners = blender.ask("on_screen(camera_corners())")
+    left, top, right, bottom = _free_of_regions(blender)
+    assert all(left < x < right and top < y < bottom for x, y in corners)
+    widths, heights = ({round(corner[axis]) for corner in corners} for axis in (0, 1))
+    share = max((max(widths) - min(widths)) / (right - left), (max(heights) - min(heights)) / (bottom - top))
+    assert share > 0.8, "the frame fills the view"
+    # Nothing stands between the camera and the person.
+    assert blender.ask("first_hit('pelvis')") == "sample person 1 body"
+
+    blender.point(*_middle_of_view(blender))
+    blender.key("ctrl+z")
+    wait_until(lambda: blender.ask("state()") == before, 5, "one undo takes it all back")
+    blender.key("ctrl+shift+z")
+    wait_until(lambda: blender.ask("state()") == after, 5, "one redo shows it again")
+
+
+@pytest.mark.interface
+def test_people_are_framed_without_a_camera(panel: Panel, blender: Blender):
+    blender.do(_SIGHT)
+    panel.choose(SAMPLE, trim=True, start=2.0, end=3.0, camera=False)
+    before = blender.ask("state()")
+    panel.start()
+    panel.wait_until_ended()
+    blender.screenshot("seen-framed")
+    after = blender.ask("state()")
+    assert (after["perspective"], after["cube"], after["rotation"]) == ("PERSP", False, before["rotation"])
+    left, top, right, bottom = blender.region("WINDOW")
+    heads = blender.ask("on_screen(joints())")
+    assert all(left < x < right and top < y < bottom for x, y in heads)
+    assert max(y for _, y in heads) - min(y for _, y in heads) > (bottom - top) / 4, "they are not far away"
+    blender.do("view().view_distance = 20.0")
+    blender.point(*_middle_of_view(blender))
+    blender.key("ctrl+z")
+    wait_until(lambda: not characters(blender), 5, "one undo takes it back")
+    assert blender.ask("view().view_distance") == pytest.approx(20.0), "who looked elsewhere stays there"
+
+
+@pytest.mark.interface
+def test_views_stay_where_that_is_asked(panel: Panel, blender: Blender):
+    blender.do(_SIGHT)
+    panel.choose(SAMPLE, trim=True, start=2.0, end=2.5, look=False)
+    before = blender.ask("state()")
+    panel.start()
+    panel.wait_until_ended()
+    after = blender.ask("state()")
+    same = ("perspective", "rotation", "distance", "cube")
+    assert {name: after[name] for name in same} == {name: before[name] for name in same}
 
 
 def test_people_are_seen_twice_for_the_best_quality(panel: Panel, blender: Blender):
@@ -175,3 +283,14 @@ def test_two_blenders_of_one_user_import_at_once(blender: Blender):
 def _middle_of_view(blender: Blender) -> tuple[float, float]:
     left, top, right, bottom = blender.region("WINDOW")
     return left + (right - left) / 3, (top + bottom) / 2
+
+
+def _free_of_regions(blender: Blender) -> tuple[int, int, int, int]:
+    """The part of the view that neither headers, tools nor the sidebar cover."""
+    left, top, right, bottom = blender.region("WINDOW")
+    return (
+        max(left, blender.region("TOOLS")[2]),
+        max(top, blender.region("TOOL_HEADER")[3]),
+        min(right, blender.region("UI")[0]),
+        bottom,
+    )
