@@ -208,6 +208,14 @@ class Options:
         True, SCENE, "Only While Seen", "hide people before they appear and after they have left", "bool"
     )
     floor: bool = _option(True, SCENE, "Floor", "make the floor that people stand on", "bool")
+    whole_frames: bool = _option(
+        True,
+        SCENE,
+        "Keys on Whole Frames",
+        "resample the motion onto whole frames, with the video's rate rounded to a standard one; otherwise keys lie at"
+        " the video's own times",
+        "bool",
+    )
     frame_range: bool = _option(True, SCENE, "Set Frame Range", "let the scene play exactly the take", "bool")
     look: bool = _option(
         True,

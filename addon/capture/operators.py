@@ -118,6 +118,7 @@ class UpdateMotion(WorkerOperator, bpy.types.Operator):
             **{name: getattr(chosen, name) for name in SLIDERS},
             device=chosen.device,
         )
+        self._whole_frames = chosen.whole_frames
         shapes = {person: armature[TAKE]["betas"][:] for person, armature in characters_in(collection).items()}
         self._video = video
         with_shapes = replace(self._options, shapes=shapes)
@@ -133,7 +134,7 @@ class UpdateMotion(WorkerOperator, bpy.types.Operator):
         scene = next((one for one in bpy.data.scenes if collection in one.collection.children_recursive), context.scene)
         for motion in motions:
             if motion.person in characters:
-                replace_action(characters[motion.person], motion, scene_frame_rate(scene))
+                replace_action(characters[motion.person], motion, scene_frame_rate(scene), self._whole_frames)
         _record_provenance(collection, self._video, self._options, value["report"])
         return "The motion is updated."
 

@@ -147,6 +147,7 @@ class MakePanel(_SubPanel, bpy.types.Panel):
         column.prop(settings, "floor")
         layout.column(heading="People").prop(settings, "only_while_seen")
         column = layout.column(heading="Scene")
+        column.prop(settings, "whole_frames")
         column.prop(settings, "frame_range")
         column.prop(settings, "look")
 

@@ -102,7 +102,7 @@ class VideoMotionSettings(bpy.types.PropertyGroup):
         name="Frame Rate",
         description="The motion keeps its true speed either way",
         items=[
-            (KEEP.upper(), "Keep", "Leave the scene's frame rate as it is; keys may lie between frames"),
+            (KEEP.upper(), "Keep", "Leave the scene's frame rate as it is"),
             (
                 FROM_VIDEO.upper(),
                 "Use the Video's",

@@ -17,6 +17,7 @@ from .. import preferences
 from ..capture.looking import look_at
 from ..interface import is_over_3d_view, menu_entry, reports_errors, select_only, use_two_columns
 from ..properties import property_for
+from ..scene.resample import standard_rate
 from ..scene.take import SceneOptions, Take, build_scene, footage_frame_rate, set_frame_range
 
 
@@ -66,12 +67,13 @@ def import_motions(
         except MotionFileError as error:
             errors.append(str(error))
     if files and use_file_rate:
-        options = replace(options, frame_rate=footage_frame_rate(files[0]))
+        rate = footage_frame_rate(files[0])
+        options = replace(options, frame_rate=standard_rate(rate) if options.whole_frames else rate)
     each = replace(options, frame_range=False)
     takes = [build_scene(people, body, None, each, scene) for people in files]
     motions = [motion for people in files for motion in people]
     if motions and options.frame_range:
-        set_frame_range(scene, motions)
+        set_frame_range(scene, motions, options.whole_frames)
     warnings = [str(warning) for motion in motions for warning in motion.provenance.get("warnings") or ()]
     places = np.concatenate([motion.joints_world for motion in motions] or [np.empty((0, 24, 3))])
     return ImportedMotions(takes, errors, list(dict.fromkeys(warnings)), places)
@@ -99,7 +101,7 @@ class ImportMotion(bpy.types.Operator, ImportHelper):
         name="Frame Rate",
         description="The motion keeps its true speed either way",
         items=(
-            ("KEEP", "Keep", "Leave the scene's frame rate as it is; keys may lie between frames"),
+            ("KEEP", "Keep", "Leave the scene's frame rate as it is"),
             ("FILE", "Use the File's", "Set the scene to the file's frame rate; other animation will change speed"),
         ),
     )
@@ -110,6 +112,7 @@ class ImportMotion(bpy.types.Operator, ImportHelper):
         min=1.0,
         soft_max=120.0,
     )
+    whole_frames: property_for("whole_frames")
     look: property_for("look")
     frame_range: BoolProperty(name="Set Frame Range", description="Let the scene play exactly the motion", default=True)
 
@@ -135,7 +138,7 @@ class ImportMotion(bpy.types.Operator, ImportHelper):
         correctives = layout.column()
         correctives.enabled = self.mesh
         correctives.prop(self, "correctives")
-        for name in ("camera", "floor", "rate", "frame_rate", "frame_range", "look"):
+        for name in ("camera", "floor", "rate", "frame_rate", "whole_frames", "frame_range", "look"):
             layout.prop(self, name)
 
     @reports_errors
@@ -149,6 +152,7 @@ class ImportMotion(bpy.types.Operator, ImportHelper):
             floor=self.floor,
             lights=False,
             resolution=self.camera,
+            whole_frames=self.whole_frames,
             frame_range=self.frame_range,
         )
         names = [file.name for file in self.files if file.name]

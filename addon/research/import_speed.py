@@ -17,7 +17,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from video_motion.addon.scene import keyframes
 from video_motion.addon.scene.armature import create_armature, rest_bones
-from video_motion.addon.scene.take import build_scene
+from video_motion.addon.scene.take import SceneOptions, build_scene
 from video_motion.inference import registry
 from video_motion.inference.body import rotations
 from video_motion.inference.body.skeleton import JOINT_NAMES
@@ -69,7 +69,7 @@ def import_file(file: Path, body_file: Path) -> dict[str, float]:
     loaded = time.perf_counter()
     motion = read_motion(file, body)
     read = time.perf_counter()
-    build_scene([motion], body)
+    build_scene([motion], body, options=SceneOptions(frame_rate=30.0))
     bpy.context.view_layer.update()
     return {"body": loaded - began, "read": read - loaded, "scene": time.perf_counter() - read}
 

@@ -1,7 +1,7 @@
 """Keyframes: a motion becomes one action, every curve written in bulk.
 
 A key lies at frame 1 + time × fps / fps_base, whole or not, so that the motion keeps its true times at any frame rate
-of the scene, also where the footage's own rate varies.
+of the scene, also where the footage's own rate varies. `resample` puts a motion on whole frames before.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ SEEN_PATH = f'["{SEEN}"]'
 OURS = "video_motion"
 """Custom property of armatures and actions that this add-on made."""
 
-# With a rounded frame rate a key may lie slightly beside its frame.
-_CLOSE = 1e-3
+CLOSE = 1e-3
+"""Frames by which a key may lie beside its frame where a frame rate was rounded."""
 
 _FEET = ("left_ankle", "right_ankle")
 
@@ -54,9 +54,14 @@ def frames_of(timestamps: np.ndarray, frame_rate: float) -> np.ndarray:
     return FIRST_FRAME + np.asarray(timestamps, dtype=np.float64) * frame_rate
 
 
+def times_of(frames: np.ndarray, frame_rate: float) -> np.ndarray:
+    """Return the seconds (N,) of scene frames (N,)."""
+    return (np.asarray(frames, dtype=np.float64) - FIRST_FRAME) / frame_rate
+
+
 def whole_frames(frames: np.ndarray) -> tuple[int, int]:
     """Return the first and the last whole frame of the range that ``frames`` (N,), increasing, lie in."""
-    return math.floor(frames[0] + _CLOSE), math.ceil(frames[-1] - _CLOSE)
+    return math.floor(frames[0] + CLOSE), math.ceil(frames[-1] - CLOSE)
 
 
 def write_curve(

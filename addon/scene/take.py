@@ -21,10 +21,14 @@ from .floor import create_floor
 from .keyframes import OURS, create_action, frames_of, key_correctives, scene_frame_rate, whole_frames
 from .lights import create_sun, ensure_sky
 from .mesh import bind, create_mesh, has_correctives
+from .resample import on_whole_frames, standard_rate, whole_frames_within
 from .visibility import follow_seen
 
 # Rates that differ by less than this fraction are the same; 30 and 29.97 are not.
 _SAME_RATE = 3e-4
+
+# Steps between pictures that differ from the median by less than this fraction belong to the rate; others are gaps.
+_USUAL = 0.4
 
 # Blender before 5.0 cuts names after 63 bytes; the longest ending is like ".001 person 12 body right_eye".
 _MOST_BYTES_OF_NAME = 34
@@ -39,6 +43,7 @@ class SceneOptions:
         mesh: make the skin.
         correctives: give the skin SMPL's pose correctives as keyed shape keys, where the body has them.
         camera: make the camera, with the footage behind its view, and look through it, where one filmed the motion.
+        whole_frames: resample the motions onto whole frames of the scene; otherwise keys lie at their own times.
         only_while_seen: hide people that a camera filmed while it doesn't see them.
         floor: make the floor.
         lights: make a sun, and a sky where the scene has none.
@@ -50,6 +55,7 @@ class SceneOptions:
     mesh: bool = True
     correctives: bool = False
     camera: bool = True
+    whole_frames: bool = True
     only_while_seen: bool = True
     floor: bool = True
     lights: bool = True
@@ -61,6 +67,7 @@ class SceneOptions:
         """What a user's options ask of a scene that shows some motions."""
         if options.fps == FROM_VIDEO:
             rate = footage_frame_rate(motions)
+            rate = standard_rate(rate) if options.whole_frames else rate
         else:
             rate = None if options.fps == KEEP else float(options.fps)
         return cls(
@@ -68,6 +75,7 @@ class SceneOptions:
             mesh=options.mesh,
             correctives=options.correctives,
             camera=options.camera,
+            whole_frames=options.whole_frames,
             only_while_seen=options.only_while_seen,
             floor=options.floor,
             resolution=options.camera,
@@ -128,10 +136,12 @@ def build_scene(
     take = Take(bpy.data.collections.new(name))
     scene.collection.children.link(take.collection)
 
-    for motion in motions:
+    keyed = [on_whole_frames(motion, frame_rate) for motion in motions] if options.whole_frames else motions
+    for motion in keyed:
         take.characters.append(_add_character(take.collection, name, motion, body, frame_rate, options))
     if options.camera and filmed:
-        take.camera = create_camera(f"{name} camera", filmed, frame_rate)
+        moving = [motion for motion in keyed if motion.has_camera]
+        take.camera = create_camera(f"{name} camera", moving, frame_rate)
         take.collection.objects.link(take.camera)
         scene.camera = take.camera
         if footage is not None:
@@ -147,11 +157,13 @@ def build_scene(
     if options.resolution and filmed:
         set_resolution(scene, filmed[0].camera_K, filmed[0].image_size)
     if options.frame_range:
-        set_frame_range(scene, motions)
+        set_frame_range(scene, motions, options.whole_frames)
     return take
 
 
-def replace_action(armature: bpy.types.Object, motion: Motion, frame_rate: float) -> bpy.types.Action:
+def replace_action(
+    armature: bpy.types.Object, motion: Motion, frame_rate: float, on_frames: bool = True
+) -> bpy.types.Action:
     """Give a character a new action for ``motion``, at ``frame_rate`` scene frames per second; return the action.
 
     The pose correctives of its meshes follow. The old actions are removed if this add-on made them,
@@ -161,7 +173,9 @@ def replace_action(armature: bpy.types.Object, motion: Motion, frame_rate: float
         armature: of a take, of the same body and shape as ``motion``.
         motion: the new motion.
         frame_rate: as for `build_scene`.
+        on_frames: resample the motion onto whole frames of the scene.
     """
+    motion = on_whole_frames(motion, frame_rate) if on_frames else motion
     meshes = [child for child in armature.children if child.type == "MESH" and has_correctives(child)]
     owners = [armature, *(mesh.data.shape_keys for mesh in meshes)]
     old = [owner.animation_data.action if owner.animation_data is not None else None for owner in owners]
@@ -207,12 +221,17 @@ def _belongs(name: str, take: str) -> bool:
 
 
 def footage_frame_rate(motions: Sequence[Motion]) -> float:
-    """Return the mean frame rate of the footage, rounded to a standard rate where it is close to one."""
+    """Return the frame rate of the footage, rounded to a standard rate where it is close to one.
+
+    It is the mean without gaps in the footage's times, which say nothing of the rate between them.
+    """
     longest = max(motions, key=len)
     rate = longest.frame_rate
-    numbers = np.ptp(longest.frames)
-    if numbers:
-        rate = float(numbers / np.ptp(longest.timestamps))
+    numbers = np.diff(longest.frames)
+    if numbers.any():
+        steps = np.diff(longest.timestamps)[numbers > 0] / numbers[numbers > 0]
+        usual = np.abs(steps / np.median(steps) - 1.0) < _USUAL
+        rate = float(1.0 / np.average(steps[usual], weights=numbers[numbers > 0][usual]))
     whole = max(round(rate), 1)
     # NTSC rates are slower by a factor of 1.001: 23.976, 29.97, 59.94.
     slow = max(round(rate * 1.001), 1) / 1.001
@@ -227,11 +246,15 @@ def set_frame_rate(scene: bpy.types.Scene, frame_rate: float) -> None:
     scene.render.fps_base = whole / frame_rate
 
 
-def set_frame_range(scene: bpy.types.Scene, motions: Sequence[Motion]) -> None:
-    """Set the scene's frame range to that of ``motions`` and go to the first frame."""
+def set_frame_range(scene: bpy.types.Scene, motions: Sequence[Motion], within: bool) -> None:
+    """Set the scene's frame range to that of ``motions`` and go to the first frame.
+
+    The range is of the whole frames ``within`` the motions, or else around them.
+    """
     frame_rate = scene_frame_rate(scene)
     ends = np.array([motion.timestamps[[0, -1]] for motion in motions])
-    first, last = whole_frames(frames_of(np.array([ends[:, 0].min(), ends[:, 1].max()]), frame_rate))
+    span = frames_of(np.array([ends[:, 0].min(), ends[:, 1].max()]), frame_rate)
+    first, last = whole_frames_within(*span) if within else whole_frames(span)
     scene.frame_start = first
     scene.frame_end = max(last, first)
     scene.sync_mode = "FRAME_DROP"

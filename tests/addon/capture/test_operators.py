@@ -60,8 +60,8 @@ def test_import_makes_a_take_and_keeps_the_scenes_rate(settings):
     assert armature.name == "sample person 1"
     assert bpy.context.selected_objects == [armature]
     assert (scene.render.fps, scene.render.fps_base) == (24, 1.0)
-    # Frames 50 to 64 of 25 a second, at 24 a second.
-    assert (scene.frame_start, scene.frame_end) == (49, 63)
+    # Frames 50 to 64 of 25 a second, at 24 a second: the last lies at 62.44.
+    assert (scene.frame_start, scene.frame_end) == (49, 62)
     assert scene.camera.data.background_images[0].image.filepath.endswith("sample.mp4")
     assert (scene.render.resolution_x, scene.render.resolution_y) == (640, 480)
 
@@ -104,7 +104,11 @@ def test_update_keeps_the_character_and_runs_no_network(settings):
     assert 1e-4 < moved.max() < 0.3
     channels = channels_of(armature)
     assert channels is not None
-    assert len(channels.fcurves[0].keyframe_points) == 15
+    assert [key.co.x for key in channels.fcurves[0].keyframe_points] == list(range(49, 63))
+    settings.whole_frames = False
+    bpy.ops.video_motion.update_motion()
+    frames = [key.co.x for key in channels_of(armature).fcurves[0].keyframe_points]
+    np.testing.assert_allclose(frames, 1 + np.arange(50, 65) / 25 * 24, atol=1e-4)
 
 
 @needs_packages
@@ -115,7 +119,7 @@ def test_people_hide_until_they_are_seen_unless_switched_off(settings):
     (mesh,) = armature.children
 
     def hidden() -> list[bool]:
-        return [mesh.evaluated_get(go_to(frame)).hide_render for frame in (1, 48, 49, 63, 64)]
+        return [mesh.evaluated_get(go_to(frame)).hide_render for frame in (1, 48, 49, 62, 63)]
 
     assert hidden() == [True, True, False, False, True]
     armature.video_motion_only_while_seen = False

@@ -31,7 +31,7 @@ def motion(make_motion):
 
 @pytest.fixture
 def armature(motion, body):
-    options = SceneOptions(frame_rate=25.0, mesh=False)
+    options = SceneOptions(frame_rate=25.0, mesh=False, whole_frames=False)
     armature = build_scene([motion], body, None, options).characters[0].armature
     bpy.context.view_layer.objects.active = armature
     return armature

@@ -247,10 +247,11 @@ def test_keyed_contacts_are_used(take, make_rig):
 
 
 def test_contacts_of_the_motion_are_keyed(take, real_motion):
+    bpy.context.scene.render.fps = 25
     source = take(0, 180)
     curve = channels_of(source).fcurves.find(f'pose.bones["right_ankle"]["{CONTACT}"]')
     bpy.context.scene.frame_set(40)
-    at = np.interp(39 / 24.0, real_motion.timestamps, real_motion.contacts[:, 1])
+    at = np.interp(39 / 25.0, real_motion.timestamps, real_motion.contacts[:, 1])
     assert len(curve.keyframe_points) == 180
     assert source.pose.bones["right_ankle"][CONTACT] == pytest.approx(at, abs=1e-5)
     assert 0.2 < real_motion.contacts[:, 1].mean() < 0.95

@@ -21,7 +21,7 @@ pytestmark = pytest.mark.interface
 def test_joints_project_as_k_says(make_motion, body, size, moving, stretch):
     motion = make_motion(count=6, size=size, moving_camera=moving)
     motion.camera_K[1, 1] *= stretch
-    take = build_scene([motion], body, None, SceneOptions(frame_rate=25.0, mesh=False))
+    take = build_scene([motion], body, None, SceneOptions(frame_rate=25.0, mesh=False, whole_frames=False))
     scene = bpy.context.scene
     assert scene.camera == take.camera
     assert (scene.render.resolution_x, scene.render.resolution_y) == size

@@ -80,7 +80,7 @@ def test_positive_x_bends_as_the_body_does(make_motion, body, axis_bones):
 @pytest.mark.parametrize("fps", [24.0, 25.0, 30000 / 1001, 60.0])
 def test_pose_is_the_bodys_at_every_key(make_motion, body, fps):
     motion = make_motion()
-    character = build(motion, body, frame_rate=fps)
+    character = build(motion, body, frame_rate=fps, whole_frames=False)
     betas = motion.betas[: body.shapedirs.shape[2]]
     joints = body.joints(motion.poses, betas, motion.trans)
     np.testing.assert_allclose(joints, motion.joints_world, atol=1e-9)
@@ -91,7 +91,7 @@ def test_pose_is_the_bodys_at_every_key(make_motion, body, fps):
 
 def test_skin_is_the_bodys_at_every_key(make_motion, body):
     motion = make_motion(count=5, moving_camera=True)
-    character = build(motion, body, frame_rate=25.0)
+    character = build(motion, body, frame_rate=25.0, whole_frames=False)
     betas = motion.betas[: body.shapedirs.shape[2]]
     skin = body.vertices(motion.poses, betas, motion.trans)
     for index, frame in enumerate(frames_of(motion.timestamps, 25.0)):
@@ -149,7 +149,7 @@ def test_a_body_of_triangles(make_motion, body):
 
 def test_curves(make_motion, body):
     motion = make_motion(count=40)
-    character = build(motion, body, frame_rate=24.0)
+    character = build(motion, body, frame_rate=24.0, whole_frames=False)
     channels = channels_of(character.armature)
     assert character.action.use_fake_user
     assert len(channels.fcurves) == 24 * 4 + 3 + 1

@@ -27,7 +27,7 @@ def licensed_like(body: Body) -> Body:
 
 
 def build(motion, body, **options):
-    return build_scene([motion], body, None, SceneOptions(frame_rate=25.0, **options)).characters[0]
+    return build_scene([motion], body, None, SceneOptions(frame_rate=25.0, whole_frames=False, **options)).characters[0]
 
 
 def test_skin_is_the_bodys_with_its_correctives(make_motion, licensed_like):
@@ -73,7 +73,7 @@ def test_another_motion_replaces_the_correctives_keys(make_motion, licensed_like
     character = build(before, licensed_like, correctives=True)
     other = make_motion(count=4, seed=8)
     after = replace(other, betas=before.betas, rest_pelvis=before.rest_pelvis)
-    action = replace_action(character.armature, after, 25.0)
+    action = replace_action(character.armature, after, 25.0, on_frames=False)
     betas = before.betas[: licensed_like.shapedirs.shape[2]]
     skin = licensed_like.vertices(after.poses, betas, after.trans)
     for index, frame in enumerate(frames_of(after.timestamps, 25.0)):

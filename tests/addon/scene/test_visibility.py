@@ -85,7 +85,7 @@ def test_people_are_rendered_while_they_are_seen(motions, body):
 
 def test_keys_between_frames_hide_nobody_early(make_motion, body):
     motion = make_motion(count=4, frame_rate=RATE, start=0.41)
-    build_scene([motion], body, None, BARE)
+    build_scene([motion], body, None, replace(BARE, whole_frames=False))
     # The keys lie at 11.25, 12.25, 13.25 and 14.25.
     assert [bool(drawn(frame)) for frame in (10, 11, 14, 14.25, 15, 16)] == [False, True, True, True, True, False]
 

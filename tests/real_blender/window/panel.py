@@ -28,8 +28,8 @@ class Panel:
         blender.open_sidebar(TAB)
 
     def choose(self, video: Path, **settings: object) -> None:
-        """Choose a video and other settings, by default the quality that takes the least time."""
-        for name, value in {"filepath": str(video), "quality": "fast", **settings}.items():
+        """Choose a video and other settings, by default the video's rate and the quality that takes the least time."""
+        for name, value in {"filepath": str(video), "quality": "fast", "rate": "VIDEO", **settings}.items():
             self.blender.do(f"{_SETTINGS}.{name} = {value!r}")
 
     def start(self) -> None:

@@ -77,7 +77,8 @@ def test_import_by_hand(panel: Panel, blender: Blender, tmp_path: Path):
     blender.type(str(SAMPLE))
     blender.key("Return")
     panel.wait_until_seen()
-    blender.do("bpy.context.scene.video_motion.quality = 'fast'")
+    for name, value in (("quality", "fast"), ("rate", "VIDEO")):
+        blender.do(f"bpy.context.scene.video_motion.{name} = {value!r}")
     blender.screenshot("panel-video")
     before = contents(blender)
 
@@ -118,7 +119,7 @@ def test_import_by_hand(panel: Panel, blender: Blender, tmp_path: Path):
 @pytest.mark.interface
 def test_the_result_is_seen_at_once(panel: Panel, blender: Blender):
     blender.do(_SIGHT)
-    panel.choose(SAMPLE, trim=True, start=2.0, end=3.0, rate="VIDEO")
+    panel.choose(SAMPLE, trim=True, start=2.0, end=3.0)
     panel.wait_until_seen()
     # Something other than Blender's own view, to come back to.
     blender.do("view().view_distance = 9.0")
@@ -148,6 +149,24 @@ def test_the_result_is_seen_at_once(panel: Panel, blender: Blender):
 
 
 @pytest.mark.interface
+def test_one_click_shows_a_person_always(panel: Panel, blender: Blender):
+    panel.choose(SAMPLE, trim=True, start=2.0, end=3.0)
+    panel.start()
+    panel.wait_until_ended()
+    assert panel.problem is None
+    blender.do("bpy.context.scene.frame_set(40)\nbpy.ops.ed.undo_push(message='another frame')")
+    seen = "bpy.data.objects['sample person 1 body'].visible_get()"
+    assert not blender.ask(seen)
+    blender.screenshot("seen-not-yet")
+    blender.click_button(".video_motion_only_while_seen")
+    blender.wait_until(seen, 5)
+    blender.screenshot("seen-always")
+    blender.point(*_middle_of_view(blender))
+    blender.key("ctrl+z")
+    blender.wait_until(f"not {seen}", 5)
+
+
+@pytest.mark.interface
 def test_people_are_framed_without_a_camera(panel: Panel, blender: Blender):
     blender.do(_SIGHT)
     panel.choose(SAMPLE, trim=True, start=2.0, end=3.0, camera=False)
@@ -171,10 +190,12 @@ def test_people_are_framed_without_a_camera(panel: Panel, blender: Blender):
 @pytest.mark.interface
 def test_views_stay_where_that_is_asked(panel: Panel, blender: Blender):
     blender.do(_SIGHT)
-    panel.choose(SAMPLE, trim=True, start=2.0, end=2.5, look=False)
+    panel.choose(SAMPLE, trim=True, start=2.0, end=3.0, look=False)
     before = blender.ask("state()")
     panel.start()
     panel.wait_until_ended()
+    assert panel.problem is None
+    assert characters(blender)
     after = blender.ask("state()")
     same = ("perspective", "rotation", "distance", "cube")
     assert {name: after[name] for name in same} == {name: before[name] for name in same}
