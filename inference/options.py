@@ -211,8 +211,8 @@ class Options:
     whole_frames: bool = _option(
         True,
         SCENE,
-        "Keys on Whole Frames",
-        "resample the motion onto whole frames, with the video's rate rounded to a standard one; otherwise keys lie at"
+        "Whole Frames",
+        "put keys on whole frames by resampling, with the video's rate rounded to a standard one; otherwise keys lie at"
         " the video's own times",
         "bool",
     )
