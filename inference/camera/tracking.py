@@ -1,4 +1,4 @@
-"""Camera rotation and background motion, from the footage."""
+"""The camera's motion and the background's, from the footage."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import numpy as np
 
 from ..body import rotations
 from .intrinsics import intrinsics
+from .travel import Sightings, travel
 
 _WORKING_WIDTH = 480
 _MAX_POINTS = 240
@@ -18,24 +19,29 @@ _TRIALS = 48
 _INLIER_PIXELS = 1.0
 _INLIER_SHARE = 0.4
 _MIN_ROTATION = np.radians(0.15)
+# The camera is at rest if so many points are, whatever else moves.
+_STILL_PIXELS, _STILL_SHARE = 0.35, 0.4
+# Key frames from which the camera's travel is found, per second, and how far apart new points are.
+_KEYS_PER_SECOND, _APART = 3.0, 8
 _MIN_SCALE = 1e-3
 
 
 class CameraMotion:
-    """Follows background points from frame to frame and finds the rotation that explains them.
+    """Follows background points from frame to frame and finds the camera motion that explains them.
 
-    Points are tracked by Lucas–Kanade flow from a key frame on, so that errors do not add up while it is in view;
-    a new key frame is taken when half of them are lost. Translation of the camera is not modelled: parallax
-    is treated as outliers.
+    Points are tracked by Lucas–Kanade flow. Turns are measured from a key frame on, so that errors do not add up while
+    it is in view; a new key frame is taken when half of the points are lost, or when they no longer look as if the
+    camera only turned. How it travels is found at the end, from where all points were seen.
     """
 
-    def __init__(self, size: tuple[int, int], focal: float | None = None, flow: bool = True):
+    def __init__(self, size: tuple[int, int], focal: float | None = None, flow: bool = True, frame_rate: float = 25.0):
         """Start a clip.
 
         Args:
             size: width and height of the footage in pixels.
             focal: focal length in pixels; √(W² + H²) unless given.
             flow: whether to estimate homographies too.
+            frame_rate: hertz.
         """
         self._scale = min(1.0, _WORKING_WIDTH / max(size))
         self._camera = intrinsics(size, focal)
@@ -47,7 +53,11 @@ class CameraMotion:
         self._key_rotation = np.eye(3)
         self._previous: np.ndarray | None = None
         self._key_points = self._points = np.empty((0, 2), np.float32)
-        self._key_count = 0
+        self._numbers = np.empty(0, int)
+        self._key_count = self._next_number = 0
+        self._key_every = max(round(frame_rate / _KEYS_PER_SECOND), 1)
+        self._sighted: list[tuple[np.ndarray, np.ndarray]] = []
+        self._path: tuple[np.ndarray, np.ndarray] | None = None
 
     def add(self, image: np.ndarray, people: Sequence[np.ndarray] = ()) -> None:
         """Process the next frame.
@@ -63,19 +73,47 @@ class CameraMotion:
             self._rotations.append(np.eye(3))
         else:
             self._rotations.append(self._follow(grey))
+        self._leave_out(people)
         if len(self._points) < max(_MIN_POINTS, _KEY_FRAME_SHARE * self._key_count):
             self._start_key_frame(grey, people)
-        self._previous = grey
+        if (len(self._rotations) - 1) % self._key_every == 0:
+            self._sighted.append((self._numbers, self._points))
+        self._previous, self._path = grey, None
+
+    def positions(self) -> np.ndarray:
+        """(M, 3) of each frame's camera in the first one's space, in units of the background's usual distance.
+
+        Zero if it never travelled, or so little that nobody can tell.
+        """
+        return self._travelled()[1]
 
     def rotations(self) -> np.ndarray:
         """(M, 3, 3) rotation from each frame's camera space into the first frame's; identity if it never rotated."""
-        frame_rotations = np.array(self._rotations).reshape(-1, 3, 3)
-        if (
-            not len(frame_rotations)
-            or rotations.relative_angle(frame_rotations, frame_rotations[:1]).max() < _MIN_ROTATION
-        ):
-            return np.broadcast_to(np.eye(3), frame_rotations.shape).copy()
-        return frame_rotations
+        return self._travelled()[0]
+
+    def _travelled(self) -> tuple[np.ndarray, np.ndarray]:
+        if self._path is None:
+            self._path = self._find_path()
+        return self._path
+
+    def _find_path(self) -> tuple[np.ndarray, np.ndarray]:
+        turns = np.array(self._rotations).reshape(-1, 3, 3)
+        positions = np.zeros((len(turns), 3))
+        if len(self._sighted) > 2:
+            keys = np.repeat(np.arange(len(self._sighted)), [len(numbers) for numbers, _ in self._sighted])
+            places = (np.concatenate([points for _, points in self._sighted]) - self._camera[:2, 2]) / np.diag(
+                self._camera
+            )[:2]
+            sightings = Sightings(keys, np.concatenate([numbers for numbers, _ in self._sighted]), places)
+            found = travel(sightings, turns[:: self._key_every])
+            if found is not None:
+                corrections = found.rotations @ np.swapaxes(turns[:: self._key_every], 1, 2)
+                return _between_keys(corrections, self._key_every, len(turns)) @ turns, _curve(
+                    found.positions, self._key_every, len(turns)
+                )
+        if not len(turns) or rotations.relative_angle(turns, turns[:1]).max() < _MIN_ROTATION:
+            return np.broadcast_to(np.eye(3), turns.shape).copy(), positions
+        return turns, positions
 
     def homographies(self) -> np.ndarray:
         """(M, 3, 3) homography of the background from the previous frame to each; identity where it can't be estimated.
@@ -92,6 +130,17 @@ class CameraMotion:
         if homography is not None and abs(homography[2, 2]) > _MIN_SCALE:
             self._homographies[-1] = homography / homography[2, 2]
 
+    def _leave_out(self, people: Sequence[np.ndarray]) -> None:
+        """Forget points that people hide."""
+        kept = np.ones(len(self._points), bool)
+        for box in people:
+            left, top, width, height = np.asarray(box) * self._scale
+            kept &= ((self._points < (left, top)) | (self._points > (left + width, top + height))).any(1)
+        self._keep(kept)
+
+    def _keep(self, kept: np.ndarray) -> None:
+        self._points, self._key_points, self._numbers = self._points[kept], self._key_points[kept], self._numbers[kept]
+
     def _start_key_frame(self, grey: np.ndarray, people: Sequence[np.ndarray]) -> None:
         free = np.full(grey.shape, 255, np.uint8)
         for box in people:
@@ -99,11 +148,19 @@ class CameraMotion:
             margin = 0.1 * max(width, height)
             corner, opposite = (left - margin, top - margin), (left + width + margin, top + height + margin)
             cv2.rectangle(free, _pixel(corner), _pixel(opposite), (0,), -1)
-        corners = cv2.goodFeaturesToTrack(grey, _MAX_POINTS, 0.01, 8, mask=free)
-        self._points = np.empty((0, 2), np.float32) if corners is None else corners.reshape(-1, 2)
-        self._key_points = self._points
-        self._key_rotation = self._rotations[-1]
-        self._key_count = len(self._points)
+        for point in self._points:
+            cv2.circle(free, _pixel(point), _APART, (0,), -1)
+        wanted = _MAX_POINTS - len(self._points)
+        corners = cv2.goodFeaturesToTrack(grey, wanted, 0.01, _APART, mask=free) if wanted > 0 else None
+        if corners is not None:
+            new = corners.reshape(-1, 2)
+            self._points = np.concatenate([self._points, new])
+            self._numbers = np.concatenate([self._numbers, self._next_number + np.arange(len(new))])
+            self._next_number += len(new)
+        self._begin_at(self._points, self._rotations[-1])
+
+    def _begin_at(self, points: np.ndarray, rotation: np.ndarray) -> None:
+        self._key_points, self._key_rotation, self._key_count = points, rotation, len(points)
 
     def _follow(self, grey: np.ndarray) -> np.ndarray:
         if self._previous is None or len(self._points) < _MIN_POINTS:
@@ -112,17 +169,28 @@ class CameraMotion:
         moved, tracked, _ = cv2.calcOpticalFlowPyrLK(self._previous, grey, start, start.copy(), winSize=(15, 15))
         back, tracked_back, _ = cv2.calcOpticalFlowPyrLK(grey, self._previous, moved, moved.copy(), winSize=(15, 15))
         both = np.asarray(tracked, bool).ravel() & np.asarray(tracked_back, bool).ravel()
-        consistent = both & (np.linalg.norm(back - self._points, axis=1) < 0.5)
+        consistent = both & (np.linalg.norm(back - start, axis=1) < 0.5)
         if self._flow and consistent.sum() >= _MIN_POINTS:
             self._add_homography(start[consistent], moved[consistent])
-        self._points, self._key_points = moved[consistent], self._key_points[consistent]
+        self._points = moved
+        self._keep(consistent)
         if len(self._points) < _MIN_POINTS:
             return self._rotations[-1]
+        if self._at_rest(self._key_points):
+            return self._key_rotation
         rotation, inliers = self._estimate_rotation(self._points, self._key_points)
-        if inliers.mean() < _INLIER_SHARE:
-            return self._rotations[-1]
-        self._points, self._key_points = self._points[inliers], self._key_points[inliers]
-        return self._key_rotation @ rotation
+        if inliers.mean() >= _INLIER_SHARE:
+            return self._key_rotation @ rotation
+        # Seen from somewhere else than the key frame, but not from the frame before.
+        before = start[consistent]
+        self._begin_at(before, self._rotations[-1])
+        if self._at_rest(before):
+            return self._key_rotation
+        rotation, inliers = self._estimate_rotation(self._points, before)
+        return self._key_rotation @ rotation if inliers.mean() >= _INLIER_SHARE else self._rotations[-1]
+
+    def _at_rest(self, then: np.ndarray) -> bool:
+        return bool((np.linalg.norm(self._points - then, axis=1) < _STILL_PIXELS).mean() > _STILL_SHARE)
 
     def _estimate_rotation(self, now: np.ndarray, then: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Rotation (3, 3) from the current camera space to the key frame's, and its inliers; RANSAC on point pairs."""
@@ -142,6 +210,31 @@ class CameraMotion:
         plane = (points - self._camera[:2, 2]) / self._camera[[0, 1], [0, 1]]
         rays = np.concatenate([plane, np.ones((len(plane), 1))], axis=1)
         return rays / np.linalg.norm(rays, axis=1, keepdims=True)
+
+
+def _between_keys(turns: np.ndarray, every: int, count: int) -> np.ndarray:
+    """(count, 3, 3) rotations, of which every so many-th is given (K, 3, 3)."""
+    at = np.arange(count) / every
+    before = np.minimum(at.astype(int), len(turns) - 1)
+    after = np.minimum(before + 1, len(turns) - 1)
+    steps = rotations.matrix_to_axis_angle(np.swapaxes(turns[before], 1, 2) @ turns[after])
+    return turns[before] @ rotations.axis_angle_to_matrix((at - before)[:, None] * steps)
+
+
+def _curve(positions: np.ndarray, every: int, count: int) -> np.ndarray:
+    """(count, 3) points of a curve through every so many-th of them, (K, 3); beyond the last it goes straight on."""
+    at = np.arange(count) / every
+    before = np.minimum(at.astype(int), len(positions) - 2)
+    share = (at - before)[:, None]
+    slopes = np.gradient(positions, axis=0)
+    start, end = positions[before], positions[before + 1]
+    inside = (
+        (2 * share**3 - 3 * share**2 + 1) * start
+        + (share**3 - 2 * share**2 + share) * slopes[before]
+        + (3 * share**2 - 2 * share**3) * end
+        + (share**3 - share**2) * slopes[before + 1]
+    )
+    return np.where(share <= 1, inside, end + (share - 1) * slopes[before + 1])
 
 
 def homographies_from_rotations(before: np.ndarray, now: np.ndarray, focal: np.ndarray) -> np.ndarray:
