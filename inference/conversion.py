@@ -126,7 +126,7 @@ class _Conversion:
     def camera(self, observations: Observations) -> Camera:
         """The camera that filmed the video."""
         size = observations.size
-        return Camera(size, intrinsics(size, self.focal), observations.camera_rotations)
+        return Camera(size, intrinsics(size, self.focal), observations.camera_rotations, observations.camera_positions)
 
     def estimate_poses(
         self, observations: Observations, tracks: list[Track], camera_K: np.ndarray
@@ -160,7 +160,7 @@ class _Conversion:
     def _track_people(self, flow: bool, roi_views: bool) -> Observations:
         footage, models, times = self._footage, self._models, self.times
         size = (footage.width, footage.height)
-        camera_motion = CameraMotion(size, self.focal, flow)
+        camera_motion = CameraMotion(size, self.focal, flow, footage.frame_rate)
         timeline: list[tuple[int, float]] = []
         began, waited = time.perf_counter(), times.seconds.get("camera", 0.0)
         twice = models.second_pass is not None
@@ -211,6 +211,7 @@ class _Conversion:
             timestamps=np.array([second for _, second in timeline]),
             tracks=tracks,
             camera_rotations=camera_motion.rotations(),
+            camera_positions=camera_motion.positions(),
             homographies=camera_motion.homographies(),
             trusts={track.number: outcome.trusts[track.number] for track in tracks},
             left_out=left_out,
@@ -324,17 +325,17 @@ def _report(
         warnings += reasons.warnings(trusts, observations.left_out if options.person is None else ())
     if models.notice is not None:
         warnings.append(models.notice)
-    if camera_moved := bool(np.ptp(camera.rotations, axis=0).max() > 0):
-        warnings.append(
-            "The camera moves: its rotation is tracked, its translation is not, so feet may slide against the floor."
-        )
     return {
         "video": str(path),
         "size": list(observations.size),
         "frames": len(observations.frames),
         "frame_rate": observations.frame_rate,
         "seconds": float(np.ptp(observations.timestamps)),
-        "camera": {"focal_pixels": float(camera.K[0, 0]), "moves": camera_moved},
+        "camera": {
+            "focal_pixels": float(camera.K[0, 0]),
+            "turns": bool(np.ptp(camera.rotations, axis=0).max() > 0),
+            "travels": bool(np.any(camera.positions)),
+        },
         "people": [{**_describe(motion), "trust": round(trusts[motion.person], 3)} for motion in motions],
         "left_out": [
             *(

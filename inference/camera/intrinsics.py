@@ -12,17 +12,20 @@ FILM = (36.0, 24.0)
 
 @dataclass(frozen=True)
 class Camera:
-    """A camera that rotates but doesn't travel.
+    """A camera that moves.
 
     Attributes:
         size: width and height of its images in pixels.
         K: (3, 3) intrinsics in pixels.
         rotations: (M, 3, 3) rotation from each frame's camera space into the first frame's.
+        positions: (M, 3) in the first frame's camera space, in units of the background's usual distance; zero if it
+            only turns.
     """
 
     size: tuple[int, int]
     K: np.ndarray
     rotations: np.ndarray
+    positions: np.ndarray
 
 
 def intrinsics(size: tuple[int, int], focal: float | None = None) -> np.ndarray:

@@ -53,7 +53,7 @@ class CameraMotion:
         self._key_rotation = np.eye(3)
         self._previous: np.ndarray | None = None
         self._key_points = self._points = np.empty((0, 2), np.float32)
-        self._numbers = np.empty(0, int)
+        self._numbers = np.empty(0, np.int32)
         self._key_count = self._next_number = 0
         self._key_every = max(round(frame_rate / _KEYS_PER_SECOND), 1)
         self._sighted: list[tuple[np.ndarray, np.ndarray]] = []
@@ -155,7 +155,7 @@ class CameraMotion:
         if corners is not None:
             new = corners.reshape(-1, 2)
             self._points = np.concatenate([self._points, new])
-            self._numbers = np.concatenate([self._numbers, self._next_number + np.arange(len(new))])
+            self._numbers = np.concatenate([self._numbers, self._next_number + np.arange(len(new), dtype=np.int32)])
             self._next_number += len(new)
         self._begin_at(self._points, self._rotations[-1])
 

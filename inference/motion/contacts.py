@@ -17,15 +17,19 @@ _SHORTEST = 0.10
 _SETTLING = 0.04
 
 
-def sideways_speed(points: np.ndarray, timestamps: np.ndarray) -> np.ndarray:
-    """(n, k) speed of (n, k, 3) points across the line of sight from the origin, m/s.
+def sideways_speed(points: np.ndarray, eyes: np.ndarray, timestamps: np.ndarray) -> np.ndarray:
+    """(n, k) speed of (n, k, 3) points across the line of sight of a camera at (n, 3), m/s.
 
     Depth from one camera is much noisier than the image, so a standing foot is detected best across the line of sight.
     """
     if len(points) < 2:
         return np.zeros(points.shape[:2])
-    distance = np.linalg.norm(points, axis=-1, keepdims=True)
-    return np.linalg.norm(np.gradient(points / distance, timestamps, axis=0), axis=-1) * distance[..., 0]
+    seen = points - eyes[:, None]
+    distance = np.linalg.norm(seen, axis=-1, keepdims=True)
+    sight = seen / distance
+    travel = np.gradient(eyes, timestamps, axis=0)[:, None]
+    across = travel - (travel * sight).sum(-1, keepdims=True) * sight
+    return np.linalg.norm(np.gradient(sight, timestamps, axis=0) * distance + across, axis=-1)
 
 
 def standing(speed: np.ndarray, height: np.ndarray | None, scores: np.ndarray) -> np.ndarray:

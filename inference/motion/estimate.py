@@ -119,6 +119,7 @@ def estimate(
         pose_estimate = None if pose_estimates is None else pose_estimates[number]
         shape = shapes.get(track.number)
         subjects.append(_fit_person(track, pose_estimate, shape, frames, timestamps, camera, body, smoothing, step))
+    standing.find_pace(subjects)
     transform = standing.estimate_floor(subjects)
     motions = []
     for subject in subjects:
@@ -169,6 +170,7 @@ def _fit_person(
         seen,
         seconds,
         camera_rotations,
+        camera.positions[span],
         spread,
         shaped_body,
         _bridge(first, seen, seconds),
@@ -288,6 +290,7 @@ def _motion(
 
     to_world = np.broadcast_to(transform, (n, 4, 4)).copy()
     to_world[:, :3, :3] = transform[:3, :3] @ subject.camera_rotations
+    to_world[:, :3, 3] += subject.camera_positions @ transform[:3, :3].T
     boxes = np.stack([np.interp(np.arange(n), seen, column) for column in track.boxes.T], axis=1)
     return Motion(
         timestamps=subject.timestamps,

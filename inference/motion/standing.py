@@ -7,6 +7,7 @@ import numpy as np
 from ..body.skeleton import JOINT_NAMES
 from . import contacts, floor, legs
 from .fit import Fit, ShapedBody
+from .pace import metres_per_unit
 from .subject import LIMBS, Subject, shape_from_limbs, smoothed_prior
 
 # Metres between the lowest landmark of a flat foot and the floor.
@@ -35,8 +36,24 @@ def _soles(subject: Subject) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     soles = list(contacts.SOLE_LANDMARKS)
     scores = np.zeros((len(subject.frames), 4))
     scores[subject.seen] = subject.track.visibility[:, soles]
-    back = np.swapaxes(subject.camera_rotations, 1, 2)
-    return joints @ back, points[:, soles] @ back, scores
+    back, eyes = np.swapaxes(subject.camera_rotations, 1, 2), subject.camera_positions[:, None]
+    return joints @ back + eyes, points[:, soles] @ back + eyes, scores
+
+
+def find_pace(subjects: list[Subject]) -> None:
+    """Give the camera's travel the size in which people's feet stand."""
+    if not any(subject.camera_positions.any() for subject in subjects):
+        return
+    soles, scores = zip(*(_soles(subject)[1:] for subject in subjects), strict=True)
+    eyes = [subject.camera_positions for subject in subjects]
+    size = metres_per_unit(
+        [points - eye[:, None] for points, eye in zip(soles, eyes, strict=True)],
+        scores,
+        eyes,
+        [subject.timestamps for subject in subjects],
+    )
+    for subject in subjects:
+        subject.camera_positions = size * subject.camera_positions
 
 
 def estimate_floor(subjects: list[Subject]) -> np.ndarray:
@@ -44,7 +61,7 @@ def estimate_floor(subjects: list[Subject]) -> np.ndarray:
     joints, points, weights = [], [], []
     for subject in subjects:
         subject_joints, soles, scores = _soles(subject)
-        speed = contacts.sideways_speed(soles, subject.timestamps)
+        speed = contacts.sideways_speed(soles, subject.camera_positions, subject.timestamps)
         joints.append(subject_joints)
         points.append(soles)
         weights.append(contacts.standing(speed, None, scores) / len(subjects))
@@ -78,14 +95,18 @@ def scale_to_floor(subject: Subject, transform: np.ndarray) -> None:
     weight = probability.max(1)
     if weight.sum() < _ENOUGH_STANDING:
         return
-    order = np.argsort(lowest)
+    eyes = subject.camera_positions @ transform[2, :3] + transform[2, 3]
+    usable = eyes - lowest >= _LOWEST_EYE
+    if not usable.any():
+        return
+    sizes = np.where(usable, eyes / np.where(usable, eyes - lowest, 1.0), np.inf)
+    order = np.argsort(sizes)
     cumulative = np.cumsum(weight[order])
-    above = lowest[order][np.searchsorted(cumulative, cumulative[-1] / 2)]
-    eye = transform[2, 3]
-    if eye - above < _LOWEST_EYE:
+    size = sizes[order][np.searchsorted(cumulative, cumulative[-1] / 2)]
+    if not np.isfinite(size):
         return
     track, old = subject.track, subject.shaped_body
-    scale = np.clip(eye / (eye - above), 1 / _LARGEST_RESIZING, _LARGEST_RESIZING)
+    scale = np.clip(size, 1 / _LARGEST_RESIZING, _LARGEST_RESIZING)
     shaped_body = ShapedBody(old.body, shape_from_limbs(old.body, subject.landmarks_3d, track.visibility, float(scale)))
     growth = np.linalg.norm(shaped_body.landmarks[LIMBS[:, 0]] - shaped_body.landmarks[LIMBS[:, 1]], axis=1).sum()
     growth /= np.linalg.norm(old.landmarks[LIMBS[:, 0]] - old.landmarks[LIMBS[:, 1]], axis=1).sum()
@@ -116,7 +137,7 @@ def _standing(subject: Subject, transform: np.ndarray) -> tuple[np.ndarray, np.n
     _, points, scores = _soles(subject)
     world = points @ transform[:3, :3].T + transform[:3, 3]
     clearance = world[..., 2] - _sole_heights(subject.shaped_body)
-    speed = contacts.sideways_speed(points, subject.timestamps)
+    speed = contacts.sideways_speed(points, subject.camera_positions, subject.timestamps)
     # Only height above the lower foot counts: the person may stand on a kerb.
     lift = np.median(clearance.min(1))
     return clearance, contacts.standing(speed, clearance - lift, scores), world
@@ -143,7 +164,8 @@ def plant_feet(subject: Subject, transform: np.ndarray, smoothing: float, streng
     heights = _sole_heights(subject.shaped_body) + np.median(clearance.min(1))
     targets, hold = contacts.plant(world, probability, subject.timestamps, heights)
     prior = smoothed_prior(subject, 0.0, 1.0)
-    prior.targets[:, soles] = (targets - translation) @ rotation @ subject.camera_rotations
+    in_first = (targets - translation) @ rotation - subject.camera_positions[:, None]
+    prior.targets[:, soles] = in_first @ subject.camera_rotations
     with np.errstate(divide="ignore"):
         prior.target_sigma[:, soles] = _PLANTED_SIGMA / (strength * hold)
     subject.refit(prior, steps=5)
@@ -159,11 +181,12 @@ def _lock_feet(subject: Subject, transform: np.ndarray, standing: np.ndarray, sh
     global_rotations, joints, _ = subject.shaped_body.pose(subject.fit.rotations, subject.fit.trans)
     to_world = transform[:3, :3] @ subject.camera_rotations
     global_rotations = to_world[:, None] @ global_rotations
-    joints = np.einsum("nij,nkj->nki", to_world, joints) + transform[:3, 3]
+    eyes = subject.camera_positions @ transform[:3, :3].T + transform[:3, 3]
+    joints = np.einsum("nij,nkj->nki", to_world, joints) + eyes[:, None]
     spans = legs.contact_spans(standing, subject.timestamps)
     thighs, shins, feet = _LEGS.T
     front = global_rotations[:, thighs][..., 2]
-    sight = joints[:, 0] - transform[:3, 3]
+    sight = joints[:, 0] - eyes
     sight /= np.linalg.norm(sight, axis=1, keepdims=True)
     along = sight[:, :, None] * sight[:, None]
     hip_cost = _HIP_COST_ALONG * along + _HIP_COST_ACROSS * (np.eye(3) - along)

@@ -31,6 +31,8 @@ _ACCELERATION = {
     "hand": 2.5,
 }
 _TRANS_ACCELERATION = 3.0
+# How far a hand shakes a camera, metres, and how it is carried apart from that.
+_SHAKE, _CAMERA_ACCELERATION = 0.02, 0.5
 _LIMB_LANDMARKS = (
     ("left_shoulder", "right_shoulder"),
     ("left_hip", "right_hip"),
@@ -60,7 +62,8 @@ class Subject:
         frames: (n,) frame numbers.
         seen: rows of the n frames in which the track has detections.
         timestamps: (n,) seconds.
-        camera_rotations: (n, 3, 3) rotation from each frame's camera space into the first frame's.
+        camera_rotations: (n, 3, 3) rotation from each frame's camera space into the footage's first frame's.
+        camera_positions: (n, 3) in that space, metres once `pace` has found their size.
         evidence: landmarks, empty rows where there are none.
         shaped_body: body and shape.
         fit: the motion so far.
@@ -72,6 +75,7 @@ class Subject:
     seen: np.ndarray
     timestamps: np.ndarray
     camera_rotations: np.ndarray
+    camera_positions: np.ndarray
     evidence: Evidence
     shaped_body: ShapedBody
     fit: Fit
@@ -143,8 +147,10 @@ def smoothed_prior(subject: Subject, smoothing: float, strength: float) -> Prior
         local_rotations = smooth_rotations(stabilised, weights, seconds, acceleration / smoothing)
         local_rotations[:, 0] = np.swapaxes(camera_rotations, 1, 2) @ local_rotations[:, 0]
         rest_pelvis = shaped_body.joints[0]
-        path = np.einsum("nij,nj->ni", camera_rotations, result.trans + rest_pelvis)
-        path = _smooth_path(path, subject.evidence, seconds, smoothing)
+        # Nor does a camera's unsteady travel shake whom it films.
+        unsteady = subject.camera_positions - _steadied(subject.camera_positions, seconds)
+        path = np.einsum("nij,nj->ni", camera_rotations, result.trans + rest_pelvis) + unsteady
+        path = _smooth_path(path, subject.evidence, seconds, smoothing) - unsteady
         trans = np.einsum("nji,nj->ni", camera_rotations, path) - rest_pelvis
     return Prior(
         rotations=local_rotations,
@@ -156,6 +162,13 @@ def smoothed_prior(subject: Subject, smoothing: float, strength: float) -> Prior
         floor_axes=np.zeros((n, 2, 3)),
         balance_sigma=np.full(n, np.inf),
     )
+
+
+def _steadied(positions: np.ndarray, seconds: np.ndarray) -> np.ndarray:
+    """A camera's positions (n, 3) without shaking."""
+    if not positions.any() or len(positions) < 3:
+        return positions
+    return smooth(positions[..., None], np.full(positions.shape, 1 / _SHAKE**2), seconds, _CAMERA_ACCELERATION)[..., 0]
 
 
 def _smooth_path(path: np.ndarray, evidence: Evidence, seconds: np.ndarray, smoothing: float) -> np.ndarray:

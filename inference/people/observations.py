@@ -11,6 +11,7 @@ from .left_out import LeftOut
 from .track import RoiViews, Track
 
 _ROI_PREFIX = "roi_views."
+_ARRAYS = ("frames", "timestamps", "camera_rotations", "camera_positions", "homographies")
 
 
 @dataclass
@@ -24,6 +25,7 @@ class Observations:
         timestamps: (M,) seconds.
         tracks: the people.
         camera_rotations: (M, 3, 3) see `CameraMotion.rotations`.
+        camera_positions: (M, 3) see `CameraMotion.positions`.
         homographies: (M, 3, 3) see `CameraMotion.homographies`; identity where not measured.
         trusts: how far each of the people is trusted to be one (`people/trust.py`), by number.
         left_out: who else was seen, by screen presence.
@@ -36,6 +38,7 @@ class Observations:
     timestamps: np.ndarray
     tracks: list[Track]
     camera_rotations: np.ndarray
+    camera_positions: np.ndarray
     homographies: np.ndarray
     trusts: dict[int, float] = field(default_factory=dict)
     left_out: list[LeftOut] = field(default_factory=list)
@@ -49,10 +52,7 @@ class Observations:
         header["left_out"] = [one.to_json() for one in self.left_out]
         named = {
             "header": np.str_(json.dumps(header)),
-            "frames": self.frames,
-            "timestamps": self.timestamps,
-            "camera_rotations": self.camera_rotations,
-            "homographies": self.homographies,
+            **{name: getattr(self, name) for name in _ARRAYS},
         }
         for track in self.tracks:
             parts = {item.name: getattr(track, item.name) for item in fields(Track)}
@@ -88,5 +88,5 @@ class Observations:
             trusts={int(number): trust for number, trust in header["trusts"]},
             left_out=[LeftOut.from_json(one) for one in header["left_out"]],
             warnings=header["warnings"],
-            **{name: arrays[name] for name in ("frames", "timestamps", "camera_rotations", "homographies")},
+            **{name: arrays[name] for name in _ARRAYS},
         )

@@ -117,7 +117,7 @@ def test_report_is_complete(sample: Result):
     assert report["frames"] == 25
     assert report["frame_rate"] == pytest.approx(25)
     assert report["seconds"] == pytest.approx(0.96)
-    assert report["camera"] == {"focal_pixels": pytest.approx(800), "moves": False}
+    assert report["camera"] == {"focal_pixels": pytest.approx(800), "turns": False, "travels": False}
     assert report["estimator"] == DEFAULT
     assert report["left_out"] == []
     assert report["warnings"] == []
@@ -185,7 +185,7 @@ def test_cache_that_cannot_be_written_still_gives_a_result(tmp_path: Path):
 def test_chosen_focal_length():
     result = convert_footage(SAMPLE, Options(start=0.0, end=0.7, focal=600.0, quality="fast"))
     assert result.motions[0].camera_K[0, 0] == 600
-    assert result.report["camera"] == {"focal_pixels": 600.0, "moves": False}
+    assert result.report["camera"] == {"focal_pixels": 600.0, "turns": False, "travels": False}
 
 
 def test_person_who_is_not_there():

@@ -151,7 +151,8 @@ def _score_sequence(
     true_joints = body.joints(poses, betas)
     true = true_joints[:, metrics.LIMB_JOINTS]
     size = (int(shard.image_size[number, 0]), int(shard.image_size[number, 1]))
-    camera = Camera(size, intrinsics(size), shard.camera_turns[rows].astype(float))
+    turns = shard.camera_turns[rows].astype(float)
+    camera = Camera(size, intrinsics(size), turns, np.zeros((len(turns), 3)))
     some = slice(None, None, _SURFACE_EVERY)
     surface = body.vertices(poses[some], betas)
 

@@ -12,6 +12,8 @@ from video_motion.inference.camera.intrinsics import Camera, intrinsics
 from video_motion.inference.people.track import Track
 
 SIZE = (1280, 720)
+BACKGROUND = 7.0
+"""How far away it is, metres."""
 CYCLE = 1.1
 STANCE = 0.62
 LAP = 6.0
@@ -63,6 +65,7 @@ def walk(
     betas: np.ndarray | None = None,
     pitch: float = 12.0,
     turns: np.ndarray | None = None,
+    travel: np.ndarray | None = None,
     centre: tuple[float, float] = (0.0, 0.0),
     late: float = 0.0,
 ) -> Scene:
@@ -74,12 +77,14 @@ def walk(
         betas: (10,) its shape.
         pitch: degrees by which the camera looks down, from 1.5 m above the floor and 5 m in front of the circle.
         turns: (N, 3, 3) camera rotation from each frame to the first; at rest unless given.
+        travel: (N, 3) camera positions in the first camera's space, metres; it stays in its place unless given.
         centre: of the circle, x to the right, y away from the camera, metres.
         late: seconds by which the walk is shifted.
     """
     betas = np.zeros(10) if betas is None else betas
     n = len(timestamps)
     turns = np.broadcast_to(np.eye(3), (n, 3, 3)) if turns is None else turns
+    travel = np.zeros((n, 3)) if travel is None else travel
     vertices, rest = body.shape(betas)
     sole = vertices[:, 1].min()
     time = timestamps + late
@@ -109,9 +114,10 @@ def walk(
     first[:3, 3] = [0, -5.0, 1.5]
     to_world = np.broadcast_to(first, (n, 4, 4)).copy()
     to_world[:, :3, :3] = first[:3, :3] @ turns
+    to_world[:, :3, 3] += travel @ first[:3, :3].T
     back = _back(to_world[:, :3, :3])
     local[:, 0] = back @ local[:, 0]
-    trans = (back @ (pelvis - first[:3, 3])[..., None])[..., 0] - rest[0]
+    trans = (back @ (pelvis - to_world[:, :3, 3])[..., None])[..., 0] - rest[0]
     poses = Rotation.from_matrix(local.reshape(-1, 3, 3)).as_rotvec().reshape(n, 24, 3)
     return Scene(
         timestamps=timestamps,
@@ -120,7 +126,7 @@ def walk(
         betas=betas,
         joints=body.joints(poses, betas, trans),
         landmarks=body.landmark_positions(poses, betas, trans),
-        camera=Camera(SIZE, intrinsics(SIZE), turns),
+        camera=Camera(SIZE, intrinsics(SIZE), turns, travel / BACKGROUND),
         to_world=to_world,
         standing=standing,
     )

@@ -18,13 +18,26 @@ def test_speed_across_the_line_of_sight():
     ahead = np.array([0.0, 0.0, 4.0])
     aside = ahead + np.outer(times, [0.5, 0, 0])
     nearer = ahead * (1 - 0.2 * times)[:, None]
-    speed = contacts.sideways_speed(np.stack([aside, nearer], axis=1), times)
+    still = np.zeros((len(times), 3))
+    speed = contacts.sideways_speed(np.stack([aside, nearer], axis=1), still, times)
     np.testing.assert_allclose(speed[:, 0], 0.5, rtol=0.01)
     np.testing.assert_allclose(speed[:, 1], 0, atol=1e-9, err_msg="depth wavers and is not believed")
 
 
+def test_what_stands_has_no_speed_although_the_camera_passes():
+    times = np.linspace(0, 1, 31)
+    eyes = np.stack([1.5 * times, 0.1 * np.sin(6 * times), 0.5 * times], axis=1)
+    place = np.broadcast_to([1.0, 1.5, 4.0], (31, 1, 3))
+    walks = place + times[:, None, None] * [0.0, 0.0, 2.0]
+    speed = contacts.sideways_speed(np.concatenate([place, walks], axis=1), eyes, times)
+    assert speed[1:-1, 0].max() < 0.01
+    assert speed[-1, 1] > 0.4
+
+
 def test_one_frame_has_no_speed():
-    np.testing.assert_array_equal(contacts.sideways_speed(np.ones((1, 4, 3)), np.zeros(1)), np.zeros((1, 4)))
+    np.testing.assert_array_equal(
+        contacts.sideways_speed(np.ones((1, 4, 3)), np.zeros((1, 3)), np.zeros(1)), np.zeros((1, 4))
+    )
 
 
 @pytest.mark.parametrize(

@@ -230,6 +230,30 @@ def test_turning_camera_and_uneven_times(body: Body):
     assert world_errors(estimate(body, without_rotation, track)[0], scene).mean() > 0.3, "the rotations matter"
 
 
+PASSES = {
+    "aside": lambda s: np.stack([1.2 * s, 0.02 * np.sin(9 * s), 0 * s], axis=1),
+    "nearer": lambda s: np.stack([0.03 * np.sin(8 * s), 0.02 * np.sin(9 * s), 0.6 * s], axis=1),
+    "around": lambda s: np.stack([5 * np.sin(0.3 * s), 0 * s, 5 - 5 * np.cos(0.3 * s)], axis=1),
+}
+
+
+@pytest.mark.parametrize("way", PASSES)
+def test_people_walk_in_the_world_although_the_camera_walks_too(body: Body, way: str):
+    """The size of the camera's travel is not given: it is what lets feet stand."""
+    times = np.arange(100) / 25
+    turns = Rotation.from_euler("y", np.outer(times, [-0.3 if way == "around" else 0.0])).as_matrix()
+    scene = scenes.walk(as_seen(body), times, turns=turns, travel=PASSES[way](times))
+    motion = estimate(body, scene, scenes.film(scene, np.random.default_rng(2), hidden=0.05))[0]
+    camera, true = motion.camera_to_world[:, :3, 3], scene.to_world[:, :3, 3]
+    length, truly = (np.linalg.norm(path[-1] - path[0]) for path in (camera, true))
+    assert length == pytest.approx(truly, rel=0.2)
+    assert sliding(motion, scene, body) < 0.1
+    pelvis = motion.joints_world[:, 0, :2]
+    assert np.linalg.norm(np.diff(pelvis, axis=0), axis=1).sum() == pytest.approx(
+        np.linalg.norm(np.diff(scene.world(scene.joints)[:, 0, :2], axis=0), axis=1).sum(), rel=0.2
+    )
+
+
 def test_two_people_share_one_world(body: Body):
     times = np.arange(50) / 20
     tall = np.array([1.5, 0, 0, 0, 0, 0, 0, 0, 0, 0])
