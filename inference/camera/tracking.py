@@ -149,7 +149,7 @@ class CameraMotion:
             corner, opposite = (left - margin, top - margin), (left + width + margin, top + height + margin)
             cv2.rectangle(free, _pixel(corner), _pixel(opposite), (0,), -1)
         for point in self._points:
-            cv2.circle(free, _pixel(point), _APART, (0,), -1)
+            cv2.circle(free, _pixel(point.tolist()), _APART, (0,), -1)
         wanted = _MAX_POINTS - len(self._points)
         corners = cv2.goodFeaturesToTrack(grey, wanted, 0.01, _APART, mask=free) if wanted > 0 else None
         if corners is not None:

@@ -121,6 +121,23 @@ def test_camera_at_rest_is_exactly_at_rest(surroundings: np.ndarray):
     np.testing.assert_array_equal(motion.rotations(), np.tile(np.eye(3), (20, 1, 1)))
 
 
+def test_a_camera_that_turns_does_not_travel(surroundings: np.ndarray):
+    motion = CameraMotion(SIZE, frame_rate=8.0)
+    for turn in Rotation.from_euler("y", np.linspace(0, 20, 41)[:, None], degrees=True):
+        motion.add(shot(surroundings, turn, noise=3))
+    assert not motion.positions().any()
+
+
+def test_a_camera_at_rest_stays_so_although_most_of_the_picture_moves(surroundings: np.ndarray):
+    """A bus passes: what moves together is more than what rests."""
+    motion = CameraMotion(SIZE)
+    for number in range(20):
+        image = shot(surroundings, Rotation.identity(), noise=number + 1)
+        image[:, 200:] = shot(surroundings[::-1], Rotation.from_euler("y", -0.3 * number, degrees=True))[:, 200:]
+        motion.add(image)
+    np.testing.assert_array_equal(motion.rotations(), np.tile(np.eye(3), (20, 1, 1)))
+
+
 @pytest.mark.parametrize("kind", ["flat", "noise"])
 def test_pictures_without_a_hold_leave_the_camera_at_rest(kind: str):
     random = np.random.default_rng(3)
