@@ -41,6 +41,9 @@ POSE_CODE = (*PEOPLE_CODE, "pose/*.py")
 
 Progress = Callable[[str, int, int | None], None]
 
+# Metres.
+_SAME_HEIGHT = 0.01
+
 
 class NobodyFoundError(VideoMotionError):
     """The footage shows nobody who can be followed, or not the requested person.
@@ -293,6 +296,7 @@ def convert_footage(
         progress=partial(progress, "motion"),
         pose_estimates=estimates,
         estimator=options.network,
+        height=options.height,
     )
     conversion.times.add("motion", began)
     provenance: dict[str, object] = {
@@ -304,6 +308,7 @@ def convert_footage(
         "quality": options.quality,
         "smoothing": options.smoothing,
         "feet": options.feet,
+        "height": options.height,
     }
     for motion in motions:
         motion.provenance = provenance
@@ -323,6 +328,14 @@ def _report(
     warnings = [*observations.warnings, *conversion.warnings]
     if motions:
         warnings += reasons.warnings(trusts, observations.left_out if options.person is None else ())
+    heights = {motion.person: models.body.height(motion.betas) for motion in motions}
+    if options.height is not None:
+        warnings += [
+            f"Person {person} is {height:.2f} m tall, the nearest to {options.height:.4g} m that the body can be:"
+            " check the height."
+            for person, height in heights.items()
+            if abs(height - options.height) > _SAME_HEIGHT
+        ]
     if models.notice is not None:
         warnings.append(models.notice)
     return {
@@ -336,7 +349,14 @@ def _report(
             "turns": bool(np.ptp(camera.rotations, axis=0).max() > 0),
             "travels": bool(np.any(camera.positions)),
         },
-        "people": [{**_describe(motion), "trust": round(trusts[motion.person], 3)} for motion in motions],
+        "people": [
+            {
+                **_describe(motion),
+                "trust": round(trusts[motion.person], 3),
+                "height": round(heights[motion.person], 3),
+            }
+            for motion in motions
+        ],
         "left_out": [
             *(
                 LeftOut.from_track(track, NOT_CHOSEN, observations.trusts[track.number], track.number).to_json()

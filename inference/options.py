@@ -132,8 +132,9 @@ class Options:
     focal_mm: float | None = _option(
         None,
         FOOTAGE,
-        "Focal Length",
-        "focal length in mm for 35 mm film, if known (phones: 24 to 28)",
+        "Lens",
+        "the camera's focal length in mm, as for 35 mm film (phones: 24 to 28); give it where people lean, or come too"
+        " near or go too far away",
         "float",
         positive=True,
         metavar="MM",
@@ -180,6 +181,16 @@ class Options:
         maximum=10.0,
         soft_maximum=2.0,
         metavar="X",
+    )
+    height: float | None = _option(
+        None,
+        MOTION,
+        "Height",
+        "how tall the person is, without shoes; makes the body, its steps and its distance from the camera as large as"
+        " they were; holds for everyone who is animated, so choose one person where they differ",
+        "float",
+        positive=True,
+        metavar="METRES",
     )
     smpl: Path | None = _option(
         None,

@@ -218,6 +218,10 @@ class Body:
         """Rest vertices (..., V, 3) and rest joints (..., 24, 3) for betas (..., ≤ B)."""
         return self.surface.rest(betas), self.rest_joints(betas)
 
+    def height(self, betas: ArrayLike | None = None) -> float:
+        """Height in metres from the soles to the top of the head, standing, for betas (≤ B,)."""
+        return float(np.ptp(self.surface.rest(betas)[:, 1]))
+
     def rest_joints(self, betas: ArrayLike | None = None) -> Floats:
         """Rest joints (..., 24, 3) for betas (..., ≤ B)."""
         return _shaped(self.joint_template, self.joint_shapedirs, betas)

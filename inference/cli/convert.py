@@ -75,7 +75,7 @@ def add_commands(commands: Commands) -> None:
     )
     overlay.add_argument("--columns", type=count, default=8, metavar="N", help="moments on the picture (default: 8)")
     overlay.add_argument(
-        "--height", type=count, default=360, metavar="PIXELS", help="height of each of its three rows (default: 360)"
+        "--row-height", type=count, default=360, metavar="PIXELS", help="of each of its three rows (default: 360)"
     )
     options.add_arguments(overlay, options.ESTIMATION)
 
@@ -152,7 +152,7 @@ def overlay(chosen: argparse.Namespace) -> int:
         body = models.body
     folder.mkdir(parents=True, exist_ok=True)
     with console.step(f"Drawing {picture}"):
-        overlay.write_contact_sheet(footage, motions, body, picture, chosen.columns, chosen.height)
+        overlay.write_contact_sheet(footage, motions, body, picture, chosen.columns, chosen.row_height)
     with console.step(f"Drawing {video}"):
         overlay.write_video(footage, motions, body, video)
     print(video, picture, sep="\n")

@@ -24,7 +24,7 @@ from ..pose.pose_estimate import PoseEstimate
 from . import standing
 from .fit import Evidence, Fit, ShapedBody, fit, solve_translation, view_rotations
 from .motion import Motion
-from .subject import Subject, shape_from_limbs, smoothed_prior
+from .subject import Subject, limb_length, shape_from_limbs, shape_of_height, smoothed_prior
 
 Progress = Callable[[int, int], None]
 
@@ -86,6 +86,7 @@ def estimate(
     progress: Progress = lambda done, total: None,
     pose_estimates: Sequence[PoseEstimate] | None = None,
     estimator: str = "landmarks",
+    height: float | None = None,
 ) -> list[Motion]:
     """Animate a body for each track.
 
@@ -101,6 +102,7 @@ def estimate(
         progress: called with the number of steps done and their total.
         pose_estimates: a network's, of each track; without them BlazePose's world landmarks are the 3D evidence.
         estimator: name of what made the pose estimates.
+        height: how tall people are known to be, metres; whose β is given keeps it.
 
     Returns:
         One `Motion` per track, from its first to its last frame, gaps bridged.
@@ -118,12 +120,14 @@ def estimate(
     for number, track in enumerate(tracks):
         pose_estimate = None if pose_estimates is None else pose_estimates[number]
         shape = shapes.get(track.number)
-        subjects.append(_fit_person(track, pose_estimate, shape, frames, timestamps, camera, body, smoothing, step))
+        subjects.append(
+            _fit_person(track, pose_estimate, shape, height, frames, timestamps, camera, body, smoothing, step)
+        )
     standing.find_pace(subjects)
     transform = standing.estimate_floor(subjects)
     motions = []
     for subject in subjects:
-        if subject.track.number not in shapes:
+        if height is None and subject.track.number not in shapes:
             standing.scale_to_floor(subject, transform)
         standing.keep_balance(subject, transform, smoothing)
         step(_BALANCE)
@@ -137,6 +141,7 @@ def _fit_person(
     track: Track,
     pose_estimate: PoseEstimate | None,
     shape: np.ndarray | None,
+    height: float | None,
     frames: np.ndarray,
     timestamps: np.ndarray,
     camera: Camera,
@@ -148,14 +153,15 @@ def _fit_person(
     span = slice(rows[0], rows[-1] + 1)
     seconds, camera_rotations, seen = timestamps[span], camera.rotations[span], rows - rows[0]
     evidence = _evidence(track, camera)
+    landmarks_3d = track.world_landmarks if pose_estimate is None else _landmarks_3d(body, pose_estimate)
+    betas, size = _shape(body, landmarks_3d, track, shape, height)
+    landmarks_3d = size * landmarks_3d
+    shaped_body = ShapedBody(body, betas)
     if pose_estimate is None:
-        landmarks_3d = track.world_landmarks
-        shaped_body = ShapedBody(body, _shape(body, landmarks_3d, track, shape))
+        evidence.world[:] = landmarks_3d
         start, trans = _start(shaped_body, evidence)
         first = fit(shaped_body, evidence, start, trans, steps=14)
     else:
-        landmarks_3d = _landmarks_3d(body, pose_estimate)
-        shaped_body = ShapedBody(body, _shape(body, landmarks_3d, track, shape))
         # A network's body stands in the camera's axes, the evidence along the line of sight.
         evidence.world[:] = landmarks_3d @ view_rotations(evidence)
         evidence.world_sigma[:] = _ESTIMATE_NOISE
@@ -195,8 +201,17 @@ def as_seen(body: Body) -> Body:
     return replace(body, landmark_weights=weights)
 
 
-def _shape(body: Body, landmarks_3d: np.ndarray, track: Track, known: np.ndarray | None) -> np.ndarray:
-    return shape_from_limbs(body, landmarks_3d, track.visibility) if known is None else known
+def _shape(
+    body: Body, landmarks_3d: np.ndarray, track: Track, known: np.ndarray | None, height: float | None
+) -> tuple[np.ndarray, float]:
+    """β (10,), and how much larger it is than the landmarks say where the person's height overrules them."""
+    if height is None and known is not None:
+        return known, 1.0
+    seen = shape_from_limbs(body, landmarks_3d, track.visibility)
+    if height is None:
+        return seen, 1.0
+    betas = shape_of_height(body, landmarks_3d, track.visibility, height) if known is None else known
+    return betas, limb_length(body, betas) / limb_length(body, seen)
 
 
 def _landmarks_3d(body: Body, pose_estimate: PoseEstimate) -> np.ndarray:

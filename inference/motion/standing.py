@@ -8,7 +8,7 @@ from ..body.skeleton import JOINT_NAMES
 from . import contacts, floor, legs
 from .fit import Fit, ShapedBody
 from .pace import metres_per_unit
-from .subject import LIMBS, Subject, shape_from_limbs, smoothed_prior
+from .subject import Subject, limb_length, shape_from_limbs, smoothed_prior
 
 # Metres between the lowest landmark of a flat foot and the floor.
 _SKIN = 0.01
@@ -108,8 +108,7 @@ def scale_to_floor(subject: Subject, transform: np.ndarray) -> None:
     track, old = subject.track, subject.shaped_body
     scale = np.clip(size, 1 / _LARGEST_RESIZING, _LARGEST_RESIZING)
     shaped_body = ShapedBody(old.body, shape_from_limbs(old.body, subject.landmarks_3d, track.visibility, float(scale)))
-    growth = np.linalg.norm(shaped_body.landmarks[LIMBS[:, 0]] - shaped_body.landmarks[LIMBS[:, 1]], axis=1).sum()
-    growth /= np.linalg.norm(old.landmarks[LIMBS[:, 0]] - old.landmarks[LIMBS[:, 1]], axis=1).sum()
+    growth = limb_length(old.body, shaped_body.betas) / limb_length(old.body, old.betas)
     trans = (subject.fit.trans + old.joints[0]) * growth - shaped_body.joints[0]
     subject.shaped_body = shaped_body
     subject.fit = Fit(subject.fit.rotations, trans, subject.fit.information)

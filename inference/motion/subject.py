@@ -50,6 +50,9 @@ _LIMB_LANDMARKS = (
 LIMBS = np.array([[LANDMARK_NAMES.index(name) for name in pair] for pair in _LIMB_LANDMARKS])
 # BlazePose's world landmarks vary most across the trunk.
 _LENGTH_NOISE = np.array([0.05, 0.10] + [0.025] * 10)
+# Relative to the world landmarks, between which people's size is looked for.
+_SMALLEST, _LARGEST = 0.6, 1.6
+_HALVINGS = 16
 
 
 @dataclass
@@ -117,6 +120,27 @@ def shape_from_limbs(body: Body, world: np.ndarray, visibility: np.ndarray, scal
         normal = slope.T @ slope + np.eye(len(betas))
         betas = betas + np.linalg.solve(normal, slope.T @ ((measured - long) / sigma) - betas)
     return np.clip(betas, -3, 3)
+
+
+def shape_of_height(body: Body, world: np.ndarray, visibility: np.ndarray, height: float) -> np.ndarray:
+    """(10,) β of a body as tall as `height`, in metres, or as near to it as β allows.
+
+    The proportions are those of the world landmarks; other arguments as in `shape_from_limbs`.
+    """
+    small, large = _SMALLEST, _LARGEST
+    for _ in range(_HALVINGS):
+        scale = (small + large) / 2
+        if body.height(shape_from_limbs(body, world, visibility, scale)) < height:
+            small = scale
+        else:
+            large = scale
+    return shape_from_limbs(body, world, visibility, (small + large) / 2)
+
+
+def limb_length(body: Body, betas: np.ndarray) -> float:
+    """All limbs' length together, metres."""
+    rest = body.rest_landmarks(betas)
+    return float(np.linalg.norm(rest[LIMBS[:, 0]] - rest[LIMBS[:, 1]], axis=1).sum())
 
 
 def smoothed_prior(subject: Subject, smoothing: float, strength: float) -> Prior:

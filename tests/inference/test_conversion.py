@@ -156,6 +156,7 @@ def test_cached_results_are_the_same_and_not_made_again(tmp_path: Path):
     other = convert_footage(SAMPLE, replace(trimmed, smoothing=3.0), cache=cache)
     assert other.report["reused"] == ["people", "network"]
     assert np.abs(other.motions[0].poses_cam - plain.motions[0].poses_cam).max() > 1e-3
+    assert convert_footage(SAMPLE, replace(trimmed, height=1.9), cache=cache).report["reused"] == ["people", "network"]
     assert convert_footage(SAMPLE, replace(trimmed, end=2.7), cache=cache).report["reused"] == []
 
     renamed = tmp_path / "renamed.avi"
@@ -186,6 +187,19 @@ def test_chosen_focal_length():
     result = convert_footage(SAMPLE, Options(start=0.0, end=0.7, focal=600.0, quality="fast"))
     assert result.motions[0].camera_K[0, 0] == 600
     assert result.report["camera"] == {"focal_pixels": 600.0, "turns": False, "travels": False}
+
+
+@pytest.mark.parametrize(("height", "can_be"), [(1.5, True), (3.0, False)])
+def test_chosen_height(height: float, can_be: bool):
+    result = convert_footage(SAMPLE, Options(start=2.0, end=2.6, height=height, quality="fast", network="landmarks"))
+    (motion,) = result.motions
+    vertices, _ = result.models.body.shape(motion.betas)
+    tall = float(vertices[:, 1].max() - vertices[:, 1].min())
+    report = json.loads(json.dumps(result.report))
+    assert report["people"][0]["height"] == pytest.approx(tall, abs=0.001)
+    assert motion.provenance["height"] == height
+    assert (abs(tall - height) < 0.01) == can_be
+    assert any(f"Person 1 is {tall:.2f} m tall" in warning for warning in report["warnings"]) != can_be
 
 
 def test_person_who_is_not_there():

@@ -32,6 +32,7 @@ WORDS = {
     "device": ("cuda:1", "cuda:1"),
     "smoothing": ("0", 0.0),
     "feet": ("0.5", 0.5),
+    "height": ("1.78", 1.78),
     "smpl": ("a b.npz", Path("a b.npz")),
     "fps": ("23.976", 23.976),
     "format": ("fbx, BVH,fbx", ("fbx", "bvh")),

@@ -196,7 +196,7 @@ def test_overlay(fresh: bool, two_people: Path, tmp_path: Path, capsys: pytest.C
     video = two_people / "walk.take2.avi"
     given = ["--quality", "fast"] if fresh else ["--motion", *map(str, sorted(two_people.glob("*.npz")))]
     out = tmp_path / "out folder"
-    assert cli.main(["overlay", str(video), "--out", str(out), "--columns", "2", "--height", "90", *given]) == 0
+    assert cli.main(["overlay", str(video), "--out", str(out), "--columns", "2", "--row-height", "90", *given]) == 0
     names = [f"walk.take2.overlay{suffix}" for suffix in (".mp4", ".jpg")]
     assert capsys.readouterr().out.split("\n")[:2] == [str(out / name) for name in names]
     assert cv2.imread(str(out / names[1])).shape == (3 * 90, 2 * 240, 3)

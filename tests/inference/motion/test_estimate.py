@@ -12,6 +12,7 @@ from video_motion.inference.body.smpl import Body
 from video_motion.inference.motion import estimate as landmarks
 from video_motion.inference.motion.estimate import as_seen
 from video_motion.inference.motion.motion import Motion
+from video_motion.inference.people.track import Track
 from video_motion.inference.pose.pose_estimate import PoseEstimate
 
 from . import scenes
@@ -320,6 +321,57 @@ def test_known_shape_is_kept(body: Body):
     np.testing.assert_array_equal(motion.betas, known)
     other = estimate(body, scene, track, shapes={track.number + 1: known})[0]
     assert np.abs(other.betas - known).max() > 0.1
+
+
+@pytest.fixture(scope="module")
+def tall_walk(body: Body) -> tuple[scenes.Scene, Track]:
+    """Somebody of 1.93 m as BlazePose sees everybody: of average size, so that nothing in the picture tells it."""
+    betas = np.array([2.3, -0.5, 0.4, 0, 0, 0, 0, 0, 0, 0])
+    scene = scenes.walk(as_seen(body), np.arange(60) / 20, betas)
+    track = scenes.film(scene, np.random.default_rng(11))
+    return scene, replace(track, world_landmarks=track.world_landmarks * 0.87)
+
+
+def stature(body: Body, betas: np.ndarray) -> float:
+    vertices, _ = body.shape(betas)
+    return float(vertices[:, 1].max() - vertices[:, 1].min())
+
+
+def depth_error(motion: Motion, scene: scenes.Scene) -> float:
+    """Mean of the pelvis's, metres."""
+    return float(np.abs(motion.joints_cam[:, 0, 2] - scene.joints[:, 0, 2]).mean())
+
+
+@pytest.mark.parametrize("network", [False, True], ids=["landmarks", "network"])
+def test_the_height_of_a_person_tells_how_far_away_they_are(
+    body: Body, tall_walk: tuple[scenes.Scene, Track], network: bool
+):
+    scene, track = tall_walk
+    seen_as_average = PoseEstimate(
+        Rotation.from_rotvec(scene.poses.reshape(-1, 3)).as_matrix().reshape(-1, 24, 3, 3),
+        scene.joints[:, 0],
+        np.zeros((len(scene.poses), 10)),
+    )
+    estimates = {"pose_estimates": [seen_as_average], "estimator": "average"} if network else {}
+    true = stature(body, scene.betas)
+    (without,) = estimate(body, scene, track, **estimates)
+    (known,) = estimate(body, scene, track, height=true, **estimates)
+    assert abs(stature(body, without.betas) - true) > 0.15, "the picture alone does not tell"
+    assert stature(body, known.betas) == pytest.approx(true, abs=0.01)
+    assert depth_error(without, scene) > 0.5
+    assert depth_error(known, scene) < 0.2 * depth_error(without, scene)
+    assert joint_errors(known, scene).mean() < 0.7 * joint_errors(without, scene).mean()
+    camera = known.camera_to_world[0, 2, 3]
+    assert camera == pytest.approx(1.5, rel=0.03), "the camera's height above the floor"
+    (again,) = estimate(body, scene, track, height=true, shapes={track.number: known.betas}, **estimates)
+    np.testing.assert_allclose(again.joints_world, known.joints_world, atol=1e-9)
+
+
+def test_the_body_comes_as_near_to_a_height_as_it_can(body: Body, tall_walk: tuple[scenes.Scene, Track]):
+    _, track = tall_walk
+    betas = landmarks.shape_of_height(body, track.world_landmarks, track.visibility, 2.6)
+    assert np.abs(betas).max() <= 3
+    assert 1.95 < stature(body, betas) < 2.3
 
 
 @pytest.mark.parametrize("height", [2.5, -2.0], ids=["tall", "short"])
