@@ -24,7 +24,10 @@ def property_for(name: str, **changes: Any) -> Any:
     if option.kind == "bool":
         return BoolProperty(**common | {"default": options.default(name)} | changes)
     if option.kind == "float":
-        limits = {"min": option.minimum, "max": option.maximum, "soft_max": option.soft_maximum}
+        unset = option.positive and options.default(name) is None
+        if unset:
+            common["description"] += "; 0 if unknown"
+        limits = {"min": 0.0 if unset else option.minimum, "max": option.maximum, "soft_max": option.soft_maximum}
         numbers = {key: value for key, value in limits.items() if value is not None}
         return FloatProperty(**common | numbers | {"default": options.default(name) or 0.0} | changes)
     if option.kind == "choice" and "items" in changes:

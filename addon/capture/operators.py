@@ -22,7 +22,7 @@ from ...inference.worker.process import WorkerProcess
 from ..interface import TAB, is_over_3d_view, menu_entry, select_only
 from ..scene.backdrop import BackdropError, movie_rate
 from ..scene.keyframes import scene_frame_rate
-from ..scene.take import SceneOptions, build_scene, replace_action
+from ..scene.take import SceneOptions, build_scene, replace_action, replace_camera, reshape
 from . import jobs
 from .looking import look_at
 from .settings import IMAGE_SUFFIXES, SLIDERS, VideoMotionSettings
@@ -89,7 +89,7 @@ class FindPeople(WorkerOperator, bpy.types.Operator):
 
 
 class UpdateMotion(WorkerOperator, bpy.types.Operator):
-    """Make the motion of this take again with the smoothing and the feet chosen here, without running the networks"""
+    """Make this take's motion again with the height, smoothing and feet chosen here, without running the networks"""
 
     bl_idname = "video_motion.update_motion"
     bl_label = "Update Motion"
@@ -103,7 +103,7 @@ class UpdateMotion(WorkerOperator, bpy.types.Operator):
         return super().poll(context)
 
     def begin(self, context: bpy.types.Context) -> WorkerProcess:
-        """Start the conversion in the worker, with the characters' shapes."""
+        """Start the conversion in the worker, with the characters' shapes unless their height is another now."""
         collection = take_of(context)
         assert collection is not None
         provenance = provenance_of(collection)
@@ -113,15 +113,15 @@ class UpdateMotion(WorkerOperator, bpy.types.Operator):
             raise ImportVideoError(f"{video} is missing: put the video back, or import it from its new place.")
         settings = context.scene.video_motion
         chosen = settings.as_options(context.scene)
+        before = Options.from_json(provenance["options"])
         self._options = replace(
-            Options.from_json(provenance["options"]),
-            **{name: getattr(chosen, name) for name in SLIDERS},
-            device=chosen.device,
+            before, **{name: getattr(chosen, name) for name in (*SLIDERS, "height")}, device=chosen.device
         )
         self._whole_frames = chosen.whole_frames
+        self._new_shapes = chosen.height != before.height
         shapes = {person: armature[TAKE]["betas"][:] for person, armature in characters_in(collection).items()}
         self._video = video
-        with_shapes = replace(self._options, shapes=shapes)
+        with_shapes = replace(self._options, shapes={} if self._new_shapes else shapes)
         return jobs.start("convert", video=str(video), options=with_shapes.to_json(ESTIMATION))
 
     def finish(self, context: bpy.types.Context, value: dict[str, Any]) -> str:
@@ -129,12 +129,18 @@ class UpdateMotion(WorkerOperator, bpy.types.Operator):
         collection = bpy.data.collections.get(self._take)
         if collection is None:
             raise ImportVideoError(f"The take {self._take} was removed while its motion was being made.")
-        motions, _ = _load(value)
+        motions, body = _load(value)
         characters = characters_in(collection)
         scene = next((one for one in bpy.data.scenes if collection in one.collection.children_recursive), context.scene)
+        rate = scene_frame_rate(scene)
+        if self._new_shapes:
+            # Larger people are seen from farther away.
+            replace_camera(collection, motions, rate, self._whole_frames)
         for motion in motions:
             if motion.person in characters:
-                replace_action(characters[motion.person], motion, scene_frame_rate(scene), self._whole_frames)
+                if self._new_shapes:
+                    reshape(characters[motion.person], body, motion.betas)
+                replace_action(characters[motion.person], motion, rate, self._whole_frames)
         _record_provenance(collection, self._video, self._options, value["report"])
         return "The motion is updated."
 

@@ -177,6 +177,7 @@ class TakePanel(SidebarPanel, bpy.types.Panel):
         if context.scene.camera is not None and context.scene.camera.name in take.all_objects:
             title.operator("view3d.view_camera", text="", icon="VIEW_CAMERA")
         _draw_people(layout, take)
+        layout.prop(settings, "height")
         column = layout.column(align=True)
         column.prop(settings, "smoothing", slider=True)
         column.prop(settings, "feet", slider=True)
@@ -204,6 +205,8 @@ def _draw_video(layout: bpy.types.UILayout, context: bpy.types.Context, settings
         times = layout.column(align=True)
         times.prop(settings, "start")
         times.prop(settings, "end")
+    layout.prop(settings, "focal_mm")
+    layout.prop(settings, "height")
 
 
 def _draw_video_info(
@@ -282,7 +285,7 @@ def _draw_report(layout: bpy.types.UILayout, context: bpy.types.Context, provena
         ("Network", report["estimator"]),
         ("Device", _DEVICES.get(report["device"].partition(":")[0], "CPU")),
         ("Frames", str(report["frames"])),
-        *((f"Person {person['person']}", f"{person['frames']} frames") for person in report["people"]),
+        *((f"Person {person['person']}", _describe(person, context)) for person in report["people"]),
         *((f"Left out at {one['start']:.1f} s", one["reason"]) for one in report.get("left_out", ())),
         *((f"{stage.capitalize()}", f"{seconds:.1f} s") for stage, seconds in report["timings"].items()),
     ]
@@ -290,6 +293,16 @@ def _draw_report(layout: bpy.types.UILayout, context: bpy.types.Context, provena
         row = grid.split(factor=0.4)
         row.label(text=name)
         row.label(text=value)
+
+
+def _describe(person: dict[str, Any], context: bpy.types.Context) -> str:
+    frames = f"{person['frames']} frames"
+    if "height" not in person:
+        # A take of an earlier version.
+        return frames
+    units = context.scene.unit_settings
+    system = "METRIC" if units.system == "NONE" else units.system
+    return f"{frames}, {bpy.utils.units.to_string(system, 'LENGTH', person['height'], precision=3)} tall"
 
 
 classes = (

@@ -25,8 +25,8 @@ _PEOPLE = [
     *((str(number), f"Person {number}", f"Animate person {number} only") for number in range(1, MAX_PEOPLE + 1)),
 ]
 
-SLIDERS = tuple(name for name, option in options([MOTION]) if option.kind == "float")
-"""The numeric options of the motion."""
+SLIDERS = tuple(name for name, option in options([MOTION]) if option.kind == "float" and not option.positive)
+"""The options that scale something in the motion."""
 
 SWITCHES = tuple(name for name, option in options([SCENE]) if option.kind == "bool")
 """The options that decide what is made in the scene."""
@@ -95,6 +95,8 @@ class VideoMotionSettings(bpy.types.PropertyGroup):
         items=_PEOPLE,
         options=set(),
     )
+    focal_mm: property_for("focal_mm", unit="CAMERA", precision=1)
+    height: property_for("height", subtype="DISTANCE")
     quality: property_for("quality", items=_QUALITIES)
     network: property_for("network", items=_NETWORKS)
     device: property_for("device", items=_devices, description="Where the network runs")
@@ -120,6 +122,13 @@ class VideoMotionSettings(bpy.types.PropertyGroup):
         path = Path(bpy.path.abspath(self.filepath))
         return path.parent if path.suffix.lower() in IMAGE_SUFFIXES else path
 
+    def height_in_metres(self, scene: bpy.types.Scene) -> float | None:
+        """How tall the person is, None if unknown; a scene's units decide how long it is."""
+        units = scene.unit_settings
+        unit = 1.0 if units.system == "NONE" else units.scale_length
+        # Single precision has no more digits.
+        return round(self.height * unit, 5) or None
+
     def as_options(self, scene: bpy.types.Scene) -> Options:
         """Return the choices as options, those of the preferences included."""
         chosen: dict[str, Any] = {name: getattr(self, name) for name in ("quality", "network", *SLIDERS, *SWITCHES)}
@@ -130,6 +139,8 @@ class VideoMotionSettings(bpy.types.PropertyGroup):
             chosen["person"] = int(self.person)
         if self.video is not None and self.video.is_dir():
             chosen["frame_rate"] = scene_frame_rate(scene)
+        chosen["focal_mm"] = self.focal_mm or None
+        chosen["height"] = self.height_in_metres(scene)
         chosen["fps"] = self.rate.lower()
         return Options(**chosen, device=preferences.device(self.device), smpl=preferences.licensed_body())
 

@@ -9,6 +9,8 @@ right are mirror images, and Blender's own naming rules know `left_` and `right_
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import bpy
@@ -130,22 +132,40 @@ def create_armature(name: str, body: Body, rest: Rest) -> bpy.types.Object:
     """Make an armature object, in no collection yet, whose pose bones are ready for quaternion keys."""
     data = bpy.data.armatures.new(name)
     armature = bpy.data.objects.new(name, data)
-    # Bones can only be made in edit mode. A separate scene leaves the user's selection and mode unchanged.
-    scene = bpy.data.scenes.new(name)
+    with _edited(armature):
+        _add_bones(data, body.parents)
+        _place_bones(data, rest)
+    _sort_bones(armature)
+    data.display_type = "OCTAHEDRAL"
+    armature.show_in_front = True
+    return armature
+
+
+def move_bones(armature: bpy.types.Object, rest: Rest) -> None:
+    """Lay out the bones of an armature that `create_armature` made for another shape."""
+    with _edited(armature):
+        _place_bones(armature.data, rest)
+
+
+@contextlib.contextmanager
+def _edited(armature: bpy.types.Object) -> Iterator[None]:
+    """Edit mode, without which bones can't be made or moved.
+
+    A separate scene leaves the user's selection unchanged.
+    """
+    mode = armature.mode
+    scene = bpy.data.scenes.new(armature.name)
     try:
         scene.collection.objects.link(armature)
         layer = scene.view_layers[0]
         layer.objects.active = armature
         with bpy.context.temp_override(scene=scene, view_layer=layer, active_object=armature, object=armature):
             bpy.ops.object.mode_set(mode="EDIT")
-            _add_bones(data, body.parents, rest)
+            yield
             bpy.ops.object.mode_set(mode="OBJECT")
+            bpy.ops.object.mode_set(mode=mode)
     finally:
         bpy.data.scenes.remove(scene)
-    _sort_bones(armature)
-    data.display_type = "OCTAHEDRAL"
-    armature.show_in_front = True
-    return armature
 
 
 def rest_axes(armature: bpy.types.Object) -> np.ndarray:
@@ -156,12 +176,17 @@ def rest_axes(armature: bpy.types.Object) -> np.ndarray:
     return u @ vt
 
 
-def _add_bones(data: bpy.types.Armature, parents: tuple[int, ...], rest: Rest) -> None:
+def _place_bones(data: bpy.types.Armature, rest: Rest) -> None:
+    for name, head, tail in zip(JOINT_NAMES, rest.heads, rest.tails, strict=True):
+        bone = data.edit_bones[name]
+        bone.head = head
+        bone.tail = tail
+        bone.align_roll(Vector(_Z_AXES[name.rsplit("_", 1)[-1]]))
+
+
+def _add_bones(data: bpy.types.Armature, parents: tuple[int, ...]) -> None:
     for index, name in enumerate(JOINT_NAMES):
         bone = data.edit_bones.new(name)
-        bone.head = rest.heads[index]
-        bone.tail = rest.tails[index]
-        bone.align_roll(Vector(_Z_AXES[name.rsplit("_", 1)[-1]]))
         if parents[index] >= 0:
             parent = JOINT_NAMES[parents[index]]
             bone.parent = data.edit_bones[parent]

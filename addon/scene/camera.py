@@ -11,7 +11,7 @@ from mathutils import Matrix
 from ...inference.body import rotations
 from ...inference.motion.motion import Motion
 from ..compatibility import new_channels
-from .keyframes import frames_of, write_curve
+from .keyframes import OURS, frames_of, write_curve
 
 SENSOR_WIDTH = 36.0
 """Millimetres; a full-frame sensor, so that focal lengths read as photographers know them."""
@@ -26,13 +26,19 @@ def create_camera(name: str, motions: Sequence[Motion], frame_rate: float) -> bp
     data = bpy.data.cameras.new(name)
     set_intrinsics(data, first.camera_K, first.image_size)
     camera = bpy.data.objects.new(name, data)
+    camera[OURS] = True
     camera.rotation_mode = "QUATERNION"
-    camera.matrix_world = Matrix(first.camera_to_world[0] @ _CAMERA_AXES)
+    place_camera(camera, motions, frame_rate)
+    return camera
+
+
+def place_camera(camera: bpy.types.Object, motions: Sequence[Motion], frame_rate: float) -> None:
+    """Put a camera where that of the footage was, with a new action where it moved."""
+    camera.matrix_world = Matrix(motions[0].camera_to_world[0] @ _CAMERA_AXES)
     if any(motion.camera_moves for motion in motions):
         times, chosen = np.unique(np.concatenate([motion.timestamps for motion in motions]), return_index=True)
         poses = np.concatenate([motion.camera_to_world for motion in motions])[chosen] @ _CAMERA_AXES
-        _key_camera(camera, name, frames_of(times, frame_rate), poses)
-    return camera
+        _key_camera(camera, frames_of(times, frame_rate), poses)
 
 
 def set_intrinsics(data: bpy.types.Camera, camera_K: np.ndarray, image_size: np.ndarray) -> None:
@@ -58,8 +64,9 @@ def set_resolution(scene: bpy.types.Scene, camera_K: np.ndarray, image_size: np.
     scene.render.pixel_aspect_y = max(1.0, ratio)
 
 
-def _key_camera(camera: bpy.types.Object, name: str, frames: np.ndarray, poses: np.ndarray) -> None:
-    _, channels = new_channels(camera, name)
+def _key_camera(camera: bpy.types.Object, frames: np.ndarray, poses: np.ndarray) -> None:
+    action, channels = new_channels(camera, camera.name)
+    action[OURS] = True
     group = channels.groups.new("Object Transforms")
     quaternions = rotations.make_continuous(rotations.matrix_to_quaternion(poses[:, :3, :3]))
     for axis in range(3):

@@ -58,6 +58,16 @@ def create_mesh(
     return mesh
 
 
+def move_skin(data: bpy.types.Mesh, moves: np.ndarray) -> None:
+    """Move the vertices of a body's mesh by (V, 3), in its rest and in every shape key."""
+    keys = data.shape_keys
+    for points in (data.vertices, *(key.data for key in (keys.key_blocks if keys is not None else ()))):
+        positions = np.empty(moves.size, dtype=np.float32)
+        points.foreach_get("co", positions)
+        points.foreach_set("co", positions + moves.astype(np.float32).ravel())
+    data.update()
+
+
 def has_correctives(mesh: bpy.types.Object) -> bool:
     """Whether a mesh object has the shape keys of the pose correctives."""
     keys = mesh.data.shape_keys

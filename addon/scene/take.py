@@ -14,13 +14,13 @@ import numpy as np
 from ...inference.body.smpl import Body
 from ...inference.motion.motion import Motion
 from ...inference.options import FROM_VIDEO, KEEP, Options
-from .armature import ALL_BONES, create_armature, rest_bones
+from .armature import ALL_BONES, create_armature, move_bones, rest_bones, to_armature
 from .backdrop import movie_rate, show_footage
-from .camera import create_camera, set_resolution
+from .camera import create_camera, place_camera, set_resolution
 from .floor import create_floor
 from .keyframes import OURS, create_action, frames_of, key_correctives, scene_frame_rate, whole_frames
 from .lights import create_sun, ensure_sky
-from .mesh import bind, create_mesh, has_correctives
+from .mesh import bind, create_mesh, has_correctives, move_skin
 from .resample import on_whole_frames, standard_rate, whole_frames_within
 from .visibility import follow_seen
 
@@ -182,13 +182,51 @@ def replace_action(
     action = create_action(armature, motion, armature.name, frame_rate)
     holders = [action, *(key_correctives(mesh, motion, action, frame_rate) for mesh in meshes)]
     for before, now in {before: now for before, now in zip(old, holders, strict=True) if before is not None}.items():
-        users = before.users - int(before.use_fake_user)
-        if users or before.asset_data is not None or not before.get(OURS):
-            continue
-        name = before.name
-        bpy.data.actions.remove(before)
-        now.name = name
+        _succeed(now, before)
     return action
+
+
+def replace_camera(
+    collection: bpy.types.Collection, motions: Sequence[Motion], frame_rate: float, on_frames: bool = True
+) -> None:
+    """Move a take's camera, where it still has one, to where ``motions`` are seen as in the footage.
+
+    Arguments are as for `replace_action`, whose rules hold for the camera's action, too.
+    """
+    filmed = [on_whole_frames(one, frame_rate) if on_frames else one for one in motions if one.has_camera]
+    for camera in list(collection.all_objects):
+        if camera.type == "CAMERA" and OURS in camera and filmed:
+            old = camera.animation_data.action if camera.animation_data is not None else None
+            if old is not None:
+                camera.animation_data.action = None
+            place_camera(camera, filmed, frame_rate)
+            if old is not None and camera.animation_data.action is not None:
+                _succeed(camera.animation_data.action, old)
+
+
+def _succeed(action: bpy.types.Action, old: bpy.types.Action) -> None:
+    """Remove an old action of this add-on and pass on its name, unless something uses it or it is an asset."""
+    if old.users - int(old.use_fake_user) or old.asset_data is not None or not old.get(OURS):
+        return
+    name = old.name
+    bpy.data.actions.remove(old)
+    action.name = name
+
+
+def reshape(armature: bpy.types.Object, body: Body, betas: np.ndarray) -> None:
+    """Give a character of a take another shape ``betas`` (10,): its bones, and its skin with what was sculpted on it.
+
+    Its action has to be replaced afterwards.
+    """
+    count = body.shapedirs.shape[2]
+    old, new = np.array(armature[OURS]["betas"][:count]), betas[:count]
+    before, after = rest_bones(body, old), rest_bones(body, new)
+    move_bones(armature, after)
+    moves = to_armature(body.shape(new)[0], after.height) - to_armature(body.shape(old)[0], before.height)
+    for data in {child.data for child in armature.children if child.type == "MESH"}:
+        if len(data.vertices) == len(moves):
+            move_skin(data, moves)
+    armature[OURS]["betas"] = [float(beta) for beta in betas]
 
 
 def take_name(motions: Sequence[Motion], footage: Path | None) -> str:

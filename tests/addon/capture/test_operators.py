@@ -111,6 +111,66 @@ def test_update_keeps_the_character_and_runs_no_network(settings):
     np.testing.assert_allclose(frames, 1 + np.arange(50, 65) / 25 * 24, atol=1e-4)
 
 
+def stature(mesh) -> float:
+    heights = [vertex.co.z for vertex in mesh.data.vertices]
+    return max(heights) - min(heights)
+
+
+@needs_packages
+def test_height_sizes_the_character_at_import_and_at_an_update(settings):
+    settings.mesh = True
+    bpy.ops.video_motion.import_video()
+    armature = bpy.context.active_object
+    (mesh,) = armature.children
+    seen = stature(mesh)
+    away = bone_heads(armature, go_to(56))[0] - bpy.context.scene.camera.matrix_world.translation
+
+    settings.height = 1.9
+    assert bpy.ops.video_motion.update_motion() == {"FINISHED"}
+    provenance = provenance_of(take_of(bpy.context))
+    assert provenance["report"]["reused"] == ["people", "network"]
+    assert provenance["report"]["people"][0]["height"] == pytest.approx(1.9, abs=0.002)
+    assert provenance["options"]["height"] == 1.9
+    assert stature(mesh) == pytest.approx(1.9, abs=0.002)
+    assert stature(mesh) > seen + 0.05
+    bigger = bone_heads(armature, go_to(56))
+    grown = bigger[0] - bpy.context.scene.camera.matrix_world.translation
+    assert np.linalg.norm(grown) / np.linalg.norm(away) == pytest.approx(1.9 / seen, rel=0.05)
+
+    settings.smoothing = 1.5
+    bpy.ops.video_motion.update_motion()
+    assert stature(mesh) == pytest.approx(1.9, abs=0.002), "the character stays"
+    settings.smoothing = 1.0
+    bpy.ops.video_motion.import_video()
+    assert stature(bpy.context.active_object.children[0]) == pytest.approx(1.9, abs=0.002)
+    np.testing.assert_allclose(bone_heads(bpy.context.active_object, go_to(56))[0, 2], bigger[0, 2], atol=0.01)
+
+    settings.height = 0.0
+    bpy.ops.video_motion.update_motion()
+    assert stature(bpy.context.active_object.children[0]) == pytest.approx(seen, abs=0.002)
+
+
+@needs_packages
+def test_lens_reaches_the_worker(settings):
+    settings.focal_mm = 26.0
+    bpy.ops.video_motion.import_video()
+    diagonal = np.hypot(640, 480)
+    focal = provenance_of(take_of(bpy.context))["report"]["camera"]["focal_pixels"]
+    assert focal == pytest.approx(26.0 * diagonal / np.hypot(36, 24), rel=1e-3)
+
+
+def test_heights_are_in_the_scenes_units(settings):
+    settings.height = 178.0
+    units = bpy.context.scene.unit_settings
+    units.system, units.scale_length = "METRIC", 0.01
+    assert settings.as_options(bpy.context.scene).height == pytest.approx(1.78)
+    settings.height, units.system = 1.78, "NONE"
+    assert settings.as_options(bpy.context.scene).height == pytest.approx(1.78)
+    prop = settings.bl_rna.properties["height"]
+    assert (prop.unit, prop.hard_min) == ("LENGTH", 0.0)
+    assert settings.bl_rna.properties["focal_mm"].unit == "CAMERA"
+
+
 @needs_packages
 def test_people_hide_until_they_are_seen_unless_switched_off(settings):
     settings.mesh = True

@@ -15,6 +15,8 @@ from video_motion.addon.scene.take import (
     build_scene,
     footage_frame_rate,
     replace_action,
+    replace_camera,
+    reshape,
     set_frame_rate,
     unused_name,
 )
@@ -176,6 +178,60 @@ def test_an_action_with_other_users_is_not_removed(make_motion, body, use):
     assert old.name == "walk person 1"
     assert animation.action.name == "walk person 1.001"
     assert ("theirs" in bpy.data.actions) == (use == "theirs")
+
+
+def shape_of(armature):
+    """Bones and skin, shape keys included, and where the posed bones are in the fourth frame."""
+    (mesh,) = armature.children
+    keys = [key.data for key in mesh.data.shape_keys.key_blocks]
+    bones = [
+        (*bone.head_local, *bone.tail_local, *sum(map(tuple, bone.matrix_local), ())) for bone in armature.data.bones
+    ]
+    points = np.array([[point.co for point in points] for points in (mesh.data.vertices, *keys)])
+    return np.array(bones), points, bone_heads(armature, go_to(4))
+
+
+@pytest.mark.parametrize("mode", ["OBJECT", "POSE"])
+def test_a_character_of_another_shape_is_as_made_anew(make_motion, body, mode):
+    first, second = make_motion(count=5, frame_rate=24.0), make_motion(count=5, frame_rate=24.0, seed=1)
+    armature, made_anew = (build_scene([one], body).characters[0].armature for one in (first, second))
+    (mesh,) = armature.children
+    mesh.data.shape_keys.key_blocks["shape_03"].data[7].co.x += 0.25
+    bpy.context.view_layer.objects.active = armature
+    bpy.ops.object.mode_set(mode=mode)
+    reshape(armature, body, second.betas)
+    replace_action(armature, second, 24.0)
+    assert armature.mode == mode
+    assert len(bpy.data.scenes) == 1
+    bones, points, posed = shape_of(armature)
+    true_bones, true_points, true_posed = shape_of(made_anew)
+    np.testing.assert_allclose(bones, true_bones, atol=1e-5)
+    points[2 + 3, 7, 0] -= 0.25
+    np.testing.assert_allclose(points, true_points, atol=1e-5, err_msg="what was sculpted is kept")
+    np.testing.assert_allclose(posed, true_posed, atol=1e-5)
+    np.testing.assert_allclose(armature["video_motion"]["betas"], second.betas)
+    reshape(armature, body, first.betas)
+    assert np.abs(shape_of(armature)[0] - true_bones).max() > 0.01
+
+
+@pytest.mark.parametrize("moving", [False, True])
+def test_the_camera_follows_a_motion_of_another_size(make_motion, body, moving):
+    motion = make_motion(count=5, frame_rate=24.0, moving_camera=moving)
+    take = build_scene([motion], body)
+    theirs = bpy.data.objects.new("theirs", bpy.data.cameras.new("theirs"))
+    take.collection.objects.link(theirs)
+    actions = {action.name for action in bpy.data.actions}
+    grown = replace(motion, camera_to_world=motion.camera_to_world.copy())
+    grown.camera_to_world[:, :3, 3] *= 1.2
+    replace_camera(take.collection, [grown], 24.0)
+    true = build_scene([grown], body).camera
+    for frame in (1, 4):
+        depsgraph = go_to(frame)
+        found, wanted = (np.array(one.evaluated_get(depsgraph).matrix_world) for one in (take.camera, true))
+        np.testing.assert_allclose(found, wanted, atol=1e-5)
+        assert np.linalg.norm(found[:3, 3]) > 1.1 * np.linalg.norm(motion.camera_to_world[0, :3, 3])
+    assert theirs.location.length == 0
+    assert {action.name for action in bpy.data.actions if not action.name.startswith("walk.001")} == actions
 
 
 def test_floor_lies_under_the_person(make_motion, body):
