@@ -205,8 +205,9 @@ def _draw_video(layout: bpy.types.UILayout, context: bpy.types.Context, settings
         times = layout.column(align=True)
         times.prop(settings, "start")
         times.prop(settings, "end")
-    layout.prop(settings, "focal_mm")
-    layout.prop(settings, "height")
+    sizes = layout.column(align=True)
+    sizes.prop(settings, "focal_mm")
+    sizes.prop(settings, "height")
 
 
 def _draw_video_info(

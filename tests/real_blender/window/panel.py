@@ -11,6 +11,7 @@ TAB = "Video Motion"
 IMPORT = "bpy.ops.video_motion.import_video("
 CANCEL = "bpy.ops.video_motion.cancel("
 FILEPATH = ".video_motion.filepath"
+LENS, HEIGHT = ".video_motion.focal_mm", ".video_motion.height"
 SOURCE = ".video_motion_retarget.source"
 TARGET = ".video_motion_retarget.target"
 SAMPLE = Path("/repo/tests/sample/sample.mp4")
@@ -32,10 +33,24 @@ class Panel:
         for name, value in {"filepath": str(video), "quality": "fast", "rate": "VIDEO", **settings}.items():
             self.blender.do(f"{_SETTINGS}.{name} = {value!r}")
 
+    def type_number(self, what: str, value: str) -> None:
+        """Type a number into its field, with a unit where it has one."""
+        where = self.blender.find_button(what)
+        # The first click only brings the mouse to the field.
+        self.blender.click(*where)
+        self.blender.click(*where)
+        self.blender.key("ctrl+a")
+        self.blender.type(value)
+        self.blender.key("Return")
+
     def start(self) -> None:
         """Run the button's operator as the button would."""
         # What an operator reports as an error, Python raises; users meet it in the panel.
         self.blender.do("try:\n    bpy.ops.video_motion.import_video('INVOKE_DEFAULT')\nexcept RuntimeError:\n    pass")
+
+    def update(self) -> None:
+        """Run the operator of the button "Update Motion", which may lie below the window, as the button would."""
+        self.blender.do("bpy.ops.video_motion.update_motion('INVOKE_DEFAULT')")
 
     def wait_until_seen(self) -> None:
         """Until the panel shows what the video is like, or why it can't be read."""

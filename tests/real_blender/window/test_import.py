@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -12,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from .panel import CANCEL, FILEPATH, IMPORT, SAMPLE, Panel, characters, contents, living
+from .panel import CANCEL, FILEPATH, HEIGHT, IMPORT, LENS, SAMPLE, Panel, characters, contents, living
 from .session import Blender, Display, wait_until
 
 SAMPLE_FRAMES = 180
@@ -164,6 +165,38 @@ def test_one_click_shows_a_person_always(panel: Panel, blender: Blender):
     blender.point(*_middle_of_view(blender))
     blender.key("ctrl+z")
     blender.wait_until(f"not {seen}", 5)
+
+
+@pytest.mark.interface
+def test_lens_and_height_are_typed_in(panel: Panel, blender: Blender):
+    settings = "bpy.context.scene.video_motion"
+    panel.choose(SAMPLE, trim=True, start=2.0, end=3.0)
+    panel.wait_until_seen()
+    panel.type_number(LENS, "26")
+    panel.type_number(HEIGHT, "190cm")
+    blender.screenshot("panel-lens-and-height")
+    assert blender.ask(f"({settings}.focal_mm, round({settings}.height, 4))") == [26.0, 1.9]
+    blender.click_button(IMPORT)
+    panel.wait_until_ended()
+    assert panel.problem is None
+    report = json.loads(blender.ask("bpy.data.collections['sample']['video_motion']"))["report"]
+    assert report["camera"]["focal_pixels"] == pytest.approx(26 * 800 / (36**2 + 24**2) ** 0.5)
+    assert report["people"][0]["height"] == pytest.approx(1.9, abs=0.01)
+    blender.screenshot("panel-height-imported")
+
+    head = "bpy.data.armatures['sample person 1'].bones['head'].head_local.z"
+    tall, away = blender.ask(f"({head}, bpy.context.scene.camera.location.length)")
+    panel.type_number(HEIGHT, "160cm")
+    panel.update()
+    panel.wait_until_ended()
+    assert panel.problem is None
+    blender.screenshot("panel-height-updated")
+    assert blender.ask(head) == pytest.approx(tall * 1.6 / 1.9, rel=0.02)
+    assert blender.ask("bpy.context.scene.camera.location.length") < 0.95 * away
+    blender.point(*_middle_of_view(blender))
+    blender.key("ctrl+z")
+    blender.wait_until(f"{head} == {tall}", 5)
+    assert blender.ask("bpy.context.scene.camera.location.length") == away
 
 
 @pytest.mark.interface
