@@ -72,7 +72,7 @@ def _turns_alone(sightings: Sightings, count: int) -> np.ndarray:
 def off(found: np.ndarray, true: np.ndarray) -> float:
     """Root mean square distance of a path (K, 3) from the true one, best aligned, as a share of that one's length."""
     first, second = found - found.mean(0), true - true.mean(0)
-    turn, _ = Rotation.align_vectors(second, first)
+    turn = Rotation.align_vectors(second, first)[0]
     turned = turn.apply(first)
     size = (turned * second).sum() / (turned**2).sum()
     distance = np.sqrt(np.square(size * turned - second).sum(1).mean())
