@@ -5,17 +5,22 @@ from __future__ import annotations
 import numpy as np
 
 _FLOOR_SIGMA = 0.06
-# How far the upright direction may be wrong sideways, along the camera's y and along its axis.
-_UPRIGHT_SIGMA = np.radians([2.5, 6.0, 6.0])
-_ROLL_TRUST = 0.3
-_ENOUGH = 60
+# How surely the upright direction is known sideways, and along the camera's y and z at best.
+_LEVEL_SIGMA, _UPRIGHT_SIGMA = np.radians(2.0), np.radians(1.5)
+_ROLL_TRUST = 0.5
+# Cameras look down on people a little: that counts like so many frames of an upright person.
+_USUAL_UP, _USUAL_FRAMES = np.array([0.0, -np.cos(np.radians(6)), -np.sin(np.radians(6))]), 2.0
+# Bodies that lean farther from the upright direction than this count less, as it becomes known.
+_LEANS = np.radians([45.0, 30.0, 20.0, 12.0, 12.0, 12.0])
+# Soles that count as independent: how wrong their depth is changes slowly.
+_ENOUGH = 15
 
 
-def upright_direction(joints: np.ndarray) -> np.ndarray:
-    """The direction away from the floor in camera space (3,), from how people stand.
+def upright_direction(joints: np.ndarray) -> tuple[np.ndarray, float]:
+    """The direction away from the floor in camera space (3,), from how people stand, and its standard deviation.
 
-    A person whose legs and back are straight is nearly vertical; others weigh less. Cameras are rarely rolled, so
-    the sideways part of the result is reduced.
+    A person whose legs and back are straight is nearly vertical; others weigh less, and so do those who lean from the
+    direction in which most are upright. Cameras are rarely rolled, so the sideways part of the result is reduced.
 
     Args:
         joints: (n, 24, 3) SMPL joints in camera space, of all people.
@@ -25,26 +30,32 @@ def upright_direction(joints: np.ndarray) -> np.ndarray:
     whole = joints[:, 12] - ankles
     straight = _cosine(thighs, shins).clip(0) ** 4 * _cosine(legs, back).clip(0) ** 4
     axis = whole / np.linalg.norm(whole, axis=1, keepdims=True)
-    up = (axis * (straight[:, None] + 1e-6)).sum(0) - np.array([0.0, 1e-3, 0.0])
-    up[0] *= _ROLL_TRUST
-    if up[1] > 0:
-        return np.array([0.0, -1.0, 0.0])
-    return up / np.linalg.norm(up)
+    up, weight, lean = _USUAL_UP, straight, np.zeros(len(axis))
+    for usual in _LEANS:
+        lean = np.arccos(np.clip(axis @ up, -1, 1))
+        weight = straight / (1 + (lean / usual) ** 2) ** 2
+        total = weight @ axis + _USUAL_FRAMES * _USUAL_UP
+        up = total / np.linalg.norm(total)
+    # A lean lasts: that somebody is seen longer says little more.
+    spread = np.sqrt((weight @ lean**2) / (weight.sum() + 1e-9))
+    up = up * [_ROLL_TRUST, 1, 1]
+    return up / np.linalg.norm(up), max(_UPRIGHT_SIGMA, float(spread) / 2)
 
 
 def _cosine(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     return (first * second).sum(1) / (np.linalg.norm(first, axis=1) * np.linalg.norm(second, axis=1) + 1e-9)
 
 
-def floor_plane(points: np.ndarray, weights: np.ndarray, up: np.ndarray) -> tuple[np.ndarray, float]:
+def floor_plane(points: np.ndarray, weights: np.ndarray, up: np.ndarray, sigma: float) -> tuple[np.ndarray, float]:
     """Unit normal (3,) and offset d of the floor n·p + d = 0 in camera space.
 
     Args:
         points: (n, 3) soles of standing feet in camera space.
         weights: (n,) probability that each stands.
         up: (3,) `upright_direction`.
+        sigma: its standard deviation, radians.
     """
-    normal = up
+    normal, upright_sigma = up, np.array([_LEVEL_SIGMA, sigma, sigma])
     offset = -float(np.median(points @ up)) if len(points) else 1.0
     if len(points) < 3 or weights.sum() < 1e-6:
         return normal, offset
@@ -54,8 +65,8 @@ def floor_plane(points: np.ndarray, weights: np.ndarray, up: np.ndarray) -> tupl
         precision = share / (1 + (away / (reach * _FLOOR_SIGMA)) ** 2) ** 2 / _FLOOR_SIGMA**2
         rows = np.concatenate([points, np.ones((len(points), 1))], axis=1)
         system = (rows * precision[:, None]).T @ rows
-        system[:3, :3] += np.diag(1 / _UPRIGHT_SIGMA**2)
-        solution = np.linalg.solve(system + 1e-9 * np.eye(4), np.append(up / _UPRIGHT_SIGMA**2, 0.0))
+        system[:3, :3] += np.diag(1 / upright_sigma**2)
+        solution = np.linalg.solve(system + 1e-9 * np.eye(4), np.append(up / upright_sigma**2, 0.0))
         length = np.linalg.norm(solution[:3])
         normal, offset = solution[:3] / length, float(solution[3] / length)
     return normal, offset

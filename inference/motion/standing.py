@@ -65,7 +65,7 @@ def estimate_floor(subjects: list[Subject]) -> np.ndarray:
         joints.append(subject_joints)
         points.append(soles)
         weights.append(contacts.standing(speed, None, scores) / len(subjects))
-    up = floor.upright_direction(np.concatenate(joints))
+    up, sigma = floor.upright_direction(np.concatenate(joints))
     ground = [
         soles - _sole_heights(subject.shaped_body)[:, None] * up
         for soles, subject in zip(points, subjects, strict=True)
@@ -76,6 +76,7 @@ def estimate_floor(subjects: list[Subject]) -> np.ndarray:
         np.concatenate([soles.reshape(-1, 3) for soles in ground]),
         np.concatenate([part.ravel() for part in on_floor]),
         up,
+        sigma,
     )
     return floor.camera_to_world(normal, offset, joints[0][0, 0])
 
