@@ -129,7 +129,9 @@ class _Conversion:
     def camera(self, observations: Observations) -> Camera:
         """The camera that filmed the video."""
         size = observations.size
-        return Camera(size, intrinsics(size, self.focal), observations.camera_rotations, observations.camera_positions)
+        return Camera(
+            size, intrinsics(size, observations.focal), observations.camera_rotations, observations.camera_positions
+        )
 
     def estimate_poses(
         self, observations: Observations, tracks: list[Track], camera_K: np.ndarray
@@ -213,6 +215,7 @@ class _Conversion:
             frames=np.array([number for number, _ in timeline]),
             timestamps=np.array([second for _, second in timeline]),
             tracks=tracks,
+            focal=camera_motion.focal(),
             camera_rotations=camera_motion.rotations(),
             camera_positions=camera_motion.positions(),
             homographies=camera_motion.homographies(),

@@ -43,6 +43,7 @@ class CameraMotion:
             flow: whether to estimate homographies too.
             frame_rate: hertz.
         """
+        self._focal_known, self._focal_share = focal is not None, 1.0
         self._scale = min(1.0, _WORKING_WIDTH / max(size))
         self._camera = intrinsics(size, focal)
         self._camera[:2] *= self._scale
@@ -80,6 +81,11 @@ class CameraMotion:
             self._sighted.append((self._numbers, self._points))
         self._previous, self._path = grey, None
 
+    def focal(self) -> float:
+        """The focal length in pixels: what is given, or what the camera's turns show, or what is assumed."""
+        self._travelled()
+        return float(self._focal_share * self._camera[0, 0] / self._scale)
+
     def positions(self) -> np.ndarray:
         """(M, 3) of each frame's camera in the first one's space, in units of the background's usual distance.
 
@@ -105,8 +111,9 @@ class CameraMotion:
                 self._camera
             )[:2]
             sightings = Sightings(keys, np.concatenate([numbers for numbers, _ in self._sighted]), places)
-            found = travel(sightings, turns[:: self._key_every])
+            found = travel(sightings, turns[:: self._key_every], self._focal_known)
             if found is not None:
+                self._focal_share = found.focal
                 corrections = found.rotations @ np.swapaxes(turns[:: self._key_every], 1, 2)
                 return _between_keys(corrections, self._key_every, len(turns)) @ turns, _curve(
                     found.positions, self._key_every, len(turns)

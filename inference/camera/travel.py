@@ -1,4 +1,7 @@
-"""How the camera travels: bundle adjustment of background points seen in key frames, in units of their distance."""
+"""How the camera moves and what its focal length is: bundle adjustment of background points seen in key frames.
+
+Its way is in units of the points' distance.
+"""
 
 from __future__ import annotations
 
@@ -20,11 +23,19 @@ _STEPS = 40
 _NOISE, _FAR_OFF = 1 / 1000, 3.0
 # Usual change of the camera's movement between key frames, in distances of the background.
 _ACCELERATION = 0.05
-# The camera travels if without it so many more sightings, as a share, are far off.
-_ENOUGH = 0.12
+# How wrong the assumed focal length is, as a share. A camera that turns shows it, one that travels hardly.
+_ZOOM, _ZOOM_IN_TRAVEL = 0.25, 0.12
+# Who turns so far shows the focal length.
+_ENOUGH_TURN = np.radians(5)
+# One that travels shows it only if with another one the cost falls to this share.
+_WORTH = 0.85
+# The camera travels if without it so many more sightings, as a share, are far off, and the cost is so much higher.
+_ENOUGH_OFF, _ENOUGH_COST = 0.12, 3.0
 _NEAREST = 0.02
-# Key frames between those from whose pairs turns are found, for one trial each.
-_APART, _TRIAL_STEPS = (1, 3, 10_000), 12
+# Key frames between those from whose pairs turns are found, for one trial each; that many are never there.
+_APART, _TRIAL_STEPS = (1, 3, 1000), 12
+# The unit is the distance that so many of the points are within.
+_NEAR_SHARE = 0.25
 
 
 @dataclass
@@ -57,28 +68,36 @@ class Travel:
 
     Attributes:
         rotations: (K, 3, 3) from their axes into the first one's.
-        positions: (K, 3) in the first one's axes, in units of the background's distance.
+        positions: (K, 3) in the first one's axes, in units of the background's distance; zero if they only turn.
+        focal: the focal length as a share of the assumed one, 1 if it can't be told.
     """
 
     rotations: np.ndarray
     positions: np.ndarray
+    focal: float = 1.0
 
 
-def travel(sightings: Sightings, turns: np.ndarray) -> Travel | None:
-    """How the camera travels; None if it does not, or if that can't be told from its turns.
+def travel(sightings: Sightings, turns: np.ndarray, focal_known: bool = False) -> Travel | None:
+    """How the camera moves; None if nothing more can be told than its turns.
 
     Args:
         sightings: of background points, some of which may move.
         turns: (K, 3, 3) rotations of the key frames' camera axes into the first one's, as if it only turned.
+        focal_known: whether `places` are in units of the true focal length.
     """
     count = len(turns)
     whole: _Bundle | None = None
     result = Travel(np.array(turns), np.zeros((count, 3)))
-    start, end_before, travels = 0, 0, False
+    start, end_before = 0, 0
+    zooms: list[float] = []
+    travels = False
     while True:
         end = min(start + _WINDOW, count)
-        bundle = _Bundle(sightings.within(start, end), turns[start:end])
-        travels |= bundle.adjust()
+        bundle = _Bundle(sightings.within(start, end), turns[start:end], focal_known)
+        bundle.adjust()
+        travels |= bundle.travels
+        if bundle.travels or bundle.turns_enough():
+            zooms.append(bundle.zoom)
         # In the axes of its first key frame; sizes by the points that it shares with the one before.
         size = 1.0 if whole is None else whole.size_of(bundle, start - (end_before - len(whole.positions)))
         turn, place = result.rotations[start], result.positions[start]
@@ -89,45 +108,65 @@ def travel(sightings: Sightings, turns: np.ndarray) -> Travel | None:
         result.positions[start:end][fresh] = moved[fresh]
         bundle.scale(size)
         if end == count:
-            return result if travels else None
+            break
         whole, end_before, start = bundle, end, end - _OVERLAP
+    result.focal = float(np.exp(np.median(zooms))) if zooms and not focal_known else 1.0
+    return result if travels or result.focal != 1.0 else None
 
 
 class _Bundle:
     """Cameras and points of one window, in the axes in which the turns are given."""
 
-    def __init__(self, sightings: Sightings, turns: np.ndarray):
+    def __init__(self, sightings: Sightings, turns: np.ndarray, focal_known: bool):
         self.numbers, self._point = np.unique(sightings.points, return_inverse=True)
         self._key, self._places = sightings.keys, sightings.places
         self.rotations, self.positions = np.array(turns), np.zeros((len(turns), 3))
+        # The focal length, as the logarithm of its share of the assumed one.
+        self.zoom, self._zooms, self.travels = 0.0, not focal_known, False
         rays = np.concatenate([self._places, np.ones((len(self._places), 1))], axis=1)
         rays = np.einsum("oij,oj->oi", self.rotations[self._key], rays)
         rays /= np.linalg.norm(rays, axis=1, keepdims=True)
         self.points = _sums(rays, self._point, len(self.numbers))
         self.points /= np.linalg.norm(self.points, axis=1, keepdims=True)
 
-    def adjust(self) -> bool:
-        """Whether the camera travels; if so, positions are found, otherwise they stay zero."""
+    def adjust(self) -> None:
+        """Find whether the camera travels, and if it does, how."""
         if len(self.numbers) < 8 or len(self.positions) < 3:
-            return False
-        self._minimise(travels=False)
-        only_turned = self._share_off()
-        turned = self.rotations, self.points
+            return
+        given = self._state()
+        self._minimise(zooms=False)
+        start = self._state()
+        if self._zooms:
+            self._minimise(zooms=True)
+        cost, off, turned = self._cost(), self._share_off(), self._state()
         # A camera that moves aside seems to turn: start at turns that leave room for it.
-        start = self.rotations, self.positions, self.points
-        tried: list[tuple[float, tuple[np.ndarray, np.ndarray, np.ndarray]]] = []
-        for apart in _APART:
-            self.rotations, self.positions, self.points = start
-            self.rotations = _turns_by_pairs(self._key, self._point, self._places, start[0], apart)
-            self._minimise(travels=True, steps=_TRIAL_STEPS)
-            tried.append((self._cost(), (self.rotations, self.positions, self.points)))
-        _, (self.rotations, self.positions, self.points) = min(tried, key=lambda found: found[0])
-        self._minimise(travels=True)
-        if only_turned - self._share_off() > _ENOUGH:
-            return True
-        self.rotations, self.points = turned
-        self.positions[:] = 0
-        return False
+        self.travels = True
+        trials: list[tuple[float, tuple[np.ndarray, np.ndarray, np.ndarray, float]]] = []
+        for begin, apart in (*((start, apart) for apart in _APART), (given, _APART[0])):
+            self.rotations, self.positions, self.points, self.zoom = begin
+            self.rotations = _turns_by_pairs(self._key, self._point, self._places, self.rotations, apart)
+            self._minimise(zooms=False, steps=_TRIAL_STEPS)
+            trials.append((self._cost(), self._state()))
+        _, (self.rotations, self.positions, self.points, self.zoom) = min(trials, key=lambda trial: trial[0])
+        self._minimise(zooms=False)
+        if self._zooms:
+            before, known = self._cost(), self._state()
+            self._minimise(zooms=True)
+            if self._cost() > _WORTH * before:
+                self.rotations, self.positions, self.points, self.zoom = known
+        self.travels = off - self._share_off() > _ENOUGH_OFF and cost > _ENOUGH_COST * self._cost()
+        if self.travels:
+            distance = np.linalg.norm(self.points - self.positions.mean(0), axis=1)
+            self.scale(1 / float(np.quantile(distance, _NEAR_SHARE)))
+        else:
+            self.rotations, self.positions, self.points, self.zoom = turned
+
+    def turns_enough(self) -> bool:
+        """Whether the camera turns so far that its focal length can be told."""
+        return float(rotations.relative_angle(self.rotations, self.rotations[:1]).max(initial=0)) > _ENOUGH_TURN
+
+    def _state(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:
+        return self.rotations, self.positions, self.points, self.zoom
 
     def scale(self, size: float) -> None:
         """Make it larger."""
@@ -147,25 +186,29 @@ class _Bundle:
         turned = self.rotations[self._key]
         points = np.einsum("oji,oj->oi", turned, self.points[self._point] - self.positions[self._key])
         depth = np.maximum(points[:, 2:], _NEAREST)
-        residuals = (points[:, :2] / depth - self._places) / _NOISE
+        residuals = (np.exp(self.zoom) * points[:, :2] / depth - self._places) / _NOISE
         weights = 1 / (1 + np.square(residuals).sum(1) / _FAR_OFF**2)
         return points, residuals, np.where(points[:, 2] > _NEAREST, weights, 0)
 
     def _cost(self) -> float:
         _, residuals, _ = self._seen()
         cost = float(np.log1p(np.square(residuals).sum(1) / _FAR_OFF**2).sum()) * _FAR_OFF**2
-        return cost + float(np.square(np.diff(self.positions, 2, axis=0)).sum()) / _ACCELERATION**2
+        cost += float(np.square(np.diff(self.positions, 2, axis=0)).sum()) / _ACCELERATION**2
+        return cost + (self.zoom / self._usual_zoom()) ** 2
+
+    def _usual_zoom(self) -> float:
+        return _ZOOM_IN_TRAVEL if self.travels else _ZOOM
 
     def _share_off(self) -> float:
         _, residuals, _ = self._seen()
         return float((np.linalg.norm(residuals, axis=1) > _FAR_OFF).mean())
 
-    def _minimise(self, travels: bool, steps: int = _STEPS) -> None:
+    def _minimise(self, zooms: bool, steps: int = _STEPS) -> None:
         """Levenberg–Marquardt; points are eliminated (Schur complement)."""
         damping, cost = 1e-3, self._cost()
         for _ in range(steps):
-            before = self.rotations, self.positions, self.points
-            self._step(damping, travels)
+            before = self.rotations, self.positions, self.points, self.zoom
+            self._step(damping, zooms)
             after = self._cost()
             if after < cost:
                 settled = cost - after < 1e-4 * cost
@@ -173,26 +216,22 @@ class _Bundle:
                 if settled:
                     break
             else:
-                self.rotations, self.positions, self.points = before
+                self.rotations, self.positions, self.points, self.zoom = before
                 damping *= 8
                 if damping > 1e4:
                     break
-        if travels:
-            # Distances have no unit: the median is one.
-            distance = np.linalg.norm(self.points - self.positions.mean(0), axis=1)
-            self.scale(1 / float(np.median(distance)))
 
-    def _step(self, damping: float, travels: bool) -> None:
+    def _step(self, damping: float, zooms: bool) -> None:
         keys, count = len(self.positions), len(self.points)
         points, residuals, weights = self._seen()
         depth = np.maximum(points[:, 2], _NEAREST)
         projected = np.zeros((len(points), 2, 3))
         projected[:, 0, 0] = projected[:, 1, 1] = 1 / depth
         projected[:, :, 2] = -points[:, :2] / depth[:, None] ** 2
-        projected /= _NOISE
+        projected *= np.exp(self.zoom) / _NOISE
         by_point = projected @ np.swapaxes(self.rotations[self._key], 1, 2)
         by_camera = np.concatenate([projected @ rotations.skew(points), -by_point], axis=2)
-        if not travels:
+        if not self.travels:
             by_camera[..., 3:] = 0
         weighted = weights[:, None, None] * by_camera
         cameras = _sums(np.swapaxes(weighted, 1, 2) @ by_camera, self._key, keys)
@@ -200,32 +239,44 @@ class _Bundle:
         each = weights[:, None, None] * by_point
         own = _sums(np.swapaxes(each, 1, 2) @ by_point, self._point, count)
         own_slope = _sums(np.einsum("oki,ok->oi", each, residuals), self._point, count)
+        usual = self._usual_zoom()
+        by_zoom = np.exp(self.zoom) * points[:, :2] / depth[:, None] / _NOISE
         mixed = np.zeros((count, keys, 6, 3))
         mixed[self._point, self._key] = np.swapaxes(weighted, 1, 2) @ by_point
         whole = np.zeros((keys, 6, keys, 6))
         whole[np.arange(keys), :, np.arange(keys)] = cameras
-        slope = camera_slope
-        if travels:
+        if self.travels:
             bend = np.diff(np.eye(keys), 2, axis=0)
             stiff = bend.T @ bend / _ACCELERATION**2
             for axis in (3, 4, 5):
                 whole[:, axis, :, axis] += stiff
-            slope[:, 3:] += stiff @ self.positions
-        whole, slope = whole.reshape(6 * keys, 6 * keys), slope.ravel()
-        diagonal = np.arange(6 * keys)
-        whole[diagonal, diagonal] *= 1 + damping
+            camera_slope[:, 3:] += stiff @ self.positions
+        # The zoom comes after all cameras.
+        last = 6 * keys
+        system, slope = np.zeros((last + 1, last + 1)), np.zeros(last + 1)
+        system[:last, :last], slope[:last] = whole.reshape(last, last), camera_slope.ravel()
+        system[last, :last] = system[:last, last] = _sums(
+            np.einsum("oki,ok->oi", weighted, by_zoom), self._key, keys
+        ).ravel()
+        system[last, last] = weights @ np.square(by_zoom).sum(1) + 1 / usual**2
+        slope[last] = weights @ (by_zoom * residuals).sum(1) + self.zoom / usual**2
+        diagonal = np.arange(last + 1)
+        system[diagonal, diagonal] *= 1 + damping
         # The first camera stays, and what has no say.
-        fixed = (diagonal < 6) | (whole[diagonal, diagonal] == 0)
-        whole[diagonal[fixed], diagonal[fixed]] += 1e12
+        fixed = (diagonal < 6) | (system[diagonal, diagonal] == 0)
+        fixed[last] = not zooms
+        system[diagonal[fixed], diagonal[fixed]] += 1e12
         own[:, [0, 1, 2], [0, 1, 2]] *= 1 + damping
         own[:, [0, 1, 2], [0, 1, 2]] += 1e-6
         inverse = np.linalg.inv(own)
-        mixed = mixed.reshape(count, 6 * keys, 3)
+        zoomed = _sums(np.einsum("oki,ok->oi", each, by_zoom), self._point, count)
+        mixed = np.concatenate([mixed.reshape(count, last, 3), zoomed[:, None]], axis=1)
         through = mixed @ inverse
-        flat, other = (np.swapaxes(part, 0, 1).reshape(6 * keys, -1) for part in (through, mixed))
-        change = -np.linalg.solve(whole - flat @ other.T, slope - flat @ own_slope.ravel())
+        flat, other = (np.swapaxes(part, 0, 1).reshape(last + 1, -1) for part in (through, mixed))
+        change = -np.linalg.solve(system - flat @ other.T, slope - flat @ own_slope.ravel())
         moved = -((own_slope + (change @ other).reshape(count, 3))[:, None] @ inverse)[:, 0]
-        change = change.reshape(keys, 6)
+        self.zoom += float(change[last])
+        change = change[:last].reshape(keys, 6)
         self.rotations = self.rotations @ rotations.axis_angle_to_matrix(change[:, :3])
         self.positions = self.positions + change[:, 3:]
         self.points = self.points + moved

@@ -24,6 +24,7 @@ class Observations:
         frames: (M,) frame numbers.
         timestamps: (M,) seconds.
         tracks: the people.
+        focal: of the camera, pixels.
         camera_rotations: (M, 3, 3) see `CameraMotion.rotations`.
         camera_positions: (M, 3) see `CameraMotion.positions`.
         homographies: (M, 3, 3) see `CameraMotion.homographies`; identity where not measured.
@@ -37,6 +38,7 @@ class Observations:
     frames: np.ndarray
     timestamps: np.ndarray
     tracks: list[Track]
+    focal: float
     camera_rotations: np.ndarray
     camera_positions: np.ndarray
     homographies: np.ndarray
@@ -46,7 +48,7 @@ class Observations:
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Everything as named arrays; the tracks' local maps are not among them."""
-        header = {"size": self.size, "frame_rate": self.frame_rate, "warnings": self.warnings}
+        header = {"size": self.size, "frame_rate": self.frame_rate, "focal": self.focal, "warnings": self.warnings}
         header["people"] = [track.number for track in self.tracks]
         header["trusts"] = list(self.trusts.items())
         header["left_out"] = [one.to_json() for one in self.left_out]
@@ -84,6 +86,7 @@ class Observations:
         return cls(
             size=tuple(header["size"]),
             frame_rate=header["frame_rate"],
+            focal=header["focal"],
             tracks=tracks,
             trusts={int(number): trust for number, trust in header["trusts"]},
             left_out=[LeftOut.from_json(one) for one in header["left_out"]],

@@ -92,7 +92,7 @@ def test_the_way_is_found(way: str):
     shot = film(WAYS[way], (lambda share: -share) if way == "around" else swaying)
     found = travel(shot.sightings, shot.turns)
     assert found is not None
-    assert off(found.positions, shot.positions) < 0.015
+    assert off(found.positions, shot.positions) < 0.02
     turned = (shot.true_turns.inv() * Rotation.from_matrix(found.rotations)).magnitude()
     assert np.degrees(turned.max()) < 1.2
     np.testing.assert_array_equal(found.positions[0], 0)
@@ -101,7 +101,27 @@ def test_the_way_is_found(way: str):
 @pytest.mark.parametrize("yaw", [still, swaying], ids=["at rest", "turning"])
 def test_a_camera_that_stays_in_its_place_does_not_travel(yaw):
     shot = film(still, (lambda share: 0 * share) if yaw is still else swaying)
-    assert travel(shot.sightings, shot.turns) is None
+    found = travel(shot.sightings, shot.turns)
+    if yaw is still:
+        assert found is None
+    else:
+        assert found is not None
+        assert not found.positions.any()
+        assert found.focal == pytest.approx(1, abs=0.02)
+
+
+@pytest.mark.parametrize("focal", [0.7, 1.3])
+def test_a_camera_that_turns_shows_its_focal_length(focal: float):
+    shot = film(still, swaying)
+    seen = Sightings(shot.sightings.keys, shot.sightings.points, focal * shot.sightings.places)
+    found = travel(seen, _turns_alone(seen, len(shot.positions)))
+    assert found is not None
+    assert not found.positions.any()
+    assert found.focal == pytest.approx(focal, rel=0.03)
+    turned = (shot.true_turns.inv() * Rotation.from_matrix(found.rotations)).magnitude()
+    assert np.degrees(turned.max()) < 0.5
+    given = travel(shot.sightings, shot.turns, focal_known=True)
+    assert given is None, "nothing is left to tell"
 
 
 def test_a_long_way_keeps_its_size():
