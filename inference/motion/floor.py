@@ -8,10 +8,11 @@ _FLOOR_SIGMA = 0.06
 # How surely the upright direction is known sideways, and along the camera's y and z at best.
 _LEVEL_SIGMA, _UPRIGHT_SIGMA = np.radians(2.0), np.radians(1.5)
 _ROLL_TRUST = 0.5
-# Cameras look down on people a little: that counts like so many frames of an upright person.
-_USUAL_UP, _USUAL_FRAMES = np.array([0.0, -np.cos(np.radians(6)), -np.sin(np.radians(6))]), 2.0
+# Cameras look down on people a little: that counts like so many frames of an upright person, and a share of all.
+_USUAL_UP = np.array([0.0, -np.cos(np.radians(6)), -np.sin(np.radians(6))])
+_USUAL_FRAMES, _USUAL_SHARE = 0.5, 0.02
 # Bodies that lean farther from the upright direction than this count less, as it becomes known.
-_LEANS = np.radians([45.0, 30.0, 20.0, 12.0, 12.0, 12.0])
+_LEANS = np.radians([30.0, 25.0, 20.0, 12.0, 12.0, 12.0])
 # Soles that count as independent: how wrong their depth is changes slowly.
 _ENOUGH = 15
 
@@ -34,7 +35,7 @@ def upright_direction(joints: np.ndarray) -> tuple[np.ndarray, float]:
     for usual in _LEANS:
         lean = np.arccos(np.clip(axis @ up, -1, 1))
         weight = straight / (1 + (lean / usual) ** 2) ** 2
-        total = weight @ axis + _USUAL_FRAMES * _USUAL_UP
+        total = weight @ axis + (_USUAL_FRAMES + _USUAL_SHARE * len(axis)) * _USUAL_UP
         up = total / np.linalg.norm(total)
     # A lean lasts: that somebody is seen longer says little more.
     spread = np.sqrt((weight @ lean**2) / (weight.sum() + 1e-9))

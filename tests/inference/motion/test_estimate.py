@@ -180,7 +180,7 @@ def test_up_is_found_for_other_cameras(body: Body, pitch: float):
     tilt = motion.camera_to_world[0, 2, :3] @ scene.to_world[0, 2, :3]
     assert np.degrees(np.arccos(tilt)) < 3
     camera = motion.camera_to_world[0, 2, 3]
-    assert camera == pytest.approx(1.5, rel=0.05), "the camera's height above the floor"
+    assert camera == pytest.approx(1.5, rel=0.08), "the camera's height above the floor"
 
 
 def test_contacts_tell_which_foot_stands(lap: scenes.Scene, lap_motion: Motion):
@@ -362,7 +362,7 @@ def test_the_height_of_a_person_tells_how_far_away_they_are(
     assert depth_error(known, scene) < 0.2 * depth_error(without, scene)
     assert joint_errors(known, scene).mean() < 0.7 * joint_errors(without, scene).mean()
     camera = known.camera_to_world[0, 2, 3]
-    assert camera == pytest.approx(1.5, rel=0.03), "the camera's height above the floor"
+    assert camera == pytest.approx(1.5, rel=0.08), "the camera's height above the floor"
     (again,) = estimate(body, scene, track, height=true, shapes={track.number: known.betas}, **estimates)
     np.testing.assert_allclose(again.joints_world, known.joints_world, atol=1e-9)
 
