@@ -25,6 +25,8 @@ _NOISE, _FAR_OFF = 1 / 1000, 3.0
 _ACCELERATION = 0.05
 # How wrong the assumed focal length is, as a share. A camera that turns shows it, one that travels hardly.
 _ZOOM, _ZOOM_IN_TRAVEL = 0.25, 0.12
+# Of its logarithm, beyond which it is not believed.
+_LARGEST_ZOOM = np.log(2)
 # Who turns so far shows the focal length.
 _ENOUGH_TURN = np.radians(5)
 # One that travels shows it only if with another one the cost falls to this share.
@@ -96,7 +98,7 @@ def travel(sightings: Sightings, turns: np.ndarray, focal_known: bool = False) -
         bundle = _Bundle(sightings.within(start, end), turns[start:end], focal_known)
         bundle.adjust()
         travels |= bundle.travels
-        if bundle.travels or bundle.turns_enough():
+        if (bundle.travels or bundle.turns_enough()) and abs(bundle.zoom) < _LARGEST_ZOOM:
             zooms.append(bundle.zoom)
         # In the axes of its first key frame; sizes by the points that it shares with the one before.
         size = 1.0 if whole is None else whole.size_of(bundle, start - (end_before - len(whole.positions)))
