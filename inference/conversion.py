@@ -209,6 +209,9 @@ class _Conversion:
                 if track.number not in seen
             ]
             times.add("landmarks", began)
+        began = time.perf_counter()
+        camera_rotations = camera_motion.rotations()
+        times.add("camera", began)
         return Observations(
             size=size,
             frame_rate=footage.frame_rate,
@@ -216,7 +219,7 @@ class _Conversion:
             timestamps=np.array([second for _, second in timeline]),
             tracks=tracks,
             focal=camera_motion.focal(),
-            camera_rotations=camera_motion.rotations(),
+            camera_rotations=camera_rotations,
             camera_positions=camera_motion.positions(),
             homographies=camera_motion.homographies(),
             trusts={track.number: outcome.trusts[track.number] for track in tracks},

@@ -141,6 +141,8 @@ class _Bundle:
         if self._zooms:
             self._minimise(zooms=True)
         cost, off, turned = self._cost(), self._share_off(), self._state()
+        if off <= _ENOUGH_OFF:
+            return
         # A camera that moves aside seems to turn: start at turns that leave room for it.
         self.travels = True
         trials: list[tuple[float, tuple[np.ndarray, np.ndarray, np.ndarray, float]]] = []
