@@ -164,10 +164,8 @@ class CameraMotion:
             self._points = np.concatenate([self._points, new])
             self._numbers = np.concatenate([self._numbers, self._next_number + np.arange(len(new), dtype=np.int32)])
             self._next_number += len(new)
-        self._begin_at(self._points, self._rotations[-1])
-
-    def _begin_at(self, points: np.ndarray, rotation: np.ndarray) -> None:
-        self._key_points, self._key_rotation, self._key_count = points, rotation, len(points)
+        self._key_points, self._key_rotation = self._points, self._rotations[-1]
+        self._key_count = len(self._points)
 
     def _follow(self, grey: np.ndarray) -> np.ndarray:
         if self._previous is None or len(self._points) < _MIN_POINTS:
@@ -190,7 +188,7 @@ class CameraMotion:
             return self._key_rotation @ rotation
         # Seen from somewhere else than the key frame, but not from the frame before.
         before = start[consistent]
-        self._begin_at(before, self._rotations[-1])
+        self._key_points, self._key_rotation = before, self._rotations[-1]
         if self._at_rest(before):
             return self._key_rotation
         rotation, inliers = self._estimate_rotation(self._points, before)

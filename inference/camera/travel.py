@@ -14,7 +14,8 @@ from ..body import rotations
 
 # Key frames that are adjusted at once, and how many of them belong to the next ones too.
 _WINDOW, _OVERLAP = 60, 20
-_POINTS, _SHORTEST_TRACK = 300, 4
+# In a key frame, and key frames in which a point is seen.
+_POINTS, _SHORTEST_TRACK = 150, 4
 _COMMON = 12
 # Between turns found with and without a direction of travel, from one key frame to the next.
 _LARGEST_DIFFERENCE = np.radians(12)
@@ -58,8 +59,15 @@ class Sightings:
         """Those of the longest followed points in some key frames, numbered from 0 on."""
         inside = (self.keys >= first) & (self.keys < end)
         numbers, row, count = np.unique(self.points[inside], return_inverse=True, return_counts=True)
-        chosen = np.argsort(-count, kind="stable")[:_POINTS]
-        chosen = chosen[count[chosen] >= _SHORTEST_TRACK]
+        keys, seen, chosen = self.keys[inside] - first, np.zeros(end - first, int), []
+        begin = np.concatenate([[0], np.cumsum(count)])
+        by_point = np.argsort(row, kind="stable")
+        for point in np.argsort(-count, kind="stable")[: int((count >= _SHORTEST_TRACK).sum())]:
+            where = keys[by_point[begin[point] : begin[point + 1]]]
+            # Not all where the camera rests the longest.
+            if (seen[where] < _POINTS).any():
+                seen[where] += 1
+                chosen.append(point)
         kept = np.isin(row, chosen)
         return Sightings(self.keys[inside][kept] - first, numbers[row[kept]], self.places[inside][kept])
 
@@ -212,8 +220,11 @@ class _Bundle:
         damping, cost = 1e-3, self._cost()
         for _ in range(steps):
             before = self.rotations, self.positions, self.points, self.zoom
-            self._step(damping, zooms)
-            after = self._cost()
+            try:
+                self._step(damping, zooms)
+                after = self._cost()
+            except np.linalg.LinAlgError:
+                after = np.inf
             if after < cost:
                 settled = cost - after < 1e-4 * cost
                 damping, cost = max(damping / 4, 1e-7), after

@@ -10,7 +10,7 @@ _LEVEL_SIGMA, _UPRIGHT_SIGMA = np.radians(2.0), np.radians(1.5)
 _ROLL_TRUST = 0.5
 # Cameras look down on people a little: that counts like so many frames of an upright person, and a share of all.
 _USUAL_UP = np.array([0.0, -np.cos(np.radians(6)), -np.sin(np.radians(6))])
-_USUAL_FRAMES, _USUAL_SHARE = 0.5, 0.02
+_USUAL_FRAMES, _USUAL_SHARE, _USUAL_SPREAD = 0.5, 0.02, np.radians(12)
 # Bodies that lean farther from the upright direction than this count less, as it becomes known.
 _LEANS = np.radians([30.0, 25.0, 20.0, 12.0, 12.0, 12.0])
 # Soles that count as independent: how wrong their depth is changes slowly.
@@ -38,7 +38,8 @@ def upright_direction(joints: np.ndarray) -> tuple[np.ndarray, float]:
         total = weight @ axis + (_USUAL_FRAMES + _USUAL_SHARE * len(axis)) * _USUAL_UP
         up = total / np.linalg.norm(total)
     # A lean lasts: that somebody is seen longer says little more.
-    spread = np.sqrt((weight @ lean**2) / (weight.sum() + 1e-9))
+    usual = _USUAL_FRAMES + _USUAL_SHARE * len(axis)
+    spread = np.sqrt((weight @ lean**2 + usual * _USUAL_SPREAD**2) / (weight.sum() + usual))
     up = up * [_ROLL_TRUST, 1, 1]
     return up / np.linalg.norm(up), max(_UPRIGHT_SIGMA, float(spread) / 2)
 

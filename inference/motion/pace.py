@@ -36,9 +36,7 @@ def metres_per_unit(
         for points, seen, eye, seconds in zip(soles, scores, eyes, timestamps, strict=True)
         if len(points) > 2
     ]
-    if not people:
-        return 1.0
-    usual = _BEHIND * float(np.median(np.concatenate([person.distance.ravel() for person in people])))
+    usual = _BEHIND * float(np.median(np.concatenate([np.linalg.norm(points, axis=-1).ravel() for points in soles])))
 
     def likelihood(size: float) -> float:
         return sum(person.standing(size) for person in people) - np.log(size / usual) ** 2 / (2 * _SPREAD**2)
@@ -51,8 +49,7 @@ class _Steps:
     """Somebody's feet, seen by a camera whose travel has some size."""
 
     def __init__(self, soles: np.ndarray, scores: np.ndarray, eyes: np.ndarray, timestamps: np.ndarray):
-        self.distance = np.linalg.norm(soles, axis=-1)
-        self._sight = soles / self.distance[..., None]
+        self._sight = soles / np.linalg.norm(soles, axis=-1, keepdims=True)
         self._scores = scores
         self._speed = np.gradient(soles, timestamps, axis=0)
         self._camera_speed = np.gradient(eyes, timestamps, axis=0)[:, None]

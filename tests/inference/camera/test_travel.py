@@ -135,6 +135,14 @@ def test_a_long_way_keeps_its_size():
     assert np.ptp(np.log(steps / true)) < np.log(1.5)
 
 
+def test_all_key_frames_see_points_although_the_camera_rested_long_before():
+    keys = [np.repeat(np.arange(40), 240)] + [np.repeat(np.arange(k, k + 5), 240) for k in range(40, 60, 5)]
+    points = [np.tile(np.arange(240), 40)] + [np.tile(240 * (n + 1) + np.arange(240), 5) for n in range(4)]
+    every = np.concatenate(keys)
+    some = Sightings(every, np.concatenate(points), np.zeros((len(every), 2))).within(0, 60)
+    assert np.bincount(some.keys, minlength=60).min() >= 100
+
+
 def test_nothing_seen_is_no_travel():
     nothing = Sightings(np.empty(0, int), np.empty(0, int), np.empty((0, 2)))
     assert travel(nothing, np.tile(np.eye(3), (5, 1, 1))) is None

@@ -59,6 +59,13 @@ def test_those_who_sway_leave_it_less_certain():
     assert floor.upright_direction(np.concatenate(swaying))[1] > 1.3 * floor.upright_direction(steady)[1]
 
 
+def test_nobody_upright_leaves_it_uncertain():
+    sitting = people(seen_up(10), [0], n=30)
+    sitting[:, [1, 2, 12]] += [0.0, 0.4, 0.4]
+    sitting[:, [4, 5], 2] -= 0.4
+    assert floor.upright_direction(sitting)[1] > np.radians(4)
+
+
 def test_bowed_people_count_less():
     up, _ = floor.upright_direction(people(seen_up(10), [0, 0, 80]))
     assert degrees_between(up, seen_up(10)) < 3
