@@ -106,18 +106,16 @@ class CameraMotion:
         turns = np.array(self._rotations).reshape(-1, 3, 3)
         positions = np.zeros((len(turns), 3))
         if len(self._sighted) > 2:
-            keys = np.repeat(np.arange(len(self._sighted)), [len(numbers) for numbers, _ in self._sighted])
-            places = (np.concatenate([points for _, points in self._sighted]) - self._camera[:2, 2]) / np.diag(
-                self._camera
-            )[:2]
-            sightings = Sightings(keys, np.concatenate([numbers for numbers, _ in self._sighted]), places)
-            found = travel(sightings, turns[:: self._key_every], self._focal_known)
+            numbers, points = zip(*self._sighted, strict=True)
+            keys = np.repeat(np.arange(len(numbers)), [len(some) for some in numbers])
+            sightings = Sightings(keys, np.concatenate(numbers), self._plane(np.concatenate(points)))
+            key_turns = turns[:: self._key_every]
+            found = travel(sightings, key_turns, self._focal_known)
             if found is not None:
                 self._focal_share = found.focal
-                corrections = found.rotations @ np.swapaxes(turns[:: self._key_every], 1, 2)
-                return _between_keys(corrections, self._key_every, len(turns)) @ turns, _curve(
-                    found.positions, self._key_every, len(turns)
-                )
+                corrections = found.rotations @ np.swapaxes(key_turns, 1, 2)
+                corrected = _between_keys(corrections, self._key_every, len(turns)) @ turns
+                return corrected, _curve(found.positions, self._key_every, len(turns))
         if not len(turns) or rotations.relative_angle(turns, turns[:1]).max() < _MIN_ROTATION:
             return np.broadcast_to(np.eye(3), turns.shape).copy(), positions
         return turns, positions
@@ -211,8 +209,12 @@ class CameraMotion:
             inliers = np.linalg.norm(rays_now @ rotation.T - rays_then, axis=1) < tolerance
         return rotation, inliers
 
+    def _plane(self, points: np.ndarray) -> np.ndarray:
+        """x / z and y / z (n, 2) of pixels (n, 2)."""
+        return (points - self._camera[:2, 2]) / self._camera[[0, 1], [0, 1]]
+
     def _rays(self, points: np.ndarray) -> np.ndarray:
-        plane = (points - self._camera[:2, 2]) / self._camera[[0, 1], [0, 1]]
+        plane = self._plane(points)
         rays = np.concatenate([plane, np.ones((len(plane), 1))], axis=1)
         return rays / np.linalg.norm(rays, axis=1, keepdims=True)
 

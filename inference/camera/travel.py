@@ -124,6 +124,9 @@ def travel(sightings: Sightings, turns: np.ndarray, focal_known: bool = False) -
     return result if travels or result.focal != 1.0 else None
 
 
+_State = tuple[np.ndarray, np.ndarray, np.ndarray, float]
+
+
 class _Bundle:
     """Cameras and points of one window, in the axes in which the turns are given."""
 
@@ -153,32 +156,35 @@ class _Bundle:
             return
         # A camera that moves aside seems to turn: start at turns that leave room for it.
         self.travels = True
-        trials: list[tuple[float, tuple[np.ndarray, np.ndarray, np.ndarray, float]]] = []
+        trials: list[tuple[float, _State]] = []
         for begin, apart in (*((start, apart) for apart in _APART), (given, _APART[0])):
-            self.rotations, self.positions, self.points, self.zoom = begin
+            self._return_to(begin)
             self.rotations = _turns_by_pairs(self._key, self._point, self._places, self.rotations, apart)
             self._minimise(zooms=False, steps=_TRIAL_STEPS)
             trials.append((self._cost(), self._state()))
-        _, (self.rotations, self.positions, self.points, self.zoom) = min(trials, key=lambda trial: trial[0])
+        self._return_to(min(trials, key=lambda trial: trial[0])[1])
         self._minimise(zooms=False)
         if self._zooms:
             before, known = self._cost(), self._state()
             self._minimise(zooms=True)
             if self._cost() > _WORTH * before:
-                self.rotations, self.positions, self.points, self.zoom = known
+                self._return_to(known)
         self.travels = off - self._share_off() > _ENOUGH_OFF and cost > _ENOUGH_COST * self._cost()
         if self.travels:
             distance = np.linalg.norm(self.points - self.positions.mean(0), axis=1)
             self.scale(1 / float(np.quantile(distance, _NEAR_SHARE)))
         else:
-            self.rotations, self.positions, self.points, self.zoom = turned
+            self._return_to(turned)
 
     def turns_enough(self) -> bool:
         """Whether the camera turns so far that its focal length can be told."""
         return float(rotations.relative_angle(self.rotations, self.rotations[:1]).max(initial=0)) > _ENOUGH_TURN
 
-    def _state(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:
+    def _state(self) -> _State:
         return self.rotations, self.positions, self.points, self.zoom
+
+    def _return_to(self, state: _State) -> None:
+        self.rotations, self.positions, self.points, self.zoom = state
 
     def scale(self, size: float) -> None:
         """Make it larger."""
@@ -219,7 +225,7 @@ class _Bundle:
         """Levenberg–Marquardt; points are eliminated (Schur complement)."""
         damping, cost = 1e-3, self._cost()
         for _ in range(steps):
-            before = self.rotations, self.positions, self.points, self.zoom
+            before = self._state()
             try:
                 self._step(damping, zooms)
                 after = self._cost()
@@ -231,7 +237,7 @@ class _Bundle:
                 if settled:
                     break
             else:
-                self.rotations, self.positions, self.points, self.zoom = before
+                self._return_to(before)
                 damping *= 8
                 if damping > 1e4:
                     break

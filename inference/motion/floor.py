@@ -31,15 +31,15 @@ def upright_direction(joints: np.ndarray) -> tuple[np.ndarray, float]:
     whole = joints[:, 12] - ankles
     straight = _cosine(thighs, shins).clip(0) ** 4 * _cosine(legs, back).clip(0) ** 4
     axis = whole / np.linalg.norm(whole, axis=1, keepdims=True)
+    assumed = _USUAL_FRAMES + _USUAL_SHARE * len(axis)
     up, weight, lean = _USUAL_UP, straight, np.zeros(len(axis))
     for usual in _LEANS:
         lean = np.arccos(np.clip(axis @ up, -1, 1))
         weight = straight / (1 + (lean / usual) ** 2) ** 2
-        total = weight @ axis + (_USUAL_FRAMES + _USUAL_SHARE * len(axis)) * _USUAL_UP
+        total = weight @ axis + assumed * _USUAL_UP
         up = total / np.linalg.norm(total)
     # A lean lasts: that somebody is seen longer says little more.
-    usual = _USUAL_FRAMES + _USUAL_SHARE * len(axis)
-    spread = np.sqrt((weight @ lean**2 + usual * _USUAL_SPREAD**2) / (weight.sum() + usual))
+    spread = np.sqrt((weight @ lean**2 + assumed * _USUAL_SPREAD**2) / (weight.sum() + assumed))
     up = up * [_ROLL_TRUST, 1, 1]
     return up / np.linalg.norm(up), max(_UPRIGHT_SIGMA, float(spread) / 2)
 
