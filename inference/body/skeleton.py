@@ -1,4 +1,4 @@
-"""SMPL's 24 joints and BlazePose's 33 landmarks: names and kinematic tree, as data."""
+"""SMPL's 24 joints, SMPL-H's 52, and BlazePose's 33 landmarks: names and kinematic trees, as data."""
 
 JOINT_NAMES = (
     "pelvis",
@@ -28,6 +28,29 @@ JOINT_NAMES = (
 )
 
 PARENTS = (-1, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 9, 9, 12, 13, 14, 16, 17, 18, 19, 20, 21)
+
+SIDES = ("left", "right")
+
+BODY_JOINTS = 22
+"""SMPL's joints that SMPL-H has too: all but the two hands, the last."""
+
+FINGERS = ("index", "middle", "pinky", "ring", "thumb")
+"""In SMPL-H's order."""
+
+FINGER_JOINT_NAMES = tuple(f"{side}_{finger}{number}" for side in SIDES for finger in FINGERS for number in (1, 2, 3))
+"""SMPL-H's 30 joints that SMPL lacks."""
+
+FINGER_TIP_NAMES = tuple(f"{side}_{finger}_tip" for side in SIDES for finger in FINGERS)
+
+SMPLH_JOINT_NAMES = (*JOINT_NAMES[:BODY_JOINTS], *FINGER_JOINT_NAMES)
+
+SMPLH_PARENTS = (
+    *PARENTS[:BODY_JOINTS],
+    *(
+        JOINT_NAMES.index(f"{name.split('_')[0]}_wrist") if name.endswith("1") else BODY_JOINTS + number - 1
+        for number, name in enumerate(FINGER_JOINT_NAMES)
+    ),
+)
 
 LANDMARK_NAMES = (
     "nose",
@@ -74,6 +97,9 @@ def _mirror(names: tuple[str, ...]) -> tuple[int, ...]:
 
 JOINT_MIRROR = _mirror(JOINT_NAMES)
 """For each joint, the joint of the other side; middle joints are their own."""
+
+FINGER_JOINT_MIRROR = _mirror(FINGER_JOINT_NAMES)
+"""For each finger joint, that of the other hand."""
 
 LANDMARK_MIRROR = _mirror(LANDMARK_NAMES)
 """For each landmark, the landmark of the other side."""

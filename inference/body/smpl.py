@@ -1,11 +1,12 @@
 """SMPL's forward pass in NumPy: shape, joints, kinematics and skinning, for many frames at once.
 
 Frame of reference: the body's (x to its left, y up, z to the front), metres. θ are axis-angle vectors or matrices of
-the 24 joints relative to their parents, β the shape coefficients. A vertex v of a person whose root turns by R and
-moves by ``trans`` lands on ``R (v − J_0) + J_0 + trans``, as in SMPL (Loper et al., 2015) and in ``smplx``.
+the 24 joints (52 of a body with fingers) relative to their parents, β the shape coefficients. A vertex v of a person
+whose root turns by R and moves by ``trans`` lands on ``R (v − J_0) + J_0 + trans``, as in SMPL (Loper et al., 2015) and
+in ``smplx``.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -13,12 +14,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from . import fingers
 from . import landmarks as landmark_recipes
 from .bodyfile import Arrays, BodyError
 from .rotations import Floats, axis_angle_to_matrix
-from .skeleton import JOINT_NAMES, LANDMARK_NAMES
+from .skeleton import (
+    BODY_JOINTS,
+    FINGER_JOINT_NAMES,
+    FINGER_TIP_NAMES,
+    JOINT_NAMES,
+    LANDMARK_NAMES,
+    SMPLH_JOINT_NAMES,
+    SMPLH_PARENTS,
+)
 
-__all__ = ["Body", "BodyError", "Points"]
+__all__ = ["Body", "BodyError", "Fingers", "Points"]
 
 Ints = NDArray[np.integer[Any]]
 
@@ -48,6 +58,21 @@ class Points:
         return _shaped(self.template, self.shapedirs, betas)
 
 
+@dataclass(frozen=True, eq=False)
+class Fingers:
+    """What SMPL-H's fingers need beside a body of SMPL, whose hands are relaxed.
+
+    Attributes:
+        regressor: (40, V) from rest vertices the rest places of `FINGER_JOINT_NAMES` and `FINGER_TIP_NAMES`.
+        weights: (V, 30) skinning weights, parts of those of SMPL's wrists and hands.
+        relaxed: (30, 3) local rotations of the relaxed hands from SMPL-H's flat ones, axis-angle.
+    """
+
+    regressor: Floats
+    weights: Floats
+    relaxed: Floats
+
+
 def _shaped(template: Floats, directions: Floats, betas: ArrayLike | None) -> Floats:
     if betas is None:
         return template
@@ -61,6 +86,8 @@ def _shaped(template: Floats, directions: Floats, betas: ArrayLike | None) -> Fl
 @dataclass(frozen=True, eq=False)
 class Body:
     """A body in SMPL's format. All arrays share one floating dtype.
+
+    `with_fingers` gives one with SMPL-H's 52 joints, for which every 24 below is 52.
 
     Attributes:
         name: as in the file, or the file's name without the suffix.
@@ -79,6 +106,7 @@ class Body:
         part_names: names of the parts (skin, eyes, …).
         landmark_weights: (33, V) rest landmarks from rest vertices, or None for an unknown topology.
         landmark_bones: (33, 24) skinning weights of the landmarks, or None.
+        fingers: of a body that can have SMPL-H's fingers, else None.
     """
 
     name: str
@@ -97,6 +125,7 @@ class Body:
     part_names: tuple[str, ...] = ()
     landmark_weights: Floats | None = None
     landmark_bones: Floats | None = None
+    fingers: Fingers | None = None
 
     @classmethod
     def load(cls, path: str | Path, dtype: type[np.floating[Any]] = np.float64) -> "Body":
@@ -153,6 +182,13 @@ class Body:
             )
             landmark_weights, landmark_bones = over_vertices.astype(dtype), over_joints.astype(dtype)
         uv = optional("uv", None, 2)
+        own_fingers = None
+        if "finger_weights" in arrays:
+            own_fingers = Fingers(
+                number("finger_regressor", len(FINGER_JOINT_NAMES) + len(FINGER_TIP_NAMES), count),
+                number("finger_weights", count, len(FINGER_JOINT_NAMES)),
+                number("relaxed_hands", len(FINGER_JOINT_NAMES), 3),
+            )
         return cls(
             name=str(arrays.get("name", "U")) if "name" in arrays else path.stem,
             licence=str(arrays.get("licence", "U")) if "licence" in arrays else "",
@@ -170,6 +206,52 @@ class Body:
             part_names=tuple(arrays.get("part_names", "U").tolist()) if "part_names" in arrays else (),
             landmark_weights=landmark_weights,
             landmark_bones=landmark_bones,
+            fingers=own_fingers,
+        )
+
+    @property
+    def joint_names(self) -> tuple[str, ...]:
+        """SMPL's names of the joints, or SMPL-H's."""
+        return JOINT_NAMES if len(self.parents) == len(JOINT_NAMES) else SMPLH_JOINT_NAMES
+
+    @cached_property
+    def with_fingers(self) -> "_BodyWithFingers | None":
+        """The body with SMPL-H's 52 joints and flat hands at rest; None for one whose fingers don't move.
+
+        It has no pose correctives. Posed with `fingers.relaxed` it is this body.
+        """
+        if self.fingers is None:
+            return None
+        fingers_of = self.fingers
+        points = fingers_of.regressor @ self.v_template
+        point_dirs = np.tensordot(fingers_of.regressor, self.shapedirs, axes=1)
+        count = len(FINGER_JOINT_NAMES)
+        # Everything below is linear in the vertices, so each shape direction is straightened like the template.
+        vertices = np.concatenate([self.v_template[None], np.moveaxis(self.shapedirs, 2, 0)])
+        body = np.concatenate([self.joint_template[None], np.moveaxis(self.joint_shapedirs, 2, 0)])[:, :BODY_JOINTS]
+        bent = np.concatenate([points[None], np.moveaxis(point_dirs, 2, 0)])
+        relaxed = np.concatenate([body, bent[:, :count]], axis=1)
+        turns = fingers.relaxing_turns(fingers_of.relaxed)
+        straight = fingers.chained(relaxed, np.swapaxes(turns, 1, 2))
+        weights = fingers.smplh_weights(self.weights, fingers_of.weights)
+        moved = np.flatnonzero(fingers_of.weights.any(axis=1))
+        matrices, moves = fingers.blended(weights[moved], turns, straight, relaxed)
+        vertices[:, moved] = np.linalg.solve(matrices, (vertices[:, moved] - moves)[..., None])[..., 0]
+        last = [SMPLH_JOINT_NAMES.index(name.replace("_tip", "3")) for name in FINGER_TIP_NAMES]
+        tips = np.einsum("tba,...tb->...ta", turns[last], bent[:, count:] - relaxed[:, last]) + straight[:, last]
+        return _BodyWithFingers(
+            **{item.name: getattr(self, item.name) for item in fields(self)}
+            | {
+                "fingers": None,
+                "posedirs": None,
+                "v_template": vertices[0],
+                "shapedirs": np.ascontiguousarray(np.moveaxis(vertices[1:], 0, 2)),
+                "weights": weights,
+                "parents": SMPLH_PARENTS,
+                "landmark_bones": None if self.landmark_bones is None else _without_hands(self.landmark_bones),
+            },
+            straight=straight,
+            tips=tips,
         )
 
     @cached_property
@@ -233,18 +315,19 @@ class Body:
     def local_rotations(self, poses: ArrayLike) -> Floats:
         """Matrices (N, 24, 3, 3) of poses given as (N, 72), (N, 24, 3) axis-angle or (N, 24, 3, 3) matrices."""
         pose = np.asarray(poses, dtype=self.v_template.dtype)
-        if pose.shape[1:] == (_JOINTS, 3, 3):
+        count = len(self.parents)
+        if pose.shape[1:] == (count, 3, 3):
             return pose
-        if pose.shape[1:] in ((3 * _JOINTS,), (_JOINTS, 3)):
-            return axis_angle_to_matrix(pose.reshape(-1, _JOINTS, 3))
-        raise ValueError(f"expected poses (N, 72), (N, 24, 3) or (N, 24, 3, 3), got {pose.shape}")
+        if pose.shape[1:] in ((3 * count,), (count, 3)):
+            return axis_angle_to_matrix(pose.reshape(-1, count, 3))
+        raise ValueError(f"expected poses (N, {3 * count}), (N, {count}, 3) or (N, {count}, 3, 3), got {pose.shape}")
 
     @cached_property
     def _levels(self) -> list[tuple[list[int], list[int]]]:
-        depth = [0] * _JOINTS
+        depth = [0] * len(self.parents)
         for joint, parent in enumerate(self.parents[1:], start=1):
             depth[joint] = depth[parent] + 1
-        levels = [[joint for joint in range(_JOINTS) if depth[joint] == level] for level in range(1, max(depth) + 1)]
+        levels = [[joint for joint in range(len(depth)) if depth[joint] == level] for level in range(1, max(depth) + 1)]
         return [(joints, [self.parents[joint] for joint in joints]) for joints in levels]
 
     def global_rotations(self, poses: ArrayLike) -> Floats:
@@ -349,5 +432,37 @@ class Body:
             weighted = (points.weights[:, :, None] * homogeneous[:, None, :]).reshape(len(rest), -1)
             flat = transforms.transpose(0, 2, 1, 3).reshape(-1, weighted.shape[1])
             return (flat @ weighted.T).reshape(len(transforms), 3, -1).transpose(0, 2, 1)
-        blended = (points.weights @ transforms.reshape(len(transforms), _JOINTS, 12)).reshape(*rest.shape, 4)
+        blended = (points.weights @ transforms.reshape(*transforms.shape[:2], 12)).reshape(*rest.shape, 4)
         return (blended[..., :3] @ rest[..., None])[..., 0] + blended[..., 3]
+
+
+def _without_hands(weights: Floats) -> Floats:
+    """Weights (K, 24) of points that no finger moves, over SMPL-H's joints (K, 52)."""
+    return fingers.smplh_weights(weights, np.zeros((len(weights), len(FINGER_JOINT_NAMES)), dtype=weights.dtype))
+
+
+@dataclass(frozen=True, eq=False)
+class _BodyWithFingers(Body):
+    """A body with SMPL-H's joints.
+
+    Attributes:
+        straight: (1 + B, 52, 3) the rest joints for β = 0, and their shape directions.
+        tips: (1 + B, 10, 3) the same of `FINGER_TIP_NAMES`.
+    """
+
+    straight: Floats = field(default_factory=lambda: np.empty(0))
+    tips: Floats = field(default_factory=lambda: np.empty(0))
+
+    @cached_property
+    def joint_template(self) -> Floats:
+        """Rest joints (52, 3) for β = 0."""
+        return self.straight[0]
+
+    @cached_property
+    def joint_shapedirs(self) -> Floats:
+        """Shape directions (52, 3, B) of the rest joints."""
+        return np.moveaxis(self.straight[1:], 0, 2)
+
+    def rest_tips(self, betas: ArrayLike | None = None) -> Floats:
+        """Rest finger tips (..., 10, 3), in the order of `FINGER_TIP_NAMES`, for betas (..., ≤ B)."""
+        return _shaped(self.tips[0], np.moveaxis(self.tips[1:], 0, 2), betas)
