@@ -28,9 +28,10 @@ REQUEST = "--request"
 """The only argument when `convert` starts this file: the request is on standard input, as JSON."""
 
 EPILOG = """\
-From videos it writes, for each one, NAME.motion.npz (further people's are NAME.person-2.motion.npz and so on),
-NAME.json, and a file of each format: NAME.blend, .fbx, .glb, .usd, .bvh, and .amass.npz. Of several videos batch.json
-lists the outcome of each. Files are written completely or not at all.
+From videos it writes, for each one, NAME.motion.npz (further people's are NAME.person-2.motion.npz and so on, those of
+a film's further shots NAME.shot-2.motion.npz and so on), NAME.json, and a file of each format: NAME.blend, .fbx, .glb,
+.usd, .bvh, and .amass.npz. Of several videos batch.json lists the outcome of each. Files are written completely or not
+at all.
 
 Exit status: 0 if every video gave a result, 1 if some did not, 2 for wrong arguments, 130 after an interruption.
 """
@@ -159,8 +160,8 @@ def _convert_motions(chosen: argparse.Namespace, options: Options) -> None:
     from video_motion.addon.headless import scenes
 
     with scenes.quiet():
-        take, warnings = scenes.build(motions, body, chosen.video, options)
-        scenes.save(chosen.blend, take, chosen.video)
+        takes, warnings = scenes.build(motions, body, chosen.video, options)
+        scenes.save(chosen.blend, takes, chosen.video)
     for warning in [*warnings, *(text for motion in motions for text in motion.provenance.get("warnings") or ())]:
         print_warning(warning)
 

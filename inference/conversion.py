@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from functools import partial
-from itertools import chain
+from itertools import chain, groupby, product, takewhile
+from operator import itemgetter
 from pathlib import Path
 
 import numpy as np
@@ -16,18 +17,20 @@ from .cache import Cache, hash_of, hash_of_code, hash_of_content
 from .camera.intrinsics import Camera, focal_from_film, intrinsics
 from .camera.tracking import CameraMotion
 from .errors import VideoMotionError
-from .footage.reader import IMAGES_FRAME_RATE, Footage
+from .footage.reader import IMAGES_FRAME_RATE, Footage, FootageError, Frame
+from .footage.shots import in_shots
 from .models import Models
 from .motion import estimate as motion_estimate
 from .motion.motion import Motion
 from .options import Options
 from .people import reasons
+from .people.blazepose import LandmarkModel
 from .people.left_out import NOT_CHOSEN, TOO_UNCERTAIN, LeftOut
 from .people.maps import MapStore
-from .people.observations import Observations
+from .people.observations import Observations, shots_as_arrays, shots_from_arrays
 from .people.second_pass import SecondPass, first_pass_step
 from .people.track import Track
-from .people.tracker import SIDE_BY_SIDE, Tracker, chunks
+from .people.tracker import SIDE_BY_SIDE, Outcome, Tracker, chunks
 from .pose.pose_estimate import PoseEstimate
 from .pose.temporal import VideoContext
 
@@ -62,7 +65,7 @@ class Result:
     """The result of one video.
 
     Attributes:
-        motions: one per person, in order of their number.
+        motions: one per person of each shot, in order of shots and numbers.
         models: what they were made with; their body is the motions'.
         report: who was found and who was left out, why, seconds per stage, warnings; ready for JSON.
     """
@@ -96,6 +99,7 @@ class _Conversion:
         self.times = _StageTimes({"load": models.load_seconds})
         self.warnings: list[str] = []
         self.reused: list[str] = []
+        self._shots = 0
         network = models.network
         self._store = MapStore() if network is not None and network.needs_maps else None
         # Local maps are too large to keep.
@@ -106,25 +110,44 @@ class _Conversion:
         self.focal = options.focal if options.focal_mm is None else focal_from_film(size, options.focal_mm)
         self.times.add("load", began)
 
-    def observe(self) -> Observations:
-        """Detect and track people, or load them from the cache."""
+    def observe(self) -> list[Observations]:
+        """Detect and track people, or load them from the cache: in each shot, or in the one that was chosen.
+
+        Raises:
+            FootageError: the chosen shot does not exist.
+        """
         began = time.perf_counter()
         network = self._models.network
         flow = network is not None and network.needs_flow
         roi_views = network is not None and network.needs_roi_views
         if self._cache is not None:
-            # Observations for a network that needs more serve as well.
-            for also_flow in sorted({flow, True}):
-                for also_roi_views in sorted({roi_views, True}):
-                    arrays = self._cache.load(self._people_key(also_flow, also_roi_views))
-                    if arrays is not None:
-                        self.reused.append("people")
-                        self.times.add("people", began)
-                        return Observations.from_arrays(arrays)
-        observations = self._track_people(flow, roi_views)
+            # Observations for a network that needs more, or of all shots, serve as well.
+            wanted = product(sorted({flow, True}), sorted({roi_views, True}), {self._options.shot, None})
+            for also_flow, also_roi_views, shot in wanted:
+                arrays = self._cache.load(self._people_key(also_flow, also_roi_views, shot))
+                if arrays is not None:
+                    self.reused.append("people")
+                    self.times.add("people", began)
+                    return self._chosen(shots_from_arrays(arrays))
+        shots = self._chosen(self._track_people(flow, roi_views))
         if self._cache is not None:
-            self._add_warning(self._cache.keep(self._people_key(flow, roi_views), observations.arrays()))
-        return observations
+            key = self._people_key(flow, roi_views, self._options.shot)
+            self._add_warning(self._cache.keep(key, shots_as_arrays(shots)))
+        return shots
+
+    @staticmethod
+    def has_cuts(shots: Sequence[Observations]) -> bool:
+        """Whether shots have to be told apart: there are several, or a later one was chosen."""
+        return shots[-1].shot > 1
+
+    def _chosen(self, shots: list[Observations]) -> list[Observations]:
+        chosen = [one for one in shots if self._options.shot in (None, one.shot)]
+        if not chosen:
+            count = max((one.shot for one in shots), default=self._shots)
+            raise FootageError(
+                f"There is no shot {self._options.shot} in {self._path}: it has {count}; choose one from 1 on."
+            )
+        return chosen
 
     def camera(self, observations: Observations) -> Camera:
         """The camera that filmed the video."""
@@ -133,26 +156,31 @@ class _Conversion:
             size, intrinsics(size, observations.focal), observations.camera_rotations, observations.camera_positions
         )
 
-    def estimate_poses(
-        self, observations: Observations, tracks: list[Track], camera_K: np.ndarray
-    ) -> list[PoseEstimate] | None:
-        """Run the network along ``tracks``; None without one."""
+    def estimate_poses(self, shots: Sequence[tuple[Observations, list[Track]]]) -> list[list[PoseEstimate] | None]:
+        """Run the network along the tracks of each shot; None without one."""
         if self._models.network is None:
-            return None
+            return [None] * len(shots)
         began = time.perf_counter()
-        context = VideoContext(camera_K, self._store, observations.frames, observations.homographies)
-        estimates = []
-        for count, track in enumerate(tracks, 1):
-            estimates.append(self._estimate_one(track, context))
-            self._progress("network", count, len(tracks))
+        estimates: list[list[PoseEstimate] | None] = []
+        count, total = 0, sum(len(tracks) for _, tracks in shots)
+        for observations, tracks in shots:
+            context = VideoContext(
+                self.camera(observations).K, self._store, observations.frames, observations.homographies
+            )
+            of_shot = []
+            for track in tracks:
+                of_shot.append(self._estimate_one(observations.shot, track, context))
+                count += 1
+                self._progress("network", count, total)
+            estimates.append(of_shot)
         if self._store is not None:
             self._store.close()
         self.times.add("network", began)
         return estimates
 
-    def _people_key(self, flow: bool, roi_views: bool) -> str:
+    def _people_key(self, flow: bool, roi_views: bool, shot: int | None) -> str:
         options = self._options
-        footage_options = (options.start, options.end, options.frame_rate, self.focal)
+        footage_options = (options.start, options.end, options.frame_rate, self.focal, shot)
         return hash_of(
             self._content(), hash_of_code(*PEOPLE_CODE), self._models.people_key, *footage_options, flow, roi_views
         )
@@ -162,77 +190,133 @@ class _Conversion:
             self._content_hash = hash_of_content(self._path)
         return self._content_hash
 
-    def _track_people(self, flow: bool, roi_views: bool) -> Observations:
+    def _track_people(self, flow: bool, roi_views: bool) -> list[Observations]:
+        """Follow everyone, and the camera, from cut to cut; only the chosen shot where one is."""
+        footage, chosen = self._footage, self._options.shot
+        seen: list[tuple[Observations, Outcome]] = []
+        count = 0
+
+        def counted(frames: Iterable[tuple[int, Frame]]) -> Iterable[Frame]:
+            nonlocal count
+            for _, frame in frames:
+                yield frame
+                count += 1
+                self._progress("people", count, footage.frame_count)
+
+        # The camera is tracked while people are detected in the next frames.
+        with ThreadPoolExecutor(1) as executor:
+            for number, frames in groupby(in_shots(footage, footage.frame_rate), itemgetter(0)):
+                if chosen is not None and number > chosen:
+                    break
+                self._shots = number
+                if chosen in (None, number):
+                    seen.append(self._first_pass(number, counted(frames), flow, roi_views, executor))
+                else:
+                    for _ in counted(frames):
+                        pass
+        footage.close()
+        if self._models.second_pass is not None:
+            self._second_pass(seen, self._models.people if roi_views else None)
+        for observations, _ in seen:
+            observations.warnings = list(footage.warnings)
+        return [observations for observations, _ in seen]
+
+    def _first_pass(
+        self, shot: int, frames: Iterable[Frame], flow: bool, roi_views: bool, executor: ThreadPoolExecutor
+    ) -> tuple[Observations, Outcome]:
         footage, models, times = self._footage, self._models, self.times
         size = (footage.width, footage.height)
         camera_motion = CameraMotion(size, self.focal, flow, footage.frame_rate)
         timeline: list[tuple[int, float]] = []
         began, waited = time.perf_counter(), times.seconds.get("camera", 0.0)
         twice = models.second_pass is not None
-        longest = first_pass_step(footage.frame_rate) if twice else 1
         tracker = Tracker(models.people, store=None if twice else self._store, roi_views=roi_views and not twice)
-        # The camera is tracked while people are detected in the next frames.
-        with ThreadPoolExecutor(1) as executor:
-            pending: list[Future[None]] = []
-            for chunk in chunks(footage, SIDE_BY_SIDE * longest):
-                crowded = len(tracker.boxes()) > 1
-                step = first_pass_step(footage.frame_rate, crowded) if twice else 1
-                # The first of each group is looked at; decoders may leave out numbers, so frames are counted.
-                groups = list(chunks(chunk, step))
-                looked_at = chunks([group[0] for group in groups], SIDE_BY_SIDE)
-                for _, group in zip(chain.from_iterable(map(tracker.steps, looked_at)), groups, strict=True):
-                    boxes = tracker.boxes()
-                    started = time.perf_counter()
-                    for earlier in pending:
-                        earlier.result()
-                    times.add("camera", started)
-                    pending = [executor.submit(camera_motion.add, frame.image, boxes) for frame in group]
-                timeline += [(frame.number, frame.timestamp) for frame in chunk]
-                self._progress("people", len(timeline), footage.frame_count)
-            for last in pending:
-                last.result()
+        pending: list[Future[None]] = []
+        for chunk in chunks(frames, SIDE_BY_SIDE * self._longest_step):
+            crowded = len(tracker.boxes()) > 1
+            step = first_pass_step(footage.frame_rate, crowded) if twice else 1
+            # The first of each group is looked at; decoders may leave out numbers, so frames are counted.
+            groups = list(chunks(chunk, step))
+            looked_at = chunks([group[0] for group in groups], SIDE_BY_SIDE)
+            for _, group in zip(chain.from_iterable(map(tracker.steps, looked_at)), groups, strict=True):
+                boxes = tracker.boxes()
+                started = time.perf_counter()
+                for earlier in pending:
+                    earlier.result()
+                times.add("camera", started)
+                pending = [executor.submit(camera_motion.add, frame.image, boxes) for frame in group]
+            timeline += [(frame.number, frame.timestamp) for frame in chunk]
+        for last in pending:
+            last.result()
         outcome = tracker.outcome()
-        tracks, left_out = outcome.tracks, outcome.left_out
         times.add("people", began)
         times.seconds["people"] -= times.seconds.get("camera", 0.0) - waited
-        if models.second_pass is not None and tracks:
-            began = time.perf_counter()
-            roi_model = models.people if roi_views else None
-            second_pass = SecondPass(models.second_pass, tracks, longest, self._store, roi_model)
-            for count, _ in enumerate(second_pass.see(footage), 1):
-                self._progress("landmarks", count, len(timeline))
-            tracks = second_pass.tracks()
-            seen = {track.number for track in tracks}
-            left_out += [
-                LeftOut.from_track(track, TOO_UNCERTAIN, outcome.trusts[track.number])
-                for track in outcome.tracks
-                if track.number not in seen
-            ]
-            times.add("landmarks", began)
         began = time.perf_counter()
-        camera_rotations = camera_motion.rotations()
-        times.add("camera", began)
-        return Observations(
+        observations = Observations(
             size=size,
             frame_rate=footage.frame_rate,
             frames=np.array([number for number, _ in timeline]),
             timestamps=np.array([second for _, second in timeline]),
-            tracks=tracks,
-            focal=camera_motion.focal(),
-            camera_rotations=camera_rotations,
+            tracks=outcome.tracks,
+            camera_rotations=camera_motion.rotations(),
             camera_positions=camera_motion.positions(),
+            focal=camera_motion.focal(),
             homographies=camera_motion.homographies(),
-            trusts={track.number: outcome.trusts[track.number] for track in tracks},
-            left_out=left_out,
-            warnings=list(footage.warnings),
+            trusts=outcome.trusts,
+            left_out=outcome.left_out,
+            shot=shot,
         )
+        times.add("camera", began)
+        return observations, outcome
 
-    def _estimate_one(self, track: Track, context: VideoContext) -> PoseEstimate:
+    @property
+    def _longest_step(self) -> int:
+        return first_pass_step(self._footage.frame_rate) if self._models.second_pass is not None else 1
+
+    def _second_pass(self, seen: Sequence[tuple[Observations, Outcome]], roi_model: LandmarkModel | None) -> None:
+        """See the people of all shots again, and put what is seen into their observations."""
+        began = time.perf_counter()
+        model = self._models.second_pass
+        assert model is not None
+        passes = {
+            observations.shot: SecondPass(model, outcome.tracks, self._longest_step, self._store, roi_model)
+            for observations, outcome in seen
+            if outcome.tracks
+        }
+        if not passes:
+            return
+        starts = [observations.frames[0] for observations, _ in seen]
+        ends = [observations.frames[-1] for observations, _ in seen if observations.shot in passes]
+        total = sum(len(observations.frames) for observations, _ in seen if observations.shot in passes)
+        count = 0
+        for number, frames in groupby(self._footage, lambda frame: bisect_right(starts, frame.number) - 1):
+            if number < 0 or (second_pass := passes.get(seen[number][0].shot)) is None:
+                continue
+            for _ in second_pass.see(takewhile(lambda frame: frame.number <= ends[-1], frames)):
+                count += 1
+                self._progress("landmarks", count, total)
+            if seen[number][0].frames[-1] == ends[-1]:
+                break
+        self._footage.close()
+        for observations, outcome in seen:
+            if (second_pass := passes.get(observations.shot)) is None:
+                continue
+            observations.tracks = second_pass.tracks()
+            kept = {track.number for track in observations.tracks}
+            observations.left_out += [
+                LeftOut.from_track(track, TOO_UNCERTAIN, outcome.trusts[track.number])
+                for track in outcome.tracks
+                if track.number not in kept
+            ]
+            observations.trusts = {number: trust for number, trust in outcome.trusts.items() if number in kept}
+        self.times.add("landmarks", began)
+
+    def _estimate_one(self, shot: int, track: Track, context: VideoContext) -> PoseEstimate:
         network = self._models.network
         assert network is not None
         if self._cache is None or not self._models.network_key:
             return network.estimate(track, context)
-        people_key = self._people_key(network.needs_flow, network.needs_roi_views)
+        people_key = self._people_key(network.needs_flow, network.needs_roi_views, shot)
         key = hash_of(people_key, hash_of_code(*POSE_CODE), self._models.network_key, track.number)
         arrays = self._cache.load(key)
         if arrays is not None:
@@ -254,23 +338,23 @@ def _no_progress(stage: str, done: int, total: int | None) -> None:
 
 def find_people(
     path: Path, options: Options, models: Models, progress: Progress = _no_progress, cache: Cache | None = None
-) -> Observations:
-    """Find the people of a video, to choose from; with a cache, `convert_footage` reuses the result.
+) -> list[Observations]:
+    """Find the people of each shot of a video, to choose from; with a cache, `convert_footage` reuses the result.
 
     Raises:
-        FootageError: the video cannot be read.
+        FootageError: the video cannot be read, or has no such shot.
         NobodyFoundError: nobody was found in it.
     """
     conversion = _Conversion(path, options, models, progress, cache)
-    observations = conversion.observe()
-    _choose(path, replace(options, person=None), models, conversion, observations)
-    return observations
+    shots = conversion.observe()
+    _choose(path, replace(options, person=None), models, conversion, shots)
+    return shots
 
 
 def convert_footage(
     path: Path, options: Options, models: Models, progress: Progress = _no_progress, cache: Cache | None = None
 ) -> Result:
-    """Find the people of a video and estimate their motion.
+    """Find the people of a video and estimate their motion, from cut to cut.
 
     Args:
         path: a video file, or a folder of images.
@@ -280,31 +364,17 @@ def convert_footage(
         cache: an earlier run's results for the same video are reused; None to compute everything.
 
     Raises:
-        FootageError: the video cannot be read.
+        FootageError: the video cannot be read, or has no such shot.
         NobodyFoundError: nobody was found in it, or not the requested person.
     """
     conversion = _Conversion(path, options, models, progress, cache)
-    observations = conversion.observe()
-    chosen = _choose(path, options, models, conversion, observations)
-    camera = conversion.camera(observations)
-    estimates = conversion.estimate_poses(observations, chosen, camera.K)
+    shots = conversion.observe()
+    chosen = list(zip(shots, _choose(path, options, models, conversion, shots), strict=True))
+    estimates = conversion.estimate_poses(chosen)
 
     began = time.perf_counter()
-    motions = motion_estimate.estimate(
-        chosen,
-        observations.frames,
-        observations.timestamps,
-        camera,
-        models.body,
-        options.smoothing,
-        options.feet,
-        {person: np.asarray(betas, float) for person, betas in options.shapes.items()},
-        progress=partial(progress, "motion"),
-        pose_estimates=estimates,
-        estimator=options.network,
-        height=options.height,
-    )
-    conversion.times.add("motion", began)
+    motions: list[Motion] = []
+    total = sum(len(tracks) for _, tracks in chosen)
     provenance: dict[str, object] = {
         "video": path.name,
         "body": models.body.name,
@@ -316,9 +386,34 @@ def convert_footage(
         "feet": options.feet,
         "height": options.height,
     }
-    for motion in motions:
-        motion.provenance = provenance
-    return Result(motions, models, _report(path, options, models, conversion, observations, motions))
+    for (observations, tracks), pose_estimates in zip(chosen, estimates, strict=True):
+        if not tracks:
+            continue
+        before, count = len(motions), len(tracks)
+
+        def report(done: int, steps: int, before: int = before, count: int = count) -> None:
+            # Each person takes as many steps.
+            progress("motion", before * steps // count + done, total * steps // count)
+
+        made = motion_estimate.estimate(
+            tracks,
+            observations.frames,
+            observations.timestamps,
+            conversion.camera(observations),
+            models.body,
+            options.smoothing,
+            options.feet,
+            {person: np.asarray(betas, float) for person, betas in options.shapes.items()},
+            progress=report,
+            pose_estimates=pose_estimates,
+            estimator=options.network,
+            height=options.height,
+        )
+        for motion in made:
+            motion.provenance = provenance | ({"shot": observations.shot} if conversion.has_cuts(shots) else {})
+        motions += made
+    conversion.times.add("motion", began)
+    return Result(motions, models, _report(path, options, models, conversion, shots, motions))
 
 
 def _report(
@@ -326,51 +421,46 @@ def _report(
     options: Options,
     models: Models,
     conversion: _Conversion,
-    observations: Observations,
-    motions: list[Motion],
+    shots: Sequence[Observations],
+    motions: Sequence[Motion],
 ) -> dict[str, object]:
-    camera, made = conversion.camera(observations), {motion.person for motion in motions}
-    trusts = {number: value for number, value in observations.trusts.items() if number in made}
-    warnings = [*observations.warnings, *conversion.warnings]
-    if motions:
-        warnings += reasons.warnings(trusts, observations.left_out if options.person is None else ())
-    heights = {motion.person: models.body.height(motion.betas) for motion in motions}
-    if options.height is not None:
-        warnings += [
-            f"Person {person} is {height:.2f} m tall, the nearest to {options.height:.4g} m that the body can be:"
-            " check the height."
-            for person, height in heights.items()
-            if abs(height - options.height) > _SAME_HEIGHT
+    with_cuts = conversion.has_cuts(shots)
+    warnings = [*shots[0].warnings, *conversion.warnings]
+    people: list[dict[str, object]] = []
+    left_out: list[dict[str, object]] = []
+    for observations in shots:
+        made = {motion.person: motion for motion in motions if not with_cuts or motion.shot == observations.shot}
+        trusts = {number: value for number, value in observations.trusts.items() if number in made}
+        if made:
+            where = f" of shot {observations.shot}" if with_cuts else ""
+            others = observations.left_out if options.person is None else ()
+            warnings += reasons.warnings(trusts, others, where)
+        for motion in made.values():
+            height = models.body.height(motion.betas)
+            if options.height is not None and abs(height - options.height) > _SAME_HEIGHT:
+                warnings.append(
+                    f"Person {motion.person} is {height:.2f} m tall, the nearest to {options.height:.4g} m that the"
+                    " body can be: check the height."
+                )
+            more = {"trust": round(trusts[motion.person], 3), "height": round(height, 3)}
+            people.append({"shot": observations.shot, **_describe(motion), **more})
+        not_chosen = [
+            LeftOut.from_track(track, NOT_CHOSEN, observations.trusts[track.number], track.number)
+            for track in observations.tracks
+            if track.number not in made
         ]
+        left_out += [{"shot": observations.shot, **one.to_json()} for one in (*not_chosen, *observations.left_out)]
     if models.notice is not None:
         warnings.append(models.notice)
     return {
         "video": str(path),
-        "size": list(observations.size),
-        "frames": len(observations.frames),
-        "frame_rate": observations.frame_rate,
-        "seconds": float(np.ptp(observations.timestamps)),
-        "camera": {
-            "focal_pixels": float(camera.K[0, 0]),
-            "turns": bool(np.ptp(camera.rotations, axis=0).max() > 0),
-            "travels": bool(np.any(camera.positions)),
-        },
-        "people": [
-            {
-                **_describe(motion),
-                "trust": round(trusts[motion.person], 3),
-                "height": round(heights[motion.person], 3),
-            }
-            for motion in motions
-        ],
-        "left_out": [
-            *(
-                LeftOut.from_track(track, NOT_CHOSEN, observations.trusts[track.number], track.number).to_json()
-                for track in observations.tracks
-                if track.number not in made
-            ),
-            *(one.to_json() for one in observations.left_out),
-        ],
+        "size": list(shots[0].size),
+        "frames": sum(len(one.frames) for one in shots),
+        "frame_rate": shots[0].frame_rate,
+        "seconds": sum(float(np.ptp(one.timestamps)) for one in shots),
+        "shots": [_describe_shot(one, conversion.camera(one)) for one in shots],
+        "people": people,
+        "left_out": left_out,
         "quality": options.quality,
         "estimator": options.network,
         "device": models.device,
@@ -381,18 +471,34 @@ def _report(
 
 
 def _choose(
-    path: Path, options: Options, models: Models, conversion: _Conversion, observations: Observations
-) -> list[Track]:
-    tracks, person = observations.tracks, options.person
-    chosen = [track for track in tracks if person in (None, track.number)]
-    if chosen:
+    path: Path, options: Options, models: Models, conversion: _Conversion, shots: Sequence[Observations]
+) -> list[list[Track]]:
+    """The tracks of each shot that get a motion."""
+    person = options.person
+    chosen = [[track for track in one.tracks if person in (None, track.number)] for one in shots]
+    if any(chosen):
         return chosen
-    if tracks:
-        numbers = ", ".join(str(track.number) for track in tracks)
-        message = f"There is no person {person} in {path}; choose one of {numbers}."
+    if numbers := sorted({track.number for one in shots for track in one.tracks}):
+        message = f"There is no person {person} in {path}; choose one of {', '.join(map(str, numbers))}."
     else:
-        message = reasons.nobody(observations.left_out, observations.size, path)
-    raise NobodyFoundError(message, _report(path, options, models, conversion, observations, []))
+        left_out = sorted((one for shot in shots for one in shot.left_out), key=lambda one: -one.presence)
+        message = reasons.nobody(left_out, shots[0].size, path)
+    raise NobodyFoundError(message, _report(path, options, models, conversion, shots, []))
+
+
+def _describe_shot(observations: Observations, camera: Camera) -> dict[str, object]:
+    return {
+        "shot": observations.shot,
+        "first_frame": int(observations.frames[0]),
+        "last_frame": int(observations.frames[-1]),
+        "start": round(float(observations.timestamps[0]), 3),
+        "end": round(float(observations.timestamps[-1]), 3),
+        "camera": {
+            "focal_pixels": float(camera.K[0, 0]),
+            "turns": bool(np.ptp(camera.rotations, axis=0).max() > 0),
+            "travels": bool(np.any(camera.positions)),
+        },
+    }
 
 
 def _describe(motion: Motion) -> dict[str, object]:

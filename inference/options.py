@@ -53,7 +53,7 @@ class Option:
         group: which of `EVERYTHING` it belongs to.
         label: its name in the panel.
         help: what it does, a phrase without full stop.
-        kind: `float`, `int`, `bool`, `path`, `choice`, `device`, `formats`, `person` or `rate`.
+        kind: `float`, `int`, `bool`, `path`, `choice`, `device`, `formats`, `number` or `rate`.
         choices: the values of a `choice`.
         minimum: of a number.
         maximum: of a number, for the panel.
@@ -116,7 +116,15 @@ class Options:
         FOOTAGE,
         "Person",
         "whose motion to take: a number from 1, by how long and how large people are seen, or all",
-        "person",
+        "number",
+        metavar="N",
+    )
+    shot: int | None = _option(
+        None,
+        FOOTAGE,
+        "Shot",
+        "which shot of a film with cuts to take: a number from 1, or all, each as a take of its own",
+        "number",
         metavar="N",
     )
     focal: float | None = _option(
@@ -440,7 +448,7 @@ def _device(option: Option, text: str) -> str:
     return text
 
 
-def _person(option: Option, text: str) -> int | None:
+def _number_or_all(option: Option, text: str) -> int | None:
     if text == "all":
         return None
     try:
@@ -478,6 +486,6 @@ _PARSERS: Mapping[str, Callable[[Option, str], Any]] = {
     "choice": _choice,
     "device": _device,
     "formats": _formats,
-    "person": _person,
+    "number": _number_or_all,
     "rate": _rate,
 }

@@ -15,7 +15,8 @@ from ...inference.errors import VideoMotionError, one_line
 from ...inference.motion.motion import Motion
 from ...inference.options import Options
 from ..scene.backdrop import BackdropError
-from ..scene.take import SceneOptions, Take, build_scene
+from ..scene.shots import build_shots
+from ..scene.take import SceneOptions, Take
 from ..scene.viewport import prepare_viewports
 
 
@@ -43,31 +44,32 @@ def empty_file() -> None:
     bpy.ops.wm.read_factory_settings(use_empty=True)
 
 
-def build(motions: Sequence[Motion], body: Body, video: Path | None, options: Options) -> tuple[Take, list[str]]:
-    """Build the scene of one video in an empty file; return the take and a warning for each missing part."""
+def build(motions: Sequence[Motion], body: Body, video: Path | None, options: Options) -> tuple[list[Take], list[str]]:
+    """Build the scene of one video in an empty file; return a take for each shot, and a warning for a missing part."""
     empty_file()
     scene_options = SceneOptions.from_options(options, motions)
     warnings = []
     try:
-        take = build_scene(motions, body, video, scene_options)
+        takes = build_shots(motions, body, video, scene_options)
     except BackdropError as error:
         # A codec that OpenCV reads and this Blender doesn't must not prevent the animation.
         warnings.append(f"{error} The scene is made without it.")
         empty_file()
-        take = build_scene(motions, body, None, scene_options)
+        takes = build_shots(motions, body, None, scene_options)
     prepare_viewports(bpy.context.scene)
-    return take, warnings
+    return takes, warnings
 
 
-def save(blend: Path, take: Take, video: Path | None) -> None:
+def save(blend: Path, takes: Sequence[Take], video: Path | None) -> None:
     """Save the open file as ``blend``, atomically.
 
     Raises:
         SceneFileError: it can't be written.
     """
     blend = blend.resolve()
-    if take.footage is not None and video is not None:
-        take.footage.filepath = _relative(video.resolve(), blend.parent)
+    for take in takes:
+        if take.footage is not None and video is not None:
+            take.footage.filepath = _relative(video.resolve(), blend.parent)
     temporary = blend.with_name(f".{blend.stem}.{os.getpid()}.blend")
     try:
         blend.parent.mkdir(parents=True, exist_ok=True)

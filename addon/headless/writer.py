@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...inference.batch.inputs import VideoInput
+from ...inference.footage.naming import shot_mark
 from ...inference.options import SUFFIXES, Options
 
 if TYPE_CHECKING:
@@ -73,34 +74,50 @@ class SceneWriter:
     ) -> list[Path]:
         from ...inference.body.smpl import Body
         from ...inference.motion.motion import Motion
+        from ..scene.shots import shots_of
         from . import scenes
 
         began = time.perf_counter()
         options, files = self._options, []
         motions = [Motion.load(file) for file in motion_files]
         body = Body.load(body_file)
-        take, warnings = scenes.build(motions, body, one.video, options)
-        armatures = [character.armature for character in take.characters]
+        takes, warnings = scenes.build(motions, body, one.video, options)
+        shots = shots_of(motions)
+        marks = [shot_mark(shot[0].shot, shots[0][0].shot) for shot in shots]
+        armatures = [[character.armature for character in take.characters] for take in takes]
         moved = armatures
         if options.rig is not None:
             from . import rigs
 
-            moved, more = rigs.retarget_take(take, options.rig, one.target.name, motions)
-            warnings += more
+            moved = []
+            for take, shot, mark in zip(takes, shots, marks, strict=True):
+                characters, more = rigs.retarget_take(take, options.rig, f"{one.target.name}{mark}", shot)
+                moved.append(characters)
+                warnings += more
         report["warnings"] = [*report["warnings"], *warnings]
         if "blend" in options.format:
             files.append(one.file(SUFFIXES["blend"]))
-            scenes.save(files[-1], take, one.video)
+            scenes.save(files[-1], takes, one.video)
             report["blend"] = files[-1].name
         report["timings"]["scene"] = round(time.perf_counter() - began, 3)
         began = time.perf_counter()
-        if exported := self._export(one, armatures, moved, body):
+        exported = [
+            file
+            for mark, bodies, characters in zip(marks, armatures, moved, strict=True)
+            for file in self._export(one, mark, bodies, characters, body)
+        ]
+        if exported:
             report["exports"] = [file.name for file in exported]
             report["timings"]["export"] = round(time.perf_counter() - began, 3)
         return files + exported
 
     def _export(
-        self, one: VideoInput, armatures: list[bpy.types.Object], moved: list[bpy.types.Object], body: Body
+        self,
+        one: VideoInput,
+        mark: str,
+        armatures: list[bpy.types.Object],
+        moved: list[bpy.types.Object],
+        body: Body,
     ) -> list[Path]:
         from ..interchange.export import ExportOptions, export_take
 
@@ -110,5 +127,5 @@ class SceneWriter:
                 # AMASS knows SMPL's bones only.
                 given = armatures if format == "amass" else moved
                 options = ExportOptions(self._options.engine, body=body)
-                files += export_take(given, one.file(SUFFIXES[format]), format, options)
+                files += export_take(given, one.file(mark + SUFFIXES[format]), format, options)
         return files

@@ -230,10 +230,11 @@ def reshape(armature: bpy.types.Object, body: Body, betas: np.ndarray) -> None:
 
 
 def take_name(motions: Sequence[Motion], footage: Path | None) -> str:
-    """Return the name of a take: its video's or its motion file's, without folder and ending."""
+    """Return the name of a take: its video's or its motion file's, without folder and ending, and which shot it is."""
     provenance = motions[0].provenance
     source = footage.name if footage is not None else str(provenance.get("video") or provenance.get("file") or "")
-    return Path(source).stem or "Video motion"
+    shot = f" shot {motions[0].shot}" if "shot" in provenance else ""
+    return (Path(source).stem or "Video motion") + shot
 
 
 def unused_name(name: str) -> str:

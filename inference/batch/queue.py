@@ -22,7 +22,7 @@ from ..atomic import atomic_write, write_json
 from ..cache import hash_of_code
 from ..console import Progress
 from ..errors import VideoMotionError, one_line, sentence
-from ..footage.naming import find_videos, output_names
+from ..footage.naming import find_videos, motion_marks, output_names
 from ..worker.process import WorkerProcess
 from . import interruption
 from .inputs import DONE, FAILED, SKIPPED, VideoInput, check_folder, why_unwritable
@@ -235,6 +235,7 @@ class VideoBatch:
         for warning in report["warnings"]:
             print_warning(warning)
         people = "1 person" if one.people == 1 else f"{one.people} people"
+        people += f" in {shots} shots" if (shots := len(report["shots"])) > 1 else ""
         where = "CUDA" if report["device"] == "cuda" else "the CPU"
         seconds = time.perf_counter() - began
         self._summary.say(one, self._first_result(one), f"{people}, {seconds:.1f} s, {report['estimator']} on {where}")
@@ -255,10 +256,10 @@ class VideoBatch:
         """Write a video's files, NAME.json last; return its content."""
         one.target.parent.mkdir(parents=True, exist_ok=True)
         report = {**value["report"], "timings": {**value["report"]["timings"]}}
-        people = [person["person"] for person in report["people"]]
+        marks = motion_marks([(person["shot"], person["person"]) for person in report["people"]])
         files = []
-        for given, person in zip(value["motions"], people, strict=True):
-            files.append(one.file(f".person-{person}.motion.npz" if files else ".motion.npz"))
+        for given, mark in zip(value["motions"], marks, strict=True):
+            files.append(one.file(f"{mark}.motion.npz"))
             with atomic_write(files[-1]) as temporary:
                 shutil.copyfile(given, temporary)
         report["motions"] = [file.name for file in files]

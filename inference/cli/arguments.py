@@ -21,8 +21,8 @@ Turn ordinary video of people into animated, skinned characters in Blender files
 
 writes result/clip.blend (opens in Blender 4.2 and later: the character moving, the camera matched, the footage behind
 it), result/clip.motion.npz (the first person's motion, readable as AMASS/SMPL motion; further people's are
-clip.person-2.motion.npz and so on) and result/clip.json (who was found and left out, timings, warnings). Without --out
-they are written next to the video.
+clip.person-2.motion.npz and so on, those of a film's further shots clip.shot-2.motion.npz and so on) and
+result/clip.json (who was found and left out, timings, warnings). Without --out they are written next to the video.
 """
 
 SET_UP = """\

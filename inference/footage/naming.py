@@ -48,6 +48,24 @@ def is_video(file: Path) -> bool:
     )
 
 
+def motion_marks(people: Sequence[tuple[int, int]]) -> list[str]:
+    """Return what goes between a video's name and a suffix in the names of people's files: of the first one nothing.
+
+    Args:
+        people: shot and person of each, in order.
+    """
+    marks, first = [], people[0][0] if people else 1
+    for number, (shot, person) in enumerate(people):
+        leads = number == 0 or people[number - 1][0] != shot
+        marks.append(shot_mark(shot, first) + ("" if leads else f".person-{person}"))
+    return marks
+
+
+def shot_mark(shot: int, first: int) -> str:
+    """Return the same for files of a whole shot, given the first shot that has any."""
+    return "" if shot == first else f".shot-{shot}"
+
+
 def output_names(videos: Sequence[Path], out: Path | None) -> list[Path]:
     """Return where each video's results go, as paths without suffix, no two alike on any file system."""
     plain = [(out or video.parent) / video.stem for video in videos]

@@ -67,7 +67,7 @@ class Motion:
         estimator: name of what estimated the motion, see `estimators.NETWORKS`.
         person: the person's number in the video, from 1.
         gender: SMPL's gender of the body.
-        provenance: video, body, version, options.
+        provenance: video, body, version, options; `shot` where the video has cuts.
     """
 
     timestamps: np.ndarray
@@ -93,6 +93,11 @@ class Motion:
 
     def __len__(self) -> int:
         return len(self.timestamps)
+
+    @property
+    def shot(self) -> int:
+        """The number of the shot of the video, from 1; a cut begins the next."""
+        return int(self.provenance.get("shot", 1))
 
     @property
     def frame_rate(self) -> float:

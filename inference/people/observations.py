@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 
 import numpy as np
@@ -16,7 +17,7 @@ _ARRAYS = ("frames", "timestamps", "camera_rotations", "camera_positions", "homo
 
 @dataclass
 class Observations:
-    """People and camera of a video of M frames, trimmed.
+    """People and camera of a shot of M frames of a video.
 
     Attributes:
         size: width and height in pixels.
@@ -31,6 +32,7 @@ class Observations:
         trusts: how far each of the people is trusted to be one (`people/trust.py`), by number.
         left_out: who else was seen, by screen presence.
         warnings: one sentence each.
+        shot: its number in the video, from 1; a cut begins the next.
     """
 
     size: tuple[int, int]
@@ -45,10 +47,12 @@ class Observations:
     trusts: dict[int, float] = field(default_factory=dict)
     left_out: list[LeftOut] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
+    shot: int = 1
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Everything as named arrays; the tracks' local maps are not among them."""
         header = {"size": self.size, "frame_rate": self.frame_rate, "focal": self.focal, "warnings": self.warnings}
+        header["shot"] = self.shot
         header["people"] = [track.number for track in self.tracks]
         header["trusts"] = list(self.trusts.items())
         header["left_out"] = [one.to_json() for one in self.left_out]
@@ -91,5 +95,20 @@ class Observations:
             trusts={int(number): trust for number, trust in header["trusts"]},
             left_out=[LeftOut.from_json(one) for one in header["left_out"]],
             warnings=header["warnings"],
+            shot=header["shot"],
             **{name: arrays[name] for name in _ARRAYS},
         )
+
+
+def shots_as_arrays(shots: Sequence[Observations]) -> dict[str, np.ndarray]:
+    """The arrays of the shots of a video, together."""
+    return {f"{number}:{name}": values for number, one in enumerate(shots) for name, values in one.arrays().items()}
+
+
+def shots_from_arrays(arrays: Mapping[str, np.ndarray]) -> list[Observations]:
+    """The inverse of `shots_as_arrays`. Raises as `Observations.from_arrays` does."""
+    shots: dict[str, dict[str, np.ndarray]] = {}
+    for name, values in arrays.items():
+        number, _, own = name.partition(":")
+        shots.setdefault(number, {})[own] = values
+    return [Observations.from_arrays(own) for own in shots.values()]

@@ -44,16 +44,17 @@ def nobody(left_out: Sequence[LeftOut], size: tuple[int, int], path: Path) -> st
     )
 
 
-def warnings(trusts: dict[int, float], left_out: Sequence[LeftOut]) -> list[str]:
+def warnings(trusts: dict[int, float], left_out: Sequence[LeftOut], where: str = "") -> list[str]:
     """What a user should look at: people who may be none, and who was left out although they may be people.
 
     Args:
         trusts: in the people who have a motion, by number.
         left_out: who else was seen, by screen presence.
+        where: what follows a person's number, to tell people of several shots apart.
     """
     sentences = [
-        f"Person {number} may not be a person: second looks at the same pictures often disagree (trust {value:.2f}), so"
-        " check the result."
+        f"Person {number}{where} may not be a person: second looks at the same pictures often disagree (trust"
+        f" {value:.2f}), so check the result."
         for number, value in trusts.items()
         if value < trust.SURE_TRUST
     ]

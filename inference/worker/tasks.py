@@ -103,47 +103,50 @@ def _probe(job: Job, report: Report) -> dict[str, Any]:
 
 
 def _find(job: Job, report: Report) -> dict[str, Any]:
-    """The people of a video, each with a picture."""
+    """The people of a video's shots, each with a picture."""
     from ..conversion import find_people
     from ..footage.reader import IMAGES_FRAME_RATE, Footage
 
     # Finding people must not fail on an unreadable body file.
     options, models = _prepare(job, smpl=None)
-    observations = find_people(Path(job.video), options, models, _progress(report), _cache(job))
     people = []
     best = {}
-    for track in observations.tracks:
-        row = int((track.scores * track.boxes[:, 3]).argmax())
-        best.setdefault(int(track.frames[row]), []).append((track.number, track.boxes[row]))
-        people.append(
-            {
-                "person": track.number,
-                "first": float(track.timestamps[0]),
-                "last": float(track.timestamps[-1]),
-                "share": len(track) / len(observations.frames),
-            }
-        )
+    for observations in find_people(Path(job.video), options, models, _progress(report), _cache(job)):
+        for track in observations.tracks:
+            row = int((track.scores * track.boxes[:, 3]).argmax())
+            best.setdefault(int(track.frames[row]), []).append((observations.shot, track.number, track.boxes[row]))
+            people.append(
+                {
+                    "shot": observations.shot,
+                    "person": track.number,
+                    "first": float(track.timestamps[0]),
+                    "last": float(track.timestamps[-1]),
+                    "share": len(track) / len(observations.frames),
+                }
+            )
     pictures = {}
     rate = options.frame_rate or IMAGES_FRAME_RATE
     with Footage(job.video, options.start, options.end, rate) as footage:
         for frame in footage:
-            for number, box in best.pop(frame.number, ()):
-                file = Path(job.out) / f"person-{number}.png"
-                pictures[number] = _write_picture(file, _cut(frame.image, box))
+            for shot, number, box in best.pop(frame.number, ()):
+                file = Path(job.out) / f"shot-{shot}.person-{number}.png"
+                pictures[shot, number] = _write_picture(file, _cut(frame.image, box))
             if not best:
                 break
-    return {"people": [{**person, "picture": pictures.get(person["person"], "")} for person in people]}
+    return {
+        "people": [{**person, "picture": pictures.get((person["shot"], person["person"]), "")} for person in people]
+    }
 
 
 def _convert(job: Job, report: Report) -> dict[str, Any]:
-    """The motions of a video's people, as files, and the report."""
+    """The motions of the people of a video's shots, as files, in order of shots and numbers, and the report."""
     from ..conversion import convert_footage
 
     options, models = _prepare(job)
     result = convert_footage(Path(job.video), options, models, _progress(report), _cache(job))
     files = []
     for motion in result.motions:
-        file = Path(job.out) / f"person-{motion.person}.motion.npz"
+        file = Path(job.out) / f"shot-{motion.shot}.person-{motion.person}.motion.npz"
         motion.save(file)
         files.append(str(file))
     return {"motions": files, "body": str(models.body_path), "report": result.report}

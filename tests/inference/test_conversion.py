@@ -117,7 +117,15 @@ def test_report_is_complete(sample: Result):
     assert report["frames"] == 25
     assert report["frame_rate"] == pytest.approx(25)
     assert report["seconds"] == pytest.approx(0.96)
-    assert report["camera"] == {"focal_pixels": pytest.approx(800), "turns": False, "travels": False}
+    (shot,) = report["shots"]
+    assert shot == {
+        "shot": 1,
+        "first_frame": 50,
+        "last_frame": 74,
+        "start": pytest.approx(2.0),
+        "end": pytest.approx(2.96),
+        "camera": {"focal_pixels": pytest.approx(800), "turns": False, "travels": False},
+    }
     assert report["estimator"] == DEFAULT
     assert report["left_out"] == []
     assert report["warnings"] == []
@@ -164,10 +172,56 @@ def test_cached_results_are_the_same_and_not_made_again(tmp_path: Path):
     assert convert_footage(renamed, trimmed, cache=cache).report["reused"] == ["people", "network"]
 
 
+@pytest.fixture(scope="module")
+def cut(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A film of 0.8 s of the sample, 0.4 s of a bright wall, and 0.8 s of a real man."""
+    film = tmp_path_factory.mktemp("cut") / "cut.avi"
+    writer = cv2.VideoWriter(str(film), cv2.VideoWriter.fourcc(*"MJPG"), 25, (640, 480))
+    wall = np.random.default_rng(0).integers(150, 250, (6, 8, 3)).astype(np.uint8)
+    walls = [cv2.resize(wall, (640, 480), interpolation=cv2.INTER_CUBIC)] * 10
+    man = [cv2.resize(frame.image, (270, 480)) for frame in Footage(REAL, 0.2, 1.2)][:20]
+    man = [cv2.copyMakeBorder(image, 0, 0, 185, 185, cv2.BORDER_CONSTANT) for image in man]
+    for image in [*(frame.image for frame in Footage(SAMPLE, 2.0, 2.8)), *walls, *man]:
+        writer.write(image)
+    writer.release()
+    return film
+
+
+def test_a_cut_begins_a_take_of_its_own(cut: Path, tmp_path: Path):
+    options, cache = Options(quality="best", network="part_dynamics"), Cache(tmp_path)
+    whole = convert_footage(cut, options, cache=cache)
+    shots = json.loads(json.dumps(whole.report))["shots"]
+    assert [(one["shot"], one["first_frame"], one["last_frame"]) for one in shots] == [
+        (1, 0, 19),
+        (2, 20, 29),
+        (3, 30, 49),
+    ]
+    assert [(one["shot"], one["person"]) for one in whole.report["people"]] == [(1, 1), (3, 1)]
+    assert [motion.shot for motion in whole.motions] == [1, 3]
+    # Nothing of the shots before reaches the last one, which keeps its time in the film.
+    alone = convert_footage(cut, replace(options, start=1.2))
+    np.testing.assert_array_equal(whole.motions[1].timestamps, alone.motions[0].timestamps)
+    np.testing.assert_allclose(whole.motions[1].joints_world, alone.motions[0].joints_world, atol=1e-6)
+    assert alone.motions[0].timestamps[0] == pytest.approx(1.2)
+
+    # One that is chosen is made from what was seen of all, or by itself.
+    third = replace(options, shot=3)
+    again = convert_footage(cut, third, cache=cache)
+    assert again.report["reused"] == ["people", "network"]
+    for chosen in (again, convert_footage(cut, third)):
+        (motion,) = chosen.motions
+        assert motion.shot == 3
+        np.testing.assert_allclose(motion.joints_world, alone.motions[0].joints_world, atol=1e-6)
+    with pytest.raises(NobodyFoundError, match="Nobody was found"):
+        convert_footage(cut, replace(options, shot=2))
+    with pytest.raises(FootageError, match=r"no shot 4 in .*: it has 3"):
+        convert_footage(cut, replace(options, shot=4))
+
+
 def test_import_reuses_a_search_for_people(tmp_path: Path):
     cache = Cache(tmp_path)
     asked = Options(start=2.0, end=2.6, quality="fast", network="part_dynamics")
-    observations = conversion.find_people(SAMPLE, asked, load_models(asked), cache=cache)
+    (observations,) = conversion.find_people(SAMPLE, asked, load_models(asked), cache=cache)
     assert [track.number for track in observations.tracks] == [1]
     # Part dynamics asked for more than the fit does.
     result = convert_footage(SAMPLE, replace(asked, network="landmarks"), cache=cache)
@@ -186,7 +240,8 @@ def test_cache_that_cannot_be_written_still_gives_a_result(tmp_path: Path):
 def test_chosen_focal_length():
     result = convert_footage(SAMPLE, Options(start=0.0, end=0.7, focal=600.0, quality="fast"))
     assert result.motions[0].camera_K[0, 0] == 600
-    assert result.report["camera"] == {"focal_pixels": 600.0, "turns": False, "travels": False}
+    (shot,) = json.loads(json.dumps(result.report))["shots"]
+    assert shot["camera"] == {"focal_pixels": 600.0, "turns": False, "travels": False}
 
 
 @pytest.mark.parametrize(("height", "can_be"), [(1.5, True), (3.0, False)])
@@ -331,6 +386,6 @@ def test_the_camera_is_followed_in_every_frame_whatever_the_numbers(monkeypatch:
     frames = [frame for frame in Footage(SAMPLE, 2.0, 2.8) if frame.number % 5 != 1]
     monkeypatch.setattr(Footage, "__iter__", lambda self: iter(frames))
     options = Options(start=2.0, end=2.8, network="landmarks", quality="best")
-    observations = conversion.find_people(SAMPLE, options, load_models(options))
+    (observations,) = conversion.find_people(SAMPLE, options, load_models(options))
     assert [frame.number for frame in frames] == list(observations.frames)
     assert len(observations.camera_rotations) == len(observations.homographies) == len(frames)

@@ -24,6 +24,7 @@ NOT_THE_DEFAULT = next(quality for quality in described("quality").choices if qu
 WORDS = {
     "start": ("1.5", 1.5),
     "end": ("3", 3.0),
+    "shot": ("3", 3),
     "person": ("2", 2),
     "focal": ("800", 800.0),
     "focal_mm": ("26", 26.0),

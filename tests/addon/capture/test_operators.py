@@ -155,7 +155,7 @@ def test_lens_reaches_the_worker(settings):
     settings.focal_mm = 26.0
     bpy.ops.video_motion.import_video()
     diagonal = np.hypot(640, 480)
-    focal = provenance_of(take_of(bpy.context))["report"]["camera"]["focal_pixels"]
+    focal = provenance_of(take_of(bpy.context))["report"]["shots"][0]["camera"]["focal_pixels"]
     assert focal == pytest.approx(26.0 * diagonal / np.hypot(36, 24), rel=1e-3)
 
 

@@ -85,7 +85,7 @@ def test_people_then_import(start, tmp_path, quality):
     done = wait(start("convert", video=str(SAMPLE), options=options))
     assert done.value is not None, done.message
     assert done.value["report"]["reused"] == ["people"]
-    assert [Path(file).name for file in done.value["motions"]] == ["person-1.motion.npz"]
+    assert [Path(file).name for file in done.value["motions"]] == ["shot-1.person-1.motion.npz"]
     assert done.share == 1.0
 
 

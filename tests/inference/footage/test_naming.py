@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from video_motion.inference.footage.naming import find_videos, output_names
+from video_motion.inference.footage.naming import find_videos, motion_marks, output_names
 
 
 def test_folders_give_their_videos_once(tmp_path: Path):
@@ -25,3 +25,11 @@ def test_output_names_never_clash(tmp_path: Path):
         "x/a",
         "y/a",
     ]
+
+
+def test_files_of_people_and_shots():
+    assert motion_marks([(1, 1), (1, 2)]) == ["", ".person-2"]
+    # Who is chosen, and a film whose first shot shows nobody, have the plain name.
+    assert motion_marks([(1, 2)]) == motion_marks([(3, 1)]) == [""]
+    assert motion_marks([(2, 1), (2, 3), (4, 1), (4, 2)]) == ["", ".person-3", ".shot-4", ".shot-4.person-2"]
+    assert motion_marks([]) == []

@@ -180,7 +180,7 @@ def test_lens_and_height_are_typed_in(panel: Panel, blender: Blender):
     panel.wait_until_ended()
     assert panel.problem is None
     report = json.loads(blender.ask("bpy.data.collections['sample']['video_motion']"))["report"]
-    assert report["camera"]["focal_pixels"] == pytest.approx(26 * 800 / (36**2 + 24**2) ** 0.5)
+    assert report["shots"][0]["camera"]["focal_pixels"] == pytest.approx(26 * 800 / (36**2 + 24**2) ** 0.5)
     assert report["people"][0]["height"] == pytest.approx(1.9, abs=0.01)
     blender.screenshot("panel-height-imported")
 

@@ -108,7 +108,8 @@ def test_peak_memory(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
 @pytest.mark.parametrize("quality", ["fast", "best"])
 def test_what_is_timed_finds_what_convert_finds(quality: str):
     options = Options(end=0.8, quality=quality, network="landmarks", device="cpu")
-    (track,) = find_people(REAL, options, load_models(options)).tracks
+    (shot,) = find_people(REAL, options, load_models(options))
+    (track,) = shot.tracks
     footage = Footage(REAL, end=0.8)
     station = people.Station(quality, footage.frame_rate)
     seconds, cpu_seconds = station.see(list(footage))
