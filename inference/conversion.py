@@ -244,7 +244,7 @@ class _Conversion:
                 for earlier in pending:
                     earlier.result()
                 times.add("camera", started)
-                pending = [executor.submit(camera_motion.add, frame.image, boxes) for frame in group]
+                pending = [executor.submit(camera_motion.add, frame.image, boxes, frame.timestamp) for frame in group]
             timeline += [(frame.number, frame.timestamp) for frame in chunk]
         for last in pending:
             last.result()
@@ -317,7 +317,8 @@ class _Conversion:
         if self._cache is None or not self._models.network_key:
             return network.estimate(track, context)
         people_key = self._people_key(network.needs_flow, network.needs_roi_views, shot)
-        key = hash_of(people_key, hash_of_code(*POSE_CODE), self._models.network_key, track.number)
+        own = (track.number, self._options.slow_motion)
+        key = hash_of(people_key, hash_of_code(*POSE_CODE), self._models.network_key, *own)
         arrays = self._cache.load(key)
         if arrays is not None:
             if "network" not in self.reused:
@@ -369,7 +370,10 @@ def convert_footage(
     """
     conversion = _Conversion(path, options, models, progress, cache)
     shots = conversion.observe()
-    chosen = list(zip(shots, _choose(path, options, models, conversion, shots), strict=True))
+    chosen = [
+        (observations, [replace(track, timestamps=track.timestamps / options.slow_motion) for track in tracks])
+        for observations, tracks in zip(shots, _choose(path, options, models, conversion, shots), strict=True)
+    ]
     estimates = conversion.estimate_poses(chosen)
 
     began = time.perf_counter()
@@ -381,6 +385,7 @@ def convert_footage(
         "made_with": f"Video Motion {VERSION}",
         "start": options.start,
         "end": options.end,
+        "slow_motion": options.slow_motion,
         "quality": options.quality,
         "smoothing": options.smoothing,
         "feet": options.feet,
@@ -398,7 +403,7 @@ def convert_footage(
         made = motion_estimate.estimate(
             tracks,
             observations.frames,
-            observations.timestamps,
+            observations.timestamps / options.slow_motion,
             conversion.camera(observations),
             models.body,
             options.smoothing,

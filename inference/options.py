@@ -148,6 +148,19 @@ class Options:
         metavar="MM",
         excludes="focal",
     )
+    slow_motion: float = _option(
+        1.0,
+        FOOTAGE,
+        "Slow Motion",
+        "how many times slower than it was the video shows what happened: 4 for one filmed at 120 frames per second"
+        " that plays at 30; gravity and speeds are then real",
+        "float",
+        minimum=0.01,
+        maximum=1000.0,
+        soft_maximum=16.0,
+        positive=True,
+        metavar="TIMES",
+    )
     quality: str = _option(
         DEFAULT_QUALITY,
         FOOTAGE,

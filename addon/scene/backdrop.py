@@ -53,7 +53,9 @@ def show_footage(
     times = np.unique(np.concatenate([motion.timestamps for motion in motions]))
     last = math.ceil(frames_of(times[-1:], frame_rate)[0])
     frames = np.arange(int(FIRST_FRAME), last + 1)
-    offsets = _positions(frames, times, frame_rate, positions_per_second) - frames
+    # Of the video, in which everything takes longer.
+    slower = motions[0].slow_motion
+    offsets = _positions(frames, slower * times, frame_rate / slower, positions_per_second) - frames
     if offsets.any():
         changes = np.flatnonzero(np.diff(offsets, prepend=offsets[0] + 1))
         _, channels = new_channels(camera.data, f"{camera.data.name} footage")

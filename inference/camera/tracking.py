@@ -41,7 +41,7 @@ class CameraMotion:
             size: width and height of the footage in pixels.
             focal: focal length in pixels; √(W² + H²) unless given.
             flow: whether to estimate homographies too.
-            frame_rate: hertz.
+            frame_rate: hertz, the mean rate.
         """
         self._focal_known, self._focal_share = focal is not None, 1.0
         self._scale = min(1.0, _WORKING_WIDTH / max(size))
@@ -56,16 +56,20 @@ class CameraMotion:
         self._key_points = self._points = np.empty((0, 2), np.float32)
         self._numbers = np.empty(0, np.int32)
         self._key_count = self._next_number = 0
-        self._key_every = max(round(frame_rate / _KEYS_PER_SECOND), 1)
+        self._frame_rate = frame_rate
+        self._key_seconds = (max(round(frame_rate / _KEYS_PER_SECOND), 1) - 0.5) / frame_rate
+        self._times: list[float] = []
+        self._keys: list[int] = []
         self._sighted: list[tuple[np.ndarray, np.ndarray]] = []
         self._path: tuple[np.ndarray, np.ndarray] | None = None
 
-    def add(self, image: np.ndarray, people: Sequence[np.ndarray] = ()) -> None:
+    def add(self, image: np.ndarray, people: Sequence[np.ndarray] = (), timestamp: float | None = None) -> None:
         """Process the next frame.
 
         Args:
             image: (H, W, 3) BGR.
             people: boxes (left, top, width, height) in pixels of moving people, whose content is ignored.
+            timestamp: seconds, increasing; by the mean rate if it isn't given.
         """
         small = cv2.resize(image, None, fx=self._scale, fy=self._scale, interpolation=cv2.INTER_AREA)
         grey = cv2.cvtColor(small, cv2.COLOR_BGR2GRAY)
@@ -77,7 +81,10 @@ class CameraMotion:
         self._leave_out(people)
         if len(self._points) < max(_MIN_POINTS, _KEY_FRAME_SHARE * self._key_count):
             self._start_key_frame(grey, people)
-        if (len(self._rotations) - 1) % self._key_every == 0:
+        number = len(self._times)
+        self._times.append(number / self._frame_rate if timestamp is None else timestamp)
+        if not self._keys or self._times[-1] - self._times[self._keys[-1]] >= self._key_seconds:
+            self._keys.append(number)
             self._sighted.append((self._numbers, self._points))
         self._previous, self._path = grey, None
 
@@ -109,13 +116,17 @@ class CameraMotion:
             numbers, points = zip(*self._sighted, strict=True)
             keys = np.repeat(np.arange(len(numbers)), [len(some) for some in numbers])
             sightings = Sightings(keys, np.concatenate(numbers), self._plane(np.concatenate(points)))
-            key_turns = turns[:: self._key_every]
+            key_turns = turns[self._keys]
             found = travel(sightings, key_turns, self._focal_known)
             if found is not None:
                 self._focal_share = found.focal
                 corrections = found.rotations @ np.swapaxes(key_turns, 1, 2)
-                corrected = _between_keys(corrections, self._key_every, len(turns)) @ turns
-                return corrected, _curve(found.positions, self._key_every, len(turns))
+                times = np.array(self._times)
+                key_times = times[self._keys]
+                at = np.interp(times, key_times, np.arange(len(key_times)))
+                # Beyond the last in intervals like the last.
+                at += np.maximum(times - key_times[-1], 0) / (key_times[-1] - key_times[-2])
+                return _between_keys(corrections, at) @ turns, _curve(found.positions, at, key_times)
         if not len(turns) or rotations.relative_angle(turns, turns[:1]).max() < _MIN_ROTATION:
             return np.broadcast_to(np.eye(3), turns.shape).copy(), positions
         return turns, positions
@@ -219,29 +230,34 @@ class CameraMotion:
         return rays / np.linalg.norm(rays, axis=1, keepdims=True)
 
 
-def _between_keys(turns: np.ndarray, every: int, count: int) -> np.ndarray:
-    """(count, 3, 3) rotations, of which every so many-th is given (K, 3, 3)."""
-    at = np.arange(count) / every
+def _between_keys(turns: np.ndarray, at: np.ndarray) -> np.ndarray:
+    """(n, 3, 3) rotations at places (n,) between those of key frames (K, 3, 3), counted from 0."""
     before = np.minimum(at.astype(int), len(turns) - 1)
     after = np.minimum(before + 1, len(turns) - 1)
     steps = rotations.matrix_to_axis_angle(np.swapaxes(turns[before], 1, 2) @ turns[after])
     return turns[before] @ rotations.axis_angle_to_matrix((at - before)[:, None] * steps)
 
 
-def _curve(positions: np.ndarray, every: int, count: int) -> np.ndarray:
-    """(count, 3) points of a curve through every so many-th of them, (K, 3); beyond the last it goes straight on."""
-    at = np.arange(count) / every
+def _curve(positions: np.ndarray, at: np.ndarray, times: np.ndarray) -> np.ndarray:
+    """(n, 3) points at places (n,) of a curve through those of key frames (K, 3); beyond the last it goes straight on.
+
+    Args:
+        positions: of the key frames.
+        at: between which key frames, counted from 0.
+        times: (K,) seconds of the key frames.
+    """
     before = np.minimum(at.astype(int), len(positions) - 2)
-    share = (at - before)[:, None]
-    slopes = np.gradient(positions, axis=0)
+    share, interval = (at - before)[:, None], np.diff(times)[before][:, None]
+    speeds = np.gradient(positions, times, axis=0)
     start, end = positions[before], positions[before + 1]
+    leaving, arriving = speeds[before] * interval, speeds[before + 1] * interval
     inside = (
         (2 * share**3 - 3 * share**2 + 1) * start
-        + (share**3 - 2 * share**2 + share) * slopes[before]
+        + (share**3 - 2 * share**2 + share) * leaving
         + (3 * share**2 - 2 * share**3) * end
-        + (share**3 - share**2) * slopes[before + 1]
+        + (share**3 - share**2) * arriving
     )
-    return np.where(share <= 1, inside, end + (share - 1) * slopes[before + 1])
+    return np.where(share <= 1, inside, end + (share - 1) * arriving)
 
 
 def homographies_from_rotations(before: np.ndarray, now: np.ndarray, focal: np.ndarray) -> np.ndarray:

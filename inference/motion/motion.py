@@ -48,7 +48,7 @@ class Motion:
     Frames of reference (camera, world) are those of `inference/README.md`.
 
     Attributes:
-        timestamps: (N,) seconds from the start of the video, increasing.
+        timestamps: (N,) seconds from the start of the video, increasing; real ones where it shows slow motion.
         poses_cam: (N, 24, 3) SMPL axis-angle rotations; the root's is in camera space.
         trans_cam: (N, 3) SMPL translation in camera space, metres.
         betas: (10,) SMPL shape.
@@ -98,6 +98,11 @@ class Motion:
     def shot(self) -> int:
         """The number of the shot of the video, from 1; a cut begins the next."""
         return int(self.provenance.get("shot", 1))
+
+    @property
+    def slow_motion(self) -> float:
+        """How many times slower the video shows what happened than it was."""
+        return float(self.provenance.get("slow_motion", 1.0))
 
     @property
     def frame_rate(self) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import struct
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -170,6 +171,67 @@ def test_cached_results_are_the_same_and_not_made_again(tmp_path: Path):
     renamed = tmp_path / "renamed.avi"
     renamed.write_bytes(SAMPLE.read_bytes())
     assert convert_footage(renamed, trimmed, cache=cache).report["reused"] == ["people", "network"]
+
+
+def write_uneven(path: Path, images: Sequence[np.ndarray], seconds: Sequence[float]) -> Path:
+    """A Matroska file of JPEGs at true times, as phones write them; ends with the last picture's time."""
+
+    def element(name: str, *parts: bytes) -> bytes:
+        content = b"".join(parts)
+        return bytes.fromhex(name) + (1 << 56 | len(content)).to_bytes(8, "big") + content
+
+    def number(name: str, value: int) -> bytes:
+        return element(name, value.to_bytes(4, "big"))
+
+    height, width = images[0].shape[:2]
+    video = element("e0", number("b0", width), number("ba", height))
+    track = element("ae", number("d7", 1), number("73c5", 1), number("83", 1), element("86", b"V_MJPEG"), video)
+    length = element("4489", struct.pack(">d", 1000 * seconds[-1]))
+    info = element("1549a966", number("2ad7b1", 1_000_000), length)
+    blocks = [
+        element(
+            "a3", b"\x81", round(1000 * second).to_bytes(2, "big"), b"\x80", cv2.imencode(".jpg", image)[1].tobytes()
+        )
+        for image, second in zip(images, seconds, strict=True)
+    ]
+    cluster = element("1f43b675", number("e7", 0), *blocks)
+    head = element("1a45dfa3", element("4282", b"matroska"), number("4287", 2), number("4285", 2))
+    path.write_bytes(head + element("18538067", info, element("1654ae6b", track), cluster))
+    return path
+
+
+def test_uneven_times_are_true_times(tmp_path: Path):
+    """Without some of its pictures a video shows the same movement, at the same times."""
+    frames = list(Footage(SAMPLE, 2.0, 3.6))
+    options = Options(quality="fast", network="landmarks")
+    kept = [frame for number, frame in enumerate(frames) if number < 2 or number % 7 not in (1, 2, 4)]
+    (whole,) = convert_footage(SAMPLE, replace(options, start=2.0, end=3.6)).motions
+    uneven = write_uneven(tmp_path / "uneven.mkv", [one.image for one in kept], [one.timestamp - 2 for one in kept])
+    (motion,) = convert_footage(uneven, options).motions
+    np.testing.assert_allclose(motion.timestamps, [one.timestamp - 2 for one in kept], atol=1e-3)
+    same = whole.trimmed(np.isin(whole.frames, [one.number for one in kept]))
+    away = np.linalg.norm(motion.joints_cam - same.joints_cam, axis=-1)
+    assert np.median(away) < 0.03
+    # Taken for evenly spaced, the legs would be as slow as they are seldom seen: wrong by this much in speed.
+    speeds = [np.diff(one.joints_cam, axis=0) / np.diff(one.timestamps)[:, None, None] for one in (motion, same)]
+    ratio = np.linalg.norm(speeds[0], axis=-1).mean() / np.linalg.norm(speeds[1], axis=-1).mean()
+    assert ratio == pytest.approx(1.0, abs=0.1)
+
+
+def test_slow_motion_has_true_times_and_speeds(tmp_path: Path):
+    film = tmp_path / "slow.avi"
+    writer = cv2.VideoWriter(str(film), cv2.VideoWriter.fourcc(*"MJPG"), 6.25, (640, 480))
+    for frame in Footage(SAMPLE, 2.0, 3.0):
+        writer.write(frame.image)
+    writer.release()
+    options = Options(quality="fast", network="landmarks", slow_motion=4.0)
+    result = convert_footage(film, options)
+    (motion,) = result.motions
+    (real,) = convert_footage(SAMPLE, replace(options, start=2.0, end=3.0, slow_motion=1.0)).motions
+    np.testing.assert_allclose(motion.timestamps, real.timestamps - 2.0, atol=1e-6)
+    assert np.median(np.linalg.norm(motion.joints_cam - real.joints_cam, axis=-1)) < 0.01
+    # What a user looks up in a player.
+    assert result.report["shots"][0]["end"] == pytest.approx(3.84)
 
 
 @pytest.fixture(scope="module")

@@ -87,6 +87,18 @@ def test_backdrop_shows_the_picture_of_the_moment(make_motion, body, tmp_path, v
         assert abs(times[picture] - second) <= np.abs(times - second).min() + slack
 
 
+def test_slow_motion_is_shown_at_its_true_speed(make_motion, body, tmp_path):
+    motion = make_motion(count=40, size=(64, 48), frame_rate=4 * STEADY_RATE)
+    motion.provenance = {**motion.provenance, "slow_motion": 4.0}
+    take = build_scene([motion], body, DATA / "steady.mp4", SceneOptions(frame_rate=30.0, mesh=False))
+    projector = Projector(tmp_path, take.footage)
+    scene = bpy.context.scene
+    assert (scene.frame_start, scene.frame_end) == (1, 10)
+    for frame in (1, 4, 9):
+        backdrop = take.camera.evaluated_get(go_to(frame)).data.background_images[0]
+        assert round(projector.number(frame, backdrop.image_user)) == 4 * (frame - 1)
+
+
 def test_no_curve_where_rates_agree(make_motion, body):
     motion = make_motion(count=40, size=(64, 48), frame_rate=STEADY_RATE)
     take = build_scene([motion], body, DATA / "steady.mp4", SceneOptions(frame_rate=STEADY_RATE, mesh=False))

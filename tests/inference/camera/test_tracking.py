@@ -219,3 +219,22 @@ def test_a_picture_without_detail_does_not_move():
     for _ in range(3):
         motion.add(np.full((360, 640, 3), 90, np.uint8))
     np.testing.assert_array_equal(motion.homographies(), np.tile(np.eye(3), (3, 1, 1)))
+
+
+def test_a_steady_way_is_steady_where_frames_are_unevenly_spaced():
+    """Walls at three distances pass a camera that moves sideways; its pictures come now seldom, now often."""
+    random = np.random.default_rng(0)
+    walls = [random.integers(0, 255, (360, 3000, 3)).astype(np.uint8) for _ in range(3)]
+    walls = [cv2.GaussianBlur(wall, (0, 0), 3) for wall in walls]
+    times = np.cumsum(np.where(np.arange(90) // 5 % 3 == 0, 0.1, 0.02))
+    motion = CameraMotion(SIZE, 600.0, frame_rate=len(times) / times[-1])
+    for second in times:
+        image = np.empty((360, 640, 3), np.uint8)
+        for wall, distance, rows in zip(walls, (4.0, 6.0, 9.0), np.split(np.arange(360), 3), strict=True):
+            shift = np.array([[1.0, 0.0, -600.0 * 0.8 * second / distance - 50], [0.0, 1.0, 0.0]])
+            image[rows] = cv2.warpAffine(wall, shift, (640, 360))[rows]
+        motion.add(image, timestamp=second)
+    way = motion.positions()
+    assert np.ptp(way[:, 0]) > 10 * np.ptp(way[:, 1:], axis=0).max()
+    share, true = way[:, 0] / way[-1, 0], (times - times[0]) / np.ptp(times)
+    assert np.abs(share - true).max() < 0.01
