@@ -34,15 +34,17 @@ MOMENTS = (0, 100, 200, 299)
 """Frames from 0 on which skins are compared."""
 
 
-def joints_of(armatures: Sequence[bpy.types.Object], frames: Sequence[int]) -> np.ndarray:
-    """World positions (N, P, 24, 3) in metres of the armatures' joints on frames of the current scene."""
-    positions = np.empty((len(frames), len(armatures), len(JOINT_NAMES), 3))
+def joints_of(
+    armatures: Sequence[bpy.types.Object], frames: Sequence[int], names: Sequence[str] = JOINT_NAMES
+) -> np.ndarray:
+    """World positions (N, P, J, 3) in metres of the armatures' J named joints on frames of the current scene."""
+    positions = np.empty((len(frames), len(armatures), len(names), 3))
     for row, frame in enumerate(frames):
         bpy.context.scene.frame_set(frame)
         graph = bpy.context.evaluated_depsgraph_get()
         for column, armature in enumerate(armatures):
             posed = armature.evaluated_get(graph)
-            heads = [posed.matrix_world @ posed.pose.bones[name].head for name in JOINT_NAMES]
+            heads = [posed.matrix_world @ posed.pose.bones[name].head for name in names]
             positions[row, column] = np.array(heads)
     return positions
 

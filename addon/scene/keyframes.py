@@ -11,11 +11,11 @@ import math
 import bpy
 import numpy as np
 
-from ...inference.body import rotations
+from ...inference.body import fingers, rotations
 from ...inference.body.skeleton import JOINT_NAMES
 from ...inference.motion.motion import Motion
 from ..compatibility import Channels, new_channels
-from .armature import BODY_TO_ARMATURE, rest_axes
+from .armature import BODY_TO_ARMATURE, bone_names, rest_axes
 
 FIRST_FRAME = 1.0
 """The scene frame of time 0."""
@@ -98,11 +98,11 @@ def bone_rotations(poses: np.ndarray, axes: np.ndarray) -> np.ndarray:
     """Convert SMPL's rotations to those of pose bones.
 
     Args:
-        poses: (N, 24, 3) axis-angle, the root's in the world.
-        axes: (24, 3, 3) rest orientations of the bones in armature space, which here is the world's.
+        poses: (N, J, 3) axis-angle, the root's in the world.
+        axes: (J, 3, 3) rest orientations of the bones in armature space, which here is the world's.
 
     Returns:
-        (N, 24, 4) unit quaternions, w first, without sign flips over time.
+        (N, J, 4) unit quaternions, w first, without sign flips over time.
     """
     poses = np.asarray(poses, dtype=np.float64)
     # In a bone's axes a joint rotates by the same angle about the same axis.
@@ -120,7 +120,8 @@ def create_action(armature: bpy.types.Object, motion: Motion, name: str, frame_r
     """Animate an armature that `create_armature` made with ``motion``, at ``frame_rate`` scene frames per second.
 
     The action has a fake user; keys of bridged frames are breakdowns. Contacts become the property `CONTACT`; an
-    armature with the property `SEEN` has it true from the first frame to the last, bridged ones included.
+    armature with the property `SEEN` has it true from the first frame to the last, bridged ones included. Fingers of
+    which the motion says nothing are relaxed.
     """
     action, channels = new_channels(armature, name)
     action.use_fake_user = True
@@ -128,18 +129,23 @@ def create_action(armature: bpy.types.Object, motion: Motion, name: str, frame_r
     frames = frames_of(motion.timestamps, frame_rate)
     bridged = motion.bridged.astype(bool)
     axes = rest_axes(armature)
-    quaternions = bone_rotations(motion.poses, axes)
+    names = bone_names(armature)
+    hands = np.tile(fingers.RELAXED_HANDS, (len(motion), 1, 1)) if motion.fingers is None else motion.fingers
+    quaternions = bone_rotations(np.concatenate([motion.poses, hands], axis=1)[:, : len(names)], axes)
     pelvis = np.array(armature.data.bones[JOINT_NAMES[0]].head_local, dtype=np.float64)
     locations = (motion.rest_pelvis + motion.trans - pelvis) @ axes[0]
-    for bone, name_of_bone in enumerate(JOINT_NAMES):
+    for bone, name_of_bone in enumerate(names):
         group = channels.groups.new(name_of_bone)
         path = f'pose.bones["{name_of_bone}"]'
         if bone == 0:
             for axis in range(3):
                 write_curve(channels, f"{path}.location", axis, frames, locations[:, axis], group, LINEAR, bridged)
+        # Fingers that rest have one key.
+        keys = slice(1 if bone >= len(JOINT_NAMES) and motion.fingers is None else None)
         for part in range(4):
-            values = quaternions[:, bone, part]
-            write_curve(channels, f"{path}.rotation_quaternion", part, frames, values, group, LINEAR, bridged)
+            values = quaternions[keys, bone, part]
+            turn = f"{path}.rotation_quaternion"
+            write_curve(channels, turn, part, frames[keys], values, group, LINEAR, bridged[keys])
     if motion.contacts.any():
         for foot, bone in enumerate(_FEET):
             pose = armature.pose.bones[bone]

@@ -12,9 +12,9 @@ import bmesh
 import bpy
 import numpy as np
 
-from ...inference.body.skeleton import JOINT_NAMES
+from ...inference.body.skeleton import BODY_JOINTS, JOINT_NAMES
 from ...inference.body.smpl import Body
-from .armature import BODY_TO_ARMATURE, Rest, to_armature
+from .armature import BODY_TO_ARMATURE, BONE_NAMES, Rest, rest_skin, to_armature
 from .keyframes import CORRECTIVE_NAMES
 
 SHAPE_LIMIT = 5.0
@@ -38,20 +38,22 @@ def create_mesh(
 
     With ``correctives`` it gets the 207 shape keys `CORRECTIVE_NAMES` if the body has pose correctives.
     """
-    vertices = to_armature(body.shape(betas)[0], rest.height)
+    vertices = to_armature(rest_skin(body, betas), rest.height)
+    handed = body.with_fingers
     faces = body.faces if body.quads is None else body.quads
     data = bpy.data.meshes.new(name)
     _write_geometry(data, vertices, faces)
     if body.uv is not None and body.uv_quads is not None and body.quads is not None:
         data.uv_layers.new(name="UVMap").uv.foreach_set("vector", body.uv[body.uv_quads].astype(np.float32).ravel())
     _write_materials(data, body, faces, person)
-    _write_weights(data, body.weights)
+    weights = body.weights if handed is None else _bone_weights(handed.weights)
+    _write_weights(data, weights)
     mesh = bpy.data.objects.new(name, data)
-    for joint in JOINT_NAMES:
-        mesh.vertex_groups.new(name=joint)
+    for bone in BONE_NAMES[: weights.shape[1]]:
+        mesh.vertex_groups.new(name=bone)
     mesh.shape_key_add(name="Basis", from_mix=False)
     names = [f"shape_{index:02d}" for index in range(body.shapedirs.shape[2])]
-    _write_shape_keys(mesh, names, vertices, body.shapedirs, SHAPE_LIMIT)
+    _write_shape_keys(mesh, names, vertices, (handed or body).shapedirs, SHAPE_LIMIT)
     if correctives and body.posedirs is not None:
         _write_shape_keys(mesh, CORRECTIVE_NAMES, vertices, body.posedirs, _CORRECTIVE_LIMIT)
     data.shape_keys.name = data.name
@@ -93,8 +95,13 @@ def _write_geometry(data: bpy.types.Mesh, vertices: np.ndarray, faces: np.ndarra
     data.update(calc_edges=True)
 
 
+def _bone_weights(weights: np.ndarray) -> np.ndarray:
+    """Weights (V, 54) of `BONE_NAMES` from SMPL-H's (V, 52): the fingers have all that SMPL's hands move."""
+    return np.insert(weights, [BODY_JOINTS] * (len(JOINT_NAMES) - BODY_JOINTS), 0.0, axis=1)
+
+
 def _write_weights(data: bpy.types.Mesh, weights: np.ndarray) -> None:
-    """Write weights (V, 24) as deform weights of the groups 0 to 23.
+    """Write weights (V, K) as deform weights of the groups 0 to K − 1.
 
     Through bmesh it takes a third of the time of ``VertexGroup.add``, the only other way.
     """

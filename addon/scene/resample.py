@@ -61,9 +61,11 @@ def on_whole_frames(motion: Motion, frame_rate: float) -> Motion:
         value = getattr(motion, name)
         share = part.reshape(-1, *(1,) * (value.ndim - 1))
         rows[name] = (1.0 - share) * value[before] + share * value[after]
-    poses = rotations.axis_angle_to_quaternion(motion.poses_cam)
-    turned = rotations.slerp(poses[before], poses[after], part[:, None])
-    rows["poses_cam"] = rotations.quaternion_to_axis_angle(turned)
+    for name in ("poses_cam", "fingers"):
+        if (value := getattr(motion, name)) is not None:
+            poses = rotations.axis_angle_to_quaternion(value)
+            turned = rotations.slerp(poses[before], poses[after], part[:, None])
+            rows[name] = rotations.quaternion_to_axis_angle(turned)
     rows["camera_to_world"] = _between(motion.camera_to_world, before, after, part)
     return replace(motion, **(rows | {"timestamps": times}))
 

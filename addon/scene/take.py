@@ -14,7 +14,7 @@ import numpy as np
 from ...inference.body.smpl import Body
 from ...inference.motion.motion import Motion
 from ...inference.options import FROM_VIDEO, KEEP, Options
-from .armature import ALL_BONES, create_armature, move_bones, rest_bones, to_armature
+from .armature import ALL_BONES, create_armature, move_bones, rest_bones, rest_skin, to_armature
 from .backdrop import movie_rate, show_footage
 from .camera import create_camera, place_camera, set_resolution
 from .floor import create_floor
@@ -222,7 +222,7 @@ def reshape(armature: bpy.types.Object, body: Body, betas: np.ndarray) -> None:
     old, new = np.array(armature[OURS]["betas"][:count]), betas[:count]
     before, after = rest_bones(body, old), rest_bones(body, new)
     move_bones(armature, after)
-    moves = to_armature(body.shape(new)[0], after.height) - to_armature(body.shape(old)[0], before.height)
+    moves = to_armature(rest_skin(body, new), after.height) - to_armature(rest_skin(body, old), before.height)
     for data in {child.data for child in armature.children if child.type == "MESH"}:
         if len(data.vertices) == len(moves):
             move_skin(data, moves)

@@ -463,13 +463,18 @@ def _finger_weights(source: anny.Anny, mirror: Ints, weights: Floats) -> Floats:
     softened = 0.5 * (softened + softened[mirror][:, both])
     shares = np.zeros((len(weights), len(FINGER_JOINT_NAMES)))
     for side in SIDES:
-        own = [number for number, name in enumerate(names) if name in (f"{side}_wrist", f"{side}_hand")]
-        its = [number for number, name in enumerate(FINGER_JOINT_NAMES) if name.startswith(side)]
-        hand = weights[:, own].sum(axis=1)
-        parts = softened[:, [own[0], *(len(JOINT_NAMES) + number for number in its)]]
-        touched = (hand > 0.0) & (parts[:, 1:].sum(axis=1) > 0.0)
-        # Whatever else moves a vertex keeps its weight.
-        shares[np.ix_(touched, its)] = hand[touched, None] * _strongest(parts[touched], 3)[:, 1:]
+        # The thumb is a part of what SMPL's wrist moves, the other fingers are all that its hand moves.
+        for whole, rest in (("wrist", ["wrist"]), ("hand", [])):
+            thumb = whole == "wrist"
+            its = [
+                number
+                for number, name in enumerate(FINGER_JOINT_NAMES)
+                if name.startswith(side) and ("thumb" in name) == thumb
+            ]
+            parts = softened[:, [names.index(f"{side}_{name}") for name in rest] + [len(JOINT_NAMES) + n for n in its]]
+            hand = weights[:, JOINT_NAMES.index(f"{side}_{whole}")]
+            touched = (hand > 0.0) & (parts[:, len(rest) :].sum(axis=1) > 0.0)
+            shares[np.ix_(touched, its)] = hand[touched, None] * _strongest(parts[touched], 2)[:, len(rest) :]
     return shares
 
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from .. import zips
 from ..body import rotations
+from ..body.skeleton import BODY_JOINTS, SMPLH_JOINT_NAMES
 from ..errors import VideoMotionError, one_line
 
 # Shapes of the stored arrays by their key in the file; None is the number of frames. A body may have fewer than ten
@@ -31,6 +32,12 @@ _SHAPES: dict[str, tuple[int | None, ...]] = {
     "contacts": (None, 2),
     "landmarks": (None, 33, 3),
     "world_landmarks": (None, 33, 3),
+}
+
+# The same of arrays that a file may lack, with the attributes that they become.
+_OPTIONAL: dict[str, tuple[str, tuple[int | None, ...]]] = {
+    "poses_smplh": ("fingers", (None, 3 * len(SMPLH_JOINT_NAMES))),
+    "hand_landmarks": ("hand_landmarks", (None, 2, 21, 3)),
 }
 
 _ATTRIBUTES = {key: key for key in ("betas", *_SHAPES)} | {"pelvis": "rest_pelvis"}
@@ -64,6 +71,9 @@ class Motion:
         contacts: (N, 2) probability that the left and right foot stand on the floor.
         landmarks: (N, 33, 3) BlazePose landmarks x, y in pixels and visibility; zero visibility where bridged.
         world_landmarks: (N, 33, 3) BlazePose world landmarks, metres, camera axes, origin between the hips.
+        fingers: (N, 30, 3) axis-angle rotations of SMPL-H's finger joints; None where nothing is known of them.
+        hand_landmarks: (N, 2, 21, 3) MediaPipe's landmarks of the left and right hand, x, y in pixels and confidence;
+            None where no hand was looked at.
         estimator: name of what estimated the motion, see `estimators.NETWORKS`.
         person: the person's number in the video, from 1.
         gender: SMPL's gender of the body.
@@ -86,6 +96,8 @@ class Motion:
     contacts: np.ndarray
     landmarks: np.ndarray
     world_landmarks: np.ndarray
+    fingers: np.ndarray | None = None
+    hand_landmarks: np.ndarray | None = None
     estimator: str = "landmarks"
     person: int = 1
     gender: str = "neutral"
@@ -120,6 +132,11 @@ class Motion:
         return poses
 
     @property
+    def poses_smplh(self) -> np.ndarray | None:
+        """(N, 52, 3) axis-angle rotations of SMPL-H's joints, the root's in the world; None without fingers."""
+        return None if self.fingers is None else np.concatenate([self.poses[:, :BODY_JOINTS], self.fingers], axis=1)
+
+    @property
     def trans(self) -> np.ndarray:
         """(N, 3) SMPL translation in the world, metres."""
         root = self.trans_cam + self.rest_pelvis
@@ -151,18 +168,22 @@ class Motion:
             if (value := getattr(self, name)).ndim
             and key not in ("betas", "pelvis", "camera_K", "image_size")
             and len(value) == n
-        }
+        } | {name: value[keep] for name, _ in _OPTIONAL.values() if (value := getattr(self, name)) is not None}
         return replace(self, **rows)
 
     def save(self, path: Path) -> None:
         """Write the motion to `path`; a partly written file never has that name.
 
         The file is a superset of what AMASS and the SMPL add-ons read (`poses` (N, 72) and `trans` in the z-up world,
-        `betas`, `gender`, `mocap_framerate`).
+        `betas`, `gender`, `mocap_framerate`). Fingers are in `poses_smplh` (N, 156), SMPL-H's poses.
         """
         arrays = {key: getattr(self, name) for key, name in _ATTRIBUTES.items()}
         arrays["poses"] = self.poses.reshape(len(self), 72)
         arrays["trans"] = self.trans
+        if (smplh := self.poses_smplh) is not None:
+            arrays["poses_smplh"] = smplh.reshape(len(self), -1)
+        if self.hand_landmarks is not None:
+            arrays["hand_landmarks"] = self.hand_landmarks
         arrays = {
             key: value.astype(np.float32) if value.dtype == np.float64 and key != "timestamps" else value
             for key, value in arrays.items()
@@ -200,11 +221,14 @@ class Motion:
                     )
                 # Each access to an archive reads and unpacks again.
                 arrays = {key: archive[key] for key in _ATTRIBUTES}
+                extra = {key: archive[key] for key in _OPTIONAL if key in archive.files}
+                arrays |= extra
                 for key, array in arrays.items():
                     if array.dtype == np.float32:
                         arrays[key] = array.astype(np.float64)
                 n = arrays["timestamps"].size
-                for key, shape in _SHAPES.items():
+                shapes = _SHAPES | {key: _OPTIONAL[key][1] for key in extra}
+                for key, shape in shapes.items():
                     if arrays[key].shape != tuple(n if side is None else side for side in shape):
                         raise MotionFileError(f"{path} is damaged: its {key} is {arrays[key].shape} for {n} frames.")
                 for key, array in arrays.items():
@@ -217,8 +241,12 @@ class Motion:
                 provenance = json.loads(str(archive["provenance"]))
                 if not isinstance(provenance, dict):
                     raise MotionFileError(f"{path} is damaged: its provenance is not a table.")
+                extra = {_OPTIONAL[key][0]: arrays.pop(key) for key in extra}
+                if "fingers" in extra:
+                    extra["fingers"] = extra["fingers"].reshape(n, -1, 3)[:, BODY_JOINTS:]
                 return cls(
                     **{_ATTRIBUTES[key]: array for key, array in arrays.items()},
+                    **extra,
                     estimator=str(archive["estimator"]),
                     person=int(archive["person"]),
                     gender=str(archive["gender"]),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from video_motion.inference.body import rotations
+from video_motion.inference.body.skeleton import BODY_JOINTS
 from video_motion.inference.body.smpl import Body
 from video_motion.inference.motion.motion import Motion
 
@@ -28,6 +29,9 @@ def make_motion(
         timestamps = np.arange(count) / frame_rate
     betas = random.normal(size=10)[: body.shapedirs.shape[2]]
     poses = np.cumsum(random.normal(scale=0.35, size=(count, 24, 3)), axis=0) + random.normal(size=(24, 3))
+    if body.fingers is not None:
+        # Where the fingers have joints of their own SMPL's two hands rest.
+        poses[:, BODY_JOINTS:] = 0.0
     # The camera stands 4 m away, 1.5 m high, looking along +y and 10° down.
     tilt = rotations.axis_angle_to_matrix(np.array([np.radians(-90 - 10), 0.0, 0.0]))
     camera_to_world = np.tile(np.eye(4), (count, 1, 1))
@@ -66,3 +70,15 @@ def make_motion(
         person=person,
         provenance={"video": "walk.mp4"},
     )
+
+
+def skin_of(body: Body, motion: Motion) -> np.ndarray:
+    """Vertices (N, V, 3) of a motion's body in the world, with relaxed hands where it says nothing of fingers."""
+    betas = motion.betas[: body.shapedirs.shape[2]]
+    if body.with_fingers is None or body.fingers is None:
+        return body.vertices(motion.poses, betas, motion.trans)
+    fingers = motion.fingers
+    if fingers is None:
+        fingers = np.broadcast_to(body.fingers.relaxed, (len(motion), *body.fingers.relaxed.shape))
+    poses = np.concatenate([motion.poses[:, :BODY_JOINTS], fingers], axis=1)
+    return body.with_fingers.vertices(poses, betas, motion.trans)

@@ -1,4 +1,4 @@
-"""AMASS: SMPL's pose parameters and translation of each frame."""
+"""AMASS: SMPL-H's pose parameters and translation of each frame; SMPL's of a body without fingers."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ import numpy as np
 
 from ....inference.atomic import atomic_write
 from ....inference.body import rotations
-from ....inference.body.skeleton import JOINT_NAMES
+from ....inference.body.skeleton import JOINT_NAMES, SMPLH_JOINT_NAMES, SMPLH_PARENTS
 from ....inference.body.smpl import Body
 from ....inference.motion.formats.conventions import SMPL_PELVIS, is_smpl
-from ...scene.armature import BODY_TO_ARMATURE, rest_bones
+from ...scene.armature import BODY_TO_ARMATURE, BONE_NAMES, bone_names, rest_bones
 from ...scene.keyframes import OURS
 from .files import make_folder, unwritable
 from .options import ExportError
@@ -42,16 +42,19 @@ def write_amass(sample: CharacterSamples, path: Path, body: Body | None, frame_r
     if body is None:
         raise ExportError(f"{path} can't be written without the body that {armature.name} was made for.")
     betas = np.array(stored["betas"])[: body.shapedirs.shape[2]]
-    order = [names.index(name) for name in JOINT_NAMES]
-    rest = np.array([armature.data.bones[name].matrix_local for name in JOINT_NAMES], dtype=np.float64)
-    if np.abs(rest_bones(body, betas).heads - rest[:, :3, 3]).max() > _SAME_BODY:
+    joints = SMPLH_JOINT_NAMES if bone_names(armature) == BONE_NAMES else JOINT_NAMES
+    order = [names.index(name) for name in joints]
+    rest = np.array([armature.data.bones[name].matrix_local for name in joints], dtype=np.float64)
+    heads = rest_bones(body, betas).heads
+    own = np.array([heads[BONE_NAMES.index(name)] for name in joints if BONE_NAMES.index(name) < len(heads)])
+    if len(own) < len(rest) or np.abs(own - rest[:, :3, 3]).max() > _SAME_BODY:
         raise ExportError(
             f"{armature.name} was made for another body than {body.name}: choose that in the preferences."
         )
     bones = sample.world[:, None] @ sample.pose[:, order]
     global_rotations = rotations.project(bones[..., :3, :3] @ np.linalg.inv(rest[:, :3, :3])) @ BODY_TO_ARMATURE
     local = global_rotations.copy()
-    parents = list(body.parents[1:])
+    parents = list(SMPLH_PARENTS[1:] if joints == SMPLH_JOINT_NAMES else body.parents[1:])
     local[:, 1:] = np.swapaxes(global_rotations[:, parents], -1, -2) @ global_rotations[:, 1:]
     poses = rotations.matrix_to_axis_angle(local)
     # Readers of AMASS assume SMPL's betas and rest pelvis.

@@ -7,17 +7,17 @@ from pathlib import Path
 import numpy as np
 
 from ...body import rotations
-from ...body.skeleton import JOINT_NAMES
+from ...body.skeleton import BODY_JOINTS, FINGER_JOINT_NAMES, JOINT_NAMES
 from ...body.smpl import Body
 from ..motion import Motion, MotionFileError
 from .archive import array_names
 from .conventions import ASSUMED_FRAME_RATE, NO_CAMERA, SMPL_PELVIS, SMPLX_PELVIS, floor_height, is_smpl
 
 _JOINTS = len(JOINT_NAMES)
-# SMPL-H and SMPL-X go on with jaw, eyes and fingers where SMPL has its two hands.
-_BODY_JOINTS = 22
-_SMPL_WIDTH, _SMPLX_WIDTH = 72, 165
-_WIDTHS = (66, _SMPL_WIDTH, 156, _SMPLX_WIDTH)
+_FINGER_WIDTH = 3 * len(FINGER_JOINT_NAMES)
+# SMPL-H goes on with fingers where SMPL has its two hands, SMPL-X with jaw, eyes and fingers.
+_SMPL_WIDTH, _SMPLH_WIDTH, _SMPLX_WIDTH = 72, 156, 165
+_WIDTHS = (66, _SMPL_WIDTH, _SMPLH_WIDTH, _SMPLX_WIDTH)
 _RATES = ("mocap_framerate", "mocap_frame_rate", "fps")
 
 
@@ -25,7 +25,8 @@ def read(path: Path, body: Body, fps: float | None) -> Motion | None:
     """Read a sequence of AMASS or of an SMPL add-on; None for other files.
 
     - The world's z points up; there is no camera (`Motion.has_camera`).
-    - Joints 1 to 21 are read, and SMPL's two hands where the file is SMPL's; fingers and faces are not.
+    - Joints 1 to 21 are read, SMPL's two hands where the file is SMPL's, and fingers unless all are zero, as in files
+      of bodies without measured hands; faces are not.
     - The hips keep their path: the root joint is at ``trans`` + J_0 of the file's body. For files of SMPL and SMPL-H
       on SMPL's own body β and ``trans`` stay as they are; where the two bodies differ J_0 is `SMPL_PELVIS` or
       `SMPLX_PELVIS` and the shape is the mean, as β means nothing on another body.
@@ -48,10 +49,12 @@ def read(path: Path, body: Body, fps: float | None) -> Motion | None:
     with np.load(path, allow_pickle=False) as archive:
         if "poses" in names:
             poses = _numbers(path, archive, "poses")
+            hands = np.empty((0, 0))
         else:
             parts = [_numbers(path, archive, name) for name in ("root_orient", "pose_body")]
             if {part.shape for part in parts} != {(len(parts[0]), 3), (len(parts[0]), 63)}:
                 raise MotionFileError(f"{path} is damaged: its root_orient and pose_body do not fit together.")
+            hands = _numbers(path, archive, "pose_hand") if "pose_hand" in names else np.empty((0, 0))
             poses = np.concatenate(parts, axis=1)
         if "trans" not in names:
             raise MotionFileError(f"{path} has poses without positions: it lacks trans.")
@@ -73,7 +76,10 @@ def read(path: Path, body: Body, fps: float | None) -> Motion | None:
     if rate.size != 1 or not 0.0 < rate.item() <= 1e6:
         raise MotionFileError(f"{path} is damaged: its {rate_name} is not a number of frames per second.")
 
-    joints = _JOINTS if poses.shape[1] == _SMPL_WIDTH else _BODY_JOINTS
+    joints = _JOINTS if poses.shape[1] == _SMPL_WIDTH else BODY_JOINTS
+    if poses.shape[1] >= _SMPLH_WIDTH:
+        hands = poses[:, -_FINGER_WIDTH:]
+    fingers = hands.reshape(len(poses), -1, 3) if hands.shape == (len(poses), _FINGER_WIDTH) and hands.any() else None
     local = np.zeros((len(poses), _JOINTS, 3))
     local[:, :joints] = poses[:, : 3 * joints].reshape(len(poses), joints, 3)
     smplx = poses.shape[1] == _SMPLX_WIDTH or model == "smplx" or "pose_jaw" in names
@@ -88,7 +94,9 @@ def read(path: Path, body: Body, fps: float | None) -> Motion | None:
     if not is_smpl(body):
         trans = trans - (0.0, 0.0, floor_height(body, local, trans))
     provenance = {"file": str(path), "format": "SMPL-X" if smplx else "SMPL", "warnings": warnings}
-    return _without_camera(body, local, trans, shape, rate.item(), gender, provenance)
+    motion = _without_camera(body, local, trans, shape, rate.item(), gender, provenance)
+    motion.fingers = fingers
+    return motion
 
 
 def _without_camera(

@@ -11,9 +11,9 @@ import pytest
 from video_motion.addon.interchange import export
 from video_motion.addon.research.export_accuracy import IMPORTERS, joints_of, same_vertices
 from video_motion.addon.research.export_readers import PACKAGES, READERS, Reading, read_elsewhere
+from video_motion.addon.scene.armature import BONE_NAMES
 from video_motion.addon.scene.keyframes import CORRECTIVE_NAMES
 from video_motion.addon.scene.take import SceneOptions, build_scene, set_frame_rate
-from video_motion.inference.body.skeleton import JOINT_NAMES
 
 from ..blender import go_to, vertices
 from .test_export import MILLIMETRES, furthest
@@ -33,6 +33,8 @@ SKIN_CLOSE = 0.1
 def take(make_motion, body):
     """Two people, the second turned and scaled as an object."""
     motions = [make_motion(count=COUNT, frame_rate=RATE, seed=person, person=person) for person in (1, 2)]
+    for motion in motions:
+        motion.fingers = np.random.default_rng(motion.person).normal(scale=0.4, size=(COUNT, 30, 3))
     take = build_scene(motions, body, options=SceneOptions(frame_rate=RATE))
     other = take.characters[1].armature
     other.location, other.rotation_euler, other.scale = (1.0, 2.0, 0.5), (0.3, -0.2, 1.0), (1.1,) * 3
@@ -72,13 +74,13 @@ def rest_skin(character) -> np.ndarray:
 
 @pytest.mark.parametrize(("format", "engine"), FILES)
 def test_joints_are_where_blender_has_them(take, tmp_path, format, engine):
-    truth = joints_of([one.armature for one in take.characters], range(1, 1 + COUNT))
-    heads = [[one.armature.data.bones[name].head_local for name in JOINT_NAMES] for one in take.characters]
+    truth = joints_of([one.armature for one in take.characters], range(1, 1 + COUNT), BONE_NAMES)
+    heads = [[one.armature.data.bones[name].head_local for name in BONE_NAMES] for one in take.characters]
     binds = [at_rest(np.array(own), one) for own, one in zip(heads, take.characters, strict=True)]
     readings = written(take.characters, tmp_path, format, engine=engine)
     assert len(readings) == 2
     for person, (reading, bind) in enumerate(zip(readings, binds, strict=True)):
-        order = reading.order(JOINT_NAMES)
+        order = reading.order(BONE_NAMES)
         assert furthest(reading.joints[:, order], truth[:, person]) < JOINTS_CLOSE
         # BVH's rest pose has the root at the origin.
         expected = bind - bind[0] if format == "bvh" else bind
@@ -100,7 +102,7 @@ def test_any_names_are_exported(take, tmp_path, format):
     }.items():
         person.armature.data.bones[joint].name = name
     person.armature.name, person.mesh.name = "体 1", "体.1"
-    truth = np.empty((COUNT, 24, 3))
+    truth = np.empty((COUNT, len(BONE_NAMES), 3))
     for row in range(COUNT):
         posed = person.armature.evaluated_get(go_to(1 + row))
         truth[row] = [posed.matrix_world @ bone.head for bone in posed.pose.bones]
@@ -108,7 +110,7 @@ def test_any_names_are_exported(take, tmp_path, format):
     rest = at_rest(rest_skin(person), person)
     before = [bone.name for bone in person.armature.data.bones]
     (reading,) = written([person], tmp_path, format)
-    assert len(set(reading.names)) == 24
+    assert len(set(reading.names)) == len(BONE_NAMES)
     assert [bone.name for bone in person.armature.data.bones] == before
     # Whatever they are called, each joint is where one of Blender's is.
     away = np.linalg.norm(reading.joints[:, :, None] - truth[:, None], axis=-1).min(axis=1)

@@ -18,6 +18,7 @@ from video_motion.inference.motion.formats import read_motion
 from video_motion.inference.registry import RegistryError
 
 from ..blender import bone_heads, go_to, vertices
+from ..motions import skin_of
 
 pytestmark = [pytest.mark.interface, pytest.mark.usefixtures("extension")]
 
@@ -48,7 +49,7 @@ def test_the_character_moves_as_in_the_file(amass_file, body):
     armature = bpy.data.objects["wälk one_poses person 1"]
     mesh = bpy.data.objects["wälk one_poses person 1 body"]
     motion = read_motion(amass_file, body)
-    skin = body.vertices(motion.poses, motion.betas[: body.shapedirs.shape[2]], motion.trans)
+    skin = skin_of(body, motion)
     for index in (0, 5, 240):
         graph = go_to(1 + index / 120 * 24)
         np.testing.assert_allclose(bone_heads(armature, graph), motion.joints_world[index], atol=1e-4)

@@ -8,12 +8,13 @@ import bpy
 import numpy as np
 import pytest
 from video_motion.addon.compatibility import channels_of
-from video_motion.addon.scene.armature import rest_bones, to_armature
+from video_motion.addon.scene.armature import BONE_NAMES, rest_bones, to_armature
 from video_motion.addon.scene.keyframes import SEEN_PATH, frames_of
 from video_motion.addon.scene.take import SceneOptions, build_scene
 from video_motion.inference.body.skeleton import JOINT_NAMES, PARENTS
 
 from ..blender import bone_heads, go_to, vertices
+from ..motions import skin_of
 
 pytestmark = pytest.mark.interface
 
@@ -27,11 +28,14 @@ def build(motion, body, **options):
 def test_bones_are_smpls(make_motion, body):
     motion = make_motion()
     armature = build(motion, body).armature
-    assert [bone.name for bone in armature.data.bones if bone.name not in JOINT_NAMES] == []
+    assert {bone.name for bone in armature.data.bones} == set(BONE_NAMES)
     for name, parent in zip(JOINT_NAMES, PARENTS, strict=True):
         bone = armature.data.bones[name]
         assert (bone.parent.name if bone.parent else None) == (JOINT_NAMES[parent] if parent >= 0 else None)
         assert bone.length > 0.02
+    # SMPL's hand turns all fingers but the thumb.
+    parents = {"left_index1": "left_hand", "right_thumb1": "right_wrist", "left_pinky3": "left_pinky2"}
+    assert {name: armature.data.bones[name].parent.name for name in parents} == parents
     assert all(bone.rotation_mode == "QUATERNION" for bone in armature.pose.bones)
 
 
@@ -51,7 +55,7 @@ def test_left_and_right_are_mirror_images(make_motion, body):
     armature = build(make_motion(), body).armature
     # Blender's own rule for X-mirror: roll and side flip, length stays.
     mirror = np.diag([-1.0, 1.0, 1.0])
-    for name in JOINT_NAMES:
+    for name in BONE_NAMES:
         other = bpy.utils.flip_name(name)
         assert other == name.replace("left", "*").replace("right", "left").replace("*", "right")
         one, two = armature.data.bones[name], armature.data.bones[other]
@@ -77,6 +81,21 @@ def test_positive_x_bends_as_the_body_does(make_motion, body, axis_bones):
     assert (posed.tail.y < before.y - 0.01) if way == "forward" else (posed.tail.y > before.y + 0.01)
 
 
+def test_positive_x_bends_fingers_towards_the_palm(make_motion, body):
+    armature = build(make_motion(), body).armature
+    armature.animation_data_clear()
+    for bone in armature.pose.bones:
+        bone.matrix_basis.identity()
+    for side in ("left", "right"):
+        for finger in ("index1", "pinky2", "thumb2"):
+            posed = armature.pose.bones[f"{side}_{finger}"]
+            bpy.context.view_layer.update()
+            before = posed.tail.copy()
+            posed.rotation_quaternion = (np.cos(0.3), np.sin(0.3), 0.0, 0.0)
+            bpy.context.view_layer.update()
+            assert posed.tail.z < before.z - 0.005
+
+
 @pytest.mark.parametrize("fps", [24.0, 25.0, 30000 / 1001, 60.0])
 def test_pose_is_the_bodys_at_every_key(make_motion, body, fps):
     motion = make_motion()
@@ -89,11 +108,13 @@ def test_pose_is_the_bodys_at_every_key(make_motion, body, fps):
         np.testing.assert_allclose(bone_heads(character.armature, graph), joints[index], atol=TENTH_OF_A_MILLIMETRE)
 
 
-def test_skin_is_the_bodys_at_every_key(make_motion, body):
+@pytest.mark.parametrize("fingers", [False, True], ids=["relaxed", "moving"])
+def test_skin_is_the_bodys_at_every_key(make_motion, body, fingers):
     motion = make_motion(count=5, moving_camera=True)
+    if fingers:
+        motion.fingers = np.random.default_rng(4).normal(scale=0.4, size=(len(motion), 30, 3))
     character = build(motion, body, frame_rate=25.0, whole_frames=False)
-    betas = motion.betas[: body.shapedirs.shape[2]]
-    skin = body.vertices(motion.poses, betas, motion.trans)
+    skin = skin_of(body, motion)
     for index, frame in enumerate(frames_of(motion.timestamps, 25.0)):
         deformed = vertices(character.mesh, go_to(frame))
         assert np.abs(deformed - skin[index]).max() < TENTH_OF_A_MILLIMETRE
@@ -113,7 +134,7 @@ def test_shape_keys_are_the_shape_directions(make_motion, body):
     keys["shape_01"].value = -2.0
     betas[1] -= 2.0
     rest = rest_bones(body, motion.betas[:directions])
-    expected = to_armature(body.shape(betas)[0], rest.height)
+    expected = to_armature(body.with_fingers.shape(betas)[0], rest.height)
     bpy.context.view_layer.update()
     shaped = vertices(character.mesh, bpy.context.evaluated_depsgraph_get())
     np.testing.assert_allclose(shaped, expected, atol=TENTH_OF_A_MILLIMETRE)
@@ -122,7 +143,7 @@ def test_shape_keys_are_the_shape_directions(make_motion, body):
 def test_mesh_is_clean(make_motion, body):
     mesh = build(make_motion(count=2), body).mesh
     assert not mesh.data.validate()
-    assert [group.name for group in mesh.vertex_groups] == list(JOINT_NAMES)
+    assert [group.name for group in mesh.vertex_groups] == list(BONE_NAMES)
     assert mesh.parent is not None
     assert len(mesh.data.polygons) == len(body.faces if body.quads is None else body.quads)
     assert all(polygon.use_smooth for polygon in mesh.data.polygons)
@@ -141,7 +162,7 @@ def test_a_body_of_triangles(make_motion, body):
     mesh = build(motion, bare).mesh
     assert len(mesh.data.polygons) == len(body.faces)
     assert len(mesh.data.shape_keys.key_blocks) == 1 + 4
-    skin = bare.vertices(motion.poses, motion.betas[:4], motion.trans)[0]
+    skin = skin_of(bare, motion)[0]
     pelvis = body.rest_joints(motion.betas)[0] - bare.rest_joints(motion.betas[:4])[0]
     deformed = vertices(mesh, go_to(1))
     assert np.abs(deformed - pelvis - skin).max() < TENTH_OF_A_MILLIMETRE
@@ -152,9 +173,9 @@ def test_curves(make_motion, body):
     character = build(motion, body, frame_rate=24.0, whole_frames=False)
     channels = channels_of(character.armature)
     assert character.action.use_fake_user
-    assert len(channels.fcurves) == 24 * 4 + 3 + 1
+    assert len(channels.fcurves) == 54 * 4 + 3 + 1
     assert channels.fcurves.find(SEEN_PATH) is not None
-    assert {group.name for group in channels.groups} == set(JOINT_NAMES)
+    assert {group.name for group in channels.groups} == set(BONE_NAMES)
     frames = 1 + motion.timestamps * 24
     for name in JOINT_NAMES:
         curves = [channels.fcurves.find(f'pose.bones["{name}"].rotation_quaternion', index=i) for i in range(4)]
@@ -188,6 +209,9 @@ def test_users_selection_and_mode_stay(make_motion, body):
 def test_long_motion_has_all_keys(make_motion, body):
     motion = make_motion(count=3000, frame_rate=30.0)
     channels = channels_of(build(motion, body, mesh=False, frame_rate=30.0).armature)
-    moving = [curve for curve in channels.fcurves if curve.data_path != SEEN_PATH]
+    fingers = [curve for curve in channels.fcurves if any(f'"{name}"' in curve.data_path for name in BONE_NAMES[24:])]
+    moving = [curve for curve in channels.fcurves if curve.data_path != SEEN_PATH and curve not in fingers]
     assert len(moving) == 24 * 4 + 3
+    # Fingers of which nothing is known rest.
+    assert {len(curve.keyframe_points) for curve in fingers} == {1}
     assert {len(curve.keyframe_points) for curve in moving} == {3000}

@@ -44,6 +44,7 @@ def steady(make_motion, body):
         turned = rotations.axis_angle_to_matrix(times[:, None, None] * axes)
         motion.timestamps = np.asarray(times, dtype=float)
         motion.poses_cam = rotations.matrix_to_axis_angle(turned @ rotations.axis_angle_to_matrix(start))
+        motion.fingers = rotations.matrix_to_axis_angle(turned[:, :1] @ np.tile(np.eye(3), (30, 1, 1)))
         motion.trans_cam = place + times[:, None] * speed
         motion.camera_to_world[:, :3, :3] = rotations.axis_angle_to_matrix(np.outer(times, (0.0, 0.0, 0.5))) @ tilt
         motion.camera_to_world[:, :3, 3] = eye + np.outer(times, (0.2, 0.0, 0.1))
@@ -53,6 +54,14 @@ def steady(make_motion, body):
         return motion
 
     return make
+
+
+def test_fingers_turn_as_they_would(steady, times):
+    wanted = on_whole_frames(steady(times), 60.0)
+    away = rotations.relative_angle(
+        *map(rotations.axis_angle_to_matrix, (wanted.fingers, steady(wanted.timestamps).fingers))
+    )
+    assert away.max() < 1e-6
 
 
 @pytest.mark.parametrize("rate", [24.0, 30000 / 1001, 30.0, 60.0, 120.0])

@@ -41,6 +41,8 @@ def motion(body: Body) -> Motion:
         contacts=random.uniform(size=(n, 2)),
         landmarks=np.concatenate([pixels, random.uniform(size=(n, 33, 1))], axis=-1),
         world_landmarks=random.normal(size=(n, 33, 3)),
+        fingers=random.normal(scale=0.3, size=(n, 30, 3)),
+        hand_landmarks=random.uniform(size=(n, 2, 21, 3)),
         estimator="by hand",
         person=3,
         gender="female",
@@ -85,6 +87,7 @@ def test_file_is_read_like_one_of_amass(motion: Motion, saved: Path):
         "camera_K": (3, 3),
         "boxes": (n, 4),
         "scores": (n, 24),
+        "poses_smplh": (n, 156),
         "estimator": (),
     }
     assert {key: arrays[key].shape for key in shapes} == shapes
@@ -93,6 +96,16 @@ def test_file_is_read_like_one_of_amass(motion: Motion, saved: Path):
     seconds = motion.timestamps[-1] - motion.timestamps[0]
     assert float(arrays["mocap_framerate"]) == pytest.approx((n - 1) / seconds)
     assert all(np.isfinite(array).all() for array in arrays.values() if array.dtype.kind == "f")
+
+
+def test_files_without_fingers(motion: Motion, tmp_path: Path):
+    path = tmp_path / "bare.motion.npz"
+    replace(motion, fingers=None, hand_landmarks=None).save(path)
+    with np.load(path) as archive:
+        assert not {"poses_smplh", "hand_landmarks"} & set(archive.files)
+    again = Motion.load(path)
+    assert again.fingers is None
+    assert again.hand_landmarks is None
 
 
 def test_file_poses_the_body_in_the_world(motion: Motion, saved: Path, body: Body):

@@ -121,6 +121,25 @@ def test_another_body_keeps_the_path_of_the_hips(body, tmp_path, width, parts):
     assert "shape" in motion.provenance["warnings"][0]
 
 
+@pytest.mark.parametrize("layout", ["SMPL-H", "SMPL-X", "in parts"])
+def test_fingers_are_read(body, tmp_path, layout):
+    random = np.random.default_rng(6)
+    hands = random.normal(scale=0.3, size=(COUNT, 90))
+    arrays = sequence(165 if layout == "SMPL-X" else 156)
+    arrays["poses"][:, -90:] = hands
+    if layout == "in parts":
+        arrays = in_parts(arrays) | {"pose_hand": hands}
+    motion = read_motion(write(tmp_path / "x.npz", fps=30, **arrays), body)
+    np.testing.assert_array_equal(motion.fingers.reshape(COUNT, 90), hands)
+    np.testing.assert_allclose(motion.poses_smplh.reshape(COUNT, -1)[:, 66:], hands)
+
+
+def test_hands_that_nobody_measured_stay_relaxed(body, tmp_path):
+    arrays = sequence(156)
+    arrays["poses"][:, -90:] = 0.0
+    assert read_motion(write(tmp_path / "x.npz", fps=30, **arrays), body).fingers is None
+
+
 def test_another_body_stands_on_the_floor(body, tmp_path):
     motion = read_motion(write(tmp_path / "x.npz", fps=30, **standing()), body)
     skin = body.vertices(motion.poses, motion.betas, motion.trans)
