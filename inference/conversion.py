@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from .cache import Cache, hash_of, hash_of_code, hash_of_content
+from .camera.given import GivenCamera
 from .camera.intrinsics import Camera, focal_from_film, intrinsics
 from .camera.tracking import CameraMotion
 from .errors import VideoMotionError
@@ -108,6 +109,10 @@ class _Conversion:
         self._footage = Footage(path, options.start, options.end, options.frame_rate or IMAGES_FRAME_RATE)
         size = (self._footage.width, self._footage.height)
         self.focal = options.focal if options.focal_mm is None else focal_from_film(size, options.focal_mm)
+        self._given = None if options.camera_file is None else GivenCamera.load(options.camera_file)
+        if self._given is not None:
+            # Nothing that is seen of people depends on it.
+            self.focal = None
         self.times.add("load", began)
 
     def observe(self) -> list[Observations]:
@@ -150,8 +155,17 @@ class _Conversion:
         return chosen
 
     def camera(self, observations: Observations) -> Camera:
-        """The camera that filmed the video."""
+        """The camera that filmed a shot.
+
+        Raises:
+            CameraFileError: the user's one is of another video.
+        """
         size = observations.size
+        if self._given is not None:
+            camera, warnings = self._given.at(size, observations.frames, observations.timestamps)
+            for warning in warnings:
+                self._add_warning(warning)
+            return camera
         return Camera(
             size, intrinsics(size, observations.focal), observations.camera_rotations, observations.camera_positions
         )
@@ -180,7 +194,7 @@ class _Conversion:
 
     def _people_key(self, flow: bool, roi_views: bool, shot: int | None) -> str:
         options = self._options
-        footage_options = (options.start, options.end, options.frame_rate, self.focal, shot)
+        footage_options = (options.start, options.end, options.frame_rate, self.focal, shot, self._given is None)
         return hash_of(
             self._content(), hash_of_code(*PEOPLE_CODE), self._models.people_key, *footage_options, flow, roi_views
         )
@@ -227,6 +241,7 @@ class _Conversion:
         footage, models, times = self._footage, self._models, self.times
         size = (footage.width, footage.height)
         camera_motion = CameraMotion(size, self.focal, flow, footage.frame_rate)
+        watched = flow or self._given is None
         timeline: list[tuple[int, float]] = []
         began, waited = time.perf_counter(), times.seconds.get("camera", 0.0)
         twice = models.second_pass is not None
@@ -244,7 +259,11 @@ class _Conversion:
                 for earlier in pending:
                     earlier.result()
                 times.add("camera", started)
-                pending = [executor.submit(camera_motion.add, frame.image, boxes, frame.timestamp) for frame in group]
+                pending = [
+                    executor.submit(camera_motion.add, frame.image, boxes, frame.timestamp)
+                    for frame in group
+                    if watched
+                ]
             timeline += [(frame.number, frame.timestamp) for frame in chunk]
         for last in pending:
             last.result()
@@ -252,16 +271,18 @@ class _Conversion:
         times.add("people", began)
         times.seconds["people"] -= times.seconds.get("camera", 0.0) - waited
         began = time.perf_counter()
+        count = len(timeline)
+        at_rest = np.broadcast_to(np.eye(3), (count, 3, 3)).copy()
         observations = Observations(
             size=size,
             frame_rate=footage.frame_rate,
             frames=np.array([number for number, _ in timeline]),
             timestamps=np.array([second for _, second in timeline]),
             tracks=outcome.tracks,
-            camera_rotations=camera_motion.rotations(),
-            camera_positions=camera_motion.positions(),
-            focal=camera_motion.focal(),
-            homographies=camera_motion.homographies(),
+            camera_rotations=camera_motion.rotations() if self._given is None else at_rest,
+            camera_positions=camera_motion.positions() if self._given is None else np.zeros((count, 3)),
+            focal=camera_motion.focal() if self._given is None else float(self._given.K[0, 0]),
+            homographies=camera_motion.homographies() if watched else at_rest,
             trusts=outcome.trusts,
             left_out=outcome.left_out,
             shot=shot,
@@ -317,7 +338,7 @@ class _Conversion:
         if self._cache is None or not self._models.network_key:
             return network.estimate(track, context)
         people_key = self._people_key(network.needs_flow, network.needs_roi_views, shot)
-        own = (track.number, self._options.slow_motion)
+        own = (track.number, self._options.slow_motion, context.camera_K.tolist())
         key = hash_of(people_key, hash_of_code(*POSE_CODE), self._models.network_key, *own)
         arrays = self._cache.load(key)
         if arrays is not None:
@@ -366,6 +387,7 @@ def convert_footage(
 
     Raises:
         FootageError: the video cannot be read, or has no such shot.
+        CameraFileError: the user's camera can't be read, or is of another video.
         NobodyFoundError: nobody was found in it, or not the requested person.
     """
     conversion = _Conversion(path, options, models, progress, cache)
@@ -386,6 +408,7 @@ def convert_footage(
         "start": options.start,
         "end": options.end,
         "slow_motion": options.slow_motion,
+        "camera_file": None if options.camera_file is None else options.camera_file.name,
         "quality": options.quality,
         "smoothing": options.smoothing,
         "feet": options.feet,

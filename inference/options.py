@@ -148,6 +148,16 @@ class Options:
         metavar="MM",
         excludes="focal",
     )
+    camera_file: Path | None = _option(
+        None,
+        FOOTAGE,
+        "Camera File",
+        "a camera that another program solved (.json or .npz, see inference/camera/given.py), in place of lens and"
+        " estimate; people stand in its world",
+        "path",
+        metavar="FILE",
+        excludes="focal",
+    )
     slow_motion: float = _option(
         1.0,
         FOOTAGE,

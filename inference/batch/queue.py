@@ -97,8 +97,9 @@ class VideoBatch:
         targets = output_names(videos, out)
         self._inputs = [VideoInput(video, target) for video, target in zip(videos, targets, strict=True)]
         estimation = options.to_json(option_table.ESTIMATION)
-        if options.smpl is not None:
-            estimation["smpl"] = str(options.smpl.resolve())
+        for name, file in (("smpl", options.smpl), ("camera_file", options.camera_file)):
+            if file is not None:
+                estimation[name] = str(file.resolve())
         self._estimation = estimation
         self._summary = Summary(self._inputs, self._unusable, out, self._made_with())
 
@@ -276,6 +277,8 @@ class VideoBatch:
         groups = (option_table.SCENE, option_table.FILES) if self._writer is not None else ()
         made_with = self._options.to_json(option_table.ESTIMATION, defaults=True) | self._estimation
         made_with |= self._options.to_json(groups, defaults=True)
+        if self._options.camera_file is not None and self._options.camera_file.exists():
+            made_with["camera_modified"] = self._options.camera_file.stat().st_mtime_ns
         if self._options.rig is not None and self._writer is not None:
             made_with |= {
                 "rig": str(self._options.rig.resolve()),

@@ -20,12 +20,15 @@ class Camera:
         rotations: (M, 3, 3) rotation from each frame's camera space into the first frame's.
         positions: (M, 3) in the first frame's camera space, in units of the background's usual distance; zero if it
             only turns.
+        world: (4, 4) from the first frame's camera axes to a world in metres with its floor at z = 0, which is known
+            where the user gave the camera; positions are in metres then.
     """
 
     size: tuple[int, int]
     K: np.ndarray
     rotations: np.ndarray
     positions: np.ndarray
+    world: np.ndarray | None = None
 
 
 def intrinsics(size: tuple[int, int], focal: float | None = None) -> np.ndarray:

@@ -88,6 +88,9 @@ def add_commands(commands: Commands) -> None:
         help=f"what estimates the motion, after CLIP and TRUTH: {', '.join(NETWORKS)} (default: {DEFAULT} landmarks)",
     )
     evaluate.add_argument("--true-focal", action="store_true", help="give the estimators the true focal length")
+    evaluate.add_argument(
+        "--true-camera", action="store_true", help="give the estimators the true camera of --scenes, and so its world"
+    )
     options.add_argument(evaluate, "quality")
     add_device(evaluate)
     evaluate.add_argument(

@@ -123,8 +123,11 @@ def estimate(
         subjects.append(
             _fit_person(track, pose_estimate, shape, height, frames, timestamps, camera, body, smoothing, step)
         )
-    standing.find_pace(subjects)
-    transform = standing.estimate_floor(subjects)
+    if camera.world is None:
+        standing.find_pace(subjects)
+        transform = standing.estimate_floor(subjects)
+    else:
+        transform = camera.world
     motions = []
     for subject in subjects:
         if height is None and subject.track.number not in shapes:

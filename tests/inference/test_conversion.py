@@ -18,6 +18,7 @@ from scipy.spatial.transform import Rotation
 from video_motion.inference import conversion
 from video_motion.inference.body.skeleton import JOINT_NAMES, LANDMARK_NAMES
 from video_motion.inference.cache import Cache
+from video_motion.inference.camera.given import CameraFileError, GivenCamera
 from video_motion.inference.conversion import NobodyFoundError, Result
 from video_motion.inference.estimators import DEFAULT
 from video_motion.inference.footage.reader import Footage, FootageError
@@ -232,6 +233,28 @@ def test_slow_motion_has_true_times_and_speeds(tmp_path: Path):
     assert np.median(np.linalg.norm(motion.joints_cam - real.joints_cam, axis=-1)) < 0.01
     # What a user looks up in a player.
     assert result.report["shots"][0]["end"] == pytest.approx(3.84)
+
+
+def test_people_stand_in_the_world_of_the_users_camera(tmp_path: Path):
+    truth = Motion.load(SAMPLE.with_name("sample.truth.npz"))
+    file = tmp_path / "camera.json"
+    # A world that is turned and elsewhere than one would guess.
+    elsewhere = np.eye(4)
+    elsewhere[:3, :3], elsewhere[:2, 3] = Rotation.from_euler("z", 50, degrees=True).as_matrix(), (3.0, -2.0)
+    given = elsewhere @ truth.camera_to_world
+    GivenCamera(file, (640, 480), truth.camera_K, given, truth.timestamps).save()
+    options = Options(start=2.0, end=4.0, quality="fast", camera_file=file)
+    result = convert_footage(SAMPLE, options)
+    (motion,) = result.motions
+    np.testing.assert_allclose(motion.camera_to_world, given[50:100], atol=1e-9)
+    np.testing.assert_allclose(motion.camera_K, truth.camera_K)
+    true = truth.joints_world[50:100] @ elsewhere[:3, :3].T + elsewhere[:3, 3]
+    away = np.linalg.norm(motion.joints_world - true, axis=-1)
+    assert away.mean() < 0.2
+    assert np.abs(motion.joints_world[:, [10, 11], 2].min(1) - true[:, [10, 11], 2].min(1)).mean() < 0.05
+    assert result.report["shots"][0]["camera"]["focal_pixels"] == pytest.approx(truth.camera_K[0, 0])
+    with pytest.raises(CameraFileError, match="is for pictures of 640×480"):
+        convert_footage(REAL, Options(end=0.6, quality="fast", camera_file=file))
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -15,6 +15,7 @@ from ... import console, estimators, registry
 from ...atomic import atomic_write, write_json
 from ...body.smpl import Body
 from ...cache import Cache
+from ...camera.given import GivenCamera
 from ...motion.motion import Motion
 from ...paths import ROOT
 from .scores import (
@@ -166,7 +167,10 @@ def _run_on_scenes(options: argparse.Namespace) -> dict[str, Scores]:
         progress.close()
         with tempfile.TemporaryDirectory() as kept:
             K, rate = scene.people[0].camera_K, scene.frame_rate
-            motions = _motions_if_any(scene.footage, options, Bodies(), K, Cache(Path(kept)), rate)
+            given = argparse.Namespace(**vars(options))
+            if options.true_camera:
+                given.camera_file = _true_camera(scene.people, Path(kept) / "camera.npz")
+            motions = _motions_if_any(scene.footage, given, Bodies(), K, Cache(Path(kept)), rate)
         tables[scene.name, scene.camera] = score.score(scene, motions, options.network, body)
     if not tables:
         raise EvaluationError(f"There is no such scene: choose from {', '.join(recipes.scenes)}.")
@@ -179,6 +183,14 @@ def _run_on_scenes(options: argparse.Namespace) -> dict[str, Scores]:
     content = {"by scene": {name: _json(rows) for name, rows in by_scene.items()}}
     _output(mean, "scenes", options.out, content, text=score.markdown(summary), units=score.MEASURES)
     return mean
+
+
+def _true_camera(people: Sequence[Motion], path: Path) -> Path:
+    """Write the camera that filmed people for `Options.camera_file`."""
+    longest = max(people, key=len)
+    size = (int(longest.image_size[0]), int(longest.image_size[1]))
+    GivenCamera(path, size, longest.camera_K, longest.camera_to_world, longest.timestamps).save()
+    return path
 
 
 def _motions_if_any(
