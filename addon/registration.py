@@ -7,7 +7,7 @@ from types import ModuleType
 import bpy
 
 from . import preferences_panel
-from .capture import jobs, looking, settings, worker_operator
+from .capture import jobs, looking, settings, solved_camera, worker_operator
 from .capture import operators as capture_operators
 from .capture import panel as capture_panel
 from .interchange import assets, import_motion, vrm
@@ -23,6 +23,7 @@ MODULES: tuple[ModuleType, ...] = (
     worker_operator,
     looking,
     capture_operators,
+    solved_camera,
     import_motion,
     export_menu,
     assets,

@@ -17,7 +17,7 @@ SENSOR_WIDTH = 36.0
 """Millimetres; a full-frame sensor, so that focal lengths read as photographers know them."""
 
 # Blender's camera looks along −z with y up, a computer-vision camera along +z with y down.
-_CAMERA_AXES = np.diag((1.0, -1.0, -1.0, 1.0))
+CAMERA_AXES = np.diag((1.0, -1.0, -1.0, 1.0))
 
 
 def create_camera(name: str, motions: Sequence[Motion], frame_rate: float) -> bpy.types.Object:
@@ -34,10 +34,10 @@ def create_camera(name: str, motions: Sequence[Motion], frame_rate: float) -> bp
 
 def place_camera(camera: bpy.types.Object, motions: Sequence[Motion], frame_rate: float) -> None:
     """Put a camera where that of the footage was, with a new action where it moved."""
-    camera.matrix_world = Matrix(motions[0].camera_to_world[0] @ _CAMERA_AXES)
+    camera.matrix_world = Matrix(motions[0].camera_to_world[0] @ CAMERA_AXES)
     if any(motion.camera_moves for motion in motions):
         times, chosen = np.unique(np.concatenate([motion.timestamps for motion in motions]), return_index=True)
-        poses = np.concatenate([motion.camera_to_world for motion in motions])[chosen] @ _CAMERA_AXES
+        poses = np.concatenate([motion.camera_to_world for motion in motions])[chosen] @ CAMERA_AXES
         _key_camera(camera, frames_of(times, frame_rate), poses)
 
 
