@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ...body.smpl import Body
 from ..motion import Motion, MotionFileError
-from . import amass, archive, gvhmr, phalp, prompthmr, tram, vibe, wham
+from . import aist, amass, archive, gvhmr, phalp, prompthmr, tram, vibe, wham
 from .content import Content, motions
 
 ENDINGS = (".npz", ".pkl", ".pt", ".npy")
@@ -20,6 +20,7 @@ _READERS: tuple[Callable[[object, Path, Body], Content | None], ...] = (
     phalp.read,
     wham.read,
     vibe.read,
+    aist.read,
 )
 
 

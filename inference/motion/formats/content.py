@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +11,7 @@ from ...body import rotations
 from ...body.skeleton import JOINT_NAMES
 from ...body.smpl import Body
 from ..motion import Motion, MotionFileError
-from .conventions import ASSUMED_FRAME_RATE, NO_CAMERA, SMPL_PELVIS, SMPLX_PELVIS, floor_height, is_smpl
+from .conventions import ASSUMED_FRAME_RATE, NO_CAMERA, SMPL_PELVIS, SMPLX_PELVIS, floor_height, is_smpl, stride_scale
 
 UPRIGHT_CAMERA = NO_CAMERA[:3, :3]
 """(3, 3) from camera space (x right, y down, z forward) to the world, of a camera that looks along the floor."""
@@ -73,6 +73,8 @@ class Content:
         view: the camera, or None where the file doesn't describe it fully.
         smplx: whether β is SMPL-X's, not SMPL's.
         floored: whether the file's world has its floor where ours has it.
+        walked: whether one person's steps made the file's world: then it is as large as that person's legs are long.
+        rate: frames per second, None where the file doesn't state them.
         warnings: sentences about what had to be assumed.
     """
 
@@ -82,6 +84,8 @@ class Content:
     view: View | None = None
     smplx: bool = False
     floored: bool = False
+    walked: bool = False
+    rate: float | None = None
     warnings: tuple[str, ...] = ()
 
 
@@ -91,6 +95,7 @@ def motions(content: Content, path: Path, body: Body, fps: float | None) -> list
     - Missing frames between a person's are bridged, up to 300 in a row; longer gaps stay gaps in time.
     - On SMPL's own body the shape is the file's, on any other and for SMPL-X's files it is the mean. The hips keep
       their path either way.
+    - Where a person's steps made the world, it gets the size at which standing feet of this body slide least.
     - The floor lies at the lowest person's `conventions.floor_height`, unless the file's world has a floor for this
       body.
 
@@ -98,13 +103,14 @@ def motions(content: Content, path: Path, body: Body, fps: float | None) -> list
         content: of the file.
         path: of the file, for messages and ``provenance``.
         body: the body that gets the motions.
-        fps: frames per second of the footage, more than 0; these files don't state it, and for None it is taken as 30.
+        fps: frames per second of the footage, more than 0, of files that don't state it; for None it is taken as 30.
 
     Raises:
         MotionFileError: the file has no frames or too many, or an impossible camera.
     """
     warnings = list(content.warnings)
-    if fps is None:
+    rate = content.rate or fps or ASSUMED_FRAME_RATE
+    if fps is None and content.rate is None:
         warnings.append(f"{path.name} states no frame rate: {ASSUMED_FRAME_RATE:g} frames per second are assumed.")
     own_shape = is_smpl(body) and not content.smplx
     if not own_shape and any(person.betas.any() for person in content.people):
@@ -118,13 +124,14 @@ def motions(content: Content, path: Path, body: Body, fps: float | None) -> list
     takes.sort(key=lambda take: np.count_nonzero(~take.bridged), reverse=True)
     if sum(len(take.frames) for take in takes) > _MOST_FRAMES:
         raise MotionFileError(f"{path} holds more than {_MOST_FRAMES} frames, too many to animate.")
+    if content.walked and not own_shape:
+        takes = [_sized(take, body, rate) for take in takes]
     floor = 0.0
     if not (content.floored and is_smpl(body)):
         floor = _floor(takes, body)
     provenance = {"file": str(path), "format": content.tool, "warnings": warnings}
     return [
-        _motion(take, number, content.view, floor, body, fps or ASSUMED_FRAME_RATE, provenance)
-        for number, take in enumerate(takes, start=1)
+        _motion(take, number, content.view, floor, body, rate, provenance) for number, take in enumerate(takes, start=1)
     ]
 
 
@@ -173,6 +180,16 @@ def _take(person: Person, content: Content, body: Body, own_shape: bool, path: P
         cameras=_cameras(content, frames, path),
         boxes=np.zeros((len(frames), 4)) if person.boxes is None else between(person.boxes[rows]),
     )
+
+
+def _sized(take: _Take, body: Body, rate: float) -> _Take:
+    """The take and its cameras in a world of the size that suits this body's legs."""
+    rest = body.rest_joints(take.betas)[0]
+    roots = take.trans + rest
+    size = stride_scale(body, take.local_rotations, roots, rate)
+    cameras = take.cameras.copy()
+    cameras[:, :3, 3] *= size
+    return replace(take, trans=size * roots - rest, cameras=cameras)
 
 
 def _bridge(seen: np.ndarray) -> np.ndarray:

@@ -31,6 +31,11 @@ _SOLE_THICKNESS = 0.02
 _SOLE_CELL = 0.03
 _SOLE_PERCENTILE = 2.0
 
+# Feet that are slower than this stand, bodies that are faster than this walk, metres per second.
+_STANDING, _WALKING = 0.5, 0.25
+_FEWEST_STEPS = 10
+_SMALLEST, _LARGEST = 0.75, 1.33
+
 
 def is_smpl(body: Body) -> bool:
     """Whether ``body`` is SMPL's own, on which other programs' β have their meaning."""
@@ -52,3 +57,30 @@ def floor_height(body: Body, poses: np.ndarray, trans: np.ndarray, betas: np.nda
     _, first = np.unique(np.round(rest[low][:, [0, 2]] / _SOLE_CELL), axis=0, return_index=True)
     soles = body.vertices_subset(low[first], poses, betas, trans)
     return float(np.percentile(soles[..., 2].min(axis=1), _SOLE_PERCENTILE))
+
+
+def stride_scale(body: Body, poses: np.ndarray, roots: np.ndarray, rate: float) -> float:
+    """By how much a path has to be scaled so that this body's standing feet slide least; 1 where nobody walks.
+
+    Args:
+        body: the body, of mean shape.
+        poses: (N, 24, 3, 3); the root's in a world whose z points up.
+        roots: (N, 3) the root joint in that world, metres.
+        rate: frames per second.
+    """
+    feet = body.joints(poses, np.zeros(body.shapedirs.shape[2]), np.zeros(3))
+    feet = feet[:, _FEET[2:], :2] - feet[:, :1, :2]
+    if len(roots) < 2:
+        return 1.0
+    swing = np.diff(feet, axis=0) * rate
+    travel = np.diff(roots[:, None, :2], axis=0) * rate
+    walking = np.linalg.norm(travel, axis=-1) > _WALKING
+    scale = 1.0
+    for _ in range(5):
+        speed = np.linalg.norm(scale * travel + swing, axis=-1)
+        standing = (speed < _STANDING) & (speed == speed.min(axis=1, keepdims=True)) & walking
+        if standing.sum() < _FEWEST_STEPS:
+            return 1.0
+        path = np.broadcast_to(travel, swing.shape)[standing]
+        scale = float(np.clip(-np.sum(path * swing[standing]) / np.sum(path**2), _SMALLEST, _LARGEST))
+    return scale

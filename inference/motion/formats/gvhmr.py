@@ -41,7 +41,7 @@ def read(content: object, path: Path, _body: Body) -> Content | None:
 def _content(tool: str, world: dict, camera: dict | None, K: object, axes: np.ndarray, path: Path) -> Content:
     person = _person(world, path)
     if camera is None or K is None or not len(person.frames):
-        return Content(tool, [person], axes, smplx=True)
+        return Content(tool, [person], axes, smplx=True, walked=camera is not world)
     seen = _person(camera, path)
     n = len(person.frames)
     # A person's poses may be changed in the world to keep feet still, but the root's frame is the same.
@@ -51,7 +51,7 @@ def _content(tool: str, world: dict, camera: dict | None, K: object, axes: np.nd
     to_world[:, :3, 3] = person.roots - np.einsum("nij,nj->ni", to_world[:, :3, :3], seen.roots)
     first = numbers(np.reshape(np.asarray(K), (-1, 3, 3))[:1], path, "K_fullimg", 1, 3, 3)[0]
     size = round(2.0 * float(first[0, 2])), round(2.0 * float(first[1, 2]))
-    return Content(tool, [person], axes, View(first, size, to_world), smplx=True)
+    return Content(tool, [person], axes, View(first, size, to_world), smplx=True, walked=camera is not world)
 
 
 def _person(parts: dict, path: Path) -> Person:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -246,6 +247,19 @@ def tram(path: Path, people: list[Dancer], camera: bool = True) -> Path:
         }
         writers.write_npy(folder / "camera.npy", content)
     return folder / "hps" / "hps_track_1.npy"
+
+
+def aist(path: Path, people: list[Dancer], scaling: float = 93.7) -> Path:
+    (who,) = [who for who in people if who.n == FRAMES]
+    pelvis = who.body.rest_joints(np.zeros(10))[0] if is_smpl(who.body) else SMPL_PELVIS
+    content = {
+        "smpl_loss": 0.1,
+        "smpl_poses": who.axis_angle(Y_UP).astype(np.float32),
+        "smpl_scaling": np.array([scaling], np.float32),
+        "smpl_trans": (scaling * (who.roots @ Y_UP.T - pelvis)).astype(np.float32),
+    }
+    path.write_bytes(pickle.dumps(content, protocol=2))
+    return path
 
 
 def prompthmr(path: Path, people: list[Dancer], without: tuple[str, ...] = ()) -> Path:

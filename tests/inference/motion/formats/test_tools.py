@@ -10,13 +10,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.spatial.transform import Rotation
 from video_motion.inference.body.smpl import Body
 from video_motion.inference.motion.formats import ENDINGS, read_motions
 from video_motion.inference.motion.formats.conventions import is_smpl
 from video_motion.inference.motion.motion import Motion, MotionFileError
 
 from . import known, writers
-from .known import FRAMES, SIZE, TOOLS, Dancer, Tool, dancers
+from .known import FRAMES, SIZE, TOOLS, Y_UP, Dancer, Tool, dancers
 
 MILLIMETRE = 1e-3
 PIXEL = 0.5
@@ -188,6 +189,48 @@ def test_gvhmr_in_the_world_alone(tmp_path: Path, smpl: Body):
     (motion,) = read_motions(known.gvhmr(tmp_path / "x", people, without=("smpl_params_incam",)), smpl)
     lift(motion, expected(TOOLS["GVHMR"], people[1]))
     assert not motion.has_camera
+
+
+def test_aists_dance_is_in_metres_at_its_own_rate(tmp_path: Path, dancing: Body):
+    people = dancers(dancing, moving=False, hands=True)
+    (motion,) = read_motions(known.aist(tmp_path / "x.pkl", people), dancing)
+    assert motion.provenance["format"] == "AIST++"
+    assert motion.provenance["warnings"] == []
+    assert motion.frame_rate == pytest.approx(60)
+    assert not motion.has_camera
+    np.testing.assert_allclose(lift(motion, people[1].joints(np.zeros(10)))[:2], 0, atol=MILLIMETRE)
+    with pytest.raises(MotionFileError, match="smpl_scaling is -1"):
+        read_motions(known.aist(tmp_path / "x.pkl", people, scaling=-1.0), dancing)
+
+
+def test_gvhmrs_world_gets_the_size_of_this_bodys_legs(tmp_path: Path, body: Body):
+    """A walk whose feet stand still on our body, written by somebody whose legs are longer by a tenth."""
+    frames = np.arange(60)
+    turns = np.tile(np.eye(3), (60, 24, 1, 1))
+    turns[:, 0] = Y_UP.T
+    swing = 0.5 * np.sin(frames * 0.25)
+    for joint, sign in ((1, 1.0), (2, -1.0)):
+        turns[:, joint] = Rotation.from_rotvec(np.outer(sign * swing, [1.0, 0.0, 0.0])).as_matrix()
+    rest = body.rest_joints(np.zeros(10))[0]
+    feet = body.joints(turns, np.zeros(10), -rest)[:, [10, 11]]
+    # Whoever's foot moves backwards under the body stands and pushes it.
+    pushed = np.min(np.diff(-feet[..., 1], axis=0), axis=1)
+    roots = np.zeros((60, 3))
+    roots[1:, 1] = -np.cumsum(-pushed)
+    roots[:, 2] = 0.9
+    cameras = np.tile(np.eye(4), (60, 1, 1))
+    cameras[:, :3, :3], cameras[:, :3, 3] = known.UPRIGHT, (0.0, -5.0, 1.0)
+    walker = Dancer(1, frames, turns, 1.1 * roots, np.zeros(10), cameras, body)
+    known_frames, known.FRAMES = known.FRAMES, 60
+    try:
+        path = known.gvhmr(tmp_path / "x.pt", [walker])
+    finally:
+        known.FRAMES = known_frames
+    (motion,) = read_motions(path, body, fps=30)
+    travelled = np.ptp(motion.joints_world[:, 0, 1])
+    assert travelled > 1.0
+    assert travelled == pytest.approx(np.ptp(roots[:, 1]), rel=0.02)
+    np.testing.assert_allclose(motion.camera_to_world[:, 1, 3], -5.0 / 1.1, rtol=0.02)
 
 
 def test_prompthmr_in_camera_space_alone(tmp_path: Path, smpl: Body):
