@@ -98,6 +98,8 @@ def import_vrm(path: Path) -> ImportedCharacter:
     for node in names:
         nodes[node]["name"] = f"{mark} {node}"
     _remove_extensions(content)
+    if human and not why:
+        _ensure_skin(content, list(human.values()))
     before = set(bpy.data.objects)
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder) / f"{path.stem}.glb"
@@ -186,6 +188,21 @@ def _remove_extensions(content: dict[str, Any]) -> None:
             continue
         kept = [one for one in given if isinstance(one, str) and not one.startswith("VRM")]
         content[name] = {one: given[one] for one in kept} if isinstance(given, dict) else kept
+
+
+def _ensure_skin(content: dict[str, Any], joints: list[int]) -> None:
+    """Declare the human's nodes as joints where no skin does: the importer makes bones of joints only."""
+    skins = content.get("skins")
+    skins = skins if isinstance(skins, list) else []
+    declared = {
+        joint
+        for skin in skins
+        if isinstance(skin, dict) and isinstance(skin.get("joints"), list)
+        for joint in skin["joints"]
+        if isinstance(joint, int)
+    }
+    if not declared & set(joints):
+        content["skins"] = [*skins, {"joints": joints}]
 
 
 def _mapping(bones: dict[str, str]) -> BoneMapping:

@@ -14,6 +14,20 @@ from ...interface import menu_entry, reports_errors, use_two_columns
 from .options import ENDINGS, ONE_EACH, ExportOptions
 from .take import characters_of, export_take
 
+# Some Blenders are built without USD.
+_FORMATS = [
+    (format, name, what)
+    for format, name, what in (
+        ("fbx", "FBX", "Unreal, Unity and most other programs"),
+        ("glb", "glTF", "The web, Godot and others; one binary file"),
+        ("usd", "USD", "Omniverse, Houdini, Unreal and others"),
+        ("bvh", "BVH", "Only bones, a file for each character"),
+        ("amass", "AMASS", "SMPL's pose and translation of each frame, a file for each character"),
+    )
+    if format != "usd" or bpy.app.build_options.usd
+]
+_SUFFIXES = "/".join(ENDINGS[format] for format, _, _ in _FORMATS)
+
 
 class ExportTake(bpy.types.Operator, ExportHelper):
     """Write the characters with their motion for game engines and other programs"""
@@ -26,13 +40,7 @@ class ExportTake(bpy.types.Operator, ExportHelper):
 
     format: EnumProperty(
         name="Format",
-        items=(
-            ("fbx", "FBX", "Unreal, Unity and most other programs"),
-            ("glb", "glTF", "The web, Godot and others; one binary file"),
-            ("usd", "USD", "Omniverse, Houdini, Unreal and others"),
-            ("bvh", "BVH", "Only bones, a file for each character"),
-            ("amass", "AMASS", "SMPL's pose and translation of each frame, a file for each character"),
-        ),
+        items=_FORMATS,
         update=lambda self, context: self.check(context),
     )
     engine: EnumProperty(
@@ -100,4 +108,4 @@ class ExportTake(bpy.types.Operator, ExportHelper):
 
 
 classes: tuple[type, ...] = (ExportTake,)
-menu_entries = (("TOPBAR_MT_file_export", menu_entry(ExportTake.bl_idname, "Video Motion (.fbx/.glb/.usd/.bvh/.npz)")),)
+menu_entries = (("TOPBAR_MT_file_export", menu_entry(ExportTake.bl_idname, f"Video Motion ({_SUFFIXES})")),)

@@ -161,6 +161,25 @@ def test_it_moves_as_the_person_does(write_vrm, make_motion, body, version):
         assert np.quantile(np.linalg.norm(skin - own[same_vertices(skin, own)], axis=-1), 0.8) < 0.002
 
 
+@pytest.mark.parametrize("version", [0, 1])
+def test_a_character_without_skin_has_its_bones(write_vrm, version):
+    """Such as robots of rigid parts."""
+
+    def remove_skin(content) -> None:
+        del content["skins"]
+        for node in content["nodes"]:
+            node.pop("skin", None)
+
+    imported = vrm.import_vrm(changed(write_vrm(version), remove_skin))
+    assert imported.warnings == []
+    assert imported.mapping is not None
+    assert set(imported.mapping.bones) == set(BODY_SLOTS)
+    rig = read_rig(imported.armature)
+    places = {slot: rig.heads[rig.number[names[0]]] for slot, names in imported.mapping.bones.items()}
+    assert places["head"][2] > places["hips"][2] + 0.4 > places["left_shin"][2] + 0.6
+    assert any(one.type == "MESH" for one in bpy.data.objects)
+
+
 @pytest.mark.parametrize("thumb", [("Proximal", "Intermediate", "Distal"), ("Metacarpal", "Proximal", "Distal")])
 def test_fingers_go_from_the_palm_outwards(thumb):
     thumb_bones = [f"leftThumb{part}" for part in thumb]
@@ -236,7 +255,6 @@ def test_malformed_files_are_refused_with_a_sentence(write_vrm, tmp_path):
         with_nodes(lambda nodes: nodes[root].update(name="\ud800")),
         packed(content | {"buffers": [{"uri": str(good), "byteLength": 10}]}, rest),
         packed(content | {"images": [{"uri": "//server/share/picture.png"}]}, rest),
-        packed(content | {"skins": [], "nodes": [one | {"skin": None} for one in content["nodes"]]}, rest),
         packed({"asset": {"version": "2.0"}, "nodes": []}),
         packed({"asset": {"version": "9"}, "nodes": []}),
     ):
