@@ -15,10 +15,12 @@ from ..interface import operator_message
 from ..retarget.action import RetargetOptions, retarget
 from ..retarget.bones import RetargetError, read_rig
 from ..retarget.mapping import BoneMapping
-from ..retarget.recognise import recognise
+from ..retarget.presets import ENDING, find_mapping
 from ..scene.take import Take
 from ..scene.visibility import set_only_while_seen
 from .scenes import empty_file
+
+_GIVE_PRESET = f"check them in Blender's panel and save them beside it as NAME{ENDING}."
 
 
 class RigError(VideoMotionError):
@@ -39,7 +41,7 @@ def check_rig(rig: Path) -> None:
     target, mapping, _ = _append_rig(rig, bpy.context.scene.collection)
     try:
         bones = read_rig(target)
-        (mapping or recognise(bones)).indices(bones)
+        (mapping or find_mapping(bones, rig)).indices(bones)
     except RetargetError as error:
         raise RigError(f"{rig} can't have a motion: {error}") from error
 
@@ -62,6 +64,9 @@ def retarget_take(
         warnings += more
         target.name = f"{name} {rig.stem} {motion.person}"
         try:
+            mapping = mapping or find_mapping(read_rig(target), rig)
+            if mapping.is_guess:
+                warnings.append(f"Most bones of {rig} are guesses by its shape: {_GIVE_PRESET}")
             made = retarget(character.armature, target, mapping, options)
         except RetargetError as error:
             raise RigError(f"{rig} can't have the motion: {error}") from error

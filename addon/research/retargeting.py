@@ -226,7 +226,7 @@ def standing_spans(pose: EvaluatedPose, times: np.ndarray) -> tuple[list, list]:
 
 def round_trip(source: bpy.types.Object, target: bpy.types.Object, body: Body, motion: Motion) -> np.ndarray:
     """Retarget a target's motion back onto SMPL: angles (N, J) in degrees between joints' rotations in the world."""
-    back = build_scene([motion], body, None, _BARE).characters[0].armature
+    back = build_scene([motion], body, None, BARE).characters[0].armature
     back.animation_data_clear()
     made = retarget(target, back, options=RetargetOptions(hold_feet=False))
     rig = read_rig(source)
@@ -237,7 +237,7 @@ def round_trip(source: bpy.types.Object, target: bpy.types.Object, body: Body, m
     return np.degrees(rotations.relative_angle(one, two))
 
 
-_BARE = SceneOptions(mesh=False, camera=False, floor=False, lights=False, resolution=False)
+BARE = SceneOptions(mesh=False, camera=False, floor=False, lights=False, resolution=False)
 
 
 def cmu_takes(path: Path, body: Body) -> dict[str, Motion]:
@@ -300,7 +300,7 @@ def main(cmu: str = "") -> None:
 
 def _row(name: str, make: Callable[[], bpy.types.Object], body: Body, motion: Motion) -> str:
     bpy.ops.wm.read_factory_settings(use_empty=True)
-    source = build_scene([motion], body, None, _BARE).characters[0].armature
+    source = build_scene([motion], body, None, BARE).characters[0].armature
     target = make()
     source_mapping, mapping = recognise(read_rig(source)), recognise(read_rig(target))
     free = retarget(source, target, mapping, RetargetOptions(hold_feet=False))
@@ -337,7 +337,7 @@ def _speed(body: Body, motion: Motion, count: int = 10_000) -> str:
     rows = np.arange(count) % len(motion)
     long = motion.trimmed(rows)
     long.timestamps = np.arange(count) / 25.0
-    take = build_scene([long], body, None, _BARE).characters[0].armature
+    take = build_scene([long], body, None, BARE).characters[0].armature
     mixamo, unreal = makehuman_rig("mixamo"), makehuman_rig("game_engine")
     return "\n".join(
         (

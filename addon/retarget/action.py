@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import partial
+from typing import Any
 
 import bpy
 import numpy as np
@@ -16,11 +18,13 @@ from ..scene.visibility import can_hide, copy_seen, follow_seen, seen_curve
 from .bones import SIDES, RetargetError, Rig, read_rig
 from .contacts import find_standing, hold_feet
 from .controls import find_parents, needs_probe
-from .mapping import BoneMapping
-from .plan import TransferPlan, make_plan
+from .deviations import Deviation, find_deviations, tell_deviations
+from .limb_controls import find_limb_controls, follow
+from .mapping import BoneMapping, missing_parts
+from .plan import make_plan
 from .recognise import recognise
-from .rest_body import read_body
-from .sampling import channels_to_matrix, read_contacts, sample, stepped_frames
+from .rest_body import RestBody, read_body
+from .sampling import channels_to_matrix, euler_to_matrix, read_contacts, sample, stepped_frames
 from .simplify import distance, keep_keys, rotation_error
 from .transfer import basis_quaternions, bone_location, fit_path, hips_heads, transfer_rotations
 
@@ -69,6 +73,7 @@ class Retargeted:
         rotation_error: the largest error of simplification at these frames, degrees.
         path_error: the same of the path, metres.
         warnings: sentences on what may look wrong.
+        deviations: how far the evaluated bones are off the source; the worst first.
     """
 
     action: bpy.types.Action
@@ -77,6 +82,7 @@ class Retargeted:
     rotation_error: float = 0.0
     path_error: float = 0.0
     warnings: list[str] = field(default_factory=list)
+    deviations: list[Deviation] = field(default_factory=list)
 
 
 def retarget(
@@ -111,14 +117,15 @@ def retarget(
     root = _root_bone(rigs[1], mapping, options)
     frames = stepped_frames(source, options.step)
 
-    plan = make_plan(*bodies, keep_directions=options.match_world)
+    by_hand = _by_hand(rigs[1], bodies[1], mapping)
+    plan = make_plan(*bodies, keep_directions=options.match_world, **by_hand)
     warnings = []
     if needs_probe(target, rigs[1], plan.bones):
         parents, unknown = find_parents(target, rigs[1], plan.bones, mapping.switches)
-        plan = make_plan(*bodies, keep_directions=options.match_world, rotation_parents=parents)
+        plan = make_plan(*bodies, keep_directions=options.match_world, rotation_parents=parents, **by_hand)
         if unknown:
             warnings.append(f"The rotation parents of {', '.join(unknown)} of {target.name} could not be determined.")
-    warnings += _constraint_warnings(target, plan)
+    warnings += missing_parts(mapping, target.name)
 
     samples = sample(source, rigs[0], plan.joints, frames)
     joint = {int(bone): index for index, bone in enumerate(plan.joints)}
@@ -142,23 +149,29 @@ def retarget(
         centres, hips = centres + (held - hips), held
 
     over_floor = (centres - bodies[1].centre) * (1.0, 1.0, 0.0)
+    travel = np.zeros_like(over_floor) if options.in_place else over_floor
     if options.in_place or root >= 0:
         hips = hips - over_floor
+    controls = follow(plan, find_limb_controls(target, plan), global_rotations, hips, root, travel)
 
     action, channels = new_channels(target, options.name or f"{_action_name(source)} on {target.name}")
     action.use_fake_user = True
     action[OURS] = True
     made = Retargeted(action, frames, warnings=warnings)
-    locations = {int(plan.bones[plan.driven("hips")]): hips}
+    quaternions = basis_quaternions(plan, global_rotations)
+    motion = {int(bone): quaternions[:, place] for place, bone in enumerate(plan.bones)} | controls.quaternions
+    hips_bone = int(plan.bones[plan.driven("hips")])
+    locations = {hips_bone: bone_location(rigs[1], hips_bone, hips)} | controls.locations
     if root >= 0:
-        travel = np.zeros_like(over_floor) if options.in_place else over_floor
-        locations[root] = rigs[1].heads[root] + travel
-    _write(made, channels, target, rigs[1], plan, basis_quaternions(plan, global_rotations), locations, options)
-    _write_rest(channels, target, rigs[1], plan, mapping, set(locations), frames[0])
+        locations[root] = bone_location(rigs[1], root, rigs[1].heads[root] + travel)
+    _write(made, channels, target, rigs[1], motion, locations, options)
+    _write_rest(channels, target, rigs[1], set(motion), mapping, {*locations}, controls.resting, frames[0])
     if options.only_while_seen and seen_curve(source) is not None:
         follow_seen(target)
     if can_hide(target):
         copy_seen(source, channels, frames)
+    made.deviations = find_deviations(target, plan, samples, global_rotations)
+    made.warnings += tell_deviations(made.deviations, target, options.hold_feet)
     return made
 
 
@@ -198,6 +211,20 @@ def _check(source: bpy.types.Object, target: bpy.types.Object) -> None:
         raise RetargetError(f"{target.name} is being edited in the NLA: leave tweak mode first.")
 
 
+def _by_hand(rig: Rig, body: RestBody, mapping: BoneMapping) -> dict[str, Any]:
+    """What `make_plan` takes of a user's own corrections."""
+    turns = {rig.number[name]: turn for name, turn in mapping.rest.items() if name in rig.number}
+    offsets = {rig.number[name]: angles for name, angles in mapping.offsets.items() if name in rig.number}
+    mended = None
+    if turns:
+        matrices = {bone: rotations.quaternion_to_matrix(np.array(turn)) for bone, turn in turns.items()}
+        mended = read_body(rig.posed(matrices), body.bones)
+    return {
+        "mended": mended,
+        "offsets": {bone: euler_to_matrix(np.array(angles), "XYZ") for bone, angles in offsets.items()},
+    }
+
+
 def _root_bone(rig: Rig, mapping: BoneMapping, options: RetargetOptions) -> int:
     """The index of the bone that gets the path over the floor, -1 for none."""
     if not options.root_bone:
@@ -209,15 +236,6 @@ def _root_bone(rig: Rig, mapping: BoneMapping, options: RetargetOptions) -> int:
     return root
 
 
-def _constraint_warnings(target: bpy.types.Object, plan: TransferPlan) -> list[str]:
-    names = [
-        name
-        for name in (plan.target.rig.names[bone] for bone in plan.bones)
-        if any(not constraint.mute and constraint.influence > 0.0 for constraint in target.pose.bones[name].constraints)
-    ]
-    return [f"Constraints of {target.name} may change the motion of {', '.join(names)}."] if names else []
-
-
 def _action_name(source: bpy.types.Object) -> str:
     return source.animation_data.action.name if source.animation_data and source.animation_data.action else source.name
 
@@ -227,39 +245,36 @@ def _write(
     channels: Channels,
     target: bpy.types.Object,
     rig: Rig,
-    plan: TransferPlan,
-    quaternions: np.ndarray,
+    quaternions: dict[int, np.ndarray],
     locations: dict[int, np.ndarray],
     options: RetargetOptions,
 ) -> None:
-    """Write the curves of all driven bones and of the bones with a path (N, 3) in the world."""
+    """Write the curves of bones that turn, quaternions (N, 4) each, and of those that move, locations (N, 3) each."""
     frames, count = made.frames, len(made.frames)
-    driven = {int(bone): place for place, bone in enumerate(plan.bones)}
-    modes = {bone: target.pose.bones[rig.names[bone]].rotation_mode for bone in driven}
+    modes = {bone: target.pose.bones[rig.names[bone]].rotation_mode for bone in quaternions}
+    scale = float(np.cbrt(abs(np.linalg.det(rig.world[:3, :3]))))
     eulers: dict[int, np.ndarray] = {}
     for order in set(modes.values()) - set(_PATHS):
-        own = [bone for bone in driven if modes[bone] == order]
-        places = [driven[bone] for bone in own]
-        angles = matrices_to_euler(rotations.quaternion_to_matrix(quaternions[:, places]), order)
-        eulers.update(zip(own, np.swapaxes(angles, 0, 1), strict=True))
-    for bone in sorted({*driven, *locations}):
+        own = [bone for bone in quaternions if modes[bone] == order]
+        matrices = rotations.quaternion_to_matrix(np.stack([quaternions[bone] for bone in own], axis=1))
+        eulers.update(zip(own, np.swapaxes(matrices_to_euler(matrices, order), 0, 1), strict=True))
+    for bone in sorted({*quaternions, *locations}):
         name = rig.names[bone]
         group = channels.groups.new(name)
         if bone in locations:
-            heads = locations[bone]
-            values = bone_location(rig, bone, heads)
+            values = locations[bone]
             kept = np.ones(count, dtype=bool)
             if options.simplify > 0.0 and count > 2:
-                kept, error = keep_keys(frames, heads, options.simplify_path, distance)
+                kept, error = keep_keys(frames, scale * values, options.simplify_path, distance)
                 made.path_error = max(made.path_error, error)
             if rig.connected[bone]:
                 made.warnings.append(f"{name} is connected to its parent and can't move.")
             for part in range(3):
                 _curve(channels, name, "location", part, frames[kept], values[kept, part], group)
             made.keys += int(kept.sum())
-        if bone not in driven:
+        if bone not in quaternions:
             continue
-        mode, values = modes[bone], quaternions[:, driven[bone]]
+        mode, values = modes[bone], quaternions[bone]
         path, size = _PATHS.get(mode, ("rotation_euler", 3))
         if mode == "AXIS_ANGLE":
             values = _axis_angles(values)
@@ -297,14 +312,14 @@ def _write_rest(
     channels: Channels,
     target: bpy.types.Object,
     rig: Rig,
-    plan: TransferPlan,
+    driven: set[int],
     mapping: BoneMapping,
     moved: set[int],
+    resting: Iterable[int],
     frame: float,
 ) -> None:
     """Key once unmapped bones that affect the pose, at rest, and the switches: the action is self-contained."""
-    driven = set(map(int, plan.bones))
-    above = {a for bone in driven for a in rig.ancestors(bone)}
+    above = {a for bone in driven for a in rig.ancestors(bone)} | set(resting)
     above |= {rig.number[name] for name in mapping.neutral if name in rig.number}
     at = np.array([frame])
     for bone in sorted(above - driven):

@@ -13,6 +13,9 @@ from ...inference.body import rotations
 from .bones import FINGERS, SIDES
 from .rest_body import RestBody
 
+# Bodies whose fronts differ by less face the same way.
+_SAME_FRONT = np.cos(np.radians(10.0))
+
 # Feet whose rest poses differ by more in pitch are not both flat on the floor.
 _FLAT = np.radians(35.0)
 
@@ -25,15 +28,18 @@ _LIMBS = (("upper_arm", "forearm"), ("forearm", "hand"), ("thigh", "shin"), ("sh
 
 
 def align_fronts(source: RestBody, target: RestBody) -> np.ndarray:
-    """The rotation (3, 3) about the world's z axis from one front to another.
+    """The rotation (3, 3) about the world's z axis from the source's directions to the target's.
 
-    A rest pose that is not square in its armature has no clear front; then the objects' rotation is used.
+    It is that from one object to the other, whatever way the bones in them face: a rig that is made with its back to
+    the viewer acts as seen. Where an importer has turned the object so that both face the same way, there is none.
     """
+    up = np.array([0.0, 0.0, 1.0])
     if source.is_square and target.is_square:
         ends = [np.arctan2(body.frame[1, 1], body.frame[0, 1]) for body in (source, target)]
-        return rotations.axis_angle_to_matrix(np.array([0.0, 0.0, ends[1] - ends[0]]))
+        if np.cos(ends[1] - ends[0]) > _SAME_FRONT:
+            return rotations.axis_angle_to_matrix((ends[1] - ends[0]) * up)
     facing = rotations.matrix_to_quaternion(target.rig.rotation @ source.rig.rotation.T)
-    return rotations.quaternion_to_matrix(rotations.swing_twist(facing, np.array([0.0, 0.0, 1.0]))[1])
+    return rotations.quaternion_to_matrix(rotations.swing_twist(facing, up)[1])
 
 
 def align_bones(source: RestBody, target: RestBody, facing: np.ndarray) -> dict[int, np.ndarray]:

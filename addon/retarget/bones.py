@@ -5,18 +5,18 @@ Everything else works on these arrays with NumPy alone.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING
 
+import bpy
 import numpy as np
 
 from ...inference.body import rotations
 from ...inference.errors import VideoMotionError
 
-if TYPE_CHECKING:
-    import bpy
+# Bones that are turned by less are at rest, radians.
+_TURNED = 1e-3
 
 SIDES = ("left", "right")
 
@@ -130,10 +130,37 @@ class Rig:
             found.extend(self.children[index])
         return found
 
+    def posed(self, turns: Mapping[int, np.ndarray]) -> Rig:
+        """The rig as it lies when bones are turned by rotations (3, 3) about their own axes at rest."""
+        rest, tails = self.rest.copy(), self.tails.copy()
+        for bone, parent in enumerate(self.parents.tolist()):
+            if parent >= 0:
+                moved = rest[parent] @ np.linalg.inv(self.rest[parent])
+                rest[bone] = moved @ self.rest[bone]
+            rest[bone, :3, :3] = rest[bone, :3, :3] @ turns.get(bone, np.eye(3))
+            way = np.linalg.inv(self.rest[bone]) @ np.append(self.tails[bone], 1.0)
+            tails[bone] = (rest[bone] @ way)[:3]
+        return replace(self, rest=rest, tails=tails)
+
     def closed_upwards(self, bones: Iterable[int]) -> list[int]:
         """The given bones and all their ancestors, parents first."""
         own = list(bones)
         return sorted({*own, *(above for bone in own for above in self.ancestors(bone))})
+
+
+def read_turns(armature: bpy.types.Object) -> dict[str, tuple[float, ...]]:
+    """The quaternions (4,) by which an armature's bones are turned now, as evaluated, of those that are turned."""
+    posed = armature.evaluated_get(bpy.context.evaluated_depsgraph_get())
+    found = {}
+    for bone in posed.pose.bones:
+        rest, now = bone.bone.matrix_local, bone.matrix
+        if bone.parent is not None:
+            rest = bone.parent.bone.matrix_local.inverted() @ rest
+            now = bone.parent.matrix.inverted() @ now
+        turn = (rest.inverted() @ now).to_quaternion()
+        if turn.angle > _TURNED and turn.angle < 2.0 * np.pi - _TURNED:
+            found[bone.name] = tuple(turn)
+    return found
 
 
 def read_rig(armature: bpy.types.Object) -> Rig:

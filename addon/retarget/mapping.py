@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,7 +10,12 @@ from pathlib import Path
 import numpy as np
 
 from ...inference.atomic import atomic_write
-from .bones import CENTRAL, CHAINS, NEEDED, PAIRED, SIDES, SLOTS, RetargetError, Rig
+from .bones import BODY_SLOTS, CENTRAL, CHAINS, NEEDED, PAIRED, SIDES, SLOTS, RetargetError, Rig
+
+SURE = 0.9
+"""Bones with less confidence are guesses."""
+
+_WISHED = ("spine", "head", "left_upper_arm", "left_forearm", "right_upper_arm", "right_forearm")
 
 _FORMAT, _VERSION = "video-motion bone mapping", 1
 
@@ -28,6 +34,10 @@ class BoneMapping:
         switches: custom properties of bones that must have a value for ``bones`` to move the rig, such as the switch
             from IK to FK of a control rig: by bone, then by property.
         neutral: unmapped bones of a control rig that would affect the mapped ones, and so are kept at rest.
+        offsets: by bone what is added to its motion about its own axes, Euler angles XYZ in radians.
+        rest: by bone the quaternion by which it is turned where the rest pose is mended, so that it corresponds better
+            to other rigs' rest poses.
+        rig: `digest` of the rig that it is for, empty if unknown.
     """
 
     bones: dict[str, tuple[str, ...]] = field(default_factory=dict)
@@ -35,6 +45,9 @@ class BoneMapping:
     family: str = ""
     switches: dict[str, dict[str, float]] = field(default_factory=dict)
     neutral: tuple[str, ...] = ()
+    offsets: dict[str, tuple[float, ...]] = field(default_factory=dict)
+    rest: dict[str, tuple[float, ...]] = field(default_factory=dict)
+    rig: str = ""
 
     def indices(self, rig: Rig) -> dict[str, tuple[int, ...]]:
         """The indices of the bones by slot.
@@ -58,6 +71,12 @@ class BoneMapping:
         if missing:
             raise RetargetError(f"No bone is chosen as {' nor as '.join(_words(slot) for slot in missing)}.")
         return {slot: tuple(rig.number[name] for name in names) for slot, names in self.bones.items() if names}
+
+    @property
+    def is_guess(self) -> bool:
+        """Whether most of the body's bones are guesses."""
+        sure = [self.confidence.get(slot, 1.0) >= SURE for slot in self.bones if slot in BODY_SLOTS]
+        return 2 * sum(sure) < len(sure)
 
     def put(self, slot: str, *names: str) -> None:
         """Set a user's choice for a part; no name empties the slot."""
@@ -107,6 +126,9 @@ class BoneMapping:
             "confidence": {slot: round(self.confidence.get(slot, 1.0), 3) for slot in SLOTS if self.bones.get(slot)},
             "switches": self.switches,
             "neutral": list(self.neutral),
+            "offsets": {bone: list(angles) for bone, angles in self.offsets.items() if any(angles)},
+            "rest": {bone: list(turn) for bone, turn in self.rest.items()},
+            "rig": self.rig,
         }
         return json.dumps(content, indent=2)
 
@@ -145,7 +167,30 @@ class BoneMapping:
             for bone, values in content.get("switches", {}).items()
         }
         neutral = tuple(map(str, content.get("neutral", ())))
-        return cls(bones, confidence, str(content.get("family", "")), switches, neutral)
+        offsets = {str(bone): _floats(angles, 3) for bone, angles in content.get("offsets", {}).items()}
+        rest = {str(bone): _floats(turn, 4) for bone, turn in content.get("rest", {}).items()}
+        family, rig = str(content.get("family", "")), str(content.get("rig", ""))
+        return cls(bones, confidence, family, switches, neutral, offsets, rest, rig)
+
+
+def digest(rig: Rig) -> str:
+    """What tells rigs apart: of the names of their bones."""
+    return hashlib.sha256("\n".join(sorted(rig.names)).encode()).hexdigest()[:16]
+
+
+def _floats(values: list[float], count: int) -> tuple[float, ...]:
+    numbers = tuple(float(value) for value in values)
+    if len(numbers) != count or not np.isfinite(numbers).all():
+        raise ValueError
+    return numbers
+
+
+def missing_parts(mapping: BoneMapping, name: str) -> list[str]:
+    """A sentence on the parts that a motion should have but a mapping lacks; none where it has all."""
+    missing = [_words(slot) for slot in _WISHED if not mapping.bones.get(slot)]
+    if not missing:
+        return []
+    return [f"No bone of {name} is chosen as {' nor as '.join(missing)}, which will not move: choose them in the list."]
 
 
 def mirror_partners(rig: Rig) -> np.ndarray:

@@ -8,11 +8,12 @@ import bpy
 
 from ..interface import SidebarPanel, characters_per_line, draw_text, use_two_columns
 from .bones import BODY_SLOTS, CHAINS, FINGER_SLOTS
-from .preview import messages
+from .mapping import SURE, BoneMapping
+from .operators import selected_characters
+from .preview import messages, source_of
 from .properties import BoneRow, RetargetSettings
+from .rows import chosen_mapping
 
-# Less certain bones are marked.
-_SURE = 0.95
 _FINGER_LIST = "fingers"
 
 
@@ -38,7 +39,7 @@ class BoneList(bpy.types.UIList):
         bone = row.row(align=True)
         bone.alert = bool(item.bone) and item.bone not in data.target.data.bones
         bone.prop_search(item, "bone", data.target.data, "bones", text="")
-        if item.bone and item.confidence < _SURE:
+        if item.bone and item.confidence < SURE:
             bone.label(text="", icon="QUESTION")
 
     def filter_items(
@@ -65,16 +66,33 @@ class RetargetPanel(SidebarPanel, bpy.types.Panel):
         layout = self.layout
         use_two_columns(layout)
         settings = context.scene.video_motion_retarget
-        layout.prop(settings, "source")
+        source = source_of(settings)
+        if settings.source is None and source is not None:
+            layout.prop(settings, "source", text=f"From {source.name}")
+        else:
+            layout.prop(settings, "source")
         layout.prop(settings, "target")
+        characters = selected_characters(context)
+        if len(characters) > 1:
+            several = f"Bake to {len(characters)} Selected"
+            layout.operator("video_motion.retarget_selected", text=several, icon="ACTION")
         if settings.target is None:
             return
         # Above the lists, which may fill the window.
+        guess = chosen_mapping(settings).is_guess
+        if guess:
+            asked = (
+                f"Most bones of {settings.target.name} are guesses: look through the list below before you use them."
+            )
+            draw_text(layout, asked, characters_per_line(context), "QUESTION")
         row = layout.row(align=True)
         row.scale_y = 1.5
         shown = settings.preview is not None
-        row.operator("video_motion.preview_retarget", depress=shown, icon="HIDE_OFF" if shown else "HIDE_ON")
-        row.operator("video_motion.retarget", icon="ACTION")
+        if guess:
+            row.operator("video_motion.use_bones", icon="CHECKMARK")
+        else:
+            row.operator("video_motion.preview_retarget", depress=shown, icon="HIDE_OFF" if shown else "HIDE_ON")
+            row.operator("video_motion.retarget", icon="ACTION")
         for message, icon in messages:
             draw_text(layout, message, characters_per_line(context), icon)
         self._draw_bones(layout, settings)
@@ -96,6 +114,11 @@ class RetargetPanel(SidebarPanel, bpy.types.Panel):
             row.operator_menu_enum("video_motion.mirror_bones", "side", text="Mirror")
             row.operator("video_motion.load_bone_mapping", text="", icon="FILE_FOLDER")
             row.operator("video_motion.save_bone_mapping", text="", icon="FILE_TICK")
+            mended = BoneMapping.loads(settings.mapping).rest if settings.mapping else {}
+            row = body.row(align=True)
+            row.operator("video_motion.mend_rest", text=_mended(len(mended)))
+            if mended:
+                row.operator("video_motion.mend_rest", text="", icon="X").clear = True
         header, body = layout.panel("video_motion_fingers", default_closed=True)
         header.label(text=f"Fingers: {summary(settings, FINGER_SLOTS)}")
         if body is not None:
@@ -108,8 +131,13 @@ def draw_list(layout: bpy.types.UILayout, settings: RetargetSettings, name: str,
     index = getattr(settings, active)
     row = settings.rows[index] if index < len(settings.rows) else None
     if row is not None and row.bone and _is_in(row, name):
-        doubt = f", {row.confidence:.0%} sure" if row.confidence < _SURE else ""
+        doubt = f", {row.confidence:.0%} sure" if row.confidence < SURE else ""
         layout.label(text=f"{part_name(settings, index)}: {row.bone}{doubt}")
+        layout.row().prop(row, "offset")
+
+
+def _mended(count: int) -> str:
+    return f"Rest Pose: {count} Bones Mended" if count else "Use Present Pose as Rest"
 
 
 def _is_in(row: BoneRow, name: str) -> bool:
@@ -130,7 +158,7 @@ def part_name(settings: RetargetSettings, index: int) -> str:
 def summary(settings: RetargetSettings, slots: tuple[str, ...]) -> str:
     """How many bones these parts have, and how many of them are uncertain."""
     rows = [row for row in settings.rows if row.bone and row.slot in slots]
-    unsure = sum(row.confidence < _SURE for row in rows)
+    unsure = sum(row.confidence < SURE for row in rows)
     return f"{len(rows)} bones" + (f", {unsure} unsure" if unsure else "")
 
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from .alignment import align_bones, align_fronts
-from .bones import FINGER_SLOTS, Rig
+from .bones import FINGER_SLOTS, SIDES, Rig
 from .rest_body import Indices, RestBody
+
+_CARRIERS = {"forearm": "upper_arm", "hand": "forearm", "shin": "thigh", "foot": "shin", "toe": "foot"}
 
 
 @dataclass(frozen=True)
@@ -28,6 +31,7 @@ class TransferPlan:
         aligned: (K, 3, 3) X · T_rest.
         rotation_parents: (K,) which of the driven bones each inherits its rotation from, -1 for none.
         position_parents: (K,) which of the driven bones carries each one's head, -1 for none.
+        detached: which of ``bones`` hang on something else than that: controls of limbs, such as feet below the root.
     """
 
     source: RestBody
@@ -42,6 +46,7 @@ class TransferPlan:
     aligned: np.ndarray
     rotation_parents: np.ndarray
     position_parents: np.ndarray
+    detached: tuple[int, ...] = ()
 
     def driven(self, slot: str) -> int:
         """The index in ``bones`` of the last bone in a slot, -1 where it is not driven."""
@@ -49,7 +54,12 @@ class TransferPlan:
 
 
 def make_plan(
-    source: RestBody, target: RestBody, keep_directions: bool = False, rotation_parents: dict[int, int] | None = None
+    source: RestBody,
+    target: RestBody,
+    keep_directions: bool = False,
+    rotation_parents: dict[int, int] | None = None,
+    mended: RestBody | None = None,
+    offsets: Mapping[int, np.ndarray] | None = None,
 ) -> TransferPlan:
     """Decide which bone of the target follows what of the source.
 
@@ -59,7 +69,10 @@ def make_plan(
         keep_directions: keep the world's directions; otherwise the source's front becomes the target's.
         rotation_parents: for bones of the target (index) the bone (index, -1 for none) whose rotation they inherit,
             where constraints make it another than the nearest above.
+        mended: the target in the pose that corresponds to the source's rest pose; its rest pose if None.
+        offsets: for bones of the target (index) what they are turned by in addition, about their own axes (3, 3).
     """
+    mended = mended or target
     joints = np.array(sorted({bone for chain in source.bones.values() for bone in chain}), dtype=np.int64)
     joint_index = {bone: index for index, bone in enumerate(joints)}
     follows: dict[int, tuple[str, int, int, float]] = {}
@@ -68,9 +81,13 @@ def make_plan(
             follows[bone] = (slot, joint_index[below], joint_index[above], fraction)
     bones = np.array(sorted(follows), dtype=np.int64)
     slots, below, above, fraction = zip(*(follows[bone] for bone in bones), strict=True)
-    facing = np.eye(3) if keep_directions else align_fronts(source, target)
-    alignment = align_bones(source, target, facing)
-    aligned = np.stack([alignment[int(bone)] @ target.rig.axes[bone] for bone in bones])
+    facing = np.eye(3) if keep_directions else align_fronts(source, mended)
+    alignment = align_bones(source, mended, facing)
+    aligned = np.stack([alignment[int(bone)] @ mended.rig.axes[bone] for bone in bones])
+    for bone, turn in (offsets or {}).items():
+        if bone in follows:
+            index = int(np.searchsorted(bones, bone))
+            aligned[index] = aligned[index] @ turn
     order = {int(bone): index for index, bone in enumerate(bones)}
     inherited = [_inherits_from(target.rig, int(bone), order) for bone in bones]
     for bone, other in (rotation_parents or {}).items():
@@ -81,6 +98,9 @@ def make_plan(
         # A bone that inherits its rotation through a constraint most likely inherits its position, too.
         if bone in order and carried[order[bone]] < 0:
             carried[order[bone]] = order.get(other, -1)
+    detached = _detached(target, bones, slots) if not rotation_parents else {}
+    for index, carrier in detached.items():
+        carried[index] = carrier
     return TransferPlan(
         source,
         target,
@@ -94,7 +114,20 @@ def make_plan(
         aligned,
         np.array(inherited),
         np.array(carried),
+        tuple(detached),
     )
+
+
+def _detached(target: RestBody, bones: np.ndarray, slots: tuple[str, ...]) -> dict[int, int]:
+    """The driven bones of limbs that are not below the one that their limb comes from, each with the index of that."""
+    place = {slot: index for index, slot in enumerate(slots)}
+    found = {}
+    for side in SIDES:
+        for part, carrier in _CARRIERS.items():
+            index, above = place.get(f"{side}_{part}", -1), place.get(f"{side}_{carrier}", -1)
+            if index >= 0 and above >= 0 and int(bones[above]) not in target.rig.ancestors(int(bones[index])):
+                found[index] = above
+    return found
 
 
 def _counterparts(slot: str, count: int, source: Indices) -> list[tuple[int, int, float]]:

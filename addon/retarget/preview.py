@@ -12,6 +12,7 @@ import bpy
 from bpy.app.handlers import persistent
 
 from ..compatibility import SLOTTED_ACTIONS, channels_of
+from ..scene.keyframes import OURS
 from .action import Retargeted, RetargetOptions, retarget
 from .bones import RetargetError
 from .rows import chosen_mapping
@@ -39,13 +40,40 @@ def retarget_as_chosen(settings: RetargetSettings, name: str = "") -> Retargeted
     Raises:
         RetargetError: the settings are incomplete or can't be used.
     """
-    if settings.source is None or settings.target is None:
+    source = source_of(settings)
+    if source is None or settings.target is None:
         raise RetargetError("Choose the armature to take the motion from, and the one to give it to.")
-    for chosen in (settings.source, settings.target):
+    for chosen in (source, settings.target):
         # Deleted objects still exist while they are chosen here.
         if chosen.name not in settings.id_data.objects:
             raise RetargetError(f"{chosen.name} is not in this scene any more: choose another armature.")
-    options = RetargetOptions(
+    mapping = chosen_mapping(settings)
+    if mapping.is_guess:
+        raise RetargetError(
+            f"Most bones of {settings.target.name} are guesses: look through the list, then press Use These Bones."
+        )
+    made = retarget(source, settings.target, mapping, options_of(settings, name))
+    messages[:] = [(warning, "INFO") for warning in made.warnings]
+    return made
+
+
+def source_of(settings: RetargetSettings) -> bpy.types.Object | None:
+    """The chosen source, else the selected person of a take, else the only one of the scene; None where unclear."""
+    if settings.source is not None:
+        return settings.source
+    people = [one for one in settings.id_data.objects if is_person(one) and one != settings.target]
+    selected = [one for one in people if one.select_get()]
+    return next((found[0] for found in (selected, people) if len(found) == 1), None)
+
+
+def is_person(one: bpy.types.Object) -> bool:
+    """Whether an object is the armature of somebody in a take."""
+    return one.type == "ARMATURE" and OURS in one
+
+
+def options_of(settings: RetargetSettings, name: str = "") -> RetargetOptions:
+    """The panel's choices; ``name`` is that of a preview's action."""
+    return RetargetOptions(
         step=settings.step,
         in_place=settings.in_place,
         root_bone=settings.root_bone,
@@ -56,9 +84,6 @@ def retarget_as_chosen(settings: RetargetSettings, name: str = "") -> Retargeted
         only_while_seen=settings.only_while_seen and not name,
         name=name,
     )
-    made = retarget(settings.source, settings.target, chosen_mapping(settings), options)
-    messages[:] = [(warning, "INFO") for warning in made.warnings]
-    return made
 
 
 def renew_preview() -> None:
@@ -66,9 +91,10 @@ def renew_preview() -> None:
     settings = bpy.context.scene.video_motion_retarget
     if settings.preview is None:
         return
-    if settings.previewed != settings.target or settings.source is None:
+    source = source_of(settings)
+    if settings.previewed != settings.target or source is None:
         end_preview(settings)
-    if settings.source is None or settings.target is None:
+    if source is None or settings.target is None:
         return
     try:
         show_preview(settings)

@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import bpy
-from bpy.props import BoolProperty, CollectionProperty, FloatProperty, IntProperty, PointerProperty, StringProperty
+from bpy.props import (
+    BoolProperty,
+    CollectionProperty,
+    FloatProperty,
+    FloatVectorProperty,
+    IntProperty,
+    PointerProperty,
+    StringProperty,
+)
 
 from .bones import read_rig
 from .mapping import BoneMapping
+from .presets import find_mapping
 from .preview import renew_preview
-from .recognise import recognise
 from .rows import fill_rows
 
 
@@ -18,7 +26,7 @@ def _is_armature(settings: RetargetSettings, candidate: bpy.types.Object) -> boo
 
 def _choose_target(settings: RetargetSettings, context: bpy.types.Context) -> None:
     if settings.target is not None:
-        fill_rows(settings, recognise(read_rig(settings.target)))
+        fill_rows(settings, find_mapping(read_rig(settings.target)))
     _follow_change(settings, context)
 
 
@@ -33,6 +41,10 @@ def _choose_bone(row: BoneRow, context: bpy.types.Context) -> None:
     _follow_change(context.scene.video_motion_retarget, context)
 
 
+def _follow_offset(row: BoneRow, context: bpy.types.Context) -> None:
+    _follow_change(context.scene.video_motion_retarget, context)
+
+
 class BoneRow(bpy.types.PropertyGroup):
     """A part of the human body and the bone that represents it."""
 
@@ -41,6 +53,13 @@ class BoneRow(bpy.types.PropertyGroup):
         name="Bone", description="The target's bone for this part of the body", update=_choose_bone, options=set()
     )
     confidence: FloatProperty(options=set())
+    offset: FloatVectorProperty(
+        name="Offset",
+        description="Turn this bone further about its own axes, at every frame; bones below it keep their direction",
+        subtype="EULER",
+        update=_follow_offset,
+        options=set(),
+    )
 
 
 class RetargetSettings(bpy.types.PropertyGroup):
@@ -48,7 +67,7 @@ class RetargetSettings(bpy.types.PropertyGroup):
 
     source: PointerProperty(
         name="From",
-        description="The armature that has the motion",
+        description="The armature that has the motion; empty for the selected person of a take",
         type=bpy.types.Object,
         poll=_is_armature,
         update=_follow_change,

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from .bones import BODY_SLOTS, CENTRAL, CHAINS, FINGER_SLOTS, FINGERS, LIMBS, NEEDED, SIDES, Rig
 from .mapping import BoneMapping
@@ -20,6 +24,13 @@ _EXACT, _LOOSE = 1.0, 0.9
 
 # Confidence of a bone whose parent is not as expected: most likely its name is a coincidence.
 _MISPLACED = 0.5
+
+# A number that an exporter or importer has added to a name, such as Sketchfab's ``_015`` or Blender's ``.001``.
+_ADDED_NUMBER = re.compile(r"[._ ]\d+$")
+
+# A hand or foot that is not below its limb, but a control of it, begins this far from the limb's middle joint, as a
+# multiple of the upper bone's length.
+_NEAR_LIMB = (0.4, 1.8)
 
 # A family is accepted from this fraction of the body's slots on.
 _ENOUGH = 0.6
@@ -96,7 +107,8 @@ def match(rig: Rig, family: Family) -> tuple[float, BoneMapping]:
 
     Fingers with other names are found by the structure of the hands.
     """
-    if any(name not in rig.number for name in family.needs) or any(name in rig.number for name in family.forbids):
+    own = {*rig.names, *_without_numbers(rig.names).values()}
+    if any(name not in own for name in family.needs) or any(name in own for name in family.forbids):
         return 0.0, BoneMapping()
     find = _Names(rig, family)
     chosen: dict[str, list[int]] = {}
@@ -109,7 +121,12 @@ def match(rig: Rig, family: Family) -> tuple[float, BoneMapping]:
     if not family.switches:
         _settle_trunk(rig, find, family, chosen, confidence)
         for slot, below in _ANCESTOR.items():
-            if slot in chosen and below in chosen and chosen[below][0] not in rig.ancestors(chosen[slot][0]):
+            if (
+                slot in chosen
+                and below in chosen
+                and chosen[below][0] not in rig.ancestors(chosen[slot][0])
+                and not _ends_limb(rig, chosen, slot)
+            ):
                 confidence[slot] = min(confidence[slot], _MISPLACED)
     score = sum(confidence.values()) / len(BODY_SLOTS)
     score += 0.02 * sum(len(bones) for slot, bones in chosen.items() if slot in CHAINS)
@@ -134,6 +151,24 @@ def match(rig: Rig, family: Family) -> tuple[float, BoneMapping]:
     return score, BoneMapping(bones, confidence, family.name, switches, neutral)
 
 
+def _ends_limb(rig: Rig, chosen: dict[str, list[int]], slot: str) -> bool:
+    """Whether a hand or foot lies where its limb ends, as controls of limbs do that hang on nothing."""
+    side, _, part = slot.partition("_")
+    limb = {"hand": ("upper_arm", "forearm"), "foot": ("thigh", "shin")}.get(part, ())
+    if not limb or any(f"{side}_{one}" not in chosen for one in limb):
+        return False
+    upper, middle = (rig.heads[chosen[f"{side}_{one}"][0]] for one in limb)
+    distance = np.linalg.norm(rig.heads[chosen[slot][0]] - middle) / max(float(np.linalg.norm(middle - upper)), 1e-9)
+    return bool(_NEAR_LIMB[0] < distance < _NEAR_LIMB[1])
+
+
+def _without_numbers(names: Iterable[str]) -> dict[str, str]:
+    """Names without a number that was added, where nothing else is called like that."""
+    bare = {name: _ADDED_NUMBER.sub("", name) for name in names}
+    count = Counter(one.lower() for one in bare.values())
+    return {name: one for name, one in bare.items() if one != name and count[one.lower()] == 1}
+
+
 class _Names:
     """Finds a rig's bones by name; each only once."""
 
@@ -142,19 +177,25 @@ class _Names:
         self._own = rig.number
         self._exact: dict[str, int] = {}
         self._loose: dict[str, int] = {}
+        self._bare: dict[str, int] = {}
         self._taken: set[int] = set()
+        without = _without_numbers(rig.names)
         for index, name in enumerate(rig.names):
             # Namespaces of FBX files and duplicated armatures.
-            plain = strip.sub("", re.split(r"[|:]", name)[-1] if not strip.match(name) else name, count=1)
+            plain, *bare = (
+                strip.sub("", one if strip.match(one) else re.split(r"[|:]", one)[-1], count=1)
+                for one in (name, without.get(name, name))
+            )
             for candidate in (name, plain):
                 self._exact.setdefault(candidate.lower(), index)
                 self._loose.setdefault(_simple(candidate), index)
+            self._bare.setdefault(_simple(bare[0]), index)
 
     def look_up(self, name: str) -> tuple[int, float]:
         """The bone that a name refers to, -1 for none that is free, and the confidence."""
         index, sure = self._own.get(name, self._exact.get(name.lower())), _EXACT
         if index is None:
-            index, sure = self._loose.get(_simple(name)), _LOOSE
+            index, sure = self._loose.get(_simple(name), self._bare.get(_simple(name))), _LOOSE
         return (index, sure) if index is not None and index not in self._taken else (-1, 0.0)
 
     def all_of(self, names: tuple[str, ...], only_first: bool) -> dict[int, float]:

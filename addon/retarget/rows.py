@@ -25,11 +25,12 @@ def fill_rows(settings: RetargetSettings, mapping: BoneMapping) -> None:
             row = settings.rows.add()
             row.slot = slot
             row["bone"] = name
+            row["offset"] = mapping.offsets.get(name, (0.0, 0.0, 0.0))
             row.confidence = mapping.confidence.get(slot, 0.0) if name else 0.0
 
 
 def chosen_mapping(settings: RetargetSettings) -> BoneMapping:
-    """Return the mapping as the user sees it, with the switches of the recognised rig."""
+    """Return the mapping as the user sees it, with the switches of the recognised rig and the mended rest pose."""
     mapping = BoneMapping.loads(settings.mapping)
     bones: dict[str, list[str]] = {}
     confidence: dict[str, float] = {}
@@ -39,4 +40,5 @@ def chosen_mapping(settings: RetargetSettings) -> BoneMapping:
             confidence[row.slot] = min(row.confidence, confidence.get(row.slot, 1.0))
     mapping.bones = {slot: tuple(names) for slot, names in bones.items()}
     mapping.confidence = confidence
+    mapping.offsets = {row.bone: tuple(row.offset) for row in settings.rows if row.bone and any(row.offset)}
     return mapping

@@ -9,6 +9,7 @@ import numpy as np
 
 from .bones import FINGERS, SIDES, Rig
 from .mapping import BoneMapping, mirror_partners
+from .words import contradicts, said_finger
 
 # Confidences of recognition by structure.
 _LEGS, _ARMS, _SPINE, _ENDS, _FINGERS = 0.7, 0.7, 0.6, 0.5, 0.5
@@ -41,16 +42,31 @@ _SOLE = 0.05
 def find_bones(rig: Rig) -> BoneMapping:
     """Find legs, arms, spine, head and fingers of a rig; an empty mapping where there are no two legs.
 
-    The legs are the pair of mirrored chains that reach lowest, the arms the pair from further up that reaches furthest
-    to the sides. Up is the armature's axis with which most bones are found, of several the one nearest to the world's
-    z axis.
+    No bone is taken for a part that its own name contradicts. The legs are the pair of mirrored chains that reach
+    lowest, the arms the pair from further up that reaches furthest to the sides. Up is the armature's axis
+    with which most bones are found, of several the one nearest to the world's z axis.
     """
     if len(rig.names) < 7:
         return BoneMapping()
     partners = mirror_partners(rig)
     axes = sorted((sign * axis for axis in rig.rotation.T for sign in (1.0, -1.0)), key=lambda axis: -axis[2])
     found = [_with_up(rig, partners, rig.heads, axis) for axis in axes]
-    return max((one for one in found if one is not None), key=lambda one: len(one.bones), default=BoneMapping())
+    return max(
+        (_without_contradictions(one) for one in found if one is not None),
+        key=lambda one: len(one.bones),
+        default=BoneMapping(),
+    )
+
+
+def _without_contradictions(mapping: BoneMapping) -> BoneMapping:
+    """The mapping without bones whose names say that they are something else."""
+    bones = {}
+    for slot, names in mapping.bones.items():
+        kept = tuple(name for name in names if not contradicts(name, slot))
+        # A finger is one or it is none.
+        if kept and (kept == names or slot in ("spine", "neck")):
+            bones[slot] = kept
+    return BoneMapping(bones, {slot: mapping.confidence[slot] for slot in bones})
 
 
 def _with_up(rig: Rig, partners: np.ndarray, heads: np.ndarray, up: np.ndarray) -> BoneMapping | None:
@@ -147,7 +163,8 @@ def _with_up(rig: Rig, partners: np.ndarray, heads: np.ndarray, up: np.ndarray) 
 def find_fingers(rig: Rig, hand: int) -> dict[str, tuple[tuple[int, ...], float]]:
     """Find the fingers of a hand: for each its bones, outwards, and the confidence; none where they are unclear.
 
-    The thumb is the one that leaves the palm nearest to the wrist; the others follow in order across the palm.
+    Fingers are what their bones' names say, where any says so. Otherwise the thumb is the one that leaves the palm
+    nearest to the wrist, and the others follow in order across the palm.
     """
     whole = _chains_below(rig, hand)
     if all(len(chain) == 1 for chain in whole):
@@ -157,6 +174,12 @@ def find_fingers(rig: Rig, hand: int) -> dict[str, tuple[tuple[int, ...], float]
     if sum(len(chain) > 1 for chain in chains) >= 2:
         # Single bones are not fingers then either.
         chains = [chain for chain in chains if len(chain) > 1]
+    said = [{said_finger(rig.names[bone]) for bone in chain} - {""} for chain in chains]
+    if any(said):
+        named = [(one.pop(), chain) for one, chain in zip(said, chains, strict=True) if len(one) == 1]
+        return {
+            finger: (tuple(chain), _FINGERS) for finger, chain in named if [one for one, _ in named].count(finger) == 1
+        }
     if not 2 <= len(chains) <= len(FINGERS):
         return {}
     roots = rig.heads[[chain[0] for chain in chains]]

@@ -1,44 +1,9 @@
-"""Rigs with the names, hierarchy and rest axes of families of which none is at hand, on one human's joints.
-
-A rig is a tree in text, a bone a line: its name, a bar and the joint where it begins, or two joints and the share of
-the way between them. ``<L,R>`` stands for the side; such bones and all below them are made for both. A line ``fingers``
-makes five of some bones each: their names, the pattern of a bone, what numbers it has, and the pattern of a metacarpal.
-"""
+"""Rigs with the names, hierarchy and rest axes of families of which none is at hand; see `retargeting_rigs`."""
 
 from __future__ import annotations
 
-import re
-
 import bpy
-import numpy as np
-from video_motion.addon.research import retargeting as benchmark
-from video_motion.addon.retarget.bones import FINGERS
-
-# Metres; z up, to -y the front, +x the left.
-JOINTS: dict[str, tuple[float, float, float]] = {
-    "ground": (0.0, 0.0, 0.0),
-    "hips": (0.0, 0.01, 0.98),
-    "neck": (0.0, 0.03, 1.46),
-    "head": (0.0, 0.01, 1.56),
-    "crown": (0.0, 0.01, 1.75),
-    "clavicle": (0.02, 0.0, 1.42),
-    "upper_arm": (0.17, 0.02, 1.42),
-    "forearm": (0.44, 0.03, 1.42),
-    "hand": (0.69, 0.02, 1.42),
-    "thigh": (0.09, 0.01, 0.93),
-    "shin": (0.1, -0.01, 0.5),
-    "foot": (0.1, 0.03, 0.09),
-    "toe": (0.11, -0.11, 0.02),
-    "tip": (0.11, -0.19, 0.02),
-}
-_LENGTHS = {"thumb": 0.035, "index": 0.033, "middle": 0.036, "ring": 0.033, "pinky": 0.026}
-for _place, _finger in enumerate(FINGERS):
-    _root = np.array((0.715, -0.025, 1.405) if _finger == "thumb" else (0.785, 0.045 * 0.5 * (_place - 2.3), 1.42))
-    _way = np.array((0.7, -0.6, -0.3) if _finger == "thumb" else (1.0, 0.06 * (_place - 2), -0.1))
-    JOINTS[f"{_finger}0"] = (0.705, 0.01 * (_place - 1.5), 1.42)
-    for _step in range(4):
-        JOINTS[f"{_finger}{_step + 1}"] = tuple(_root + _step * _LENGTHS[_finger] * _way / np.linalg.norm(_way))
-_ARM = ("upper_arm", "forearm", "hand", *FINGERS)
+from video_motion.addon.research.retargeting_rigs import make_tree
 
 TREES = {
     "VRoid": """
@@ -392,82 +357,4 @@ LOWERED = {"Daz Genesis 8": 30.0, "Character Creator": 30.0, "MetaHuman": 50.0, 
 
 def make_family(name: str) -> bpy.types.Object:
     """Make the armature of a family of `TREES` in the current scene."""
-    places, parents = layout(TREES[name], LOWERED.get(name, 10.0))
-    children: dict[str, list[str]] = {}
-    for bone, parent in parents.items():
-        children.setdefault(parent, []).append(bone)
-    bones = {}
-    for bone, head in places.items():
-        ways = [places[child] - head for child in children.get(bone, ())]
-        way = max(ways, key=np.linalg.norm, default=np.zeros(3))
-        if np.linalg.norm(way) < 1e-3:
-            # End sites of BVH files are at the tips of feet.
-            way = np.array((0.0, -0.15, -0.05) if "Foot" in bone else (0.0, 0.0, 0.03))
-        axes = AXES.get(name, "world")
-        if axes == "across":
-            way = np.cross(way, (0.3, 0.2, 1.0))
-        elif axes == "world":
-            way = np.array((0.0, 0.0, np.linalg.norm(way)))
-        bones[bone] = (tuple(head), tuple(head + way), 0.4 if axes == "across" else 0.0)
-    return benchmark.make_armature(name, bones, parents)
-
-
-def layout(tree: str, lowered: float) -> tuple[dict[str, np.ndarray], dict[str, str]]:
-    """Where the bones of a tree begin, (3,) each, and what each hangs on, with arms ``lowered`` degrees."""
-    joints = {name: np.array(place) for name, place in JOINTS.items()}
-    angle = np.radians(lowered)
-    down = np.array([[np.cos(angle), 0, np.sin(angle)], [0, 1, 0], [-np.sin(angle), 0, np.cos(angle)]])
-    shoulder = joints["upper_arm"]
-    for name in joints:
-        if name.startswith(_ARM):
-            joints[name] = shoulder + down @ (joints[name] - shoulder)
-    places: dict[str, np.ndarray] = {}
-    parents: dict[str, str] = {}
-    above: list[tuple[int, str]] = []
-    for depth, name, joint in _lines(tree):
-        while above and above[-1][0] >= depth:
-            above.pop()
-        chain = "".join(one for _, one in above) + name
-        for side in (0, 1) if "<" in chain else (0,):
-            own, parent = (_sided(text, side) for text in (name, above[-1][1] if above else ""))
-            left = _left_first(chain)
-            first, *second = joint.split()
-            place = joints[first]
-            if second:
-                place = place + float(second[1]) * (joints[second[0]] - place)
-            places[own] = place * ((1.0 if side == left else -1.0), 1.0, 1.0)
-            parents[own] = parent
-        above.append((depth, name))
-    return places, parents
-
-
-def _lines(tree: str) -> list[tuple[int, str, str]]:
-    """Depth, name and joint of each line, fingers written out."""
-    found = []
-    for line in tree.strip("\n").splitlines():
-        depth = len(line) - len(line.lstrip())
-        name, *rest = (part.strip() for part in line.split("|"))
-        if not name.startswith("fingers "):
-            found.append((depth, name, rest[0]))
-            continue
-        pattern, numbers, *palm = rest
-        for place, (finger, called) in enumerate(zip(FINGERS, name.split()[1:], strict=True)):
-            if called == "-":
-                continue
-            deeper = depth
-            if palm and finger != "thumb":
-                found.append((deeper, palm[0].replace("@", called).replace("#", str(place)), f"{finger}0"))
-                deeper += 1
-            for step, number in enumerate(numbers.split()):
-                own = pattern.replace("@", called).replace("#", number.strip("-"))
-                found.append((deeper + step, own, f"{finger}{step + 1}"))
-    return found
-
-
-def _sided(name: str, side: int) -> str:
-    return re.sub(r"<(\w+),(\w+)>", lambda pair: pair[1 + side], name)
-
-
-def _left_first(chain: str) -> int:
-    """Which of the two sides of a name is the left one."""
-    return 0 if chain.partition("<")[2][:1].lower() in ("", "l") else 1
+    return make_tree(name, TREES[name], LOWERED.get(name, 10.0), AXES.get(name, "world"))

@@ -8,8 +8,9 @@ from types import SimpleNamespace
 import bpy
 import pytest
 import video_motion.addon
-from video_motion.addon.retarget import panel, preview
-from video_motion.addon.retarget.bones import BODY_SLOTS, FINGER_SLOTS, FINGERS, SLOTS
+from mathutils import Euler, Quaternion
+from video_motion.addon.retarget import panel, presets, preview
+from video_motion.addon.retarget.bones import BODY_SLOTS, FINGER_SLOTS, FINGERS, SLOTS, read_rig
 from video_motion.addon.scene.take import SceneOptions, build_scene
 
 from ..blender import go_to
@@ -91,8 +92,11 @@ class Layout:
     def template_list(self, kind, name, data, collection, active_data, active, rows):
         self.lists.append((kind, name, active))
 
-    def operator(self, *_, **__):
+    def prop(self, *_, **__):
         pass
+
+    def operator(self, *_, **__):
+        return SimpleNamespace()
 
     operator_menu_enum = operator
 
@@ -239,7 +243,7 @@ def test_errors_of_operators_are_a_sentence(settings):
     next(row for row in settings.rows if row.slot == "left_shin").bone = ""
     with pytest.raises(RuntimeError, match=r"No bone is chosen as left shin"):
         bpy.ops.video_motion.retarget()
-    settings.source = None
+    bpy.data.objects.remove(settings.source)
     with pytest.raises(RuntimeError, match="Choose the armature to take the motion from"):
         bpy.ops.video_motion.preview_retarget()
 
@@ -274,3 +278,140 @@ def test_other_bones_posed_during_the_preview_stay(settings):
     assert settings.target.animation_data.action == settings.preview
     bpy.ops.video_motion.preview_retarget()
     assert settings.target.pose.bones["weapon"].location.x == 0.5
+
+
+def action_of(armature) -> str:
+    animation = armature.animation_data
+    return animation.action.name if animation and animation.action else ""
+
+
+def test_from_is_the_selected_person(settings, make_rig, make_motion, body):
+    first, settings.source, settings.target = settings.source, None, make_rig("mixamo")
+    (other,) = build_scene(
+        [make_motion(count=4, seed=9)], body, None, SceneOptions(camera=False, floor=False)
+    ).characters
+    for one in bpy.context.scene.objects:
+        one.select_set(False)
+    with pytest.raises(RuntimeError, match="Choose the armature"):
+        bpy.ops.video_motion.retarget()
+    for person in (first, other.armature):
+        person.select_set(True)
+        assert preview.source_of(settings) == person
+        bpy.ops.video_motion.retarget()
+        assert action_of(settings.target).startswith(action_of(person))
+        person.select_set(False)
+
+
+def test_guesses_are_asked_about_before_a_bake(settings):
+    for number, bone in enumerate(settings.target.data.bones):
+        bone.name = f"b{number}"
+    bpy.ops.video_motion.recognise_bones()
+    before = action_of(settings.target)
+    for operator in (bpy.ops.video_motion.retarget, bpy.ops.video_motion.preview_retarget):
+        with pytest.raises(RuntimeError, match="guesses: look through the list, then press Use These Bones"):
+            operator()
+    assert action_of(settings.target) == before
+    bpy.ops.video_motion.use_bones()
+    bpy.ops.video_motion.retarget()
+    assert action_of(settings.target) != before
+
+
+def test_several_characters_at_once(settings, make_rig):
+    characters = [make_rig("mixamo"), make_rig("game_engine")]
+    box = bpy.data.objects.new("box", bpy.data.armatures.new("box"))
+    bpy.context.scene.collection.objects.link(box)
+    for one in bpy.context.scene.objects:
+        one.select_set(one in characters)
+    assert bpy.ops.video_motion.retarget_selected() == {"FINISHED"}
+    assert all(action_of(one).endswith(f" on {one.name}") for one in characters)
+    assert preview.messages == []
+
+    # One that can't is told, and the others go on.
+    box.select_set(True)
+    for one in characters:
+        one.animation_data_clear()
+    assert bpy.ops.video_motion.retarget_selected() == {"FINISHED"}
+    assert all(map(action_of, characters))
+    assert [icon for _, icon in preview.messages] == ["ERROR"]
+
+
+def test_as_many_people_as_characters_are_paired_by_name(settings, make_rig, make_motion, body):
+    people = [settings.source, build_scene([make_motion(count=4, seed=9)], body).characters[0].armature]
+    characters = [make_rig("mixamo"), make_rig("mixamo")]
+    for one in bpy.context.scene.objects:
+        one.select_set(one in [*people, *characters])
+    bpy.ops.video_motion.retarget_selected()
+    people.sort(key=lambda one: one.name)
+    for person, character in zip(people, characters, strict=True):
+        assert action_of(character).startswith(action_of(person))
+
+
+def test_a_saved_mapping_is_found_again_for_the_same_bones(with_fingers, make_rig, tmp_path, monkeypatch):
+    monkeypatch.setattr(presets, "folder", lambda: tmp_path)
+    next(row for row in with_fingers.rows if row.slot == "neck").bone = ""
+    next(row for row in with_fingers.rows if row.slot == "left_hand").offset = (0.1, 0.2, 0.3)
+    bpy.ops.video_motion.save_bone_mapping(filepath=str(tmp_path / "hero.json"))
+    (tmp_path / "other.json").write_text("{}")
+    with_fingers.target = make_rig("game_engine")
+    assert bone_of(with_fingers, "neck") == ["neck_01"]
+    with_fingers.target = make_rig("mixamo")
+    assert bone_of(with_fingers, "neck") == []
+    hand = next(row for row in with_fingers.rows if row.slot == "left_hand")
+    assert tuple(hand.offset) == pytest.approx((0.1, 0.2, 0.3))
+
+
+def test_a_file_beside_the_character_is_its_preset(with_fingers, tmp_path):
+    next(row for row in with_fingers.rows if row.slot == "neck").bone = ""
+    bpy.ops.video_motion.save_bone_mapping(filepath=str(tmp_path / "hero.bones.json"))
+    rig = read_rig(with_fingers.target)
+    assert "neck" not in presets.find_mapping(rig, tmp_path / "hero.fbx").bones
+    assert "neck" in presets.find_mapping(rig, tmp_path / "villain.fbx").bones
+
+
+def turned(armature, name) -> Quaternion:
+    posed = armature.evaluated_get(go_to(5))
+    return posed.pose.bones[name].matrix.to_quaternion()
+
+
+def test_an_offset_turns_one_bone_about_its_own_axes(with_fingers):
+    bones = [f"mixamorig:Left{name}" for name in ("ForeArm", "Hand")]
+    bpy.ops.video_motion.retarget()
+    before = [turned(with_fingers.target, bone) for bone in bones]
+    next(row for row in with_fingers.rows if row.slot == "left_forearm").offset = (0.0, 0.5, 0.0)
+    bpy.ops.video_motion.retarget()
+    after = [turned(with_fingers.target, bone) for bone in bones]
+    added = before[0].inverted() @ after[0]
+    assert added.angle == pytest.approx(0.5, abs=1e-3)
+    assert tuple(added.axis) == pytest.approx((0.0, 1.0, 0.0), abs=1e-3)
+    assert before[1].rotation_difference(after[1]).angle < 1e-3
+
+
+def test_a_rest_pose_is_mended_by_hand(with_fingers, make_rig):
+    """A rig whose rest pose is twisted moves like the straight one once it is posed like that."""
+    straight, twisted = with_fingers.target, make_rig("mixamo")
+    twists = {
+        "mixamorig:LeftForeArm": (0.0, 1.2, 0.0),
+        "mixamorig:RightUpLeg": (0.2, 0.9, 0.0),
+        "mixamorig:Spine1": (0.3, 0.0, 0.1),
+        "mixamorig:Head": (0.0, 0.7, 0.0),
+    }
+    bpy.context.view_layer.objects.active = twisted
+    bpy.ops.object.mode_set(mode="POSE")
+    for name, angles in twists.items():
+        bone = twisted.pose.bones[name]
+        bone.rotation_mode = "QUATERNION"
+        bone.rotation_quaternion = Euler(angles).to_quaternion()
+    bpy.ops.pose.armature_apply()
+    for name, angles in twists.items():
+        twisted.pose.bones[name].rotation_quaternion = Euler(angles).to_quaternion().inverted()
+    bpy.ops.object.mode_set(mode="OBJECT")
+    with_fingers.hold_feet = False
+    bpy.ops.video_motion.retarget()
+    wanted = {name: turned(straight, name) for name in twists}
+    with_fingers.target = twisted
+    assert bpy.ops.video_motion.mend_rest() == {"FINISHED"}
+    bpy.ops.video_motion.retarget()
+    assert max(wanted[name].rotation_difference(turned(twisted, name)).angle for name in twists) < 0.01
+    bpy.ops.video_motion.mend_rest(clear=True)
+    bpy.ops.video_motion.retarget()
+    assert max(wanted[name].rotation_difference(turned(twisted, name)).angle for name in twists) > 0.3

@@ -49,7 +49,11 @@ def untouched(armature):
     ]
     flags = [(bone.use_inherit_rotation, bone.use_connect, bone.use_local_location) for bone in armature.data.bones]
     modes = [(bone.rotation_mode, *bone.lock_rotation, *bone.lock_location) for bone in armature.pose.bones]
-    constraints = [[(c.name, c.type, c.influence, c.mute) for c in bone.constraints] for bone in armature.pose.bones]
+    driven = {driver.data_path for driver in armature.animation_data.drivers} if armature.animation_data else set()
+    constraints = [
+        [(c.name, c.type, c.path_from_id("influence") in driven or c.influence, c.mute) for c in bone.constraints]
+        for bone in armature.pose.bones
+    ]
     return edit, flags, modes, constraints, tuple(map(tuple, armature.matrix_basis))
 
 
