@@ -31,7 +31,8 @@ class Deviation:
 
     Attributes:
         bone: its name.
-        degrees: from the direction of the source's limb; of other bones from the rotation that they were given.
+        degrees: from the direction of the source's limb; of other bones from the rotation that they were given,
+            relative to the bone that carries them.
         frame: of the scene, where it is furthest off.
         on_purpose: whether it was given this direction, so that a standing foot stays in place.
     """
@@ -60,7 +61,9 @@ def find_deviations(
     rows = np.unique(np.linspace(0, len(source.frames) - 1, count).round().astype(int))
     frames = source.frames[rows]
     seen = (read_curves if plain else evaluate_frames)(target, rig, plan.bones, frames)
-    given = np.degrees(rotations.relative_angle(seen.global_rotations, global_rotations[rows]))
+    both = seen.global_rotations, global_rotations[rows]
+    given = np.degrees(rotations.relative_angle(*both))
+    own = np.degrees(rotations.relative_angle(*(_relative(one, plan.position_parents) for one in both)))
     joint = {int(bone): index for index, bone in enumerate(plan.joints)}
     found = {}
     for side in SIDES:
@@ -69,18 +72,24 @@ def find_deviations(
             if all(slot in body.bones for slot in slots for body in (plan.source, plan.target)):
                 ends = [joint[plan.source.bones[slot][0]] for slot in slots]
                 wanted = (source.heads[rows, ends[1]] - source.heads[rows, ends[0]]) @ plan.facing.T
-                own = [plan.driven(slot) for slot in slots]
-                now = seen.heads[:, own[1]] - seen.heads[:, own[0]]
-                found[own[0]] = np.degrees(
+                first, second = (plan.driven(slot) for slot in slots)
+                now = seen.heads[:, second] - seen.heads[:, first]
+                found[first] = np.degrees(
                     np.arctan2(np.linalg.norm(np.cross(wanted, now), axis=-1), np.sum(wanted * now, axis=-1))
                 )
     deviations = []
     for index, bone in enumerate(plan.bones):
-        angles = found.get(index, given[:, index])
+        angles = found.get(index, own[:, index])
         row = int(np.argmax(angles))
         purpose = index in found and bool(given[row, index] < 0.5 * angles[row])
         deviations.append(Deviation(rig.names[bone], float(angles[row]), float(frames[row]), purpose))
     return sorted(deviations, key=lambda one: -one.degrees)
+
+
+def _relative(turned: np.ndarray, carriers: np.ndarray) -> np.ndarray:
+    """Rotations (N, K, 3, 3) relative to those of the bones that carry them, of which -1 is none."""
+    carried = np.where((carriers >= 0)[:, None, None], turned[:, np.maximum(carriers, 0)], np.eye(3))
+    return np.swapaxes(carried, -1, -2) @ turned
 
 
 def tell_deviations(deviations: Sequence[Deviation], target: bpy.types.Object, held: bool) -> list[str]:

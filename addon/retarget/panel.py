@@ -67,10 +67,9 @@ class RetargetPanel(SidebarPanel, bpy.types.Panel):
         use_two_columns(layout)
         settings = context.scene.video_motion_retarget
         source = source_of(settings)
+        layout.prop(settings, "source")
         if settings.source is None and source is not None:
-            layout.prop(settings, "source", text=f"From {source.name}")
-        else:
-            layout.prop(settings, "source")
+            layout.label(text=source.name, icon="OUTLINER_OB_ARMATURE")
         layout.prop(settings, "target")
         characters = selected_characters(context)
         if len(characters) > 1:
@@ -133,7 +132,11 @@ def draw_list(layout: bpy.types.UILayout, settings: RetargetSettings, name: str,
     if row is not None and row.bone and _is_in(row, name):
         doubt = f", {row.confidence:.0%} sure" if row.confidence < SURE else ""
         layout.label(text=f"{part_name(settings, index)}: {row.bone}{doubt}")
-        layout.row().prop(row, "offset")
+        offset = layout.row(align=True)
+        offset.use_property_split = False
+        offset.label(text="Offset")
+        for axis, name in enumerate("XYZ"):
+            offset.prop(row, "offset", index=axis, text=name)
 
 
 def _mended(count: int) -> str:

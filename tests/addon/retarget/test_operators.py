@@ -14,6 +14,7 @@ from video_motion.addon.retarget.bones import BODY_SLOTS, FINGER_SLOTS, FINGERS,
 from video_motion.addon.scene.take import SceneOptions, build_scene
 
 from ..blender import go_to
+from . import rigs
 
 pytestmark = pytest.mark.interface
 
@@ -76,6 +77,8 @@ def with_fingers(settings, make_rig):
 class Layout:
     """Notes what is drawn; all its sections are open."""
 
+    use_property_split = True
+
     def __init__(self) -> None:
         self.labels, self.lists = [], []
 
@@ -115,7 +118,7 @@ def shown(settings, list_id: str, words: str = "") -> list[str]:
 def test_fingers_are_in_a_list_of_their_own(with_fingers):
     layout = Layout()
     panel.RetargetPanel._draw_bones(None, layout, with_fingers)
-    assert layout.labels == ["Mixamo, HumanIK: 22 bones", "Hips: mixamorig:Hips", "Fingers: 30 bones"]
+    assert layout.labels == ["Mixamo, HumanIK: 22 bones", "Hips: mixamorig:Hips", "Offset", "Fingers: 30 bones"]
     (_, body, active), (_, fingers, active_finger) = layout.lists
     assert active != active_finger
     assert set(shown(with_fingers, body)) == set(BODY_SLOTS)
@@ -139,6 +142,7 @@ def test_rows_of_a_chain_are_numbered_and_uncertain_bones_marked(with_fingers):
 
 
 def test_rigs_without_fingers_have_a_row_for_each(settings):
+    settings.target = rigs.make_family("Xsens MVN")
     layout = Layout()
     panel.RetargetPanel._draw_bones(None, layout, settings)
     assert layout.labels[-1] == "Fingers: 0 bones"

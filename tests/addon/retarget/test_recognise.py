@@ -304,8 +304,11 @@ def test_structure_of_smpl(take):
     rig = read_rig(take(0, 2))
     named = recognise(rig)
     assert named.family.startswith("SMPL")
-    assert find_bones(rig).bones == named.bones
-    assert set(named.bones) == set(BODY_SLOTS)
+    assert set(named.bones) == set(SLOTS)
+    found = find_bones(rig).bones
+    # SMPL's hand is a second wrist, which only its name tells.
+    limbs = [slot for slot in BODY_SLOTS if not slot.endswith("hand")]
+    assert [found[slot] for slot in limbs] == [named.bones[slot] for slot in limbs]
 
 
 @pytest.mark.parametrize("backwards", [False, True])
