@@ -41,10 +41,14 @@ def new_channels(
     return action, channels
 
 
-def unassigned_channels(datablock: bpy.types.ID, name: str) -> tuple[bpy.types.Action, Channels]:
-    """Make an action called ``name`` that could animate ``datablock`` but does not, and its empty channels."""
+def unassigned_channels(datablock: bpy.types.ID, name: str) -> tuple[bpy.types.Action, Any, Channels]:
+    """Make an action called ``name`` that could animate ``datablock`` but does not.
+
+    Returns:
+        The action, its slot, None before Blender 4.4, and its empty channels.
+    """
     action = bpy.data.actions.new(name)
-    return action, _add_channels(action, datablock)[1]
+    return action, *_add_channels(action, datablock)
 
 
 def _add_channels(action: bpy.types.Action, datablock: bpy.types.ID) -> tuple[Any, Channels]:
@@ -64,12 +68,16 @@ def channels_of(datablock: bpy.types.ID) -> Channels | None:
     animation = datablock.animation_data
     if animation is None or animation.action is None:
         return None
-    action = animation.action
+    return channels_in(animation.action, animation.action_slot if SLOTTED_ACTIONS else None)
+
+
+def channels_in(action: bpy.types.Action, slot: Any) -> Channels | None:
+    """Return the channels of a slot of an action, before Blender 4.4 all of the action's; None where there are none."""
     if not SLOTTED_ACTIONS:
         return Channels(action.fcurves, action.groups)
     for layer in action.layers:
         for strip in layer.strips:
-            bag = strip.channelbag(animation.action_slot) if animation.action_slot else None
+            bag = strip.channelbag(slot) if slot else None
             if bag is not None:
                 return Channels(bag.fcurves, bag.groups)
     return None

@@ -15,19 +15,27 @@ from .interchange.export import menu as export_menu
 from .retarget import operators as retarget_operators
 from .retarget import panel as retarget_panel
 from .retarget import preview, properties
+from .takes import activation, record, update
+from .takes import operators as take_operators
+from .takes import panel as take_panel
 
 MODULES: tuple[ModuleType, ...] = (
     preferences_panel,
     settings,
+    record,
+    activation,
     jobs,
     worker_operator,
     looking,
     capture_operators,
+    update,
+    take_operators,
     solved_camera,
     import_motion,
     export_menu,
     assets,
     capture_panel,
+    take_panel,
     properties,
     preview,
     retarget_operators,

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import bpy
 
-from ...inference.options import described
 from ..interface import SidebarPanel, characters_per_line, draw_text, use_two_columns
 from ..scene.keyframes import scene_frame_rate
-from ..scene.visibility import can_hide
+from ..takes.record import take_of
 from . import jobs
-from .operators import characters_in, provenance_of, take_of
 from .settings import ALL_PEOPLE, VideoMotionSettings
 
 _STAGES = {
@@ -22,7 +19,6 @@ _STAGES = {
     "network": "Running the network",
     "motion": "Making the motion",
 }
-_DEVICES = {"cuda": "CUDA", "directml": "DirectML", "coreml": "Core ML"}
 _PEOPLE_PER_ROW = 3
 _SAME_RATE = 3e-4
 
@@ -48,6 +44,8 @@ class ImportPanel(SidebarPanel, bpy.types.Panel):
         if busy:
             _draw_progress(layout)
         else:
+            if take_of(context) is not None:
+                layout.prop(context.scene.video_motion_takes, "place", text="")
             row = layout.row()
             row.scale_y = 1.5
             row.enabled = settings.video is not None
@@ -152,42 +150,6 @@ class MakePanel(_SubPanel, bpy.types.Panel):
         column.prop(settings, "look")
 
 
-class TakePanel(SidebarPanel, bpy.types.Panel):
-    """The take of the active character."""
-
-    bl_idname = "VIDEO_MOTION_PT_take"
-    bl_label = "Take"
-
-    @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
-        """Needs a take."""
-        return take_of(context) is not None
-
-    def draw(self, context: bpy.types.Context) -> None:
-        """Draw the report, and what can be changed afterwards."""
-        layout = self.layout
-        use_two_columns(layout)
-        layout.enabled = not jobs.is_busy()
-        settings = context.scene.video_motion
-        take = take_of(context)
-        if take is None:
-            return
-        title = layout.row()
-        title.label(text=take.name, icon="OUTLINER_COLLECTION")
-        if context.scene.camera is not None and context.scene.camera.name in take.all_objects:
-            title.operator("view3d.view_camera", text="", icon="VIEW_CAMERA")
-        _draw_people(layout, take)
-        layout.prop(settings, "height")
-        column = layout.column(align=True)
-        column.prop(settings, "smoothing", slider=True)
-        column.prop(settings, "feet", slider=True)
-        layout.operator("video_motion.update_motion", icon="FILE_REFRESH")
-        _draw_report(layout, context, provenance_of(take))
-        assets = layout.column(align=True)
-        assets.operator("video_motion.mark_action_asset", icon="ASSET_MANAGER")
-        assets.operator("video_motion.make_pose_asset", icon="POSE_HLT")
-
-
 def _draw_video(layout: bpy.types.UILayout, context: bpy.types.Context, settings: VideoMotionSettings) -> None:
     if jobs.probed_video != settings.video:
         # A file or scene with a chosen video was opened.
@@ -258,58 +220,9 @@ def _draw_problem(layout: bpy.types.UILayout, context: bpy.types.Context, messag
     draw_text(box, message, characters_per_line(context) - 4, "ERROR")
 
 
-def _draw_people(layout: bpy.types.UILayout, take: bpy.types.Collection) -> None:
-    """Draw who of a take hides while they aren't seen."""
-    people = {number: one for number, one in sorted(characters_in(take).items()) if can_hide(one)}
-    if len(people) == 1:
-        layout.prop(*people.values(), "video_motion_only_while_seen")
-    elif people:
-        # One drag over them changes all.
-        row = layout.row(heading=described("only_while_seen").label, align=True)
-        for number, armature in people.items():
-            row.prop(armature, "video_motion_only_while_seen", text=str(number), toggle=True)
-
-
-def _draw_report(layout: bpy.types.UILayout, context: bpy.types.Context, provenance: dict[str, Any]) -> None:
-    report = provenance["report"]
-    header, body = layout.panel("video_motion_report", default_closed=True)
-    header.label(text="Report")
-    for warning in report["warnings"]:
-        draw_text(layout, warning, characters_per_line(context), "INFO")
-    if body is None:
-        return
-    grid = body.column(align=True)
-    rows = [
-        ("Video", Path(report["video"]).name),
-        # Takes of earlier versions have none.
-        ("Quality", provenance["options"].get("quality", "–")),
-        ("Network", report["estimator"]),
-        ("Device", _DEVICES.get(report["device"].partition(":")[0], "CPU")),
-        ("Frames", str(report["frames"])),
-        *((f"Person {person['person']}", _describe(person, context)) for person in report["people"]),
-        *((f"Left out at {one['start']:.1f} s", one["reason"]) for one in report.get("left_out", ())),
-        *((f"{stage.capitalize()}", f"{seconds:.1f} s") for stage, seconds in report["timings"].items()),
-    ]
-    for name, value in rows:
-        row = grid.split(factor=0.4)
-        row.label(text=name)
-        row.label(text=value)
-
-
-def _describe(person: dict[str, Any], context: bpy.types.Context) -> str:
-    frames = f"{person['frames']} frames"
-    if "height" not in person:
-        # A take of an earlier version.
-        return frames
-    units = context.scene.unit_settings
-    system = "METRIC" if units.system == "NONE" else units.system
-    return f"{frames}, {bpy.utils.units.to_string(system, 'LENGTH', person['height'], precision=3)} tall"
-
-
 classes = (
     ImportPanel,
     PeoplePanel,
     MotionPanel,
     MakePanel,
-    TakePanel,
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,9 @@ _PEOPLE = [
 
 SLIDERS = tuple(name for name, option in options([MOTION]) if option.kind == "float" and not option.positive)
 """The options that scale something in the motion."""
+
+CHOICES = ("quality", "network", *SLIDERS)
+"""The options of how a motion is estimated whose properties have the same values."""
 
 SWITCHES = tuple(name for name, option in options([SCENE]) if option.kind == "bool")
 """The options that decide what is made in the scene."""
@@ -76,6 +80,49 @@ def _trim(settings: VideoMotionSettings, context: bpy.types.Context) -> None:
         settings.end = jobs.video_info.get("seconds") or 0.0
 
 
+def estimation_properties(trimmed: Callable[[Any, bpy.types.Context], None] | None = None) -> dict[str, Any]:
+    """The properties that decide how a motion is estimated, of the next import or of a take.
+
+    Args:
+        trimmed: called when trimming is switched on or off.
+    """
+    return {
+        "trim": BoolProperty(name="Trim", description="Use only a part of the video", options=set(), update=trimmed),
+        "start": property_for("start", unit="TIME_ABSOLUTE"),
+        "end": property_for("end", unit="TIME_ABSOLUTE"),
+        "focal_mm": property_for("focal_mm", unit="CAMERA", precision=1),
+        "height": property_for("height", subtype="DISTANCE"),
+        "quality": property_for("quality", items=_QUALITIES),
+        "network": property_for("network", items=_NETWORKS),
+        **{name: property_for(name) for name in SLIDERS},
+    }
+
+
+def trimmed(settings: Any) -> tuple[float | None, float | None]:
+    """Where the part begins and ends that settings choose, seconds; None for where the video does."""
+    if not settings.trim:
+        return None, None
+    # Single precision would leave out the frame that lies there.
+    start, end = round(settings.start, 4), round(settings.end, 4)
+    return start, end if end > start else None
+
+
+def in_metres(length: float, scene: bpy.types.Scene) -> float | None:
+    """A length in a scene's units as metres, None for 0."""
+    # Single precision has no more digits.
+    return round(length * _unit(scene), 5) or None
+
+
+def from_metres(metres: float, scene: bpy.types.Scene) -> float:
+    """Metres as a length in a scene's units."""
+    return metres / _unit(scene)
+
+
+def _unit(scene: bpy.types.Scene) -> float:
+    units = scene.unit_settings
+    return 1.0 if units.system == "NONE" else units.scale_length
+
+
 class VideoMotionSettings(bpy.types.PropertyGroup):
     """The choices of the panel "Import Video Motion"."""
 
@@ -86,19 +133,12 @@ class VideoMotionSettings(bpy.types.PropertyGroup):
         options=set(),
         update=_choose_footage,
     )
-    trim: BoolProperty(name="Trim", description="Use only a part of the video", options=set(), update=_trim)
-    start: property_for("start", unit="TIME_ABSOLUTE")
-    end: property_for("end", unit="TIME_ABSOLUTE")
     person: EnumProperty(
         name=described("person").label,
         description="Whose motion to take; people are numbered by how long and how large they are seen",
         items=_PEOPLE,
         options=set(),
     )
-    focal_mm: property_for("focal_mm", unit="CAMERA", precision=1)
-    height: property_for("height", subtype="DISTANCE")
-    quality: property_for("quality", items=_QUALITIES)
-    network: property_for("network", items=_NETWORKS)
     device: property_for("device", items=_devices, description="Where the network runs")
     rate: EnumProperty(
         name="Frame Rate",
@@ -124,17 +164,12 @@ class VideoMotionSettings(bpy.types.PropertyGroup):
 
     def height_in_metres(self, scene: bpy.types.Scene) -> float | None:
         """How tall the person is, None if unknown; a scene's units decide how long it is."""
-        units = scene.unit_settings
-        unit = 1.0 if units.system == "NONE" else units.scale_length
-        # Single precision has no more digits.
-        return round(self.height * unit, 5) or None
+        return in_metres(self.height, scene)
 
     def as_options(self, scene: bpy.types.Scene) -> Options:
         """Return the choices as options, those of the preferences included."""
         chosen: dict[str, Any] = {name: getattr(self, name) for name in ("quality", "network", *SLIDERS, *SWITCHES)}
-        if self.trim:
-            chosen["start"] = self.start
-            chosen["end"] = self.end if self.end > self.start else None
+        chosen["start"], chosen["end"] = trimmed(self)
         if self.person != ALL_PEOPLE:
             chosen["person"] = int(self.person)
         if self.video is not None and self.video.is_dir():
@@ -146,7 +181,9 @@ class VideoMotionSettings(bpy.types.PropertyGroup):
 
 
 # Sliders and switches come from their options; a new one needs no line here.
-VideoMotionSettings.__annotations__.update({name: property_for(name) for name in (*SLIDERS, *SWITCHES)})
+VideoMotionSettings.__annotations__.update(
+    estimation_properties(_trim) | {name: property_for(name) for name in SWITCHES}
+)
 
 classes = (VideoMotionSettings,)
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import bpy
 
+from ...inference.body.smpl import Body
 from ...inference.errors import VideoMotionError
+from ...inference.motion.motion import Motion
 from ...inference.worker.process import WorkerProcess
 from .. import preferences
 from ..interface import redraw
@@ -122,6 +125,18 @@ class WorkerOperator:
             _waiting.remove(self._timer)
             context.window_manager.event_timer_remove(self._timer)
         self._timer = None
+
+
+def load_result(value: dict[str, Any]) -> tuple[list[Motion], Body]:
+    """The motions of a conversion's result and their body.
+
+    Raises:
+        ImportVideoError: a file can't be read.
+    """
+    try:
+        return [Motion.load(Path(file)) for file in value["motions"]], Body.load(value["body"])
+    except VideoMotionError as error:
+        raise ImportVideoError(str(error)) from error
 
 
 _waiting: list[bpy.types.Timer] = []

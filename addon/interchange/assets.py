@@ -8,9 +8,10 @@ import numpy as np
 from bpy.props import StringProperty
 
 from ...inference.errors import VideoMotionError
-from ..compatibility import channels_of, unassigned_channels
+from ..compatibility import unassigned_channels
 from ..interface import reports_errors
 from ..scene.keyframes import FIRST_FRAME, OURS, write_curve
+from ..scene.layers import captured_action, captured_channels
 
 AUTHOR = "Video Motion"
 """Who the asset browser says made an asset."""
@@ -48,14 +49,14 @@ def make_pose_asset(armature: bpy.types.Object, frame: float, name: str) -> bpy.
     Raises:
         AssetError: no bone of the armature is animated by an action.
     """
-    channels = channels_of(armature)
+    channels = captured_channels(armature)
     curves = [curve for curve in channels.fcurves if curve.data_path.startswith("pose.bones[")] if channels else []
     if not curves:
         raise AssetError(f"{armature.name} has no action that moves its bones: choose a character with a motion.")
     values: dict[str, dict[int, float]] = {}
     for curve in curves:
         values.setdefault(curve.data_path, {})[curve.array_index] = curve.evaluate(frame)
-    action, pose = unassigned_channels(armature, name)
+    action, _, pose = unassigned_channels(armature, name)
     groups = {}
     for path, parts in values.items():
         numbers = np.array(list(parts.values()))
@@ -77,8 +78,7 @@ def has_motion(armature: bpy.types.Object | None) -> bool:
         armature is not None
         and armature.type == "ARMATURE"
         and OURS in armature
-        and armature.animation_data is not None
-        and armature.animation_data.action is not None
+        and captured_action(armature) is not None
     )
 
 
@@ -107,7 +107,7 @@ class MarkActionAsset(_CharacterOperator, bpy.types.Operator):
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         """Mark the action."""
-        action = context.active_object.animation_data.action
+        action = captured_action(context.active_object)
         tags = [tag.strip() for tag in self.tags.split(",") if tag.strip()]
         mark_action(action, self.text, tags)
         self.report({"INFO"}, f"{action.name} is in the asset browser under Current File.")
@@ -126,7 +126,7 @@ class MakePoseAsset(_CharacterOperator, bpy.types.Operator):
     def execute(self, context: bpy.types.Context) -> set[str]:
         """Make the asset."""
         armature, scene = context.active_object, context.scene
-        name = self.pose or f"{armature.animation_data.action.name} pose {scene.frame_current}"
+        name = self.pose or f"{captured_action(armature).name} pose {scene.frame_current}"
         action = make_pose_asset(armature, scene.frame_current_final, name)
         self.report({"INFO"}, f"{action.name} is in the asset browser under Current File.")
         return {"FINISHED"}

@@ -19,6 +19,7 @@ from ..interface import is_over_3d_view, menu_entry, reports_errors, select_only
 from ..properties import property_for
 from ..scene.resample import standard_rate
 from ..scene.take import SceneOptions, Take, build_scene, footage_frame_rate, set_frame_range
+from ..takes.record import record_file
 
 
 @dataclass
@@ -71,6 +72,8 @@ def import_motions(
         options = replace(options, frame_rate=standard_rate(rate) if options.whole_frames else rate)
     each = replace(options, frame_range=False)
     takes = [build_scene(people, body, None, each, scene) for people in files]
+    for take, people in zip(takes, files, strict=True):
+        record_file(take.collection, scene, people, options.whole_frames)
     motions = [motion for people in files for motion in people]
     if motions and options.frame_range:
         set_frame_range(scene, motions, options.whole_frames)

@@ -14,6 +14,7 @@ from ...inference.body import rotations
 from ...inference.motion.legs import contact_spans
 from ..compatibility import Channels, new_channels
 from ..scene.keyframes import CONSTANT, LINEAR, OURS, scene_frame_rate, write_curve
+from ..scene.layers import captured_action
 from ..scene.visibility import can_hide, copy_seen, follow_seen, seen_curve
 from .bones import SIDES, RetargetError, Rig, read_rig
 from .contacts import find_standing, hold_feet
@@ -237,7 +238,8 @@ def _root_bone(rig: Rig, mapping: BoneMapping, options: RetargetOptions) -> int:
 
 
 def _action_name(source: bpy.types.Object) -> str:
-    return source.animation_data.action.name if source.animation_data and source.animation_data.action else source.name
+    action = captured_action(source)
+    return action.name if action is not None else source.name
 
 
 def _write(

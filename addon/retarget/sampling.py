@@ -15,6 +15,7 @@ import numpy as np
 from ...inference.body import rotations
 from ..compatibility import channels_of
 from ..scene.keyframes import CONTACT
+from ..scene.layers import captured_channels
 from ..scene.visibility import motion_curves
 from .bones import RetargetError, Rig
 
@@ -92,7 +93,7 @@ def is_plain(armature: bpy.types.Object, rig: Rig, bones: np.ndarray) -> bool:
 
 def read_contacts(armature: bpy.types.Object, feet: tuple[str, ...], frames: np.ndarray) -> np.ndarray | None:
     """The keyed probabilities (N, F) that feet stand at ``frames`` (N,); None unless all these bones have them."""
-    channels = channels_of(armature)
+    channels = captured_channels(armature)
     curves: dict[str, bpy.types.FCurve] = {}
     for curve in channels.fcurves if channels else ():
         if curve.data_path.endswith(f'["{CONTACT}"]') and not curve.mute:

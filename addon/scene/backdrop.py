@@ -65,6 +65,22 @@ def show_footage(
     return image
 
 
+def hide_footage(camera: bpy.types.Object) -> None:
+    """Take away what `show_footage` has put behind a camera's view."""
+    data = camera.data
+    animation = data.animation_data
+    images = {backdrop.image for backdrop in data.background_images if backdrop.image is not None}
+    data.background_images.clear()
+    if animation is not None:
+        action = animation.action
+        for driver in list(animation.drivers):
+            animation.drivers.remove(driver)
+        animation.action = None
+        if action is not None and not action.users:
+            bpy.data.actions.remove(action)
+    bpy.data.batch_remove([image for image in images if not image.users])
+
+
 def movie_rate(footage: Path) -> float:
     """Return the frames per second by which Blender counts positions in a video.
 

@@ -34,7 +34,8 @@ def create_camera(name: str, motions: Sequence[Motion], frame_rate: float) -> bp
 
 def place_camera(camera: bpy.types.Object, motions: Sequence[Motion], frame_rate: float) -> None:
     """Put a camera where that of the footage was, with a new action where it moved."""
-    camera.matrix_world = Matrix(motions[0].camera_to_world[0] @ CAMERA_AXES)
+    # Relative to what places the take.
+    camera.matrix_basis = Matrix(motions[0].camera_to_world[0] @ CAMERA_AXES)
     if any(motion.camera_moves for motion in motions):
         times, chosen = np.unique(np.concatenate([motion.timestamps for motion in motions]), return_index=True)
         poses = np.concatenate([motion.camera_to_world for motion in motions])[chosen] @ CAMERA_AXES
@@ -59,9 +60,13 @@ def set_resolution(scene: bpy.types.Scene, camera_K: np.ndarray, image_size: np.
     """Render at the footage's ``image_size`` (2,), with pixels as tall for their width as ``camera_K`` says."""
     scene.render.resolution_x, scene.render.resolution_y = (int(side) for side in image_size)
     scene.render.resolution_percentage = 100
+    scene.render.pixel_aspect_x, scene.render.pixel_aspect_y = pixel_aspect(camera_K)
+
+
+def pixel_aspect(camera_K: np.ndarray) -> tuple[float, float]:
+    """How wide and how tall pixels are, the smaller 1, by the intrinsics (3, 3) in pixels."""
     ratio = float(camera_K[0, 0] / camera_K[1, 1])
-    scene.render.pixel_aspect_x = max(1.0, 1.0 / ratio)
-    scene.render.pixel_aspect_y = max(1.0, ratio)
+    return max(1.0, 1.0 / ratio), max(1.0, ratio)
 
 
 def _key_camera(camera: bpy.types.Object, frames: np.ndarray, poses: np.ndarray) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import bpy
 import numpy as np
 
+from .keyframes import OURS
+
 MARGIN = 2.0
 """Metres of floor beyond the furthest place that the person reaches."""
 
@@ -29,6 +31,7 @@ def create_floor(name: str, positions: np.ndarray) -> bpy.types.Object:
     data = bpy.data.meshes.new(name)
     data.from_pydata(vertices, [], faces)
     floor = bpy.data.objects.new(name, data)
+    floor[OURS] = True
     floor.display_type = "WIRE"
     floor.is_shadow_catcher = True
     floor.color = (0.6, 0.6, 0.6, 1.0)

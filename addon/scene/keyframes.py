@@ -7,6 +7,7 @@ of the scene, also where the footage's own rate varies. `resample` puts a motion
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import bpy
 import numpy as np
@@ -14,7 +15,7 @@ import numpy as np
 from ...inference.body import fingers, rotations
 from ...inference.body.skeleton import JOINT_NAMES
 from ...inference.motion.motion import Motion
-from ..compatibility import Channels, new_channels
+from ..compatibility import Channels, new_channels, unassigned_channels
 from .armature import BODY_TO_ARMATURE, bone_names, rest_axes
 
 FIRST_FRAME = 1.0
@@ -32,7 +33,7 @@ SEEN = "seen"
 SEEN_PATH = f'["{SEEN}"]'
 
 OURS = "video_motion"
-"""Custom property of armatures and actions that this add-on made."""
+"""Custom property of objects and actions that this add-on made."""
 
 CLOSE = 1e-3
 """Frames by which a key may lie beside its frame where a frame rate was rounded."""
@@ -116,14 +117,19 @@ def bone_rotations(poses: np.ndarray, axes: np.ndarray) -> np.ndarray:
     return rotations.make_continuous(quaternions)
 
 
-def create_action(armature: bpy.types.Object, motion: Motion, name: str, frame_rate: float) -> bpy.types.Action:
-    """Animate an armature that `create_armature` made with ``motion``, at ``frame_rate`` scene frames per second.
+def create_action(
+    armature: bpy.types.Object, motion: Motion, name: str, frame_rate: float
+) -> tuple[bpy.types.Action, Any, Channels]:
+    """Make the action of ``motion`` for an armature of `create_armature`, at ``frame_rate`` scene frames per second.
 
-    The action has a fake user; keys of bridged frames are breakdowns. Contacts become the property `CONTACT`; an
-    armature with the property `SEEN` has it true from the first frame to the last, bridged ones included. Fingers of
-    which the motion says nothing are relaxed.
+    It has a fake user; keys of bridged frames are breakdowns. Contacts become the property `CONTACT`; an armature with
+    the property `SEEN` has it true from the first frame to the last, bridged ones included. Fingers of which the motion
+    says nothing are relaxed.
+
+    Returns:
+        The action, which nothing uses yet, its slot, None before Blender 4.4, and its channels.
     """
-    action, channels = new_channels(armature, name)
+    action, slot, channels = unassigned_channels(armature, name)
     action.use_fake_user = True
     action[OURS] = True
     frames = frames_of(motion.timestamps, frame_rate)
@@ -157,7 +163,7 @@ def create_action(armature: bpy.types.Object, motion: Motion, name: str, frame_r
         first, last = whole_frames(frames)
         at = np.array([first - 1, first, last + 1])
         write_curve(channels, SEEN_PATH, 0, at, np.array([0.0, 1.0, 0.0]), interpolation=CONSTANT)
-    return action
+    return action, slot, channels
 
 
 def pose_features(poses: np.ndarray) -> np.ndarray:

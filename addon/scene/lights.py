@@ -8,6 +8,8 @@ import bpy
 import numpy as np
 from mathutils import Matrix, Vector
 
+from .keyframes import OURS
+
 ELEVATION = math.radians(50.0)
 SIDE = math.radians(35.0)
 SKY = (0.25, 0.25, 0.25)
@@ -22,6 +24,7 @@ def create_sun(name: str, camera_to_world: np.ndarray) -> bpy.types.Object:
     heading = math.atan2(forward.y, forward.x) - SIDE
     towards = Vector((math.cos(heading), math.sin(heading), -math.tan(ELEVATION)))
     sun = bpy.data.objects.new(name, data)
+    sun[OURS] = True
     sun.rotation_euler = towards.to_track_quat("-Z", "Y").to_euler()
     sun.location = (0.0, 0.0, 4.0)
     return sun

@@ -14,11 +14,13 @@ import numpy as np
 from ...inference.body.smpl import Body
 from ...inference.motion.motion import Motion
 from ...inference.options import FROM_VIDEO, KEEP, Options
+from ..compatibility import Channels
 from .armature import ALL_BONES, create_armature, move_bones, rest_bones, rest_skin, to_armature
-from .backdrop import movie_rate, show_footage
-from .camera import create_camera, place_camera, set_resolution
+from .backdrop import hide_footage, movie_rate, show_footage
+from .camera import create_camera, place_camera, set_intrinsics, set_resolution
 from .floor import create_floor
 from .keyframes import OURS, create_action, frames_of, key_correctives, scene_frame_rate, whole_frames
+from .layers import assign, captured_action, is_edited, put_captured, stamp
 from .lights import create_sun, ensure_sky
 from .mesh import bind, create_mesh, has_correctives, move_skin
 from .resample import on_whole_frames, standard_rate, whole_frames_within
@@ -138,7 +140,7 @@ def build_scene(
 
     keyed = [on_whole_frames(motion, frame_rate) for motion in motions] if options.whole_frames else motions
     for motion in keyed:
-        take.characters.append(_add_character(take.collection, name, motion, body, frame_rate, options))
+        take.characters.append(add_character(take.collection, name, motion, body, frame_rate, options))
     if options.camera and filmed:
         moving = [motion for motion in keyed if motion.has_camera]
         take.camera = create_camera(f"{name} camera", moving, frame_rate)
@@ -161,13 +163,27 @@ def build_scene(
     return take
 
 
-def replace_action(
-    armature: bpy.types.Object, motion: Motion, frame_rate: float, on_frames: bool = True
-) -> bpy.types.Action:
-    """Give a character a new action for ``motion``, at ``frame_rate`` scene frames per second; return the action.
+@dataclass(frozen=True)
+class Replaced:
+    """What `replace_action` has done.
 
-    The pose correctives of its meshes follow. The old actions are removed if this add-on made them,
-    nothing else uses them and they are no assets; the new one then gets the old one's name.
+    Attributes:
+        action: the new captured action.
+        channels: its channels for the character's bones.
+        kept: the old one where somebody had changed its keys, which stays in the file; else None.
+    """
+
+    action: bpy.types.Action
+    channels: Channels
+    kept: bpy.types.Action | None
+
+
+def replace_action(armature: bpy.types.Object, motion: Motion, frame_rate: float, on_frames: bool = True) -> Replaced:
+    """Give a character a new captured action for ``motion``, at ``frame_rate`` scene frames per second.
+
+    Corrections stay above it, and the pose correctives of its meshes follow it. The old actions are removed if this
+    add-on made them, nobody has changed their keys, nothing else uses them and they are no assets; the new one gets
+    the old one's name.
 
     Args:
         armature: of a take, of the same body and shape as ``motion``.
@@ -177,40 +193,61 @@ def replace_action(
     """
     motion = on_whole_frames(motion, frame_rate) if on_frames else motion
     meshes = [child for child in armature.children if child.type == "MESH" and has_correctives(child)]
-    owners = [armature, *(mesh.data.shape_keys for mesh in meshes)]
-    old = [owner.animation_data.action if owner.animation_data is not None else None for owner in owners]
-    action = create_action(armature, motion, armature.name, frame_rate)
+    edited = is_edited(armature)
+    owners = [mesh.data.shape_keys for mesh in meshes]
+    old = [captured_action(armature), *(owner.animation_data and owner.animation_data.action for owner in owners)]
+    action, slot, channels = create_action(armature, motion, armature.name, frame_rate)
+    put_captured(armature, action, slot)
+    stamp(action, channels)
     holders = [action, *(key_correctives(mesh, motion, action, frame_rate) for mesh in meshes)]
+    kept = old[0] if edited else None
+    if kept is not None:
+        name = kept.name
+        kept.name = f"{name} (edited)"
+        kept.use_fake_user = True
+        action.name = name
     for before, now in {before: now for before, now in zip(old, holders, strict=True) if before is not None}.items():
-        _succeed(now, before)
-    return action
+        if before != kept:
+            _succeed(now, before)
+    return Replaced(action, channels, kept)
 
 
 def replace_camera(
-    collection: bpy.types.Collection, motions: Sequence[Motion], frame_rate: float, on_frames: bool = True
+    collection: bpy.types.Collection,
+    motions: Sequence[Motion],
+    frame_rate: float,
+    on_frames: bool = True,
+    footage: Path | None = None,
 ) -> None:
-    """Move a take's camera, where it still has one, to where ``motions`` are seen as in the footage.
+    """Move a take's camera, where it still has one, to where ``motions`` are seen as in the footage, with its lens.
 
-    Arguments are as for `replace_action`, whose rules hold for the camera's action, too.
+    Arguments are as for `replace_action`, whose rules hold for the camera's action, too; the ``footage`` is shown anew
+    where it is given.
     """
-    filmed = [on_whole_frames(one, frame_rate) if on_frames else one for one in motions if one.has_camera]
+    filmed = [one for one in motions if one.has_camera]
+    keyed = [on_whole_frames(one, frame_rate) if on_frames else one for one in filmed]
     for camera in list(collection.all_objects):
         if camera.type == "CAMERA" and OURS in camera and filmed:
             old = camera.animation_data.action if camera.animation_data is not None else None
             if old is not None:
                 camera.animation_data.action = None
-            place_camera(camera, filmed, frame_rate)
-            if old is not None and camera.animation_data.action is not None:
+            set_intrinsics(camera.data, filmed[0].camera_K, filmed[0].image_size)
+            place_camera(camera, keyed, frame_rate)
+            if old is not None:
                 _succeed(camera.animation_data.action, old)
+            if footage is not None and camera.data.background_images:
+                hide_footage(camera)
+                show_footage(camera, footage, filmed, frame_rate)
 
 
-def _succeed(action: bpy.types.Action, old: bpy.types.Action) -> None:
+def _succeed(action: bpy.types.Action | None, old: bpy.types.Action) -> None:
     """Remove an old action of this add-on and pass on its name, unless something uses it or it is an asset."""
     if old.users - int(old.use_fake_user) or old.asset_data is not None or not old.get(OURS):
         return
     name = old.name
     bpy.data.actions.remove(old)
-    action.name = name
+    if action is not None:
+        action.name = name
 
 
 def reshape(armature: bpy.types.Object, body: Body, betas: np.ndarray) -> None:
@@ -248,15 +285,17 @@ def unused_name(name: str) -> str:
     kinds = (data.collections, data.objects, data.armatures, data.meshes, data.materials, data.actions)
     taken = {block.name for kind in (*kinds, data.cameras, data.lights) for block in kind}
     number, candidate = 0, name
-    while any(_belongs(other, candidate) for other in taken):
+    while any(belongs(other, candidate) for other in taken):
         number += 1
         candidate = f"{name}.{number:03d}"
     return candidate
 
 
-def _belongs(name: str, take: str) -> bool:
+def belongs(name: str, take: str) -> bool:
     """Whether ``name`` is a take's own or that of something in it."""
-    return name == take or name.startswith(tuple(f"{take} {part}" for part in ("person ", "camera", "floor", "sun")))
+    return name == take or name.startswith(
+        tuple(f"{take} {part}" for part in ("person ", "camera", "floor", "sun", "place"))
+    )
 
 
 def footage_frame_rate(motions: Sequence[Motion]) -> float:
@@ -285,24 +324,25 @@ def set_frame_rate(scene: bpy.types.Scene, frame_rate: float) -> None:
     scene.render.fps_base = whole / frame_rate
 
 
-def set_frame_range(scene: bpy.types.Scene, motions: Sequence[Motion], within: bool) -> None:
-    """Set the scene's frame range to that of ``motions`` and go to the first frame.
-
-    The range is of the whole frames ``within`` the motions, or else around them.
-    """
-    frame_rate = scene_frame_rate(scene)
+def frame_range_of(motions: Sequence[Motion], frame_rate: float, within: bool) -> tuple[int, int]:
+    """Return the first and last whole frame ``within`` some motions, or else around them, at a scene's frame rate."""
     ends = np.array([motion.timestamps[[0, -1]] for motion in motions])
     span = frames_of(np.array([ends[:, 0].min(), ends[:, 1].max()]), frame_rate)
     first, last = whole_frames_within(*span) if within else whole_frames(span)
-    scene.frame_start = first
-    scene.frame_end = max(last, first)
+    return first, max(last, first)
+
+
+def set_frame_range(scene: bpy.types.Scene, motions: Sequence[Motion], within: bool) -> None:
+    """Set the scene's frame range to that of ``motions``, see `frame_range_of`, and go to the first frame."""
+    scene.frame_start, scene.frame_end = frame_range_of(motions, scene_frame_rate(scene), within)
     scene.sync_mode = "FRAME_DROP"
     scene.frame_set(scene.frame_start)
 
 
-def _add_character(
+def add_character(
     collection: bpy.types.Collection, take: str, motion: Motion, body: Body, frame_rate: float, options: SceneOptions
 ) -> Character:
+    """Make one person of a take, whose name begins with that of the ``take``; arguments as for `build_scene`."""
     name = f"{take} person {motion.person}"
     betas = motion.betas[: body.shapedirs.shape[2]]
     rest = rest_bones(body, betas)
@@ -318,11 +358,14 @@ def _add_character(
     mesh = None
     if options.mesh:
         mesh = create_mesh(f"{name} body", body, betas, rest, motion.person, options.correctives)
+        mesh[OURS] = True
         collection.objects.link(mesh)
         bind(mesh, armature)
     if options.only_while_seen and motion.has_camera:
         follow_seen(armature, armature.data.collections[ALL_BONES])
-    action = create_action(armature, motion, name, frame_rate)
+    action, slot, channels = create_action(armature, motion, name, frame_rate)
+    assign(armature, action, slot)
+    stamp(action, channels)
     if mesh is not None and has_correctives(mesh):
         key_correctives(mesh, motion, action, frame_rate)
     return Character(armature, mesh, action)

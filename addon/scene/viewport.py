@@ -66,6 +66,13 @@ def prepare_viewports(scene: bpy.types.Scene) -> None:
                     look_through_camera(scene, area)
 
 
+def views_of(window: bpy.types.Window | None, scene: bpy.types.Scene) -> list[bpy.types.Area]:
+    """The 3D views of a window, if that shows a scene."""
+    if window is None or window.scene != scene:
+        return []
+    return [one for one in window.screen.areas if one.type == "VIEW_3D"]
+
+
 def find_view(
     window: bpy.types.Window | None, area: bpy.types.Area | None, mouse: tuple[int, int] | None
 ) -> bpy.types.Area | None:

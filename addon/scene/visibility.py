@@ -15,6 +15,7 @@ import numpy as np
 
 from ..compatibility import Channels, channels_of
 from .keyframes import CONSTANT, SEEN, SEEN_PATH, write_curve
+from .layers import captured_channels, captured_strip
 
 
 def follow_seen(armature: bpy.types.Object, bones: bpy.types.BoneCollection | None = None) -> None:
@@ -39,15 +40,18 @@ def copy_seen(source: bpy.types.Object, channels: Channels, frames: np.ndarray) 
 
 
 def seen_curve(armature: bpy.types.Object) -> bpy.types.FCurve | None:
-    """The curve of `SEEN` in the active action, None where it is not keyed."""
-    channels = channels_of(armature)
+    """The curve of `SEEN` in the captured action, None where it is not keyed."""
+    channels = captured_channels(armature)
     return channels.fcurves.find(SEEN_PATH) if channels is not None else None
 
 
 def motion_curves(armature: bpy.types.Object) -> list[bpy.types.FCurve]:
-    """The curves with keys in the active action, without that of `SEEN`, whose keys lie around the motion."""
-    channels = channels_of(armature)
-    curves = channels.fcurves if channels is not None else ()
+    """The curves with keys that move a character, those above the captured action included.
+
+    That of `SEEN`, whose keys lie around the motion, is left out.
+    """
+    layers = [captured_channels(armature), channels_of(armature) if captured_strip(armature) is not None else None]
+    curves = [curve for channels in layers if channels is not None for curve in channels.fcurves]
     return [curve for curve in curves if len(curve.keyframe_points) and curve.data_path != SEEN_PATH]
 
 

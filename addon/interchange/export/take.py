@@ -10,6 +10,7 @@ import bpy
 import numpy as np
 
 from ...scene.keyframes import OURS, scene_frame_rate, whole_frames
+from ...scene.layers import captured_action
 from ...scene.visibility import motion_curves
 from .amass_writer import write_amass
 from .exporters import write_with_blender
@@ -97,7 +98,7 @@ def _frame_range(armatures: Sequence[bpy.types.Object], scene: bpy.types.Scene) 
     """The range of whole frames around the armatures' actions; the scene's where one has no action."""
     ranges = []
     for armature in armatures:
-        action = armature.animation_data.action if armature.animation_data is not None else None
+        action = captured_action(armature)
         if action is None:
             return scene.frame_start, scene.frame_end
         moving = [] if action.use_frame_range else motion_curves(armature)

@@ -13,9 +13,11 @@ import pytest
 import video_motion.addon
 from video_motion.addon import preferences
 from video_motion.addon.capture import jobs
-from video_motion.addon.capture.operators import TAKE, OpenVideo, VideoHandler, provenance_of, take_of
+from video_motion.addon.capture.operators import OpenVideo, VideoHandler
 from video_motion.addon.capture.settings import SLIDERS, SWITCHES
 from video_motion.addon.compatibility import channels_of
+from video_motion.addon.scene.layers import captured_channels, corrections_of
+from video_motion.addon.takes.record import TAKE, provenance_of, take_of
 from video_motion.inference import registry
 from video_motion.inference.estimators import LANDMARKS
 from video_motion.inference.options import Options, default, described
@@ -94,7 +96,8 @@ def test_update_keeps_the_character_and_runs_no_network(settings):
     rest = [tuple(bone.head_local) for bone in armature.data.bones]
     before = armature.animation_data.action.name
     rough = bone_heads(armature, go_to(56))
-    settings.smoothing, settings.feet = 8.0, 0.0
+    take = take_of(bpy.context).video_motion_take
+    take.smoothing, take.feet = 8.0, 0.0
     assert bpy.ops.video_motion.update_motion() == {"FINISHED"}
     assert provenance_of(take_of(bpy.context))["report"]["reused"] == ["people", "network"]
     assert [tuple(bone.head_local) for bone in armature.data.bones] == rest
@@ -105,10 +108,62 @@ def test_update_keeps_the_character_and_runs_no_network(settings):
     channels = channels_of(armature)
     assert channels is not None
     assert [key.co.x for key in channels.fcurves[0].keyframe_points] == list(range(49, 63))
-    settings.whole_frames = False
+    take.whole_frames = False
     bpy.ops.video_motion.update_motion()
     frames = [key.co.x for key in channels_of(armature).fcurves[0].keyframe_points]
     np.testing.assert_allclose(frames, 1 + np.arange(50, 65) / 25 * 24, atol=1e-4)
+
+
+def key_values(armature) -> list[float]:
+    return [key.co.y for curve in captured_channels(armature).fcurves for key in curve.keyframe_points]
+
+
+@needs_packages
+def test_update_changes_the_selected_take_alone_and_says_what_it_replaced(settings):
+    bpy.ops.video_motion.import_video()
+    first = bpy.context.active_object
+    settings.smoothing = 4.0
+    bpy.ops.video_motion.import_video()
+    second = bpy.context.active_object
+    takes = [one.users_collection[0] for one in (first, second)]
+    assert [take.video_motion_take.smoothing for take in takes] == [1.0, 4.0]
+    before = key_values(first), key_values(second)
+
+    bpy.context.view_layer.objects.active = first
+    bpy.ops.video_motion.start_corrections()
+    settings.smoothing, settings.quality = 9.0, "best"
+    takes[0].video_motion_take.smoothing = 4.0
+    assert bpy.ops.video_motion.update_motion() == {"FINISHED"}
+    now = np.array(key_values(first))
+    assert np.abs(now - before[1]).mean() < 0.5 * np.abs(now - before[0]).mean()
+    assert key_values(second) == before[1]
+    assert corrections_of(first) is not None
+    assert provenance_of(takes[0])["options"]["smoothing"] == 4.0
+    assert settings.smoothing == 9.0
+
+
+@needs_packages
+def test_another_part_and_lens_are_seen_again(settings):
+    settings.mesh = True
+    bpy.ops.video_motion.import_video()
+    armature, scene = bpy.context.active_object, bpy.context.scene
+    take, camera = take_of(bpy.context), scene.camera
+    chosen = take.video_motion_take
+    assert (chosen.trim, chosen.start, round(chosen.end, 3)) == (True, 2.0, 2.6)
+    assert (chosen.first, chosen.last) == (scene.frame_start, scene.frame_end) == (49, 62)
+    chosen.start, chosen.end, chosen.focal_mm = 2.2, 3.0, 60.0
+    assert bpy.ops.video_motion.update_motion() == {"FINISHED"}
+    assert provenance_of(take)["report"]["reused"] == []
+    assert (chosen.first, chosen.last) == (scene.frame_start, scene.frame_end) == (54, 72)
+    focal = 60.0 * np.hypot(640, 480) / np.hypot(36, 24)
+    assert camera.data.lens == pytest.approx(focal * 36.0 / 640, rel=1e-3)
+    assert [one.filepath for one in bpy.data.images] == [str(SAMPLE)]
+    assert len(camera.data.background_images) == 1
+    assert list(take.all_objects).count(armature) == 1
+    backdrop = camera.data.background_images[0].image_user
+    go_to(64)
+    assert 64 + backdrop.frame_offset == pytest.approx(1 + 63 / 24 * 25, abs=1.0)
+    assert not [one for one in bpy.data.actions if not one.users]
 
 
 def stature(mesh) -> float:
@@ -125,7 +180,8 @@ def test_height_sizes_the_character_at_import_and_at_an_update(settings):
     seen = stature(mesh)
     away = bone_heads(armature, go_to(56))[0] - bpy.context.scene.camera.matrix_world.translation
 
-    settings.height = 1.9
+    take = take_of(bpy.context).video_motion_take
+    take.height = 1.9
     assert bpy.ops.video_motion.update_motion() == {"FINISHED"}
     provenance = provenance_of(take_of(bpy.context))
     assert provenance["report"]["reused"] == ["people", "network"]
@@ -137,15 +193,15 @@ def test_height_sizes_the_character_at_import_and_at_an_update(settings):
     grown = bigger[0] - bpy.context.scene.camera.matrix_world.translation
     assert np.linalg.norm(grown) / np.linalg.norm(away) == pytest.approx(1.9 / seen, rel=0.05)
 
-    settings.smoothing = 1.5
+    take.smoothing = 1.5
     bpy.ops.video_motion.update_motion()
     assert stature(mesh) == pytest.approx(1.9, abs=0.002), "the character stays"
-    settings.smoothing = 1.0
+    settings.height = 1.9
     bpy.ops.video_motion.import_video()
     assert stature(bpy.context.active_object.children[0]) == pytest.approx(1.9, abs=0.002)
     np.testing.assert_allclose(bone_heads(bpy.context.active_object, go_to(56))[0, 2], bigger[0, 2], atol=0.01)
 
-    settings.height = 0.0
+    take_of(bpy.context).video_motion_take.height = 0.0
     bpy.ops.video_motion.update_motion()
     assert stature(bpy.context.active_object.children[0]) == pytest.approx(seen, abs=0.002)
 
@@ -214,7 +270,7 @@ def test_quality_reaches_the_search_the_import_and_the_update(settings):
     settings.quality = "fast"
     assert bpy.ops.video_motion.update_motion() == {"FINISHED"}
     assert provenance_of(take)["report"]["reused"] == ["people", "network"]
-    assert provenance_of(take)["options"]["quality"] == "best"
+    assert provenance_of(take)["options"]["quality"] == "best", "the panel's choice is that of the next import"
     for one in list(bpy.data.collections):
         bpy.data.collections.remove(one)
     bpy.ops.video_motion.import_video()
@@ -301,7 +357,7 @@ def test_take_is_kept_in_the_file(settings, tmp_path):
     take = take_of(bpy.context)
     assert take.name == "sample"
     assert bpy.context.scene.video_motion.filepath == str(SAMPLE)
-    bpy.context.scene.video_motion.smoothing = 4.0
+    take.video_motion_take.smoothing = 4.0
     assert bpy.ops.video_motion.update_motion() == {"FINISHED"}
 
     take[TAKE] = json.dumps({**provenance_of(take), "video": str(tmp_path / "moved.mp4")})

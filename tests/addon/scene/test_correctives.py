@@ -73,7 +73,7 @@ def test_another_motion_replaces_the_correctives_keys(make_motion, licensed_like
     character = build(before, licensed_like, correctives=True)
     other = make_motion(count=4, seed=8)
     after = replace(other, betas=before.betas, rest_pelvis=before.rest_pelvis)
-    action = replace_action(character.armature, after, 25.0, on_frames=False)
+    action = replace_action(character.armature, after, 25.0, on_frames=False).action
     betas = before.betas[: licensed_like.shapedirs.shape[2]]
     skin = licensed_like.vertices(after.poses, betas, after.trans)
     for index, frame in enumerate(frames_of(after.timestamps, 25.0)):

@@ -152,7 +152,7 @@ def test_a_character_gets_another_action(make_motion, body):
     motion = make_motion(count=3)
     character = build_scene([motion], body, None, SceneOptions(frame_rate=25.0)).characters[0]
     new = another(motion, make_motion, count=5, seed=4)
-    action = replace_action(character.armature, new, 30.0, on_frames=False)
+    action = replace_action(character.armature, new, 30.0, on_frames=False).action
     assert character.armature.animation_data.action == action
     assert [action.name for action in bpy.data.actions] == ["walk person 1"]
     joints = body.joints(new.poses, new.betas[: body.shapedirs.shape[2]], new.trans)

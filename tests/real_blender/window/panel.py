@@ -12,6 +12,7 @@ IMPORT = "bpy.ops.video_motion.import_video("
 CANCEL = "bpy.ops.video_motion.cancel("
 FILEPATH = ".video_motion.filepath"
 LENS, HEIGHT = ".video_motion.focal_mm", ".video_motion.height"
+TAKE_HEIGHT = ".video_motion_take.height"
 SOURCE = ".video_motion_retarget.source"
 TARGET = ".video_motion_retarget.target"
 SAMPLE = Path("/repo/tests/sample/sample.mp4")

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from .panel import CANCEL, FILEPATH, HEIGHT, IMPORT, LENS, SAMPLE, Panel, characters, contents, living
+from .panel import CANCEL, FILEPATH, HEIGHT, IMPORT, LENS, SAMPLE, TAKE_HEIGHT, Panel, characters, contents, living
 from .session import Blender, Display, wait_until
 
 SAMPLE_FRAMES = 180
@@ -186,7 +186,7 @@ def test_lens_and_height_are_typed_in(panel: Panel, blender: Blender):
 
     head = "bpy.data.armatures['sample person 1'].bones['head'].head_local.z"
     tall, away = blender.ask(f"({head}, bpy.context.scene.camera.location.length)")
-    panel.type_number(HEIGHT, "160cm")
+    panel.type_number(TAKE_HEIGHT, "160cm")
     panel.update()
     panel.wait_until_ended()
     assert panel.problem is None

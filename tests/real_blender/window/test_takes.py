@@ -1,0 +1,136 @@
+"""The list of takes by mouse: selecting, hiding, correcting, deleting, each with its undo."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from .panel import SAMPLE, Panel, contents
+from .session import Blender, wait_until
+
+pytestmark = pytest.mark.interface
+
+INDEX = ".video_motion_takes.index"
+ALONE = ".video_motion_takes.alone"
+REMOVE = "bpy.ops.video_motion.remove_take("
+START = "bpy.ops.video_motion.start_corrections("
+UPDATE = "bpy.ops.video_motion.update_motion("
+
+_TAKES = """
+def takes():
+    return [one for one in bpy.context.scene.collection.children_recursive if "video_motion" in one]
+
+def armature(take):
+    return next(one for one in bpy.data.collections[take].all_objects if one.type == "ARMATURE")
+
+def state():
+    scene = bpy.context.scene
+    layers = bpy.context.view_layer.layer_collection.children
+    return {
+        "takes": [one.name for one in takes()],
+        "shown": [one.name for one in takes() if not layers[one.name].exclude],
+        "camera": scene.camera.name,
+        "range": [scene.frame_start, scene.frame_end],
+        "active": bpy.context.view_layer.objects.active.name,
+    }
+
+def head():
+    bone = bpy.context.active_object.pose.bones["head"]
+    return [round(part, 4) for part in bone.rotation_quaternion]
+"""
+
+
+@pytest.fixture
+def two_takes(blender: Blender) -> Panel:
+    """Two takes of different parts of the sample, the second selected, with room in the panel for the list."""
+    panel = Panel(blender)
+    blender.do(_TAKES)
+    for start, end in ((2.0, 3.0), (3.0, 4.0)):
+        panel.choose(SAMPLE, trim=True, start=start, end=end)
+        panel.start()
+        panel.wait_until_ended()
+        assert panel.problem is None
+    # The panel for videos closes, so that the list is in sight whole.
+    left, top, _, _ = blender.region("UI")
+    blender.click(left + 60, top + 16)
+    blender.redraw()
+    return panel
+
+
+def undo(blender: Blender, until: Callable[[], bool], what: str) -> None:
+    left, top, right, bottom = blender.region("WINDOW")
+    blender.point(left + (right - left) / 3, (top + bottom) / 2)
+    blender.key("ctrl+z")
+    wait_until(until, 5, what)
+
+
+def row_of(blender: Blender, number: int) -> tuple[int, int]:
+    """Where a row of the list is."""
+    left, _, right, _ = blender.region("UI")
+    # The button beside the list begins where its first row does.
+    y = blender.find_button(REMOVE)[1]
+    return round(left + 0.55 * (right - left)), y + 6 + 21 * number
+
+
+def test_a_click_selects_a_take(two_takes: Panel, blender: Blender):
+    before = blender.ask("state()")
+    assert before["takes"] == ["sample", "sample.001"]
+    assert (before["camera"], before["range"]) == ("sample.001 camera", [76, 100])
+    blender.screenshot("takes-two")
+    blender.click(*row_of(blender, 0))
+    wait_until(lambda: blender.ask("state()")["camera"] == "sample camera", 5, "the click selects")
+    after = blender.ask("state()")
+    assert (after["range"], after["active"]) == ([51, 75], "sample person 1")
+    blender.screenshot("takes-first-selected")
+    undo(blender, lambda: blender.ask("state()") == before, "one undo goes back to the other take")
+    blender.click_button(ALONE)
+    wait_until(lambda: blender.ask("state()")["shown"] == ["sample.001"], 5, "the other is hidden")
+    blender.click(*row_of(blender, 0))
+    wait_until(lambda: blender.ask("state()")["shown"] == ["sample"], 5, "selecting shows that one alone")
+    blender.screenshot("takes-alone")
+
+
+def test_a_take_is_deleted_by_one_click(two_takes: Panel, blender: Blender):
+    before = contents(blender)
+    blender.click_button(REMOVE)
+    wait_until(lambda: blender.ask("state()")["takes"] == ["sample"], 5, "the take is deleted")
+    blender.screenshot("takes-deleted")
+    assert not [name for names in contents(blender).values() for name in names if "sample.001" in name]
+    assert blender.ask("state()")["camera"] == "sample camera"
+    undo(blender, lambda: contents(blender) == before, "one undo brings it back")
+
+
+def test_corrections_by_hand_survive_an_update(two_takes: Panel, blender: Blender):
+    blender.click_button(START)
+    blender.wait_until("bpy.context.active_object.animation_data.action.name.endswith('corrections')", 5)
+    # As an animator does: pose mode, the head, turn it, key it.
+    blender.do("bpy.context.scene.frame_set(80)")
+    blender.do(
+        "bpy.ops.object.mode_set(mode='POSE')\nbpy.ops.pose.select_all(action='DESELECT')\n"
+        "bones = bpy.context.active_object.data.bones\nbones.active = bones['head']\n"
+        "posed = bpy.context.active_object.pose.bones['head']\n"
+        "(bones['head'] if hasattr(bones['head'], 'select') else posed).select = True"
+    )
+    captured = blender.ask("head()")
+    left, top, right, bottom = blender.region("WINDOW")
+    blender.point(left + (right - left) / 3, (top + bottom) / 2)
+    for key in ("r", "x", "x", "4", "5", "Return"):
+        blender.key(key)
+    wait_until(lambda: blender.ask("head()") != captured, 5, "the head turns")
+    posed = blender.ask("head()")
+    blender.do(
+        "bpy.context.active_object.pose.bones['head'].keyframe_insert('rotation_quaternion')\n"
+        "bpy.context.scene.frame_set(79)\nbpy.context.scene.frame_set(80)"
+    )
+    assert blender.ask("head()") == posed
+    blender.screenshot("takes-corrected")
+    blender.do("bpy.data.collections['sample.001'].video_motion_take.smoothing = 2.0")
+    two_takes.update()
+    two_takes.wait_until_ended()
+    assert two_takes.problem is None
+    blender.do("bpy.context.scene.frame_set(79)\nbpy.context.scene.frame_set(80)")
+    again = blender.ask("head()")
+    assert again != captured
+    assert again == pytest.approx(posed, abs=0.05)
+    blender.screenshot("takes-corrections-kept")
