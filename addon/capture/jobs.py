@@ -110,7 +110,7 @@ def find(video: Path, options: dict[str, Any]) -> WorkerProcess:
             people[:] = job.value["people"]
             people_video = video
             for person in people:
-                _load_picture(f"person {person['person']}", person["picture"])
+                _load_picture(picture_name(person), person["picture"])
 
     people.clear()
     return start("find", store_people, video=str(video), options=options)
@@ -119,6 +119,11 @@ def find(video: Path, options: dict[str, Any]) -> WorkerProcess:
 def gpus() -> list[dict[str, Any]]:
     """The graphics cards, each with its id, name, whether it is available and why not."""
     return [device for device in _devices if device["id"] != "cpu"]
+
+
+def picture_name(person: dict[str, Any]) -> str:
+    """The name of the picture of one of `people`."""
+    return f"shot {person['shot']} person {person['person']}"
 
 
 def picture(name: str) -> int:

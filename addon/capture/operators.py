@@ -15,7 +15,7 @@ from ...inference.footage.naming import VIDEO_SUFFIXES
 from ...inference.options import ESTIMATION
 from ...inference.worker.process import WorkerProcess
 from ..interface import TAB, is_over_3d_view, menu_entry, select_only
-from ..takes.making import make_take
+from ..takes.making import make_takes
 from ..takes.record import take_by_id, take_of
 from . import jobs
 from .looking import look_at
@@ -45,10 +45,10 @@ class ImportVideo(WorkerOperator, bpy.types.Operator):
         scene = bpy.data.scenes.get(self._scene) or context.scene
         motions, body = load_result(value)
         replaced = take_by_id(self._replaced)
-        take, places = make_take(scene, motions, body, self._video, self._options, value["report"], replaced)
-        _select(context, scene, [character.armature for character in take.characters])
+        takes, places = make_takes(scene, motions, body, self._video, self._options, value["report"], replaced)
+        _select(context, scene, [character.armature for character in takes[0].characters])
         if self._options.look and context.scene == scene:
-            look_at(context, [take], places, self._mouse)
+            look_at(context, takes[:1], places, self._mouse)
         return _summary(value["report"], len(motions))
 
 

@@ -88,12 +88,15 @@ class PeoplePanel(_SubPanel, bpy.types.Panel):
         if not people:
             layout.prop(settings, "person")
             return
+        if len({person["shot"] for person in people}) > 1:
+            layout.prop(settings, "shot")
+            people = [person for person in people if settings.shot in (0, person["shot"])]
         layout.use_property_split = False
         layout.prop_enum(settings, "person", ALL_PEOPLE)
         grid = layout.grid_flow(row_major=True, columns=_PEOPLE_PER_ROW, even_columns=True, align=False)
         for person in people:
             cell = grid.column(align=True)
-            icon = jobs.picture(f"person {person['person']}")
+            icon = jobs.picture(jobs.picture_name(person))
             if icon:
                 cell.template_icon(icon, scale=4.0)
             cell.prop_enum(settings, "person", str(person["person"]), text=str(person["person"]))
@@ -170,6 +173,7 @@ def _draw_video(layout: bpy.types.UILayout, context: bpy.types.Context, settings
     sizes = layout.column(align=True)
     sizes.prop(settings, "focal_mm")
     sizes.prop(settings, "height")
+    sizes.prop(settings, "slow_motion")
 
 
 def _draw_video_info(

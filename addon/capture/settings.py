@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import bpy
-from bpy.props import BoolProperty, EnumProperty, PointerProperty, StringProperty
+from bpy.props import BoolProperty, EnumProperty, IntProperty, PointerProperty, StringProperty
 
 from ...inference.estimators import ESTIMATORS, LANDMARKS
 from ...inference.options import FROM_VIDEO, KEEP, MAX_PEOPLE, MOTION, SCENE, Options, described, options
@@ -29,7 +29,7 @@ _PEOPLE = [
 SLIDERS = tuple(name for name, option in options([MOTION]) if option.kind == "float" and not option.positive)
 """The options that scale something in the motion."""
 
-CHOICES = ("quality", "network", *SLIDERS)
+CHOICES = ("quality", "network", "slow_motion", *SLIDERS)
 """The options of how a motion is estimated whose properties have the same values."""
 
 SWITCHES = tuple(name for name, option in options([SCENE]) if option.kind == "bool")
@@ -70,6 +70,7 @@ def _devices(settings: bpy.types.PropertyGroup, context: bpy.types.Context | Non
 
 def _choose_footage(settings: VideoMotionSettings, context: bpy.types.Context) -> None:
     settings.person = ALL_PEOPLE
+    settings.shot = 0
     settings.trim = False
     settings.start = settings.end = 0.0
     jobs.probe(settings.video)
@@ -90,6 +91,7 @@ def estimation_properties(trimmed: Callable[[Any, bpy.types.Context], None] | No
         "trim": BoolProperty(name="Trim", description="Use only a part of the video", options=set(), update=trimmed),
         "start": property_for("start", unit="TIME_ABSOLUTE"),
         "end": property_for("end", unit="TIME_ABSOLUTE"),
+        "slow_motion": property_for("slow_motion", precision=2),
         "focal_mm": property_for("focal_mm", unit="CAMERA", precision=1),
         "height": property_for("height", subtype="DISTANCE"),
         "quality": property_for("quality", items=_QUALITIES),
@@ -139,6 +141,12 @@ class VideoMotionSettings(bpy.types.PropertyGroup):
         items=_PEOPLE,
         options=set(),
     )
+    shot: IntProperty(
+        name=described("shot").label,
+        description="Which shot of a film with cuts to take, each of which becomes a take; 0 for all",
+        min=0,
+        options=set(),
+    )
     device: property_for("device", items=_devices, description="Where the network runs")
     rate: EnumProperty(
         name="Frame Rate",
@@ -168,10 +176,11 @@ class VideoMotionSettings(bpy.types.PropertyGroup):
 
     def as_options(self, scene: bpy.types.Scene) -> Options:
         """Return the choices as options, those of the preferences included."""
-        chosen: dict[str, Any] = {name: getattr(self, name) for name in ("quality", "network", *SLIDERS, *SWITCHES)}
+        chosen: dict[str, Any] = {name: getattr(self, name) for name in (*CHOICES, *SWITCHES)}
         chosen["start"], chosen["end"] = trimmed(self)
         if self.person != ALL_PEOPLE:
             chosen["person"] = int(self.person)
+        chosen["shot"] = self.shot or None
         if self.video is not None and self.video.is_dir():
             chosen["frame_rate"] = scene_frame_rate(scene)
         chosen["focal_mm"] = self.focal_mm or None

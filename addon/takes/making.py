@@ -1,4 +1,4 @@
-"""From the result of a conversion to a take of the list."""
+"""From the result of a conversion to takes of the list."""
 
 from __future__ import annotations
 
@@ -15,14 +15,15 @@ from ...inference.body.smpl import Body
 from ...inference.motion.motion import Motion
 from ...inference.options import Options
 from ..scene.backdrop import BackdropError, movie_rate
-from ..scene.take import SceneOptions, Take, build_scene
+from ..scene.shots import build_shots, shots_of
+from ..scene.take import SceneOptions, Take
 from . import activation
 from .placement import ensure_handle, handle_of, place_beside
 from .record import record, takes_in
 from .removal import remove_take
 
 
-def make_take(
+def make_takes(
     scene: bpy.types.Scene,
     motions: Sequence[Motion],
     body: Body,
@@ -30,20 +31,20 @@ def make_take(
     options: Options,
     report: dict[str, Any],
     replaced: bpy.types.Collection | None = None,
-) -> tuple[Take, np.ndarray]:
-    """Make a take of what was seen in a video, or in one shot of it, where the list of takes says.
+) -> tuple[list[Take], np.ndarray]:
+    """Make a take of each shot of a video, where the list of takes says.
 
     Args:
-        scene: where to make it.
-        motions: its people, at least one.
+        scene: where to make them.
+        motions: the people of all shots, at least one.
         body: the motions' body.
-        video: that it came from.
+        video: that they came from.
         options: by which the motions were made.
         report: of the conversion; a warning is added where Blender can't show the video.
         replaced: the take that goes, where the list says so.
 
     Returns:
-        The take, and the places (..., 3) in the world where its people are.
+        The takes, and the places (..., 3) in the world where the people of the first are.
     """
     footage = readable(video, report) if options.camera else None
     place = scene.video_motion_takes.place
@@ -53,21 +54,23 @@ def make_take(
         matrix = handle.matrix_basis.copy() if handle is not None else None
         remove_take(replaced)
     others = takes_in(scene)
-    take = build_scene(
-        motions, body, footage, replace(SceneOptions.from_options(options, motions), lights=False), scene
-    )
-    record(take.collection, scene, motions, video, options, report)
+    made = replace(SceneOptions.from_options(options, motions), lights=False)
+    takes, shots = build_shots(motions, body, footage, made, scene), shots_of(motions)
+    for take, shot in zip(takes, shots, strict=True):
+        number = shot[0].provenance.get("shot")
+        own = {**report, "people": [one for one in report["people"] if number in (None, one.get("shot", number))]}
+        record(take.collection, scene, shot, video, replace(options, shot=number), own)
+    if matrix is None and place == activation.BESIDE and others:
+        matrix = Matrix.Translation((place_beside([take.collection for take in takes], others), 0.0, 0.0))
     if matrix is not None:
-        ensure_handle(take.collection).matrix_basis = matrix
-    elif place == activation.BESIDE:
-        place_beside(take.collection, others)
+        for take in takes:
+            ensure_handle(take.collection).matrix_basis = matrix
     if scene.video_motion_takes.alone:
         for layer in scene.view_layers:
-            activation.hide_others(layer, scene, take.collection)
-    scene.video_motion_takes.chosen = take.collection
-    handle = handle_of(take.collection)
-    points = np.concatenate([motion.joints_world for motion in motions])
-    return take, points if handle is None else moved(points, handle.matrix_basis)
+            activation.hide_others(layer, scene, takes[0].collection)
+    scene.video_motion_takes.chosen = takes[0].collection
+    points = np.concatenate([motion.joints_world for motion in shots[0]])
+    return takes, points if matrix is None else moved(points, matrix)
 
 
 def readable(video: Path, report: dict[str, Any]) -> Path | None:

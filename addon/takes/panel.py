@@ -140,6 +140,7 @@ def _draw_motion(layout: bpy.types.UILayout, context: bpy.types.Context, take: b
             times.prop(settings, "end")
         if camera_of(take) is not None:
             body.prop(settings, "focal_mm")
+        body.prop(settings, "slow_motion")
         body.prop(settings, "quality")
         body.prop(settings, "network")
         body.prop(settings, "whole_frames")

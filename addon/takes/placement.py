@@ -53,16 +53,10 @@ def ensure_handle(take: bpy.types.Collection) -> bpy.types.Object:
     return handle
 
 
-def place_beside(take: bpy.types.Collection, others: Sequence[bpy.types.Collection]) -> None:
-    """Move a take to the right of others, so that nobody walks through anybody.
-
-    Only takes that stand at the same place in depth are in each other's way, but a row is easier to look over.
-    """
-    if not others:
-        return
+def place_beside(takes: Sequence[bpy.types.Collection], others: Sequence[bpy.types.Collection]) -> float:
+    """How far to the right takes have to move so that nobody walks through anybody of others, metres."""
     end = max(_reach(other)[1] for other in others)
-    start = _reach(take)[0]
-    ensure_handle(take).location.x = end + _ROOM - start
+    return end + _ROOM - min(_reach(take)[0] for take in takes)
 
 
 def _reach(take: bpy.types.Collection) -> tuple[float, float]:

@@ -29,6 +29,9 @@ def remove_take(take: bpy.types.Collection) -> None:
             place = other.matrix_world.copy()
             other.parent = None
             other.matrix_world = place
+    for scene in scenes:
+        for marker in [one for one in scene.timeline_markers if one.camera in own]:
+            scene.timeline_markers.remove(marker)
     used = {block for one in own for block in _used_by(one)}
     bpy.data.batch_remove([*own, *take.children_recursive, take])
     # Materials and images go after what uses them.

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import bpy
 import pytest
-from video_motion.addon.takes.making import make_take
+from video_motion.addon.takes.making import make_takes
 from video_motion.inference.options import Options
 
 
@@ -24,6 +24,6 @@ def make(extension, body, make_motion) -> Callable[..., bpy.types.Collection]:
             motion.provenance = {"video": f"{name}.mp4"}
         scene = bpy.context.scene
         report = {"warnings": [], "people": []}
-        return make_take(scene, motions, body, Path(f"{name}.mp4"), options or Options(), report)[0].collection
+        return make_takes(scene, motions, body, Path(f"{name}.mp4"), options or Options(), report)[0][0].collection
 
     return make

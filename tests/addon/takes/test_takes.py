@@ -11,9 +11,9 @@ from video_motion.addon.scene.keyframes import scene_frame_rate
 from video_motion.addon.scene.take import build_scene
 from video_motion.addon.takes import activation
 from video_motion.addon.takes.activation import activate, layer_collection
-from video_motion.addon.takes.making import make_take
+from video_motion.addon.takes.making import make_takes
 from video_motion.addon.takes.placement import handle_of
-from video_motion.addon.takes.record import camera_of, characters_in, record_file, take_of, takes_in
+from video_motion.addon.takes.record import camera_of, characters_in, provenance_of, record_file, take_of, takes_in
 from video_motion.inference.options import Options
 
 from ..blender import bone_heads, go_to
@@ -135,8 +135,8 @@ def test_replacing_takes_the_place_of_the_selected_take(make, body, make_motion)
     before = contents()
     bpy.context.scene.video_motion_takes.place = activation.REPLACE
     motions = [make_motion(frame_rate=25.0, count=40)]
-    report = {"warnings": []}
-    new = make_take(bpy.context.scene, motions, body, Path("walk.mp4"), Options(), report, old)[0].collection
+    report = {"warnings": [], "people": []}
+    new = make_takes(bpy.context.scene, motions, body, Path("walk.mp4"), Options(), report, old)[0][0].collection
     assert contents() == before
     assert handle_of(new).location == place
 
@@ -194,3 +194,25 @@ def test_a_take_of_a_motion_file_is_in_the_list_but_has_no_update(extension, bod
     assert not bpy.ops.video_motion.update_motion.poll()
     assert bpy.ops.video_motion.remove_take() == {"FINISHED"}
     assert not bpy.data.actions
+
+
+def test_each_shot_is_a_take_that_goes_with_its_marker(extension, body, make_motion):
+    scene, motions = bpy.context.scene, []
+    for shot, start in ((1, 0.0), (2, 1.0)):
+        motion = make_motion(frame_rate=25.0, count=20, start=start, seed=shot)
+        motion.provenance = {"video": "film.mp4", "shot": shot}
+        motions.append(motion)
+    report = {"warnings": [], "people": [{"person": 1, "shot": 1}, {"person": 1, "shot": 2}]}
+    options = Options(fps="video")
+    takes, _ = make_takes(scene, motions, body, Path("film.mp4"), options, report)
+    first, second = (take.collection for take in takes)
+    assert [provenance_of(one)["options"]["shot"] for one in (first, second)] == [1, 2]
+    assert [provenance_of(one)["report"]["people"] for one in (first, second)] == [[one] for one in report["people"]]
+    assert (second.video_motion_take.first, second.video_motion_take.last) == (26, 45)
+    more, _ = make_takes(scene, motions, body, Path("film.mp4"), options, report)
+    places = {tuple(handle_of(one.collection).location) for one in more}
+    assert len(places) == 1, "the shots of a film stay together"
+    for take in [*takes[1:], *more]:
+        activate(bpy.context, take.collection)
+        bpy.ops.video_motion.remove_take()
+    assert [marker.camera for marker in scene.timeline_markers] == [camera_of(first)]
