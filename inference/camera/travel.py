@@ -5,6 +5,7 @@ Its way is in units of the points' distance.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -19,7 +20,7 @@ _POINTS, _SHORTEST_TRACK = 150, 4
 _COMMON = 12
 # Between turns found with and without a direction of travel, from one key frame to the next.
 _LARGEST_DIFFERENCE = np.radians(12)
-_STEPS = 40
+_STEPS = 60
 # How far points are seen from where they are, in units of the focal length, and how much farther they count as wrong.
 _NOISE, _FAR_OFF = 1 / 1000, 3.0
 # Usual change of the camera's movement between key frames, in distances of the background.
@@ -33,10 +34,12 @@ _ENOUGH_TURN = np.radians(5)
 # One that travels shows it only if with another one the cost falls to this share.
 _WORTH = 0.85
 # The camera travels if without it so many more sightings, as a share, are far off, and the cost is so much higher.
-_ENOUGH_OFF, _ENOUGH_COST = 0.12, 3.0
+_ENOUGH_OFF, _ENOUGH_COST = 0.10, 3.0
 _NEAREST = 0.02
 # Key frames between those from whose pairs turns are found, for one trial each; that many are never there.
 _APART, _TRIAL_STEPS = (1, 3, 1000), 12
+# Rounds in which nearness and way are found in turn, what nearness costs, and the least of it.
+_ALTERNATIONS, _IDLE, _FARTHEST = 12, 1.0, 0.02
 # The unit is the distance that so many of the points are within.
 _NEAR_SHARE = 0.25
 
@@ -154,12 +157,22 @@ class _Bundle:
         cost, off, turned = self._cost(), self._share_off(), self._state()
         if off <= _ENOUGH_OFF:
             return
-        # A camera that moves aside seems to turn: start at turns that leave room for it.
         self.travels = True
+        starts = (start, turned) if self._zooms else (start,)
+        ways = [self._best_of(self._pairs(start, given)), self._best_of(self._near_points(starts))]
+        cost_of_way, way = min(ways, key=lambda found: found[0])
+        self._return_to(way)
+        self.travels = off - self._share_off() > _ENOUGH_OFF and cost > _ENOUGH_COST * cost_of_way
+        if self.travels:
+            distance = np.linalg.norm(self.points - self.positions.mean(0), axis=1)
+            self.scale(1 / float(np.quantile(distance, _NEAR_SHARE)))
+        else:
+            self._return_to(turned)
+
+    def _best_of(self, begun: Iterable[None]) -> tuple[float, _State]:
+        """The cost and the state of the best of some beginnings, each of which is set up in turn."""
         trials: list[tuple[float, _State]] = []
-        for begin, apart in (*((start, apart) for apart in _APART), (given, _APART[0])):
-            self._return_to(begin)
-            self.rotations = _turns_by_pairs(self._key, self._point, self._places, self.rotations, apart)
+        for _ in begun:
             self._minimise(zooms=False, steps=_TRIAL_STEPS)
             trials.append((self._cost(), self._state()))
         self._return_to(min(trials, key=lambda trial: trial[0])[1])
@@ -169,12 +182,54 @@ class _Bundle:
             self._minimise(zooms=True)
             if self._cost() > _WORTH * before:
                 self._return_to(known)
-        self.travels = off - self._share_off() > _ENOUGH_OFF and cost > _ENOUGH_COST * self._cost()
-        if self.travels:
-            distance = np.linalg.norm(self.points - self.positions.mean(0), axis=1)
-            self.scale(1 / float(np.quantile(distance, _NEAR_SHARE)))
-        else:
-            self._return_to(turned)
+        return self._cost(), self._state()
+
+    def _pairs(self, start: _State, given: _State) -> Iterator[None]:
+        """Begin with other turns: those of a camera that moves aside before a near background have little room for it."""
+        for begin, apart in (*((start, apart) for apart in _APART), (given, _APART[0])):
+            self._return_to(begin)
+            self.rotations = _turns_by_pairs(self._key, self._point, self._places, self.rotations, apart)
+            yield
+
+    def _near_points(self, starts: Sequence[_State]) -> Iterator[None]:
+        """Begin with the same turns: before a far background they are right, and near points stand out."""
+        for begin in starts:
+            self._return_to(begin)
+            self._stand_out()
+            yield
+
+    def _stand_out(self) -> None:
+        """Tell from a camera that only turns how it travels, by the points that stand out before a far background.
+
+        With the turns, a point's sightings depend on the product of its nearness and the camera's way: least squares for
+        one and the other in turn.
+        """
+        keys, count = len(self.positions), len(self.numbers)
+        self.positions = np.zeros((keys, 3))
+        self.points = self.points / np.linalg.norm(self.points, axis=1, keepdims=True)
+        points, residuals, weights = self._seen()
+        slopes = self._slopes(points) @ np.swapaxes(self.rotations[self._key], 1, 2)
+        off = _sums(1 - weights, self._point, count) / _sums(np.ones(len(weights)), self._point, count)
+        nearness = np.where(off > np.median(off), off, 0.0)
+        stiff = _stiffness(keys)
+        for _ in range(_ALTERNATIONS):
+            near = nearness[self._point]
+            each = near[:, None, None] * slopes
+            system = np.zeros((keys, 3, keys, 3))
+            system[np.arange(keys), :, np.arange(keys)] = _sums(
+                weights[:, None, None] * np.swapaxes(each, 1, 2) @ each, self._key, keys
+            )
+            for axis in range(3):
+                system[:, axis, :, axis] += stiff + 1e-6 * np.eye(keys)
+            right = _sums(weights[:, None] * np.einsum("oki,ok->oi", each, residuals), self._key, keys)
+            self.positions = np.linalg.solve(system.reshape(3 * keys, -1), right.ravel()).reshape(keys, 3)
+            moved = np.einsum("oki,oi->ok", slopes, self.positions[self._key])
+            own = _sums(weights * np.square(moved).sum(1), self._point, count) + _IDLE
+            nearness = (_sums(weights * (moved * residuals).sum(1), self._point, count) / own).clip(_FARTHEST, None)
+            left = residuals - nearness[self._point, None] * moved
+            weights = 1 / (1 + np.square(left).sum(1) / _FAR_OFF**2)
+        self.points = self.points / nearness[:, None] - self.positions[0]
+        self.positions = self.positions - self.positions[0]
 
     def turns_enough(self) -> bool:
         """Whether the camera turns so far that its focal length can be told."""
@@ -207,6 +262,14 @@ class _Bundle:
         residuals = (np.exp(self.zoom) * points[:, :2] / depth - self._places) / _NOISE
         weights = 1 / (1 + np.square(residuals).sum(1) / _FAR_OFF**2)
         return points, residuals, np.where(points[:, 2] > _NEAREST, weights, 0)
+
+    def _slopes(self, points: np.ndarray) -> np.ndarray:
+        """(O, 2, 3) derivatives of the residuals with respect to points (O, 3) in their cameras' axes."""
+        depth = np.maximum(points[:, 2], _NEAREST)
+        slopes = np.zeros((len(points), 2, 3))
+        slopes[:, 0, 0] = slopes[:, 1, 1] = 1 / depth
+        slopes[:, :, 2] = -points[:, :2] / depth[:, None] ** 2
+        return slopes * (np.exp(self.zoom) / _NOISE)
 
     def _cost(self) -> float:
         _, residuals, _ = self._seen()
@@ -246,10 +309,7 @@ class _Bundle:
         keys, count = len(self.positions), len(self.points)
         points, residuals, weights = self._seen()
         depth = np.maximum(points[:, 2], _NEAREST)
-        projected = np.zeros((len(points), 2, 3))
-        projected[:, 0, 0] = projected[:, 1, 1] = 1 / depth
-        projected[:, :, 2] = -points[:, :2] / depth[:, None] ** 2
-        projected *= np.exp(self.zoom) / _NOISE
+        projected = self._slopes(points)
         by_point = projected @ np.swapaxes(self.rotations[self._key], 1, 2)
         by_camera = np.concatenate([projected @ rotations.skew(points), -by_point], axis=2)
         if not self.travels:
@@ -267,8 +327,7 @@ class _Bundle:
         whole = np.zeros((keys, 6, keys, 6))
         whole[np.arange(keys), :, np.arange(keys)] = cameras
         if self.travels:
-            bend = np.diff(np.eye(keys), 2, axis=0)
-            stiff = bend.T @ bend / _ACCELERATION**2
+            stiff = _stiffness(keys)
             for axis in (3, 4, 5):
                 whole[:, axis, :, axis] += stiff
             camera_slope[:, 3:] += stiff @ self.positions
@@ -335,6 +394,12 @@ def _turns_by_pairs(
         result[first + 1 : second + 1] = correction @ part @ turns[first + 1 : second + 1]
         correction = correction @ more
     return result
+
+
+def _stiffness(keys: int) -> np.ndarray:
+    """(keys, keys) how changes of the camera's movement cost."""
+    bend = np.diff(np.eye(keys), 2, axis=0)
+    return bend.T @ bend / _ACCELERATION**2
 
 
 def _sums(values: np.ndarray, rows: np.ndarray, count: int) -> np.ndarray:

@@ -29,8 +29,24 @@ WAYS = {
 }
 
 
-def film(way, yaw, count: int = 30, moving: float = 0.1, seed: int = 0) -> Shot:
-    """A room of 12 by 16 m, a tenth of whose points move, filmed by a hand-held camera."""
+def room(rng: np.random.Generator) -> np.ndarray:
+    """(1500, 3) points in a room of 12 by 16 m."""
+    points = rng.uniform([-6, -2.5, -2], [6, 1.5, 14], (1500, 3))
+    for wall, (axis, place) in enumerate(((1, 1.5), (0, -6), (0, 6), (2, 14))):
+        points[wall::5, axis] = place
+    return points
+
+
+def field(rng: np.random.Generator) -> np.ndarray:
+    """(1500, 3) points of hills a kilometre away, a fifth of them on two walls nearby."""
+    far = rng.uniform([-700, -350, 900], [700, 350, 1100], (1500, 3))
+    far[::10] = rng.uniform([-5, -2, 7], [-2, 1, 8], (150, 3))
+    far[5::10] = rng.uniform([3, -2, 12], [6, 1, 13], (150, 3))
+    return far
+
+
+def film(way, yaw, count: int = 30, moving: float = 0.1, seed: int = 0, place=room) -> Shot:
+    """A place, a tenth of whose points move, filmed by a hand-held camera."""
     rng = np.random.default_rng(seed)
     share = np.linspace(0, 1, count)
     shake = np.stack([np.convolve(row, np.ones(4) / 4, "same") for row in rng.normal(0, 0.02, (3, count))], axis=1)
@@ -38,19 +54,17 @@ def film(way, yaw, count: int = 30, moving: float = 0.1, seed: int = 0) -> Shot:
     positions -= positions[0]
     turns = Rotation.from_euler("yx", np.stack([yaw(share), 0.03 * np.sin(9 * share)], axis=1))
     turns = turns[0].inv() * turns
-    points = rng.uniform([-6, -2.5, -2], [6, 1.5, 14], (1500, 3))
-    for wall, (axis, place) in enumerate(((1, 1.5), (0, -6), (0, 6), (2, 14))):
-        points[wall::5, axis] = place
+    points = place(rng)
     first, length = rng.integers(-8, count, 1500), rng.integers(5, 25, 1500)
     speed = rng.normal(0, 0.05, (1500, 3)) * (rng.random((1500, 1)) < moving)
     keys, numbers, places = [], [], []
     for key in range(count):
         seen = (points + speed * key - positions[key]) @ turns[key].as_matrix()
-        place = seen[:, :2] / np.maximum(seen[:, 2:], 0.1)
-        inside = (seen[:, 2] > 0.5) & (np.abs(place) < [0.6, 0.35]).all(1) & (key >= first) & (key < first + length)
+        spot = seen[:, :2] / np.maximum(seen[:, 2:], 0.1)
+        inside = (seen[:, 2] > 0.5) & (np.abs(spot) < [0.6, 0.35]).all(1) & (key >= first) & (key < first + length)
         keys.append(np.full(inside.sum(), key))
         numbers.append(np.flatnonzero(inside))
-        places.append(place[inside] + rng.normal(0, NOISE, (inside.sum(), 2)))
+        places.append(spot[inside] + rng.normal(0, NOISE, (inside.sum(), 2)))
     sightings = Sightings(np.concatenate(keys), np.concatenate(numbers), np.concatenate(places))
     return Shot(sightings, _turns_alone(sightings, count), positions, turns)
 
@@ -96,6 +110,18 @@ def test_the_way_is_found(way: str):
     turned = (shot.true_turns.inv() * Rotation.from_matrix(found.rotations)).magnitude()
     assert np.degrees(turned.max()) < 1.2
     np.testing.assert_array_equal(found.positions[0], 0)
+
+
+@pytest.mark.parametrize("focal", [0.7, 1.0])
+def test_few_near_points_before_far_hills_show_the_way(focal: float):
+    shot = film(WAYS["aside"], lambda share: 0.3 * share, place=field)
+    seen = Sightings(shot.sightings.keys, shot.sightings.points, focal * shot.sightings.places)
+    found = travel(seen, _turns_alone(seen, len(shot.positions)))
+    assert found is not None
+    assert off(found.positions, shot.positions) < 0.03
+    assert found.focal == pytest.approx(focal, rel=0.05)
+    turned = (shot.true_turns.inv() * Rotation.from_matrix(found.rotations)).magnitude()
+    assert np.degrees(turned.max()) < 1
 
 
 @pytest.mark.parametrize("yaw", [still, swaying], ids=["at rest", "turning"])
