@@ -27,6 +27,7 @@ MEASURES = (
     "PA-MPJPE",
     "Accel",
     "disagreement",
+    "worlds apart",
     "error x",
     "error y",
     "error z",
@@ -153,11 +154,16 @@ def score(views: Sequence[View], joints: np.ndarray, body: Body) -> tuple[dict[s
     if not any(people.values()):
         raise EvaluationError("Nobody was found where the true person is.")
     mean = pool(list(results.values()))
+    cameras = [view.camera for view in views]
     for name in (BLAZEPOSE, *names):
-        apart, of_each = _disagreement([view.camera for view in views], people.get(name, people[names[0]]), name)
-        mean[name]["disagreement"] = apart
-        for view, value in zip(views, of_each, strict=True):
-            results[view.camera.name].table.setdefault(name, {})["disagreement"] = float(value)
+        own = people.get(name, people[names[0]])
+        measured = {"disagreement": metrics.disagreement(_limbs(cameras, own, name))}
+        if name != BLAZEPOSE:
+            measured["worlds apart"] = metrics.worlds_apart(_limbs(cameras, own, name, in_world=True))
+        for measure, (apart, of_each) in measured.items():
+            mean[name][measure] = apart
+            for camera, value in zip(cameras, of_each, strict=True):
+                results[camera.name].table.setdefault(name, {})[measure] = float(value)
     return results, mean
 
 
@@ -166,20 +172,26 @@ def by_place(results: Mapping[str, Evaluation], mean: Mapping[str, Scores]) -> d
     return {**{name: result.table for name, result in results.items()}, MEAN: mean}
 
 
-def _disagreement(
-    cameras: Sequence[CalibratedCamera], people: Mapping[int, Motion], name: str
-) -> tuple[float, np.ndarray]:
-    """`metrics.disagreement` of the person that some cameras (by number) have found."""
+def _limbs(
+    cameras: Sequence[CalibratedCamera], people: Mapping[int, Motion], name: str, in_world: bool = False
+) -> np.ndarray:
+    """(C, N, 12, 3) limb joints of the person that some cameras (by number) have found, NaN elsewhere.
+
+    From the hips in the calibration's axes, or in each estimate's own world.
+    """
     count = 1 + max(int(person.frames[-1]) for person in people.values())
     views = np.full((len(cameras), count, len(metrics.LIMB_NAMES), 3), np.nan)
     for number, person in people.items():
         rows = detected_rows(person)
+        if in_world:
+            views[number, person.frames[rows]] = person.joints_world[rows][:, metrics.LIMB_JOINTS]
+            continue
         if name == BLAZEPOSE:
             limbs = person.world_landmarks[rows][:, metrics.LIMB_LANDMARKS]
         else:
             limbs = person.joints_cam[rows][:, metrics.LIMB_JOINTS]
         views[number, person.frames[rows]] = metrics.align_root(limbs, metrics.HIPS) @ cameras[number].rotation
-    return metrics.disagreement(views)
+    return views
 
 
 def describe(triangulation: Triangulation) -> str:

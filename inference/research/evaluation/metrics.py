@@ -7,7 +7,7 @@ missing frames; without them all frames are consecutive. The measure of an empty
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import combinations
 
 import numpy as np
@@ -195,10 +195,32 @@ def disagreement(views: np.ndarray) -> tuple[float, np.ndarray]:
     Returns:
         The mean of all pairs, and (C,) that of each camera's pairs; NaN without any.
     """
+    return _apart(views, lambda first, _: first)
+
+
+def worlds_apart(views: np.ndarray) -> tuple[float, np.ndarray]:
+    """How far the worlds of several cameras drift apart, mm: as `disagreement`, first common frames aligned rigidly.
+
+    Args:
+        views: (C, N, K, 3) metres, each in a world of its own; NaN in frames that one has not.
+    """
+
+    def aligned(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+        common = np.flatnonzero(np.isfinite(first).all(axis=(1, 2)) & np.isfinite(second).all(axis=(1, 2)))
+        if not len(common):
+            return first
+        (there,), (here,) = first[common[:1]], second[common[:1]]
+        _, (rotation,) = similarity((there - there.mean(axis=0))[None], (here - here.mean(axis=0))[None])
+        return (first - there.mean(axis=0)) @ rotation.T + here.mean(axis=0)
+
+    return _apart(views, aligned)
+
+
+def _apart(views: np.ndarray, aligned: Callable[[np.ndarray, np.ndarray], np.ndarray]) -> tuple[float, np.ndarray]:
     count = len(views)
     apart = np.full((count, count, views.shape[1]), np.nan)
     for first, second in combinations(range(count), 2):
-        distance = 1000 * np.linalg.norm(views[first] - views[second], axis=-1).mean(axis=-1)
+        distance = 1000 * np.linalg.norm(aligned(views[first], views[second]) - views[second], axis=-1).mean(axis=-1)
         apart[first, second] = apart[second, first] = distance
     return _mean(apart[np.isfinite(apart)]), np.array([_mean(one[np.isfinite(one)]) for one in apart])
 

@@ -25,6 +25,7 @@ UNITS = {
     "PVE": "mm",
     "Accel": "mm/frame²",
     "disagreement": "mm",
+    "worlds apart": "mm",
     "error x": "mm",
     "error y": "mm",
     "error z": "mm",

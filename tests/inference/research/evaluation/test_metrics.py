@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 import pytest
+from scipy.spatial.transform import Rotation
 from video_motion.inference.body import rotations
 from video_motion.inference.research.evaluation import metrics
 
@@ -139,6 +140,20 @@ def test_decomposition_by_hand(points: np.ndarray):
     still = np.repeat(points[:1], 2, axis=0)
     there_and_back = np.stack([points[0] @ turn, points[0] @ turn.T])
     assert metrics.decomposition(there_and_back, still)["MPJPE, clip turned"] > 100
+
+
+def test_worlds_of_cameras_are_apart_by_what_happens_after_their_first_common_frame():
+    rng = np.random.default_rng(0)
+    motion = rng.normal(0, 1, (5, 12, 3))
+    turn = Rotation.random(random_state=1).as_matrix()
+    elsewhere = motion @ turn.T + [3.0, -2.0, 1.0]
+    elsewhere[0] = np.nan
+    mean, each = metrics.worlds_apart(np.stack([motion, elsewhere]))
+    assert mean == pytest.approx(0, abs=1e-6)
+    elsewhere[3:] += turn @ [0.03, 0.0, 0.04]
+    mean, each = metrics.worlds_apart(np.stack([motion, elsewhere]))
+    assert mean == pytest.approx(25)
+    assert each == pytest.approx([25, 25])
 
 
 def test_disagreement_of_cameras_by_hand():
