@@ -208,6 +208,7 @@ class _Conversion:
         """Follow everyone, and the camera, from cut to cut; only the chosen shot where one is."""
         footage, chosen = self._footage, self._options.shot
         seen: list[tuple[Observations, Outcome]] = []
+        cameras: list[CameraMotion] = []
         count = 0
 
         def counted(frames: Iterable[tuple[int, Frame]]) -> Iterable[Frame]:
@@ -224,11 +225,14 @@ class _Conversion:
                     break
                 self._shots = number
                 if chosen in (None, number):
-                    seen.append(self._first_pass(number, counted(frames), flow, roi_views, executor))
+                    size = (footage.width, footage.height)
+                    cameras.append(CameraMotion(size, self.focal, flow, footage.frame_rate))
+                    seen.append(self._first_pass(number, counted(frames), cameras[-1], roi_views, executor))
                 else:
                     for _ in counted(frames):
                         pass
         footage.close()
+        self._solve_cameras([observations for observations, _ in seen], cameras)
         if self._models.second_pass is not None:
             self._second_pass(seen, self._models.people if roi_views else None)
         for observations, _ in seen:
@@ -236,12 +240,14 @@ class _Conversion:
         return [observations for observations, _ in seen]
 
     def _first_pass(
-        self, shot: int, frames: Iterable[Frame], flow: bool, roi_views: bool, executor: ThreadPoolExecutor
+        self,
+        shot: int,
+        frames: Iterable[Frame],
+        camera_motion: CameraMotion,
+        roi_views: bool,
+        executor: ThreadPoolExecutor,
     ) -> tuple[Observations, Outcome]:
         footage, models, times = self._footage, self._models, self.times
-        size = (footage.width, footage.height)
-        camera_motion = CameraMotion(size, self.focal, flow, footage.frame_rate)
-        watched = flow or self._given is None
         timeline: list[tuple[int, float]] = []
         began, waited = time.perf_counter(), times.seconds.get("camera", 0.0)
         twice = models.second_pass is not None
@@ -262,7 +268,7 @@ class _Conversion:
                 pending = [
                     executor.submit(camera_motion.add, frame.image, boxes, frame.timestamp)
                     for frame in group
-                    if watched
+                    if self._is_watched
                 ]
             timeline += [(frame.number, frame.timestamp) for frame in chunk]
         for last in pending:
@@ -270,25 +276,47 @@ class _Conversion:
         outcome = tracker.outcome()
         times.add("people", began)
         times.seconds["people"] -= times.seconds.get("camera", 0.0) - waited
-        began = time.perf_counter()
         count = len(timeline)
         at_rest = np.broadcast_to(np.eye(3), (count, 3, 3)).copy()
         observations = Observations(
-            size=size,
+            size=(footage.width, footage.height),
             frame_rate=footage.frame_rate,
             frames=np.array([number for number, _ in timeline]),
             timestamps=np.array([second for _, second in timeline]),
             tracks=outcome.tracks,
-            camera_rotations=camera_motion.rotations() if self._given is None else at_rest,
-            camera_positions=camera_motion.positions() if self._given is None else np.zeros((count, 3)),
-            focal=camera_motion.focal() if self._given is None else float(self._given.K[0, 0]),
-            homographies=camera_motion.homographies() if watched else at_rest,
+            camera_rotations=at_rest,
+            camera_positions=np.zeros((count, 3)),
+            focal=0.0 if self._given is None else float(self._given.K[0, 0]),
+            homographies=camera_motion.homographies() if self._is_watched else at_rest,
             trusts=outcome.trusts,
             left_out=outcome.left_out,
             shot=shot,
         )
-        times.add("camera", began)
         return observations, outcome
+
+    def _solve_cameras(self, shots: Sequence[Observations], cameras: Sequence[CameraMotion]) -> None:
+        """Put into the observations how the cameras moved, unless the user has told."""
+        if self._given is not None:
+            return
+        began, before = time.perf_counter(), 0
+        total = sum(len(observations.frames) for observations in shots)
+        for observations, camera_motion in zip(shots, cameras, strict=True):
+
+            def report(frames: int, before: int = before) -> None:
+                self._progress("camera", before + frames, total)
+
+            camera_motion.solve(report)
+            observations.camera_rotations = camera_motion.rotations()
+            observations.camera_positions = camera_motion.positions()
+            observations.focal = camera_motion.focal()
+            before += len(observations.frames)
+        self.times.add("camera", began)
+
+    @property
+    def _is_watched(self) -> bool:
+        """Whether the camera's motion is to be found, or the background's."""
+        network = self._models.network
+        return self._given is None or (network is not None and network.needs_flow)
 
     @property
     def _longest_step(self) -> int:

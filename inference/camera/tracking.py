@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import cv2
 import numpy as np
@@ -88,6 +88,15 @@ class CameraMotion:
             self._sighted.append((self._numbers, self._points))
         self._previous, self._path = grey, None
 
+    def solve(self, progress: Callable[[int], None] = lambda frames: None) -> None:
+        """Find how the camera travels, which takes a while after a long shot; nothing changes where it is known.
+
+        Args:
+            progress: called with about the number of frames done.
+        """
+        if self._path is None:
+            self._path = self._find_path(lambda keys: progress(self._keys[keys - 1] + 1))
+
     def focal(self) -> float:
         """The focal length in pixels: what is given, or what the camera's turns show, or what is assumed."""
         self._travelled()
@@ -105,11 +114,11 @@ class CameraMotion:
         return self._travelled()[0]
 
     def _travelled(self) -> tuple[np.ndarray, np.ndarray]:
-        if self._path is None:
-            self._path = self._find_path()
+        self.solve()
+        assert self._path is not None
         return self._path
 
-    def _find_path(self) -> tuple[np.ndarray, np.ndarray]:
+    def _find_path(self, progress: Callable[[int], None]) -> tuple[np.ndarray, np.ndarray]:
         turns = np.array(self._rotations).reshape(-1, 3, 3)
         positions = np.zeros((len(turns), 3))
         if len(self._sighted) > 2:
@@ -117,7 +126,7 @@ class CameraMotion:
             keys = np.repeat(np.arange(len(numbers)), [len(some) for some in numbers])
             sightings = Sightings(keys, np.concatenate(numbers), self._plane(np.concatenate(points)))
             key_turns = turns[self._keys]
-            found = travel(sightings, key_turns, self._focal_known)
+            found = travel(sightings, key_turns, self._focal_known, progress)
             if found is not None:
                 self._focal_share = found.focal
                 corrections = found.rotations @ np.swapaxes(key_turns, 1, 2)

@@ -5,7 +5,7 @@ Its way is in units of the points' distance.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -90,13 +90,19 @@ class Travel:
     focal: float = 1.0
 
 
-def travel(sightings: Sightings, turns: np.ndarray, focal_known: bool = False) -> Travel | None:
+def travel(
+    sightings: Sightings,
+    turns: np.ndarray,
+    focal_known: bool = False,
+    progress: Callable[[int], None] = lambda keys: None,
+) -> Travel | None:
     """How the camera moves; None if nothing more can be told than its turns.
 
     Args:
         sightings: of background points, some of which may move.
         turns: (K, 3, 3) rotations of the key frames' camera axes into the first one's, as if it only turned.
         focal_known: whether `places` are in units of the true focal length.
+        progress: called with the number of key frames done.
     """
     count = len(turns)
     whole: _Bundle | None = None
@@ -120,6 +126,7 @@ def travel(sightings: Sightings, turns: np.ndarray, focal_known: bool = False) -
         moved = size * (bundle.positions - bundle.positions[0]) @ back.T + place
         result.positions[start:end][fresh] = moved[fresh]
         bundle.scale(size)
+        progress(end)
         if end == count:
             break
         whole, end_before, start = bundle, end, end - _OVERLAP

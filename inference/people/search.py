@@ -19,6 +19,9 @@ MAX_REGIONS = 4
 REJECTION = (0.5, 4.0)
 # Sides of the searched tiles as parts of the image's shorter side.
 TILES = (1.0, 0.7, 0.5)
+# Those in which small people are found, and how large, in the same unit, the crops of people are beside whom there may
+# be other small ones.
+SMALL_TILE, SMALL_CROP = 0.4, 0.3
 # Crops of the same place may differ in size by this ratio.
 MAX_GROWTH = 1.6
 
@@ -37,7 +40,13 @@ class RegionSearch:
         self._started = False
 
     def regions(
-        self, shape: tuple[int, ...], timestamp: float, visible: int, full: bool, lost: np.ndarray | None
+        self,
+        shape: tuple[int, ...],
+        timestamp: float,
+        visible: int,
+        full: bool,
+        lost: np.ndarray | None,
+        largest: float | None = None,
     ) -> list[np.ndarray]:
         """The regions (4,) to search in the next frame.
 
@@ -47,17 +56,20 @@ class RegionSearch:
             visible: how many people are followed.
             full: whether no more people can be followed.
             lost: (2,) where the last one was lost who may come back; None if there is nobody.
+            largest: side of the largest crop of who is followed, None if nobody is.
         """
+        small = largest is not None and largest < SMALL_CROP * min(shape[:2])
         regions = [] if visible else [crops.whole(shape)]
         if not self._started:
             self._started = True
             self._regions = _all_tiles(shape, TILES[:1])
         elif timestamp >= self._next_search:
-            alone = visible == 1
+            # A small person is seldom alone.
+            alone = visible == 1 and not small
             # What was left to search for a crowd is too much for the slow search beside one person.
             if not self._regions or self._alone not in (None, alone):
                 self._alone = alone
-                self._regions = self._sweep(shape, visible, full, lost)
+                self._regions = self._sweep(shape, alone, full, lost, small, not visible)
                 self._alone_pause = ALONE_PAUSE
             elapsed = timestamp - self._previous
             count = 1 if alone else min(max(1, round(SEARCH_RATE * elapsed)), MAX_REGIONS)
@@ -70,14 +82,19 @@ class RegionSearch:
         self._previous = timestamp
         return regions
 
-    def _sweep(self, shape: tuple[int, ...], visible: int, full: bool, lost: np.ndarray | None) -> list[np.ndarray]:
+    def _sweep(
+        self, shape: tuple[int, ...], alone: bool, full: bool, lost: np.ndarray | None, small: bool, nobody: bool
+    ) -> list[np.ndarray]:
         """The regions to search one by one for new people."""
         whole = crops.whole(shape)
         # When full, only someone large is of interest, and the whole image shows them.
         if full:
             return [whole]
-        if visible != 1:
-            return [whole, *_all_tiles(shape)]
+        if not alone:
+            self._sweeps += 1
+            # The smallest tiles are many: only where somebody small is, and every second time while nobody is.
+            smallest = _all_tiles(shape, (SMALL_TILE,)) if small or (nobody and self._sweeps % 2 == 0) else []
+            return [whole, *smallest, *_all_tiles(shape)]
         # The search is slow, so every second region is the likeliest: where someone was lost, who may come back there,
         # else the whole image, which shows large people. The smallest tiles are for crowds.
         large, small = _all_tiles(shape, TILES[:1]), _all_tiles(shape, TILES[1:2])

@@ -380,8 +380,9 @@ class Tracker:
             regions.append(np.array([x, y, 2 * side, 0.0]))
         visible, lost = len(self._visible()), self._lost(frame)
         place = max(lost, key=lambda target: target.last.timestamp).last.center if lost else None
+        largest = max((target.size for target in self._visible()), default=None)
         return regions + self._search_plan.regions(
-            frame.image.shape, frame.timestamp, visible, visible >= self._max_people, place
+            frame.image.shape, frame.timestamp, visible, visible >= self._max_people, place, largest
         )
 
     def _is_followed(self, crop: np.ndarray, torso: np.ndarray) -> bool:

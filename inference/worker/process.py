@@ -26,7 +26,10 @@ LOG_BYTES = 20_000
 _PREFIX = "video-motion-job-"
 
 # Roughly how long stages take, in order: people are found in one pass or two, then their motion is made.
-_PASSES: Mapping[int, Mapping[str, float]] = {1: {"people": 5.0}, 2: {"people": 3.3, "landmarks": 12.0}}
+_PASSES: Mapping[int, Mapping[str, float]] = {
+    1: {"people": 5.0, "camera": 0.2},
+    2: {"people": 3.3, "camera": 0.2, "landmarks": 12.0},
+}
 _LATER: Mapping[str, Mapping[str, float]] = {"find": {}, "convert": {"network": 0.2, "motion": 1.3}}
 _EARLIEST_ESTIMATE = 0.04
 """Share of a job from which the remaining time can be estimated."""

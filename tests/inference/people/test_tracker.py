@@ -151,3 +151,16 @@ def test_crop_smoother_calms_a_standing_person_and_follows_a_running_one():
     places = still + speed * np.arange(60)[:, None, None] * [1, 0]
     followed = np.array([smoother(place, i / 30) for i, place in enumerate(places)])
     assert abs(followed[-1] - places[-1]).max() < speed
+
+
+def test_finds_small_people_beside_each_other(blazepose, stage):
+    """Men about 90 pixels high in a picture of 720, far apart."""
+    men = [(130, 0.24), (380, 0.22), (600, 0.24), (830, 0.22)]
+    image = cv2.copyMakeBorder(stage(*men), 90, 90, 160, 160, cv2.BORDER_REPLICATE)
+    shake = np.random.default_rng(4).normal(0, 1, (40, 2))
+    images = [
+        cv2.warpAffine(image, np.array([[1, 0, x], [0, 1, y]]), (1280, 720), borderMode=REFLECT) for x, y in shake
+    ]
+    tracks = track_people(film(images), blazepose, min_duration=0.2)
+    found = [min(men, key=lambda man: abs(man[0] + 160 - x))[0] for x in (places(track)[39] for track in tracks)]
+    assert sorted(found) == [x for x, _ in men]
