@@ -15,13 +15,14 @@ from .interchange.export import menu as export_menu
 from .retarget import operators as retarget_operators
 from .retarget import panel as retarget_panel
 from .retarget import preview, properties
-from .takes import activation, record, update
+from .takes import activation, cleanup, record, update
 from .takes import operators as take_operators
 from .takes import panel as take_panel
 
 MODULES: tuple[ModuleType, ...] = (
     preferences_panel,
     settings,
+    cleanup,
     record,
     activation,
     jobs,

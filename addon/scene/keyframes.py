@@ -38,7 +38,8 @@ OURS = "video_motion"
 CLOSE = 1e-3
 """Frames by which a key may lie beside its frame where a frame rate was rounded."""
 
-_FEET = ("left_ankle", "right_ankle")
+FEET = ("left_ankle", "right_ankle")
+"""The bones with `CONTACT`."""
 
 # Values of Blender's enumerations, for bulk writes.
 CONSTANT, LINEAR = 0, 1
@@ -153,7 +154,7 @@ def create_action(
             turn = f"{path}.rotation_quaternion"
             write_curve(channels, turn, part, frames[keys], values, group, LINEAR, bridged[keys])
     if motion.contacts.any():
-        for foot, bone in enumerate(_FEET):
+        for foot, bone in enumerate(FEET):
             pose = armature.pose.bones[bone]
             pose[CONTACT] = 0.0
             pose.id_properties_ui(CONTACT).update(min=0.0, max=1.0, description="How surely the foot stands still")

@@ -10,9 +10,11 @@ import bpy
 from ...inference.options import described
 from ..capture import jobs
 from ..interface import SidebarPanel, characters_per_line, draw_text, use_two_columns
+from ..scene.keyframes import FEET
 from ..scene.layers import corrections_of
 from ..scene.visibility import can_hide
 from .activation import layer_collection
+from .cleanup import stands
 from .placement import handle_of
 from .record import came_from_video, camera_of, characters_in, provenance_of, take_of, takes_in
 
@@ -102,6 +104,7 @@ class TakesPanel(SidebarPanel, bpy.types.Panel):
         _draw_people(layout, take)
         _draw_motion(layout, context, take)
         _draw_corrections(layout, take)
+        _draw_cleanup(layout, context, take)
         if came_from_video(take):
             _draw_report(layout, context, provenance_of(take))
         assets = layout.column(align=True)
@@ -148,7 +151,7 @@ def _draw_motion(layout: bpy.types.UILayout, context: bpy.types.Context, take: b
 
 
 def _draw_corrections(layout: bpy.types.UILayout, take: bpy.types.Collection) -> None:
-    """Draw the layer of an animator's own keys, and the handle."""
+    """Draw the layer of an animator's own keys."""
     people = sorted(characters_in(take).items())
     corrected = [(number, one) for number, one in people if corrections_of(one) is not None]
     if len(corrected) < len(people):
@@ -160,15 +163,47 @@ def _draw_corrections(layout: bpy.types.UILayout, take: bpy.types.Collection) ->
             text = "Corrections" if len(people) == 1 else f"Corrections {number}"
             column.prop(armature.animation_data, "action_influence", text=text, slider=True)
         row.operator("video_motion.remove_corrections", text="", icon="X")
-    handle = handle_of(take)
-    if handle is None:
-        layout.operator("video_motion.add_handle", icon="EMPTY_AXIS")
+
+
+def _draw_cleanup(layout: bpy.types.UILayout, context: bpy.types.Context, take: bpy.types.Collection) -> None:
+    """Draw what changes the captured motion at once: limbs, feet, loop, keys, and the floor's handle."""
+    header, body = layout.panel("video_motion_clean_up", default_closed=True)
+    header.label(text="Clean Up")
+    if body is None:
         return
-    row = layout.row(align=True)
+    settings = take.video_motion_take
+    column = body.column(align=True)
+    for limb in ("torso", "head", "arms", "legs"):
+        column.prop(settings, f"smooth_{limb}", text=f"Smooth {limb.capitalize()}", slider=True)
+    armature = context.active_object
+    if armature is not None and armature in characters_in(take).values():
+        _draw_feet(body, context, armature)
+    body.prop(settings, "hold")
+    body.prop(settings, "in_place")
+    body.prop(settings, "loop")
+    body.prop(settings, "simplify")
+    handle = handle_of(take)
+    row = body.row(align=True)
+    if handle is None:
+        row.operator("video_motion.add_handle", icon="EMPTY_AXIS")
+        return
     column = row.column(align=True)
     column.prop(handle, "location", text="Place")
     column.prop(handle, "rotation_euler", text="Tilt")
     row.operator("video_motion.add_handle", text="", icon="RESTRICT_SELECT_OFF")
+
+
+def _draw_feet(layout: bpy.types.UILayout, context: bpy.types.Context, armature: bpy.types.Object) -> None:
+    """Draw what is marked of each foot at the current frame, and what marks it."""
+    column = layout.column(align=True)
+    for foot in FEET:
+        side = foot.split("_")[0].capitalize()
+        now = stands(armature, foot, context.scene.frame_current)
+        row = column.row(align=True)
+        row.label(text=f"{side} Foot")
+        for text, down in (("Stands", True), ("Free", False)):
+            button = row.operator("video_motion.mark_foot", text=text, depress=now == down)
+            button.foot, button.down = foot, down
 
 
 def _draw_report(layout: bpy.types.UILayout, context: bpy.types.Context, provenance: dict[str, Any]) -> None:

@@ -19,6 +19,7 @@ from ..properties import property_for
 from ..scene.camera import pixel_aspect
 from ..scene.keyframes import OURS, scene_frame_rate
 from ..scene.take import frame_range_of, set_frame_rate
+from .cleanup import PROPERTIES
 
 TAKE = "video_motion"
 """Name of the property of a take's collection that holds how it was made, as JSON."""
@@ -91,7 +92,7 @@ class TakeSettings(bpy.types.PropertyGroup):
             render.pixel_aspect_x, render.pixel_aspect_y = self.pixel_aspect
 
 
-TakeSettings.__annotations__.update(estimation_properties())
+TakeSettings.__annotations__.update(estimation_properties() | PROPERTIES)
 
 
 def takes_in(scene: bpy.types.Scene) -> list[bpy.types.Collection]:

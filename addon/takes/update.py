@@ -17,6 +17,7 @@ from ..capture.worker_operator import ImportVideoError, WorkerOperator, load_res
 from ..scene.keyframes import OURS, scene_frame_rate
 from ..scene.layers import corrections_of
 from ..scene.take import SceneOptions, add_character, replace_action, replace_camera, reshape
+from .cleanup import give_marks, is_tidied, marks_of, tidy_take
 from .making import readable
 from .placement import handle_of
 from .record import characters_in, provenance_of, record, settings_of, take_by_id, take_of
@@ -85,6 +86,8 @@ the part, lens, quality or motion model is another"""
         record(take, scene, motions, self._video, self._options, value["report"])
         if playing:
             scene.frame_start, scene.frame_end = settings.first, settings.last
+        if is_tidied(take):
+            tidy_take(take, scene)
         return " ".join(said)
 
     def _give(self, take: bpy.types.Collection, scene: bpy.types.Scene, motions: list[Motion], body: Body) -> list[str]:
@@ -100,8 +103,11 @@ the part, lens, quality or motion model is another"""
                 continue
             if self._new_shapes:
                 reshape(armature, body, motion.betas)
+            marks = marks_of(armature)
             done = replace_action(armature, motion, rate, self._whole_frames)
             updated.append(done.action.name)
+            if marks is not None:
+                give_marks(armature, marks)
             corrected += corrections_of(armature) is not None
             if done.kept is not None:
                 said.append(f"The keys that were changed by hand are kept in the action {done.kept.name}.")
