@@ -220,7 +220,18 @@ def _after_saving(*_: object) -> None:
     _hidden.clear()
 
 
-_HANDLERS = (("save_pre", _before_saving), ("save_post", _after_saving), ("save_post_fail", _after_saving))
+@persistent
+def _after_loading(*_: object) -> None:
+    """Forget what was said about another file."""
+    messages.clear()
+
+
+_HANDLERS = (
+    ("save_pre", _before_saving),
+    ("save_post", _after_saving),
+    ("save_post_fail", _after_saving),
+    ("load_post", _after_loading),
+)
 
 
 def register() -> None:

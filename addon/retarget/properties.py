@@ -16,7 +16,7 @@ from bpy.props import (
 from .bones import read_rig
 from .mapping import BoneMapping
 from .presets import find_mapping
-from .preview import renew_preview
+from .preview import messages, renew_preview
 from .rows import fill_rows
 
 
@@ -25,6 +25,7 @@ def _is_armature(settings: RetargetSettings, candidate: bpy.types.Object) -> boo
 
 
 def _choose_target(settings: RetargetSettings, context: bpy.types.Context) -> None:
+    messages.clear()
     if settings.target is not None:
         fill_rows(settings, find_mapping(read_rig(settings.target)))
     _follow_change(settings, context)

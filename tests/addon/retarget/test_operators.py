@@ -330,6 +330,11 @@ def test_several_characters_at_once(settings, make_rig):
     assert all(action_of(one).endswith(f" on {one.name}") for one in characters)
     assert preview.messages == []
 
+    # What was said goes with the character that it was said about.
+    preview.messages.append(("old", "INFO"))
+    settings.target = characters[0]
+    assert preview.messages == []
+
     # One that can't is told, and the others go on.
     box.select_set(True)
     for one in characters:

@@ -28,7 +28,7 @@ FOLDED = {"buttons": 57, "hold_feet": 142, "step": 235, "simplify": 258}
 TENTH_BONE, LIST_BUTTONS, FINGERS = 313, 405, 463
 USE_BONES, ASKED = "video_motion.use_bones(", 110
 PREVIEW, BAKE = "video_motion.preview_retarget(", "video_motion.retarget("
-LEFT_BUTTON, MIDDLE_BUTTON, NAME = 0.2, 0.51, 0.42
+LEFT_BUTTON, MIDDLE_BUTTON, NAME, FIRST_OF_THREE = 0.2, 0.51, 0.42, 0.34
 
 _LOOK = """
 settings = lambda: bpy.context.scene.video_motion_retarget
@@ -295,7 +295,7 @@ def test_offsets_and_mended_rest_poses_by_mouse(panel: RetargetPanel, blender: B
     blender.screenshot("retarget-mended")
     kept = json.loads(blender.ask("settings().mapping"))["rest"]
     assert "upper_arm.L" in kept, "it was posed by hand"
-    where = panel.find("offset", OFFSET)
+    where = panel.find("offset", OFFSET, FIRST_OF_THREE)
     blender.click(*where)
     blender.click(*where)
     blender.key("ctrl+a")
