@@ -13,6 +13,7 @@ from bpy.app.handlers import persistent
 
 from ..compatibility import SLOTTED_ACTIONS, channels_of
 from ..scene.keyframes import OURS
+from ..takes.record import take_of
 from .action import Retargeted, RetargetOptions, retarget
 from .bones import RetargetError
 from .rows import chosen_mapping
@@ -58,12 +59,17 @@ def retarget_as_chosen(settings: RetargetSettings, name: str = "") -> Retargeted
 
 
 def source_of(settings: RetargetSettings) -> bpy.types.Object | None:
-    """The chosen source, else the selected person of a take, else the only one of the scene; None where unclear."""
+    """The chosen source, else the only person who is selected, in the selected take or in the scene.
+
+    None where none of these is one alone.
+    """
     if settings.source is not None:
         return settings.source
     people = [one for one in settings.id_data.objects if is_person(one) and one != settings.target]
     selected = [one for one in people if one.select_get()]
-    return next((found[0] for found in (selected, people) if len(found) == 1), None)
+    take = take_of(bpy.context)
+    in_take = [one for one in people if take is not None and one.name in take.all_objects]
+    return next((found[0] for found in (selected, in_take, people) if len(found) == 1), None)
 
 
 def is_person(one: bpy.types.Object) -> bool:

@@ -68,7 +68,7 @@ class RetargetSettings(bpy.types.PropertyGroup):
 
     source: PointerProperty(
         name="From",
-        description="The armature that has the motion; empty for the selected person of a take",
+        description="The armature that has the motion; empty for the selected take or person",
         type=bpy.types.Object,
         poll=_is_armature,
         update=_follow_change,

@@ -12,6 +12,7 @@ from mathutils import Euler, Quaternion
 from video_motion.addon.retarget import panel, presets, preview
 from video_motion.addon.retarget.bones import BODY_SLOTS, FINGER_SLOTS, FINGERS, SLOTS, read_rig
 from video_motion.addon.scene.take import SceneOptions, build_scene
+from video_motion.addon.takes.record import TAKE
 
 from ..blender import go_to
 from . import rigs
@@ -304,6 +305,11 @@ def test_from_is_the_selected_person(settings, make_rig, make_motion, body):
         bpy.ops.video_motion.retarget()
         assert action_of(settings.target).startswith(action_of(person))
         person.select_set(False)
+    # Without a selection the list of takes decides.
+    take = other.armature.users_collection[0]
+    take[TAKE] = json.dumps({"file": ""})
+    bpy.context.scene.video_motion_takes.chosen = take
+    assert preview.source_of(settings) == other.armature
 
 
 def test_guesses_are_asked_about_before_a_bake(settings):
