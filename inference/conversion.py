@@ -126,17 +126,22 @@ class _Conversion:
         flow = network is not None and network.needs_flow
         roi_views = network is not None and network.needs_roi_views
         if self._cache is not None:
-            # Observations for a network that needs more, or of all shots, serve as well.
-            wanted = product(sorted({flow, True}), sorted({roi_views, True}), {self._options.shot, None})
-            for also_flow, also_roi_views, shot in wanted:
-                arrays = self._cache.load(self._people_key(also_flow, also_roi_views, shot))
+            # Observations for a network that needs more, or of all shots, or of the camera, too, serve as well.
+            wanted = product(
+                sorted({flow, True}),
+                sorted({roi_views, True}),
+                {self._options.shot, None},
+                sorted({self._given is None, True}),
+            )
+            for key in wanted:
+                arrays = self._cache.load(self._people_key(*key))
                 if arrays is not None:
                     self.reused.append("people")
                     self.times.add("people", began)
                     return self._chosen(shots_from_arrays(arrays))
         shots = self._chosen(self._track_people(flow, roi_views))
         if self._cache is not None:
-            key = self._people_key(flow, roi_views, self._options.shot)
+            key = self._people_key(flow, roi_views, self._options.shot, self._given is None)
             self._add_warning(self._cache.keep(key, shots_as_arrays(shots)))
         return shots
 
@@ -192,9 +197,9 @@ class _Conversion:
         self.times.add("network", began)
         return estimates
 
-    def _people_key(self, flow: bool, roi_views: bool, shot: int | None) -> str:
+    def _people_key(self, flow: bool, roi_views: bool, shot: int | None, solves_camera: bool) -> str:
         options = self._options
-        footage_options = (options.start, options.end, options.frame_rate, self.focal, shot, self._given is None)
+        footage_options = (options.start, options.end, options.frame_rate, self.focal, shot, solves_camera)
         return hash_of(
             self._content(), hash_of_code(*PEOPLE_CODE), self._models.people_key, *footage_options, flow, roi_views
         )
@@ -365,7 +370,7 @@ class _Conversion:
         assert network is not None
         if self._cache is None or not self._models.network_key:
             return network.estimate(track, context)
-        people_key = self._people_key(network.needs_flow, network.needs_roi_views, shot)
+        people_key = self._people_key(network.needs_flow, network.needs_roi_views, shot, self._given is None)
         own = (track.number, self._options.slow_motion, context.camera_K.tolist())
         key = hash_of(people_key, hash_of_code(*POSE_CODE), self._models.network_key, *own)
         arrays = self._cache.load(key)

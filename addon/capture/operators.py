@@ -14,12 +14,14 @@ from bpy_extras.io_utils import ImportHelper
 from ...inference.footage.naming import VIDEO_SUFFIXES
 from ...inference.options import ESTIMATION
 from ...inference.worker.process import WorkerProcess
+from .. import preferences
 from ..interface import TAB, is_over_3d_view, menu_entry, select_only
 from ..takes.making import make_takes
 from ..takes.record import take_by_id, take_of
 from . import jobs
 from .looking import look_at
 from .settings import IMAGE_SUFFIXES, VideoMotionSettings
+from .solved_camera import keep_camera
 from .worker_operator import ImportVideoError, WorkerOperator, load_result
 
 
@@ -34,6 +36,11 @@ class ImportVideo(WorkerOperator, bpy.types.Operator):
         settings = context.scene.video_motion
         self._video = _checked_video(settings)
         self._options = settings.as_options(context.scene)
+        if settings.solved_camera is not None:
+            self._options = replace(
+                self._options,
+                camera_file=keep_camera(settings.solved_camera, context.scene, preferences.cache_folder()),
+            )
         self._scene = context.scene.name
         selected = take_of(context)
         self._replaced = selected.session_uid if selected is not None else 0

@@ -171,9 +171,12 @@ def _draw_video(layout: bpy.types.UILayout, context: bpy.types.Context, settings
         times.prop(settings, "start")
         times.prop(settings, "end")
     sizes = layout.column(align=True)
-    sizes.prop(settings, "focal_mm")
+    lens = sizes.row()
+    lens.active = settings.solved_camera is None
+    lens.prop(settings, "focal_mm")
     sizes.prop(settings, "height")
     sizes.prop(settings, "slow_motion")
+    sizes.prop(settings, "solved_camera")
 
 
 def _draw_video_info(

@@ -2,14 +2,28 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import bpy
 from bpy.props import StringProperty
 from bpy_extras.io_utils import ExportHelper
 
+from ...inference.cache import hash_of_content
 from ..interface import menu_entry, reports_errors
 from ..scene.solved_camera import write_camera
+
+
+def keep_camera(camera: bpy.types.Object, scene: bpy.types.Scene, folder: Path) -> Path:
+    """Write a camera of a scene into a folder and return its file, whose name is another where it sees otherwise.
+
+    Raises:
+        SolvedCameraError, OSError: as `write_camera`.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    new = folder / f"camera-{os.getpid()}.npz"
+    write_camera(camera, scene, new)
+    return new.replace(folder / f"camera-{hash_of_content(new)[:16]}.npz")
 
 
 class ExportCamera(bpy.types.Operator, ExportHelper):

@@ -49,9 +49,11 @@ def make_takes(
     footage = readable(video, report) if options.camera else None
     place = scene.video_motion_takes.place
     matrix = None
+    # In the world of a camera that is there already, people have their place.
+    placed = options.camera_file is not None
     if place == activation.REPLACE and replaced is not None:
         handle = handle_of(replaced)
-        matrix = handle.matrix_basis.copy() if handle is not None else None
+        matrix = handle.matrix_basis.copy() if handle is not None and not placed else None
         remove_take(replaced)
     others = takes_in(scene)
     made = replace(SceneOptions.from_options(options, motions), lights=False)
@@ -60,7 +62,7 @@ def make_takes(
         number = shot[0].provenance.get("shot")
         own = {**report, "people": [one for one in report["people"] if number in (None, one.get("shot", number))]}
         record(take.collection, scene, shot, video, replace(options, shot=number), own)
-    if matrix is None and place == activation.BESIDE and others:
+    if matrix is None and place == activation.BESIDE and others and not placed:
         matrix = Matrix.Translation((place_beside([take.collection for take in takes], others), 0.0, 0.0))
     if matrix is not None:
         for take in takes:

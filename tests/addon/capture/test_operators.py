@@ -11,15 +11,18 @@ import bpy
 import numpy as np
 import pytest
 import video_motion.addon
+from mathutils import Matrix, Vector
 from video_motion.addon import preferences
 from video_motion.addon.capture import jobs
 from video_motion.addon.capture.operators import OpenVideo, VideoHandler
 from video_motion.addon.capture.settings import SLIDERS, SWITCHES
 from video_motion.addon.compatibility import channels_of
+from video_motion.addon.scene.camera import CAMERA_AXES, set_intrinsics
 from video_motion.addon.scene.layers import captured_channels, corrections_of
 from video_motion.addon.takes.record import TAKE, provenance_of, take_of
 from video_motion.inference import registry
 from video_motion.inference.estimators import LANDMARKS
+from video_motion.inference.motion.motion import Motion
 from video_motion.inference.options import Options, default, described
 
 from ..blender import bone_heads, go_to
@@ -213,6 +216,33 @@ def test_lens_reaches_the_worker(settings):
     diagonal = np.hypot(640, 480)
     focal = provenance_of(take_of(bpy.context))["report"]["shots"][0]["camera"]["focal_pixels"]
     assert focal == pytest.approx(26.0 * diagonal / np.hypot(36, 24), rel=1e-3)
+
+
+@needs_packages
+def test_people_stand_in_the_world_of_a_camera_of_the_scene(settings):
+    scene = bpy.context.scene
+    scene.render.fps, scene.render.fps_base, scene.frame_start, scene.frame_end = 25, 1.0, 1, 180
+    scene.render.resolution_x, scene.render.resolution_y = 640, 480
+    truth = Motion.load(SAMPLE.with_name("sample.truth.npz"))
+    camera = bpy.data.objects.new("solved", bpy.data.cameras.new("solved"))
+    scene.collection.objects.link(camera)
+    set_intrinsics(camera.data, truth.camera_K, truth.image_size)
+    elsewhere = Matrix.Translation((5.0, -2.0, 0.0)) @ Matrix.Rotation(2.0, 4, "Z")
+    camera.matrix_world = elsewhere @ Matrix((truth.camera_to_world[0] @ CAMERA_AXES).tolist())
+    place = camera.matrix_world.copy()
+    settings.solved_camera = camera
+    assert bpy.ops.video_motion.import_video() == {"FINISHED"}
+    go_to(60)
+    made = scene.camera
+    assert made != camera
+    np.testing.assert_allclose(np.array(made.matrix_world), np.array(place), atol=1e-4)
+    assert made.data.lens == pytest.approx(camera.data.lens, rel=1e-4)
+    heads = bone_heads(bpy.context.active_object, go_to(60))
+    true = np.array([elsewhere @ Vector(joint) for joint in truth.joints_world[59].tolist()])
+    assert np.linalg.norm(heads[:24].mean(0) - true.mean(0)) < 0.25
+    # Another take is made in the same world, too.
+    assert bpy.ops.video_motion.import_video() == {"FINISHED"}
+    np.testing.assert_allclose(np.array(scene.camera.matrix_world), np.array(place), atol=1e-4)
 
 
 def test_heights_are_in_the_scenes_units(settings):
