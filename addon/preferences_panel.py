@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import time
 from pathlib import Path
 from typing import ClassVar
 
@@ -27,6 +29,8 @@ _STATES = {"present": ("CHECKMARK", ""), "missing": ("BLANK1", "missing, "), "da
 _body_state: dict[str, str] = {}
 _file_states: dict[str, tuple[tuple[float, int], str]] = {}
 _sizes: dict[str, int] = {}
+_sized: dict[str, float] = {}
+_SIZE_SECONDS = 2.0
 
 
 def _check_body(chosen: VideoMotionPreferences, context: bpy.types.Context | None) -> None:
@@ -107,8 +111,10 @@ class VideoMotionPreferences(bpy.types.AddonPreferences):
         row.prop(self, name, placeholder=str(folder))
         if clear:
             row.operator(clear, text="", icon="TRASH")
-        if name not in _sizes:
-            _sizes[name] = _size_of(folder)
+        # Jobs write while this is shown, and others' do.
+        now = time.monotonic()
+        if name not in _sizes or now - _sized.get(name, 0.0) > _SIZE_SECONDS:
+            _sizes[name], _sized[name] = _size_of(folder), now
         note = layout.row()
         note.active = False
         note.alignment = "RIGHT"
@@ -178,7 +184,12 @@ def file_state(item: registry.Item) -> str:
 
 
 def _size_of(folder: Path) -> int:
-    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+    found = 0
+    for file in folder.rglob("*"):
+        # A running job's files come and go.
+        with contextlib.suppress(OSError):
+            found += file.stat().st_size if file.is_file() else 0
+    return found
 
 
 class ClearCache(bpy.types.Operator):

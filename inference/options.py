@@ -180,7 +180,13 @@ class Options:
         choices=tuple(LANDMARKS),
     )
     network: str = _option(
-        DEFAULT, MOTION, "Network", "what estimates the motion", "choice", choices=tuple(ESTIMATORS), metavar="NAME"
+        DEFAULT,
+        MOTION,
+        "Motion Model",
+        "what estimates the motion",
+        "choice",
+        choices=tuple(ESTIMATORS),
+        metavar="NAME",
     )
     device: str = _option(
         "auto",
@@ -205,7 +211,7 @@ class Options:
     feet: float = _option(
         1.0,
         MOTION,
-        "Plant Feet",
+        "Hold Feet",
         "how firmly standing feet are held in place: 0 not at all, 1 measures best",
         "float",
         minimum=0.0,

@@ -72,6 +72,11 @@ def fail(message: str) -> None:
     redraw()
 
 
+def is_unreadable(video: Path | None) -> bool:
+    """Whether the last probe of a video found that it can't be read."""
+    return video is not None and probed_video == video and "message" in video_info
+
+
 def probe(video: Path | None) -> None:
     """Start to probe a video and the devices."""
     global probe_job, probed_video

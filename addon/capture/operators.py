@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import bpy
-from bpy.props import StringProperty
+from bpy.props import BoolProperty, EnumProperty, StringProperty
 from bpy_extras.io_utils import ImportHelper
 
 from ...inference.footage.naming import VIDEO_SUFFIXES
@@ -30,6 +30,14 @@ class ImportVideo(WorkerOperator, bpy.types.Operator):
 
     bl_idname = "video_motion.import_video"
     bl_label = "Import Motion"
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        """Needs a video that can be read."""
+        if jobs.is_unreadable(context.scene.video_motion.video):
+            cls.poll_message_set(jobs.video_info["message"])
+            return False
+        return super().poll(context)
 
     def begin(self, context: bpy.types.Context) -> WorkerProcess:
         """Start the conversion in the worker."""
@@ -96,6 +104,19 @@ class Cancel(bpy.types.Operator):
         return {"FINISHED"}
 
 
+class ForgetProblem(bpy.types.Operator):
+    """Hide this message"""
+
+    bl_idname = "video_motion.forget_problem"
+    bl_label = "Hide Message"
+    bl_options: ClassVar[set[str]] = {"INTERNAL"}
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        """Forget why the last job failed."""
+        jobs.problem = None
+        return {"FINISHED"}
+
+
 class OpenVideo(bpy.types.Operator, ImportHelper):
     """Choose a video for the panel "Import Video Motion" in the sidebar"""
 
@@ -106,6 +127,11 @@ class OpenVideo(bpy.types.Operator, ImportHelper):
     filter_glob: StringProperty(
         default=";".join(f"*{suffix}" for suffix in sorted(VIDEO_SUFFIXES | IMAGE_SUFFIXES)), options={"HIDDEN"}
     )
+    filter_movie: BoolProperty(default=True, options={"HIDDEN"})
+    filter_image: BoolProperty(default=True, options={"HIDDEN"})
+    filter_folder: BoolProperty(default=True, options={"HIDDEN"})
+    # The numbers are those of the file browser.
+    display_type: EnumProperty(items=[("THUMBNAIL", "Thumbnails", "", 3)], options={"HIDDEN"})
 
     def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
         """A dropped file is already known."""
@@ -179,6 +205,7 @@ classes = (
     ImportVideo,
     FindPeople,
     Cancel,
+    ForgetProblem,
     OpenVideo,
     VideoHandler,
 )

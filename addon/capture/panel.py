@@ -36,11 +36,14 @@ class ImportPanel(SidebarPanel, bpy.types.Panel):
         busy = jobs.is_busy() and jobs.current is not None and jobs.current.task != "fetch"
         choices = layout.column()
         choices.enabled = not busy
-        choices.prop(settings, "filepath", text="", placeholder="Choose a video, or drop one here")
+        row = choices.row(align=True)
+        row.prop(settings, "filepath", text="", placeholder="Choose a video, or drop one here")
+        # The chosen file would count as dropped.
+        row.operator("video_motion.open_video", text="", icon="FILEBROWSER").filepath = ""
         if settings.video is not None:
             _draw_video(choices, context, settings)
         if jobs.problem and jobs.problem != jobs.video_info.get("message"):
-            _draw_problem(layout, context, jobs.problem)
+            _draw_problem(layout, context, jobs.problem, forget=True)
         if busy:
             _draw_progress(layout)
         else:
@@ -165,6 +168,8 @@ def _draw_video(layout: bpy.types.UILayout, context: bpy.types.Context, settings
         return
     elif "width" in jobs.video_info:
         _draw_video_info(layout, context, settings, jobs.video_info)
+    if settings.video is not None and settings.video.is_dir():
+        layout.prop(settings, "image_rate")
     layout.prop(settings, "trim")
     if settings.trim:
         times = layout.column(align=True)
@@ -208,7 +213,7 @@ def _draw_progress(layout: bpy.types.UILayout) -> None:
     stage = _STAGES.get(job.stage, job.stage)
     count = ""
     if job.stage in ("people", "landmarks"):
-        count = f" {job.done}" if job.total is None else f" {job.done} of {job.total}"
+        count = f": frame {job.done}" if job.total is None else f": frame {job.done} of {job.total}"
     column.label(text=f"{stage}{count}")
     row = column.row(align=True)
     left = job.seconds_left
@@ -221,10 +226,13 @@ def _clock(seconds: float) -> str:
     return f"{minutes} min {seconds} s" if minutes else f"{seconds} s"
 
 
-def _draw_problem(layout: bpy.types.UILayout, context: bpy.types.Context, message: str) -> None:
-    box = layout.box()
-    box.alert = True
-    draw_text(box, message, characters_per_line(context) - 4, "ERROR")
+def _draw_problem(layout: bpy.types.UILayout, context: bpy.types.Context, message: str, forget: bool = False) -> None:
+    row = layout.box().row()
+    text = row.column()
+    text.alert = True
+    draw_text(text, message, characters_per_line(context) - (8 if forget else 4), "ERROR")
+    if forget:
+        row.operator("video_motion.forget_problem", text="", icon="X", emboss=False)
 
 
 classes = (

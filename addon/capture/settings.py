@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import bpy
-from bpy.props import BoolProperty, EnumProperty, IntProperty, PointerProperty, StringProperty
+from bpy.props import BoolProperty, EnumProperty, FloatProperty, IntProperty, PointerProperty, StringProperty
 
 from ...inference.estimators import ESTIMATORS, LANDMARKS
 from ...inference.options import FROM_VIDEO, KEEP, MAX_PEOPLE, MOTION, SCENE, Options, described, options
@@ -35,18 +35,17 @@ CHOICES = ("quality", "network", "slow_motion", *SLIDERS)
 SWITCHES = tuple(name for name, option in options([SCENE]) if option.kind == "bool")
 """The options that decide what is made in the scene."""
 
-_NAMES = {
-    "cosegmentation": "Co-Segmentation",
-    "tar": "TAR",
-    "part_dynamics": "Part Dynamics",
-    "multi_roi": "Multi-RoI",
-    "landmarks": "Landmarks Only",
+# What each costs is on top of finding people.
+MODEL_WORDS = {
+    "cosegmentation": ("Balanced", "Good for most footage, and what measures best; a few per cent of the time"),
+    "tar": ("Calm", "Shakes less where people are seen fast or small; a few per cent of the time"),
+    "part_dynamics": ("Detailed", "Follows each part of the body by itself; a few per cent of the time"),
+    "multi_roi": ("Wide", "Looks at four more regions around everyone; finding people takes several times as long"),
+    "landmarks": ("Plain", "Fits the body to the points that are seen, without a model of motion; costs nothing"),
 }
+"""The models' names and descriptions for animators; the manual has the papers'."""
 
-_NETWORKS = [
-    (name, _NAMES[name], f"{one.what[0].upper()}{one.what[1:]}{'' if number else '; measures best'}")
-    for number, (name, one) in enumerate(ESTIMATORS.items())
-]
+_NETWORKS = [(name, *MODEL_WORDS[name]) for name in ESTIMATORS]
 
 _QUALITIES = [(name, name.capitalize(), f"{one.what[0].upper()}{one.what[1:]}") for name, one in LANDMARKS.items()]
 
@@ -69,6 +68,9 @@ def _devices(settings: bpy.types.PropertyGroup, context: bpy.types.Context | Non
 
 
 def _choose_footage(settings: VideoMotionSettings, context: bpy.types.Context) -> None:
+    jobs.problem = None
+    if settings.video is not None and settings.video.is_dir():
+        settings.image_rate = scene_frame_rate(context.scene)
     settings.person = ALL_PEOPLE
     settings.shot = 0
     settings.trim = False
@@ -76,7 +78,13 @@ def _choose_footage(settings: VideoMotionSettings, context: bpy.types.Context) -
     jobs.probe(settings.video)
 
 
+def _forget_problem(settings: Any, context: bpy.types.Context) -> None:
+    # It was about what was chosen before.
+    jobs.problem = None
+
+
 def _trim(settings: VideoMotionSettings, context: bpy.types.Context) -> None:
+    jobs.problem = None
     if settings.trim and not settings.end:
         settings.end = jobs.video_info.get("seconds") or 0.0
 
@@ -89,8 +97,8 @@ def estimation_properties(trimmed: Callable[[Any, bpy.types.Context], None] | No
     """
     return {
         "trim": BoolProperty(name="Trim", description="Use only a part of the video", options=set(), update=trimmed),
-        "start": property_for("start", unit="TIME_ABSOLUTE"),
-        "end": property_for("end", unit="TIME_ABSOLUTE"),
+        "start": property_for("start", unit="TIME_ABSOLUTE", update=_forget_problem),
+        "end": property_for("end", unit="TIME_ABSOLUTE", update=_forget_problem),
         "slow_motion": property_for("slow_motion", precision=2),
         "focal_mm": property_for("focal_mm", unit="CAMERA", precision=1),
         "height": property_for("height", subtype="DISTANCE"),
@@ -131,7 +139,9 @@ class VideoMotionSettings(bpy.types.PropertyGroup):
     filepath: StringProperty(
         name="Video",
         description="The video to take the motion from, or one picture of a numbered series",
-        subtype="FILE_PATH",
+        # The button beside it opens a file browser that shows videos only.
+        subtype="FILE_NAME",
+        maxlen=1024,
         options=set(),
         update=_choose_footage,
     )
@@ -139,6 +149,16 @@ class VideoMotionSettings(bpy.types.PropertyGroup):
         name=described("person").label,
         description="Whose motion to take; people are numbered by how long and how large they are seen",
         items=_PEOPLE,
+        options=set(),
+        update=_forget_problem,
+    )
+    image_rate: FloatProperty(
+        name="Frame Rate",
+        description="How many of these pictures were taken in a second",
+        default=25.0,
+        min=0.1,
+        soft_max=240.0,
+        precision=3,
         options=set(),
     )
     shot: IntProperty(
@@ -190,7 +210,7 @@ class VideoMotionSettings(bpy.types.PropertyGroup):
             chosen["person"] = int(self.person)
         chosen["shot"] = self.shot or None
         if self.video is not None and self.video.is_dir():
-            chosen["frame_rate"] = scene_frame_rate(scene)
+            chosen["frame_rate"] = self.image_rate
         chosen["focal_mm"] = self.focal_mm or None
         chosen["height"] = self.height_in_metres(scene)
         chosen["fps"] = self.rate.lower()

@@ -9,6 +9,7 @@ import bpy
 
 from ...inference.options import described
 from ..capture import jobs
+from ..capture.settings import MODEL_WORDS
 from ..interface import SidebarPanel, characters_per_line, draw_text, use_two_columns
 from ..scene.keyframes import FEET
 from ..scene.layers import corrections_of
@@ -219,7 +220,7 @@ def _draw_report(layout: bpy.types.UILayout, context: bpy.types.Context, provena
         ("Video", Path(report["video"]).name),
         # Takes of earlier versions have none.
         ("Quality", provenance["options"].get("quality", "–")),
-        ("Network", report["estimator"]),
+        ("Motion Model", MODEL_WORDS[report["estimator"]][0] if report["estimator"] in MODEL_WORDS else "–"),
         ("Device", _DEVICES.get(report["device"].partition(":")[0], "CPU")),
         ("Frames", str(report["frames"])),
         *((f"Person {person['person']}", _describe(person, context)) for person in report["people"]),

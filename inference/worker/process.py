@@ -18,6 +18,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, Any
 
+from ..atomic import write_json
 from ..estimators import DEFAULT_QUALITY, LANDMARKS
 
 WORKER = Path(__file__).with_name("serve.py")
@@ -33,6 +34,11 @@ _PASSES: Mapping[int, Mapping[str, float]] = {
 _LATER: Mapping[str, Mapping[str, float]] = {"find": {}, "convert": {"network": 0.2, "motion": 1.3}}
 _EARLIEST_ESTIMATE = 0.04
 """Share of a job from which the remaining time can be estimated."""
+
+_BELIEF_SECONDS = 3.0
+
+_PACES = "paces.json"
+"""File in the cache folder: how long each stage of the last job of a kind took, for the shares of the next."""
 
 
 class WorkerProcess:
@@ -104,11 +110,15 @@ class WorkerProcess:
         """Start another job, once the previous one is answered; arguments as for the first."""
         self.task = task
         self.stage, self.done, self.total = "", 0, None
+        self._pace = _pace_name(content.get("options", {}))
         self._stages = _stages(task, content.get("options", {}))
+        if self._stages:
+            self._stages |= _known_pace(self._cache, self._pace, task)
         self.value: dict[str, Any] | None = None
         self.message: str | None = None
         self.report: dict[str, Any] | None = None
         self._began: tuple[float, float] | None = None
+        self._told: tuple[float, float] | None = None
         self._subject = str(content.get("video") or task)
         job = {"task": task, "weights": str(self._weights), "cache": str(self._cache), "out": str(self.folder)}
         job |= {"packages": self._packages, "more": self._more, **content}
@@ -141,15 +151,21 @@ class WorkerProcess:
 
     @property
     def seconds_left(self) -> float | None:
-        """An estimate, None while there is too little to base it on."""
+        """An estimate that runs down evenly, None while there is too little to base it on."""
         if self._began is None:
             return None
         # What is taken from the cache costs no time.
         began, share_then = self._began
-        share = self.share
+        share, now = self.share, time.monotonic()
         if share - share_then <= _EARLIEST_ESTIMATE * (1 - share_then):
             return None
-        return (time.monotonic() - began) * (1 - share) / (share - share_then)
+        left = (now - began) * (1 - share) / (share - share_then)
+        if self._told is not None:
+            at, told = self._told
+            # Time passes; what else changes is believed little by little.
+            left = max(told - (now - at), 0.0) + (left - told + (now - at)) * min((now - at) / _BELIEF_SECONDS, 1.0)
+        self._told = now, left
+        return left
 
     def poll(self) -> bool:
         """Process the events of the worker; return whether anything changed."""
@@ -191,6 +207,7 @@ class WorkerProcess:
             self._began = self._began or (time.monotonic(), self.share)
         elif kind == "result":
             self.value = event["value"]
+            _keep_pace(self._cache, self._pace, (self.value or {}).get("report"))
         elif kind == "error":
             self.message, self.report = event["message"], event["report"]
 
@@ -245,6 +262,35 @@ def _stages(task: str, options: Mapping[str, Any]) -> dict[str, float]:
         return {}
     quality = LANDMARKS.get(options.get("quality", DEFAULT_QUALITY), LANDMARKS[DEFAULT_QUALITY])
     return {**_PASSES[len(quality.passes)], **_LATER[task]}
+
+
+def _pace_name(options: Mapping[str, Any]) -> str:
+    return " ".join(str(options.get(name, "")) for name in ("quality", "network", "device"))
+
+
+def _known_pace(cache: Path, name: str, task: str) -> dict[str, float]:
+    """Seconds of each stage as the last job of this kind took them; empty where none is known."""
+    try:
+        pace = json.loads((cache / _PACES).read_text())[name]
+        return {stage: float(pace[stage]) for stage in (*pace["passes"], *_LATER.get(task, ()))}
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
+
+
+def _keep_pace(cache: Path, name: str, report: Mapping[str, Any] | None) -> None:
+    """Remember how long the stages of a job took, if it did them all itself."""
+    timings = (report or {}).get("timings", {})
+    if report is None or report["reused"] or not {"people", "network", "motion"} <= timings.keys():
+        return
+    # The camera is found while people are.
+    pace = dict(timings) | {"people": timings["people"] + timings.get("camera", 0.0)}
+    pace["passes"] = [stage for stage in ("people", "landmarks") if stage in timings]
+    try:
+        known = json.loads((cache / _PACES).read_text())
+    except (OSError, ValueError):
+        known = {}
+    with contextlib.suppress(OSError):
+        write_json(cache / _PACES, {**known, name: pace})
 
 
 def _read(stream: IO[bytes], lines: queue.SimpleQueue[str | None]) -> None:

@@ -318,7 +318,23 @@ def test_nobody_is_a_sentence_that_the_panel_keeps(settings):
     assert jobs.problem in message
     assert not bpy.data.objects
     settings.person = "0"
+    assert jobs.problem is None, "it was about another choice"
     bpy.ops.video_motion.import_video()
+    assert jobs.problem is None
+
+
+def test_a_video_that_cannot_be_read_cannot_be_imported(settings, monkeypatch):
+    assert bpy.ops.video_motion.import_video.poll()
+    monkeypatch.setattr(jobs, "probed_video", SAMPLE)
+    monkeypatch.setattr(jobs, "video_info", {"message": "sample.mp4 can't be read."})
+    assert not bpy.ops.video_motion.import_video.poll()
+    settings.filepath = str(SAMPLE.with_name("other.mp4"))
+    assert bpy.ops.video_motion.import_video.poll()
+
+
+def test_a_message_can_be_hidden(settings):
+    jobs.fail("It did not work.")
+    assert bpy.ops.video_motion.forget_problem() == {"FINISHED"}
     assert jobs.problem is None
 
 
@@ -334,7 +350,8 @@ def test_a_dropped_video_is_chosen_untrimmed(settings):
 def test_a_picture_stands_for_its_folder(settings, tmp_path):
     settings.filepath = str(tmp_path / "frame_0001.png")
     assert settings.video == tmp_path
-    bpy.context.scene.render.fps = 30
+    assert settings.image_rate == bpy.context.scene.render.fps, "the scene's, unless it is another"
+    settings.image_rate = 30.0
     assert settings.as_options(bpy.context.scene).frame_rate == 30.0
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import os
 import signal
 import subprocess
@@ -237,3 +238,28 @@ def test_full_disk_is_a_message(tmp_path):
     message, left = result.stdout.splitlines()
     assert "No space left" in message
     assert left == "[]"
+
+
+def test_the_time_left_runs_down_evenly_and_is_known_from_the_last_job(start, monkeypatch):
+    job = start("convert", video=str(SAMPLE), options={"quality": "best"})
+    job.close()
+    now = [100.0]
+    monkeypatch.setattr(worker_process.time, "monotonic", lambda: now[0])
+
+    def tell(stage: str, done: int) -> None:
+        job._handle(json.dumps({"event": "progress", "stage": stage, "done": done, "total": 100}))
+
+    # As it was measured: people take 2 s, landmarks 12, the rest 2.
+    report = {"reused": [], "timings": {"people": 1.5, "camera": 0.5, "landmarks": 12.0, "network": 0.5, "motion": 1.5}}
+    job._handle(json.dumps({"event": "result", "value": {"report": report}}))
+    job = start("convert", video=str(SAMPLE), options={"quality": "best"})
+    job.close()
+    told = []
+    for stage, seconds in (("people", 2.0), ("landmarks", 12.0), ("network", 0.5), ("motion", 1.5)):
+        for done in range(101):
+            tell(stage, done)
+            if job.seconds_left is not None:
+                told.append(job.seconds_left - (116.0 - now[0]))
+            now[0] += seconds / 101
+    assert len(told) > 350
+    assert max(map(abs, told)) < 1.0
