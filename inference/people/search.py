@@ -69,7 +69,9 @@ class RegionSearch:
             # What was left to search for a crowd is too much for the slow search beside one person.
             if not self._regions or self._alone not in (None, alone):
                 self._alone = alone
-                self._regions = self._sweep(shape, alone, full, lost, small, not visible)
+                # The smallest tiles are many: only where somebody small is, and every second time while nobody is.
+                finely = small or (not visible and self._sweeps % 2 == 1)
+                self._regions = self._sweep(shape, alone, full, lost, finely)
                 self._alone_pause = ALONE_PAUSE
             elapsed = timestamp - self._previous
             count = 1 if alone else min(max(1, round(SEARCH_RATE * elapsed)), MAX_REGIONS)
@@ -83,7 +85,7 @@ class RegionSearch:
         return regions
 
     def _sweep(
-        self, shape: tuple[int, ...], alone: bool, full: bool, lost: np.ndarray | None, small: bool, nobody: bool
+        self, shape: tuple[int, ...], alone: bool, full: bool, lost: np.ndarray | None, finely: bool
     ) -> list[np.ndarray]:
         """The regions to search one by one for new people."""
         whole = crops.whole(shape)
@@ -92,8 +94,7 @@ class RegionSearch:
             return [whole]
         if not alone:
             self._sweeps += 1
-            # The smallest tiles are many: only where somebody small is, and every second time while nobody is.
-            smallest = _all_tiles(shape, (SMALL_TILE,)) if small or (nobody and self._sweeps % 2 == 0) else []
+            smallest = _all_tiles(shape, (SMALL_TILE,)) if finely else []
             return [whole, *smallest, *_all_tiles(shape)]
         # The search is slow, so every second region is the likeliest: where someone was lost, who may come back there,
         # else the whole image, which shows large people. The smallest tiles are for crowds.
