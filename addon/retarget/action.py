@@ -172,7 +172,7 @@ def retarget(
     if can_hide(target):
         copy_seen(source, channels, frames)
     made.deviations = find_deviations(target, plan, samples, global_rotations)
-    made.warnings += tell_deviations(made.deviations, target, options.hold_feet)
+    made.warnings += tell_deviations(made.deviations, target, options.hold_feet and not mapping.offsets)
     return made
 
 

@@ -9,7 +9,7 @@ import bpy
 import numpy as np
 
 from ...inference.body import rotations
-from .bones import SIDES
+from .bones import FINGER_SLOTS, SIDES
 from .plan import TransferPlan
 from .sampling import Samples, evaluate_frames, is_plain, read_curves
 
@@ -46,7 +46,7 @@ class Deviation:
 def find_deviations(
     target: bpy.types.Object, plan: TransferPlan, source: Samples, global_rotations: np.ndarray
 ) -> list[Deviation]:
-    """Compare a target as evaluated with its source; the worst first.
+    """Compare a target as evaluated, but for its fingers, with its source; the worst first.
 
     Args:
         target: with the new action.
@@ -56,14 +56,18 @@ def find_deviations(
     """
     rig = plan.target.rig
     bpy.context.view_layer.update()
-    plain = is_plain(target, rig, plan.bones)
+    # Fingers are many, and constraints on them rare.
+    body = [index for index, slot in enumerate(plan.slots) if slot not in FINGER_SLOTS]
+    place = {index: number for number, index in enumerate(body)}
+    bones, carriers = plan.bones[body], np.array([place.get(int(one), -1) for one in plan.position_parents[body]])
+    plain = is_plain(target, rig, bones)
     count = min(len(source.frames), _READ if plain else _EVALUATED)
     rows = np.unique(np.linspace(0, len(source.frames) - 1, count).round().astype(int))
     frames = source.frames[rows]
-    seen = (read_curves if plain else evaluate_frames)(target, rig, plan.bones, frames)
-    both = seen.global_rotations, global_rotations[rows]
+    seen = (read_curves if plain else evaluate_frames)(target, rig, bones, frames)
+    both = seen.global_rotations, global_rotations[rows][:, body]
     given = np.degrees(rotations.relative_angle(*both))
-    own = np.degrees(rotations.relative_angle(*(_relative(one, plan.position_parents) for one in both)))
+    own = np.degrees(rotations.relative_angle(*(_relative(one, carriers) for one in both)))
     joint = {int(bone): index for index, bone in enumerate(plan.joints)}
     found = {}
     for side in SIDES:
@@ -72,13 +76,13 @@ def find_deviations(
             if all(slot in body.bones for slot in slots for body in (plan.source, plan.target)):
                 ends = [joint[plan.source.bones[slot][0]] for slot in slots]
                 wanted = (source.heads[rows, ends[1]] - source.heads[rows, ends[0]]) @ plan.facing.T
-                first, second = (plan.driven(slot) for slot in slots)
+                first, second = (place[plan.driven(slot)] for slot in slots)
                 now = seen.heads[:, second] - seen.heads[:, first]
                 found[first] = np.degrees(
                     np.arctan2(np.linalg.norm(np.cross(wanted, now), axis=-1), np.sum(wanted * now, axis=-1))
                 )
     deviations = []
-    for index, bone in enumerate(plan.bones):
+    for index, bone in enumerate(bones):
         angles = found.get(index, own[:, index])
         row = int(np.argmax(angles))
         purpose = index in found and bool(given[row, index] < 0.5 * angles[row])
