@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from mathutils import Matrix
 from video_motion.addon.compatibility import channels_of
+from video_motion.addon.headless.rigs import retarget_take
 from video_motion.addon.research import retargeting as benchmark
 from video_motion.addon.research.retargeting_rigs import RIGS, gamer, make_tree
 from video_motion.addon.retarget.action import RetargetOptions, retarget
@@ -18,6 +19,7 @@ from video_motion.addon.retarget.recognise import recognise
 from video_motion.addon.retarget.sampling import bone_of
 from video_motion.addon.retarget.structure import find_bones
 from video_motion.addon.retarget.words import contradicts
+from video_motion.addon.scene.take import build_scene
 
 FREE = RetargetOptions(hold_feet=False)
 
@@ -165,3 +167,26 @@ spine | hips
         mapping.put(slot)
     (told,) = retarget(source, target, mapping, FREE).warnings
     assert "No bone of stump is chosen as spine nor as head" in told
+
+
+def test_batches_use_the_preset_beside_a_character_and_report_what_is_off(body, real_motion, tmp_path):
+    target = RIGS["Mixamo, copied bones"]()
+    for number, bone in enumerate(target.data.bones):
+        bone.name = f"b{number}"
+    rig = read_rig(target)
+    limit = target.pose.bones["b4"].constraints.new("LIMIT_ROTATION")
+    limit.use_limit_x = limit.use_limit_y = limit.use_limit_z = True
+    limit.owner_space = "LOCAL"
+    file = tmp_path / "hero.blend"
+    bpy.data.libraries.write(str(file), {target})
+    mapping = recognise(rig)
+    assert mapping.bones["neck"] == ("b4",)
+    for preset in (False, True):
+        if preset:
+            mapping.confidence = dict.fromkeys(mapping.bones, 1.0)
+            mapping.save(tmp_path / "hero.bones.json")
+        bpy.ops.wm.read_factory_settings(use_empty=True)
+        motion = real_motion.trimmed(np.arange(60, 140))
+        warnings = retarget_take(build_scene([motion], body), file, "walk", [motion])[1]
+        assert any("does not follow everywhere: b4 is up to" in told for told in warnings)
+        assert any("are guesses" in told for told in warnings) != preset
