@@ -186,6 +186,9 @@ def test_lens_and_height_are_typed_in(panel: Panel, blender: Blender):
 
     head = "bpy.data.armatures['sample person 1'].bones['head'].head_local.z"
     tall, away = blender.ask(f"({head}, bpy.context.scene.camera.location.length)")
+    # The panel for videos closes, so that the take's is in sight.
+    left, top, _, _ = blender.region("UI")
+    blender.click(left + 60, top + 16)
     panel.type_number(TAKE_HEIGHT, "160cm")
     panel.update()
     panel.wait_until_ended()
