@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import bpy
@@ -18,12 +18,10 @@ class Channels:
     Attributes:
         fcurves: the collection of F-curves, with ``new(data_path, index=)`` and ``find``.
         groups: the collection of channel groups, with ``new(name)``.
-        written: a checksum for each curve that was written through these channels.
     """
 
     fcurves: Any
     groups: Any
-    written: list[int] = field(default_factory=list)
 
 
 def new_channels(

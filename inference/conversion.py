@@ -20,6 +20,9 @@ from .camera.tracking import CameraMotion
 from .errors import VideoMotionError
 from .footage.reader import IMAGES_FRAME_RATE, Footage, FootageError, Frame
 from .footage.shots import in_shots
+from .hands.fit import move_hands
+from .hands.search import HandModels, HandSearch, look_step
+from .hands.track import HandTrack
 from .models import Models
 from .motion import estimate as motion_estimate
 from .motion.motion import Motion
@@ -39,6 +42,9 @@ VERSION = "0.1.0"
 
 PEOPLE_CODE = ("conversion.py", "options.py", "footage/*.py", "camera/*.py", "people/*.py", "body/rotations.py")
 """The code that observations of people depend on, for the cache."""
+
+HANDS_CODE = (*PEOPLE_CODE, "hands/*.py", "body/skeleton.py")
+"""The same for hands."""
 
 POSE_CODE = (*PEOPLE_CODE, "pose/*.py")
 """The same for a network's pose estimates."""
@@ -196,6 +202,48 @@ class _Conversion:
             self._store.close()
         self.times.add("network", began)
         return estimates
+
+    def see_hands(self, shots: Sequence[tuple[Observations, list[Track]]]) -> list[list[HandTrack | None]]:
+        """Look at the hands of the tracks of each shot; None of whom nothing was seen."""
+        models, tracks = self._models.hands, [track for _, tracks in shots for track in tracks]
+        if models is None:
+            return [[None] * len(tracks) for _, tracks in shots]
+        began = time.perf_counter()
+        seen = iter(self._hands(models, shots, tracks))
+        self.times.add("hands", began)
+        return [[hands if len(hands := next(seen)) else None for _ in tracks] for _, tracks in shots]
+
+    def _hands(
+        self, models: HandModels, shots: Sequence[tuple[Observations, list[Track]]], tracks: list[Track]
+    ) -> list[HandTrack]:
+        rate = self._footage.frame_rate * self._options.slow_motion
+        search = HandSearch(models, tracks, shots[0][0].size, look_step(rate))
+        # Where no hand is large enough the footage isn't read again.
+        if not search.worthwhile:
+            return search.tracks()
+        key = ""
+        if self._cache is not None and models.key:
+            numbers = [(observations.shot, [track.number for track in own]) for observations, own in shots]
+            key = hash_of(
+                self._people_key(False, False, self._options.shot, False),
+                numbers,
+                hash_of_code(*HANDS_CODE),
+                models.key,
+            )
+            if (arrays := self._cache.load(key)) is not None:
+                return [HandTrack.from_arrays(arrays, f"{number}.") for number in range(len(tracks))]
+        first, last = search.frames
+        total = last - first + 1
+        for frame in search.see(takewhile(lambda frame: frame.number <= last, self._footage)):
+            self._progress("hands", max(0, frame.number - first + 1), total)
+        self._footage.close()
+        found = search.tracks()
+        if self._cache is not None and key:
+            arrays = {
+                name: array for number, one in enumerate(found) for name, array in one.arrays(f"{number}.").items()
+            }
+            self._add_warning(self._cache.keep(key, arrays))
+        return found
 
     def _people_key(self, flow: bool, roi_views: bool, shot: int | None, solves_camera: bool) -> str:
         options = self._options
@@ -429,6 +477,7 @@ def convert_footage(
         (observations, [replace(track, timestamps=track.timestamps / options.slow_motion) for track in tracks])
         for observations, tracks in zip(shots, _choose(path, options, models, conversion, shots), strict=True)
     ]
+    hands = conversion.see_hands(chosen)
     estimates = conversion.estimate_poses(chosen)
 
     began = time.perf_counter()
@@ -446,8 +495,9 @@ def convert_footage(
         "smoothing": options.smoothing,
         "feet": options.feet,
         "height": options.height,
+        "hands": options.hands,
     }
-    for (observations, tracks), pose_estimates in zip(chosen, estimates, strict=True):
+    for (observations, tracks), pose_estimates, own_hands in zip(chosen, estimates, hands, strict=True):
         if not tracks:
             continue
         before, count = len(motions), len(tracks)
@@ -470,6 +520,11 @@ def convert_footage(
             estimator=options.network,
             height=options.height,
         )
+        seen = {track.number: one for track, one in zip(tracks, own_hands, strict=True) if one is not None}
+        made = [
+            move_hands(motion, seen[motion.person], models.body, options.smoothing) if motion.person in seen else motion
+            for motion in made
+        ]
         for motion in made:
             motion.provenance = provenance | ({"shot": observations.shot} if conversion.has_cuts(shots) else {})
         motions += made

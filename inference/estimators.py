@@ -51,6 +51,9 @@ DEFAULT = next(iter(ESTIMATORS))
 DETECTOR = "blazepose_detector"
 """What finds people, in the registry."""
 
+HANDS = ("palm_detector", "hand_landmark")
+"""What finds and reads hands, in the registry."""
+
 _LIGHT = ("blazepose_landmark_full", "blazepose_outline_full")
 _ACCURATE = ("blazepose_landmark_heavy", "blazepose_outline_heavy")
 

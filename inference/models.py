@@ -9,6 +9,8 @@ from pathlib import Path
 
 from . import estimators, registry
 from .body.smpl import Body
+from .hands.landmarker import HandLandmarker, PalmDetector
+from .hands.search import HandModels
 from .options import Options
 from .people.blazepose import BlazePose, LandmarkModel, PoseModel
 from .people.detector import Detector
@@ -27,6 +29,7 @@ class Models:
         body_path: its file, None if it has none.
         people_key: identifies the weights of `people`, so that results can be cached; empty for no caching.
         network_key: the same for `network`.
+        hands: find and read hands; None to leave fingers relaxed.
         second_pass: reads the poses again in a second pass over the footage; None for a single pass.
         device: where the networks run, see `Session.device`.
         notice: why they run on another device than requested, in a sentence; None if they don't.
@@ -39,6 +42,7 @@ class Models:
     body_path: Path | None = None
     people_key: str = ""
     network_key: str = ""
+    hands: HandModels | None = None
     second_pass: LandmarkModel | None = None
     device: str = "cpu"
     notice: str | None = None
@@ -49,7 +53,7 @@ def load_models(options: Options, fetch: bool = True) -> Models:
     """Return the models that the options ask for. Networks stay loaded for further videos of the same process.
 
     Args:
-        options: `network`, `quality`, `device` and `smpl` are used.
+        options: `network`, `quality`, `device`, `hands` and `smpl` are used.
         fetch: whether files that are missing may be fetched.
 
     Raises:
@@ -71,6 +75,8 @@ def load_models(options: Options, fetch: bool = True) -> Models:
         body_path=body_path,
         people_key=_key(estimators.people_items(options.quality)),
         network_key=_key(weights),
+        # A body without fingers can't show them.
+        hands=load_hands(options.device, fetch) if options.hands and body.fingers else None,
         second_pass=second_pass,
         device=people.landmarker.device,
         notice=people.landmarker.notice,
@@ -92,6 +98,16 @@ def load_people(quality: str, device: str = "auto", fetch: bool = True) -> tuple
     return BlazePose(detector, first), second[0] if second else None
 
 
+def load_hands(device: str = "auto", fetch: bool = True) -> HandModels:
+    """Return what finds and reads hands.
+
+    Raises:
+        RegistryError, NetworkError: as `load_models`.
+    """
+    palms, hands = (registry.path(item, fetch=fetch) for item in estimators.HANDS)
+    return HandModels(_palm_detector(palms, device), _hand_landmarker(hands, device), _key(estimators.HANDS))
+
+
 def _key(items: tuple[str, ...]) -> str:
     return " ".join(registry.items()[item].sha256 for item in items)
 
@@ -105,6 +121,16 @@ def _detector(path: Path, device: str) -> Detector:
 @lru_cache(maxsize=2)
 def _landmarker(path: Path, outline_path: Path, device: str) -> Landmarker:
     return Landmarker(path, outline_path, device)
+
+
+@lru_cache(maxsize=1)
+def _palm_detector(path: Path, device: str) -> PalmDetector:
+    return PalmDetector(path, device)
+
+
+@lru_cache(maxsize=1)
+def _hand_landmarker(path: Path, device: str) -> HandLandmarker:
+    return HandLandmarker(path, device)
 
 
 @lru_cache(maxsize=1)

@@ -229,6 +229,13 @@ class Options:
         positive=True,
         metavar="METRES",
     )
+    hands: bool = _option(
+        True,
+        MOTION,
+        "Hands",
+        "move fingers and wrists as hands are seen, where they are large enough; otherwise fingers are relaxed",
+        "bool",
+    )
     smpl: Path | None = _option(
         None,
         MOTION,

@@ -22,7 +22,7 @@ from . import jobs
 from .looking import look_at
 from .settings import IMAGE_SUFFIXES, VideoMotionSettings
 from .solved_camera import keep_camera
-from .worker_operator import ImportVideoError, WorkerOperator
+from .worker_operator import ImportVideoError, WorkerOperator, load_result
 
 
 class ImportVideo(WorkerOperator, bpy.types.Operator):
@@ -58,7 +58,7 @@ class ImportVideo(WorkerOperator, bpy.types.Operator):
         """Make the take."""
         # The user may have removed the scene, or switched to another.
         scene = bpy.data.scenes.get(self._scene) or context.scene
-        motions, body = self.load_result(value)
+        motions, body = load_result(value)
         replaced = take_by_id(self._replaced)
         takes, places = make_takes(scene, motions, body, self._video, self._options, value["report"], replaced)
         _select(context, scene, [character.armature for character in takes[0].characters])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -36,7 +35,6 @@ class WorkerOperator:
     _timer: bpy.types.Timer | None = None
     _severity = "ERROR"
     _job: WorkerProcess | None = None
-    _loading: Future[tuple[list[Motion], Body]] | None = None
     _mouse: tuple[int, int] | None = None
 
     @classmethod
@@ -71,12 +69,6 @@ class WorkerOperator:
             return {"PASS_THROUGH"}
         if not self._job.ended:
             return {"PASS_THROUGH"}
-        if self._job.value is not None and "motions" in self._job.value:
-            # Reading files is left to a thread: Blender's window would stand still meanwhile.
-            if self._loading is None:
-                self._loading = _readers.submit(_load, self._job.value)
-            if not self._loading.done():
-                return {"PASS_THROUGH"}
         self._stop_timer(context)
         self._mouse = event.mouse_x, event.mouse_y
         return self._end(context)
@@ -94,17 +86,6 @@ class WorkerOperator:
         while jobs.poll():
             time.sleep(TICK_SECONDS / 4)
         return self._end(context)
-
-    def load_result(self, value: dict[str, Any]) -> tuple[list[Motion], Body]:
-        """The motions of a conversion's result and their body.
-
-        Raises:
-            ImportVideoError: a file can't be read.
-        """
-        try:
-            return self._loading.result() if self._loading is not None else _load(value)
-        except VideoMotionError as error:
-            raise ImportVideoError(str(error)) from error
 
     def _start(self, context: bpy.types.Context) -> bool:
         try:
@@ -146,12 +127,19 @@ class WorkerOperator:
         self._timer = None
 
 
-def _load(value: dict[str, Any]) -> tuple[list[Motion], Body]:
-    return [Motion.load(Path(file)) for file in value["motions"]], Body.load(value["body"])
+def load_result(value: dict[str, Any]) -> tuple[list[Motion], Body]:
+    """The motions of a conversion's result and their body.
+
+    Raises:
+        ImportVideoError: a file can't be read.
+    """
+    try:
+        return [Motion.load(Path(file)) for file in value["motions"]], Body.load(value["body"])
+    except VideoMotionError as error:
+        raise ImportVideoError(str(error)) from error
 
 
 _waiting: list[bpy.types.Timer] = []
-_readers = ThreadPoolExecutor(1)
 
 
 def unregister() -> None:

@@ -7,7 +7,6 @@ of the scene, also where the footage's own rate varies. `resample` puts a motion
 from __future__ import annotations
 
 import math
-import zlib
 from typing import Any
 
 import bpy
@@ -91,7 +90,6 @@ def write_curve(
     coordinates = np.empty((count, 2), dtype=np.float32)
     coordinates[:, 0], coordinates[:, 1] = frames, values
     points.foreach_set("co", coordinates.ravel())
-    channels.written.append(zlib.crc32(coordinates.data))
     points.foreach_set("interpolation", np.full(count, interpolation, dtype=np.int32))
     if breakdowns is not None and breakdowns.any():
         points.foreach_set("type", np.where(breakdowns, _BREAKDOWN, _KEYFRAME).astype(np.int32))

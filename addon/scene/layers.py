@@ -121,9 +121,7 @@ def assign(owner: bpy.types.ID, action: bpy.types.Action, slot: object) -> None:
 
 def stamp(action: bpy.types.Action, channels: Channels) -> None:
     """Remember what the keys of a captured action are like now."""
-    # Reading a million keys back takes longer than it took to write them.
-    whole = len(channels.written) == len(channels.fcurves)
-    action[FINGERPRINT] = _text(channels.written) if whole else _fingerprint(channels)
+    action[FINGERPRINT] = _fingerprint(channels)
 
 
 def is_edited(armature: bpy.types.Object) -> bool:
@@ -155,15 +153,10 @@ def _put(track: bpy.types.NlaTrack, action: bpy.types.Action, slot: object) -> b
 
 
 def _fingerprint(channels: Channels) -> str:
-    """A checksum of all keys' frames and values."""
-    found = []
+    """A number for all keys' frames and values, as text: custom properties have no room for it."""
+    found = 0
     for curve in channels.fcurves:
         flat = np.empty(2 * len(curve.keyframe_points), dtype=np.float32)
         curve.keyframe_points.foreach_get("co", flat)
-        found.append(zlib.crc32(flat.data))
-    return _text(found)
-
-
-def _text(checksums: list[int]) -> str:
-    # Custom properties have no room for so large a number.
-    return f"{sum(checksums) & 0xFFFFFFFF:08x}"
+        found = zlib.crc32(flat.data, found)
+    return f"{found:08x}"

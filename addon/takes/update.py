@@ -13,7 +13,7 @@ from ...inference.motion.motion import Motion
 from ...inference.options import ESTIMATION, FOOTAGE, Options, options
 from ...inference.worker.process import WorkerProcess
 from ..capture import jobs
-from ..capture.worker_operator import ImportVideoError, WorkerOperator
+from ..capture.worker_operator import ImportVideoError, WorkerOperator, load_result
 from ..scene.keyframes import OURS, scene_frame_rate
 from ..scene.layers import corrections_of
 from ..scene.take import SceneOptions, add_character, replace_action, replace_camera, reshape
@@ -74,7 +74,7 @@ the part, lens, quality or motion model is another"""
         take = take_by_id(self._take)
         if take is None:
             raise ImportVideoError(f"The take {self._name} was removed while its motion was being made.")
-        motions, body = self.load_result(value)
+        motions, body = load_result(value)
         scene = next((one for one in bpy.data.scenes if take in one.collection.children_recursive), context.scene)
         rate, whole = scene_frame_rate(scene), self._whole_frames
         if self._new_shapes or self._seen_again:

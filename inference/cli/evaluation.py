@@ -61,6 +61,14 @@ def add_commands(commands: Commands) -> None:
         help="score on rendered scenes with moving cameras, in the world, instead: all recipes of this file (default:"
         " those that come with the program), with the recordings of --data, where the pictures are kept",
     )
+    evaluate.add_argument(
+        "--hands",
+        type=count,
+        nargs="?",
+        const=4,
+        metavar="N",
+        help="score fingers on N drawn clips of gesturing people instead (default: 4)",
+    )
     evaluate.add_argument("--only", nargs="+", metavar="SCENE", help="only these scenes of --scenes")
     evaluate.add_argument(
         "--layout",
@@ -104,5 +112,11 @@ def run(arguments: argparse.Namespace) -> int:
 
     check_folder(arguments.out)
     prepare(Options(quality=arguments.quality))
+    if arguments.hands is not None:
+        from ..research.evaluation import hands
+
+        for line in hands.score(arguments.hands, arguments.device):
+            print(line)
+        return 0
     evaluate.run(arguments)
     return 0

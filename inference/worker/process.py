@@ -31,7 +31,7 @@ _PASSES: Mapping[int, Mapping[str, float]] = {
     1: {"people": 5.0, "camera": 0.2},
     2: {"people": 3.3, "camera": 0.2, "landmarks": 12.0},
 }
-_LATER: Mapping[str, Mapping[str, float]] = {"find": {}, "convert": {"network": 0.2, "motion": 1.3}}
+_LATER: Mapping[str, Mapping[str, float]] = {"find": {}, "convert": {"hands": 1.5, "network": 0.2, "motion": 1.3}}
 _EARLIEST_ESTIMATE = 0.04
 """Share of a job from which the remaining time can be estimated."""
 

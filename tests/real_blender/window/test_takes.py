@@ -134,16 +134,3 @@ def test_corrections_by_hand_survive_an_update(two_takes: Panel, blender: Blende
     assert again != captured
     assert again == pytest.approx(posed, abs=0.05)
     blender.screenshot("takes-corrections-kept")
-
-
-def test_clean_up_by_mouse(two_takes: Panel, blender: Blender):
-    blender.do("bpy.context.scene.frame_set(80)\nbpy.ops.ed.undo_push(message='frame')")
-    before = blender.ask("head()")
-    left, _, _, _ = blender.region("UI")
-    # The section's header follows the button for corrections.
-    blender.click(left + 60, blender.find_button(START)[1] + 26)
-    blender.redraw()
-    two_takes.type_number(".smooth_head", "10")
-    wait_until(lambda: blender.ask("head()") != before, 5, "the head is smoother at once")
-    blender.screenshot("takes-clean-up")
-    undo(blender, lambda: blender.ask("head()") == before, "one undo goes back")

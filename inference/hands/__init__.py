@@ -1,0 +1,1 @@
+"""Seeing hands and moving fingers."""

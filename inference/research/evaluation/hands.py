@@ -1,0 +1,253 @@
+"""Scores hands: people drawn from the body with known fingers, seen and moved as those of footage are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import cv2
+import numpy as np
+
+from ... import registry
+from ...body import fingers, rotations
+from ...body.skeleton import BODY_JOINTS, FINGER_TIP_NAMES, JOINT_NAMES, SIDES, SMPLH_JOINT_NAMES
+from ...body.smpl import Body
+from ...footage.reader import Frame
+from ...hands.fit import move_hands
+from ...hands.search import HandSearch, look_step
+from ...models import load_hands
+from ...motion.motion import Motion
+from ...people.maps import NONE
+from ...people.track import Track
+
+SIZE, FOCAL, DISTANCE = 720, 900.0, 2.0
+"""Of the pictures and the camera in pixels, and how far away people stand, metres."""
+
+_FRAMES, _RATE = 45, 30.0
+_SEED = 5
+# Seconds from one posture of the fingers to the next, and the standard deviation of the body's own wrists, radians.
+_CHANGE, _WRIST_ERROR = 0.5, np.radians(20.0)
+_FIELD = float(2 * np.arctan(SIZE / 2 / FOCAL))
+_WRISTS = [JOINT_NAMES.index(f"{side}_wrist") for side in SIDES]
+
+
+@dataclass
+class HandScores:
+    """Mean errors of fingers where hands were seen; jitter over all frames.
+
+    Attributes:
+        seen: share of hands that were looked at and seen.
+        degrees: of finger joints' rotations.
+        millimetres: of finger joints and tips, after moving wrists onto each other.
+        turned: degrees between wrists in space.
+        jitter: accelerations of the tips relative to the wrist, beyond the true ones, metres per second².
+    """
+
+    seen: float
+    degrees: float
+    millimetres: float
+    turned: float
+    jitter: float
+
+
+def score(clips: int, device: str = "auto") -> Iterator[str]:
+    """The lines of a Markdown table: errors of relaxed hands and of ours on ``clips`` drawn clips."""
+    body, models = Body.load(registry.body_path()), load_hands(device)
+    rng = np.random.default_rng(_SEED)
+    table: dict[str, list[HandScores]] = {"relaxed": [], "as seen": []}
+    for _ in range(clips):
+        truth = _acted(body, rng)
+        start = _as_estimated(truth, body, rng)
+        search = HandSearch(models, [_track(truth)], (SIZE, SIZE), look_step(_RATE))
+        pictures = _pictures(truth, body, rng)
+        for _ in search.see(pictures):
+            pass
+        hands = search.tracks()[0]
+        moved = move_hands(start, hands, body)
+        seen = np.isin(truth.frames, hands.frames)
+        marks = np.zeros((len(truth), 2), bool)
+        marks[np.flatnonzero(seen)] = hands.scores > 0
+        # What lies between two looks at which a hand was seen counts, too.
+        between = [np.interp(np.arange(len(truth)), hands.frames, hands.scores[:, side] > 0) for side in range(2)]
+        counted = np.stack(between, axis=1) > 0.99
+        for name, motion in (("relaxed", start), ("as seen", moved)):
+            table[name].append(_compare(motion, truth, body, counted, float(marks[seen].mean())))
+    yield "| hands | seen | finger joints | joints and tips | wrists | jitter |"
+    yield "|---|---|---|---|---|---|"
+    for name, scores in table.items():
+        mean = {key: np.nanmean([getattr(one, key) for one in scores]) for key in HandScores.__dataclass_fields__}
+        yield (
+            f"| {name} | {mean['seen']:.0%} | {mean['degrees']:.1f}° | {mean['millimetres']:.1f} mm |"
+            f" {mean['turned']:.1f}° | {mean['jitter']:.1f} m/s² |"
+        )
+
+
+def _acted(body: Body, rng: np.random.Generator) -> Motion:
+    """Somebody who stands before a camera at rest and gestures."""
+    times = np.arange(_FRAMES) / _RATE
+    postures = rng.uniform(fingers.LIMITS[..., 0], fingers.LIMITS[..., 1], (6, 2, 5, 4)) * 0.6
+    postures[..., fingers.SWING] *= 0.5
+    # Fingers of a hand bend together rather than each for itself.
+    together = rng.uniform(0.0, 1.0, (6, 2, 1, 1))
+    fist = fingers.LIMITS[..., 1] * np.array([0.7, 0.0, 0.8, 0.6])
+    postures = fingers.RELAXED + 0.6 * (postures - fingers.RELAXED) + together * 0.9 * (fist - fingers.RELAXED)
+    postures = np.clip(postures, fingers.LIMITS[..., 0], fingers.LIMITS[..., 1])
+    place = times / _CHANGE
+    before, share = place.astype(int), (place % 1.0)
+    share = (3 * share**2 - 2 * share**3)[:, None, None, None]
+    angles = (1 - share) * postures[before] + share * postures[before + 1]
+
+    poses = np.zeros((_FRAMES, 24, 3))
+    for side, sign in zip(SIDES, (1.0, -1.0), strict=True):
+        sway = np.sin(2 * np.pi * (times[:, None] * rng.uniform(0.3, 0.8, 3) + rng.uniform(size=3)))
+        for joint, angle, spread in (
+            ("shoulder", (0.0, -25.0, -45.0), 10.0),
+            ("elbow", (0.0, -100.0, 0.0), 15.0),
+            ("wrist", (0.0, 0.0, 0.0), 20.0),
+        ):
+            turned = np.array(angle) + rng.normal(size=3) * spread + sway * 0.4 * spread
+            turned[:, 0] += rng.normal() * (40.0 if joint == "elbow" else 0.0)
+            poses[:, JOINT_NAMES.index(f"{side}_{joint}")] = np.radians(turned) * (1.0, sign, sign)
+    # The camera's y points down, and people face it.
+    poses[:, 0] = rotations.matrix_to_axis_angle(
+        rotations.axis_angle_to_matrix([np.pi, 0.0, 0.0]) @ rotations.axis_angle_to_matrix([0, rng.normal() * 0.4, 0])
+    )
+    betas = rng.normal(size=body.shapedirs.shape[2])
+    trans = np.tile([0.0, 0.1, DISTANCE], (_FRAMES, 1))
+    return Motion(
+        timestamps=times,
+        poses_cam=poses,
+        trans_cam=trans,
+        betas=betas,
+        rest_pelvis=body.rest_joints(betas)[0],
+        joints_cam=body.joints(poses, betas, trans),
+        camera_K=np.array([[FOCAL, 0.0, SIZE / 2], [0.0, FOCAL, SIZE / 2], [0.0, 0.0, 1.0]]),
+        camera_to_world=np.tile(np.eye(4), (_FRAMES, 1, 1)),
+        image_size=np.array([SIZE, SIZE]),
+        frames=np.arange(_FRAMES),
+        boxes=np.zeros((_FRAMES, 4)),
+        scores=np.ones((_FRAMES, 24)),
+        bridged=np.zeros(_FRAMES, bool),
+        contacts=np.zeros((_FRAMES, 2)),
+        landmarks=np.concatenate([_projected(body, poses, betas, trans), np.ones((_FRAMES, 33, 1))], axis=-1),
+        world_landmarks=body.landmark_positions(poses, betas, trans),
+        fingers=rotations.matrix_to_axis_angle(fingers.rotations_of(angles)).reshape(_FRAMES, -1, 3),
+    )
+
+
+def _projected(body: Body, poses: np.ndarray, betas: np.ndarray, trans: np.ndarray) -> np.ndarray:
+    points = body.landmark_positions(poses, betas, trans)
+    return FOCAL * points[..., :2] / points[..., 2:] + SIZE / 2
+
+
+def _as_estimated(truth: Motion, body: Body, rng: np.random.Generator) -> Motion:
+    """What the body's landmarks alone give: relaxed fingers, and wrists that are off by a steady turn."""
+    poses = truth.poses_cam.copy()
+    off = rotations.axis_angle_to_matrix(rng.normal(scale=_WRIST_ERROR / np.sqrt(3), size=(2, 3)))
+    poses[:, _WRISTS] = rotations.matrix_to_axis_angle(rotations.axis_angle_to_matrix(poses[:, _WRISTS]) @ off)
+    assert body.fingers is not None
+    relaxed = np.tile(body.fingers.relaxed, (len(truth), 1, 1))
+    return replace(truth, poses_cam=poses, fingers=relaxed)
+
+
+def _track(motion: Motion) -> Track:
+    n = len(motion)
+    return Track(
+        number=1,
+        frames=motion.frames,
+        timestamps=motion.timestamps,
+        landmarks=motion.landmarks[..., :2],
+        visibility=np.ones((n, 33)),
+        presence=np.ones((n, 33)),
+        world_landmarks=motion.world_landmarks,
+        crops=np.zeros((n, 4)),
+        boxes=motion.boxes,
+        scores=np.ones(n),
+        maps=np.full(n, NONE),
+    )
+
+
+def _pictures(motion: Motion, body: Body, rng: np.random.Generator) -> Iterator[Frame]:
+    """The person, in flat colours under one light, before a blurred pattern."""
+    handed = body.with_fingers
+    assert handed is not None
+    assert motion.fingers is not None
+    poses = np.concatenate([motion.poses_cam[:, :BODY_JOINTS], motion.fingers], axis=1)
+    faces = body.faces.astype(np.int32)
+    skin = np.array([0.45, 0.58, 0.78]) * rng.uniform(0.6, 1.1)
+    cloth = np.isin(
+        body.weights.argmax(axis=1),
+        [JOINT_NAMES.index(f"{side}_{part}") for side in SIDES for part in ("elbow", "wrist", "hand")]
+        + [JOINT_NAMES.index("head")],
+    )
+    colour = np.where(cloth[:, None], skin, rng.uniform(0.1, 0.6, 3))
+    light = np.array([rng.normal() * 0.5, -0.6, -0.8])
+    light = light / np.linalg.norm(light)
+    background = cv2.GaussianBlur(rng.uniform(60, 220, (SIZE, SIZE, 3)).astype(np.float32), (0, 0), 25)
+    background = (50 + 150 * (background - background.min()) / np.ptp(background)) / 255
+    settings = cv2.TriangleRasterizeSettings()
+    settings.setCullingMode(cv2.RASTERIZE_CULLING_CW)
+    settings.setShadingType(cv2.RASTERIZE_SHADING_SHADED)
+    for number, pose in enumerate(poses):
+        points = handed.vertices(pose[None], motion.betas, motion.trans_cam[number : number + 1])[0]
+        corners = points[faces]
+        across = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+        normals = np.zeros_like(points)
+        for corner in range(3):
+            np.add.at(normals, faces[:, corner], across)
+        normals /= np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-12)
+        lit = colour * (0.45 + 0.6 * np.clip(normals @ light, 0.0, None))[:, None]
+        picture, depth = background.astype(np.float32).copy(), np.full((SIZE, SIZE), 100.0, np.float32)
+        cv2.triangleRasterize(
+            (points * (1.0, -1.0, -1.0)).astype(np.float32),
+            faces,
+            lit.astype(np.float32),
+            picture,
+            depth,
+            np.eye(4, dtype=np.float32),
+            _FIELD,
+            0.1,
+            100.0,
+            settings,
+        )
+        noisy = 255 * picture + rng.normal(scale=2.0, size=picture.shape)
+        yield Frame(number, float(motion.timestamps[number]), np.clip(noisy, 0, 255).astype(np.uint8))
+
+
+def _compare(motion: Motion, truth: Motion, body: Body, counted: np.ndarray, seen: float) -> HandScores:
+    ours, theirs = (_hands(one, body) for one in (motion, truth))
+    assert motion.fingers is not None
+    assert truth.fingers is not None
+    mine, true = (rotations.axis_angle_to_matrix(turns) for turns in (motion.fingers, truth.fingers))
+    angle = np.degrees(rotations.relative_angle(mine, true)).reshape(len(truth), 2, 15)
+    turned = np.degrees(rotations.relative_angle(ours[0], theirs[0]))
+    away = 1000 * np.linalg.norm(ours[1] - theirs[1], axis=-1)
+    shake = np.diff(ours[2] - theirs[2], 2, axis=0) * _RATE**2
+    if not counted.any():
+        return HandScores(seen, *[np.nan] * 4)
+    return HandScores(
+        seen,
+        float(angle[counted].mean()),
+        float(away[counted].mean()),
+        float(turned[counted].mean()),
+        float(np.linalg.norm(shake, axis=-1).mean()),
+    )
+
+
+def _hands(motion: Motion, body: Body) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Wrists' rotations (n, 2, 3, 3) in space, places (n, 2, 20, 3) of joints and tips in the wrists' axes, tips."""
+    handed = body.with_fingers
+    assert handed is not None
+    assert motion.fingers is not None
+    poses = np.concatenate([motion.poses_cam[:, :BODY_JOINTS], motion.fingers], axis=1)
+    turns, joints = handed.kinematics(poses, motion.betas, motion.trans_cam)
+    last = [SMPLH_JOINT_NAMES.index(name.replace("_tip", "3")) for name in FINGER_TIP_NAMES]
+    reach = handed.rest_tips(motion.betas) - handed.rest_joints(motion.betas)[last]
+    tips = joints[:, last] + (turns[:, last] @ reach[..., None])[..., 0]
+    n = len(motion)
+    points = (
+        np.concatenate([joints[:, BODY_JOINTS:].reshape(n, 2, 15, 3), tips.reshape(n, 2, 5, 3)], axis=2)
+        - joints[:, _WRISTS, None]
+    )
+    inside = points @ turns[:, _WRISTS]
+    return turns[:, _WRISTS], inside, inside[:, :, 15:]

@@ -1,0 +1,160 @@
+"""Hands: the networks on real pictures, and the fit against hands whose pose is known."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from video_motion.inference import registry
+from video_motion.inference.body import fingers, rotations
+from video_motion.inference.body.skeleton import JOINT_NAMES
+from video_motion.inference.body.smpl import Body
+from video_motion.inference.hands.fit import finger_angles, move_hands
+from video_motion.inference.hands.landmarker import INDEX, PINKY, WRIST, decode, next_crop
+from video_motion.inference.hands.search import MIN_PIXELS, HandSearch, expected_hands, look_step
+from video_motion.inference.hands.solve import CHAINS, SeenHands, solve
+from video_motion.inference.hands.track import HandTrack
+from video_motion.inference.models import load_hands
+from video_motion.inference.research.evaluation import hands as scores
+from video_motion.inference.research.google_networks.networks import pictures, recorded
+
+WRISTS = [JOINT_NAMES.index("left_wrist"), JOINT_NAMES.index("right_wrist")]
+
+
+@pytest.fixture(scope="module")
+def body() -> Body:
+    return Body.load(registry.body_path())
+
+
+@pytest.fixture(scope="module")
+def acted(body):
+    return scores._acted(body, np.random.default_rng(1))
+
+
+def landmarks_of(motion, body) -> np.ndarray:
+    """(n, 2, 21, 3) in camera space: where MediaPipe's points of the hands truly are."""
+    turns, inside, _ = scores._hands(motion, body)
+    wrists = motion.joints_cam[:, WRISTS]
+    chains = np.concatenate([inside[:, :, :15].reshape(-1, 2, 5, 3, 3), inside[:, :, 15:, None]], axis=3)
+    points = np.zeros((len(motion), 2, 21, 3))
+    points[:, :, CHAINS] = chains
+    return wrists[:, :, None] + points @ np.swapaxes(turns, -1, -2)
+
+
+def seen(motion, body, noise=0.0, hidden=()) -> HandTrack:
+    points = landmarks_of(motion, body)
+    pixels = scores.FOCAL * points[..., :2] / points[..., 2:] + scores.SIZE / 2
+    random = np.random.default_rng(2)
+    world = points - points.mean(axis=2, keepdims=True)
+    # As if the camera looked straight at the hand.
+    centre = (pixels.mean(axis=2) - scores.SIZE / 2) / scores.FOCAL
+    sight = np.concatenate([centre, np.ones((*centre.shape[:2], 1))], axis=-1)
+    world = world @ rotations.between(np.broadcast_to([0.0, 0.0, 1.0], sight.shape), sight)
+    track = HandTrack(
+        motion.frames,
+        pixels + random.normal(scale=noise, size=pixels.shape),
+        0.8 * world + random.normal(scale=0.004 * noise, size=world.shape),
+        np.ones((len(motion), 2)),
+    )
+    track.scores[list(hidden)] = 0.0
+    return track
+
+
+def test_crops_hold_the_hand():
+    """A hand whose fingers point right is turned upright, and held with its fingertips."""
+    flat = np.zeros((21, 2))
+    flat[1:, 0] = np.tile([40.0, 60.0, 75.0, 90.0], 5)
+    flat[:, 1] = [0, *np.repeat([-20.0, -10.0, 0.0, 10.0, 20.0], 4)]
+    crop = next_crop(flat + np.array([300.0, 200.0]))
+    assert crop[3] == pytest.approx(np.pi / 2)
+    assert crop[2] > 100
+    assert abs(crop[0] - 345) < 20
+    hand = decode(np.full((21, 3), 112.0), np.zeros((21, 3)), 1.0, 0.0, crop)
+    np.testing.assert_allclose(hand.landmarks, np.tile(crop[:2], (21, 1)), atol=1e-9)
+    assert hand.left == 1.0
+
+
+def test_networks_give_what_litert_gives():
+    """Both of MediaPipe's networks, on crops of a real man, against LiteRT's recorded outputs."""
+    models = load_hands("cpu")
+    for name, network, size in (
+        ("hand_landmark", models.landmarker._network, 224),
+        ("palm_detector", models.detector._network, 192),
+    ):
+        record = recorded(name)
+        outputs = [np.stack(values) for values in zip(*network.each(list(pictures(size))), strict=True)]
+        for output, values in zip(network.outputs, outputs, strict=True):
+            flat = values.reshape(len(values), -1)
+            thin = flat[:, :: max(1, flat.shape[1] // 1000)]
+            np.testing.assert_allclose(thin, record[output], atol=0.01 * max(1.0, np.abs(record[output]).max()))
+
+
+def test_true_landmarks_give_true_hands(body, acted):
+    start = scores._as_estimated(acted, body, np.random.default_rng(3))
+    moved = move_hands(start, seen(acted, body), body, smoothing=0.1)
+    away = rotations.relative_angle(*map(rotations.axis_angle_to_matrix, (moved.fingers, acted.fingers)))
+    assert np.degrees(np.median(away)) < 6
+    turns, true = (scores._hands(motion, body)[0] for motion in (moved, acted))
+    assert np.degrees(np.median(rotations.relative_angle(turns, true))) < 4
+    assert (moved.hand_landmarks[..., 2] == 1).all()
+    np.testing.assert_allclose(moved.joints_cam, body.joints(moved.poses_cam, moved.betas, moved.trans_cam))
+    others = [joint for joint in range(24) if joint not in WRISTS]
+    np.testing.assert_array_equal(moved.poses_cam[:, others], start.poses_cam[:, others])
+
+
+def test_hidden_hands_relax_without_a_jump(body, acted):
+    start = scores._as_estimated(acted, body, np.random.default_rng(3))
+    moved = move_hands(start, seen(acted, body, noise=1.0, hidden=range(15, 45)), body)
+    angles = fingers.angles_of(rotations.axis_angle_to_matrix(moved.fingers).reshape(-1, 2, 15, 3, 3))
+    assert np.degrees(np.abs(angles[-1] - fingers.RELAXED)).max() < 6
+    speeds = np.degrees(np.abs(np.diff(angles, axis=0))) * 30
+    assert speeds.max() < 900
+    np.testing.assert_allclose(moved.poses_cam[-1, WRISTS], start.poses_cam[-1, WRISTS], atol=np.radians(4))
+
+
+def test_angles_keep_to_the_limits(body, acted):
+    random = np.random.default_rng(4)
+    points = random.normal(size=(20, 2, 21, 3))
+    angles = finger_angles(points)
+    assert (angles >= fingers.LIMITS[..., 0]).all()
+    assert (angles <= fingers.LIMITS[..., 1]).all()
+    n = len(points)
+    straight = np.tile(np.eye(3), (n, 2, 1, 1))
+    hands = SeenHands(random.normal(size=(n, 2, 21, 2)), random.normal(size=(n, 2, 21)), np.ones((n, 2)), straight)
+    offsets, bones = random.normal(size=(2, 5, 3)), random.normal(size=(2, 5, 3, 3))
+    palms, solved = solve(hands, offsets, bones, hands.wrists, angles)
+    assert (solved >= fingers.LIMITS[..., 0]).all()
+    assert (solved <= fingers.LIMITS[..., 1]).all()
+    np.testing.assert_allclose(palms @ np.swapaxes(palms, -1, -2), np.tile(np.eye(3), (n, 2, 1, 1)), atol=1e-9)
+
+
+def test_nothing_is_run_for_small_hands(body, acted):
+    track = scores._track(acted)
+    scale = float(np.median(expected_hands(track, (scores.SIZE, scores.SIZE)).scale))
+    small = 0.9 * MIN_PIXELS / (0.18 * scale)
+    track.landmarks = track.landmarks * small
+    search = HandSearch(load_hands("cpu"), [track], (scores.SIZE, scores.SIZE), 1)
+    assert not search.worthwhile
+    assert len(search.tracks()[0]) == 0
+
+
+def test_drawn_hands_are_seen_where_they_are(body, acted):
+    """Of a drawn person the landmarks are near the true joints, the left hand's on the left hand."""
+    search = HandSearch(load_hands("cpu"), [scores._track(acted)], (scores.SIZE, scores.SIZE), look_step(30.0))
+    for _ in search.see(scores._pictures(acted, body, np.random.default_rng(1))):
+        pass
+    hands = search.tracks()[0]
+    looked = hands.scores > 0
+    assert looked.mean() > 0.4
+    points = landmarks_of(acted, body)[hands.frames]
+    true = scores.FOCAL * points[..., :2] / points[..., 2:] + scores.SIZE / 2
+    away = np.linalg.norm(hands.landmarks - true, axis=-1)[looked]
+    size = np.linalg.norm(true[:, :, WRIST] - true[:, :, [INDEX, PINKY]].mean(axis=2), axis=-1).max()
+    assert np.median(away) < 0.12 * size
+
+
+def test_bodies_without_fingers_stay_as_they_are(acted, body):
+    from dataclasses import replace
+
+    bare = replace(body, fingers=None)
+    start = replace(acted, fingers=None)
+    assert move_hands(start, seen(acted, body), bare) is start
