@@ -512,6 +512,7 @@ def convert_footage(
             observations.timestamps / options.slow_motion,
             conversion.camera(observations),
             models.body,
+            models.footing,
             options.smoothing,
             options.feet,
             {person: np.asarray(betas, float) for person, betas in options.shapes.items()},

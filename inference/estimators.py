@@ -51,6 +51,9 @@ DEFAULT = next(iter(ESTIMATORS))
 DETECTOR = "blazepose_detector"
 """What finds people, in the registry."""
 
+FOOTING = "footing"
+"""What says which feet stand, in the registry."""
+
 HANDS = ("palm_detector", "hand_landmark")
 """What finds and reads hands, in the registry."""
 

@@ -11,6 +11,7 @@ from . import estimators, registry
 from .body.smpl import Body
 from .hands.landmarker import HandLandmarker, PalmDetector
 from .hands.search import HandModels
+from .motion.footing import Footing
 from .options import Options
 from .people.blazepose import BlazePose, LandmarkModel, PoseModel
 from .people.detector import Detector
@@ -26,6 +27,7 @@ class Models:
         people: finds people and reads their 2D poses.
         network: estimates the motion of a person; None to fit the body to landmarks alone.
         body: the body that is animated.
+        footing: judges which feet stand.
         body_path: its file, None if it has none.
         people_key: identifies the weights of `people`, so that results can be cached; empty for no caching.
         network_key: the same for `network`.
@@ -39,6 +41,7 @@ class Models:
     people: PoseModel
     network: TemporalNetwork | None
     body: Body
+    footing: Footing
     body_path: Path | None = None
     people_key: str = ""
     network_key: str = ""
@@ -72,6 +75,7 @@ def load_models(options: Options, fetch: bool = True) -> Models:
         people=people,
         network=network,
         body=body,
+        footing=Footing.load(registry.path(estimators.FOOTING, fetch=fetch)),
         body_path=body_path,
         people_key=_key(estimators.people_items(options.quality)),
         network_key=_key(weights),

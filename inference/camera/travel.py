@@ -192,7 +192,7 @@ class _Bundle:
         return self._cost(), self._state()
 
     def _pairs(self, start: _State, given: _State) -> Iterator[None]:
-        """Begin with other turns: those of a camera that moves aside before a near background have little room for it."""
+        """Begin with other turns: before a near background, those of a camera that moves aside leave no room for it."""
         for begin, apart in (*((start, apart) for apart in _APART), (given, _APART[0])):
             self._return_to(begin)
             self.rotations = _turns_by_pairs(self._key, self._point, self._places, self.rotations, apart)
@@ -208,8 +208,8 @@ class _Bundle:
     def _stand_out(self) -> None:
         """Tell from a camera that only turns how it travels, by the points that stand out before a far background.
 
-        With the turns, a point's sightings depend on the product of its nearness and the camera's way: least squares for
-        one and the other in turn.
+        With these turns, a point's sightings depend on the product of its nearness and the camera's way: least squares
+        for one and the other in turn.
         """
         keys, count = len(self.positions), len(self.numbers)
         self.positions = np.zeros((keys, 3))

@@ -74,6 +74,15 @@ def add_commands(commands: Commands) -> None:
         " and OUT/report.json with how often it finds held-out poses from another view.",
     )
     _add_embedding(embedding)
+    footing = command(
+        networks,
+        "footing",
+        "train the network that says which heels and toes stand",
+        "Pose recorded people with errors of the rendered ones in DATA/train, estimate their motion, and train a small"
+        " network to say where their feet truly stand: writes OUT/footing.npz and OUT/report.json. What was posed is"
+        " kept, so that an interrupted run can continue.",
+    )
+    _add_footing(footing)
     ablate = command(
         networks,
         "ablate",
@@ -167,6 +176,22 @@ def _add_embedding(command: argparse.ArgumentParser) -> None:
     command.add_argument("--threads", type=count, metavar="N", help="of the CPU (default: all)")
 
 
+def _add_footing(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--data", type=Path, required=True, metavar="FOLDER", help="the training data")
+    command.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="where to write")
+    command.add_argument("--files", type=count, default=120, metavar="N", help="of 32 people each (default: 120)")
+    command.add_argument(
+        "--data-minutes", type=positive, default=30.0, metavar="N", help="stop posing after this time (default: 30)"
+    )
+    command.add_argument("--jobs", type=count, default=2, metavar="N", help="processes that pose (default: 2)")
+    command.add_argument("--minutes", type=positive, default=8.0, metavar="N", help="of training (default: 8)")
+    command.add_argument("--rate", type=positive, default=2e-3, metavar="X", help="highest rate (default: 0.002)")
+    command.add_argument(
+        "--seed", type=non_negative_int, default=0, metavar="N", help="of all random numbers (default: 0)"
+    )
+    command.add_argument("--threads", type=count, metavar="N", help="of the CPU (default: all)")
+
+
 def _add_training(command: argparse.ArgumentParser) -> None:
     command.add_argument("--data", type=Path, required=True, metavar="FOLDER", help="the training data")
     command.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="where to write")
@@ -244,6 +269,12 @@ def run(arguments: argparse.Namespace) -> int:
 
         shares = ", ".join(f"{name} {share:.1%}" for name, share in embedding.run(arguments).items())
         print(f"held-out poses found from another view: {shares}", flush=True)
+        return 0
+    if arguments.what == "footing":
+        from ..research.training import footing
+
+        shares = ", ".join(f"{name} {value:.3f}" for name, value in footing.run(arguments).items())
+        print(f"held-out recordings: {shares}", flush=True)
         return 0
     if arguments.what == "ablate":
         from ..research.training import ablations

@@ -11,10 +11,14 @@ SOLE_LANDMARKS = tuple(
 )
 """Heels, then toes; left, then right."""
 
+# The other end of the same foot.
+_OTHER_END = [2, 3, 0, 1]
 _STILL = 0.30
 _LOW = 0.07
 _SHORTEST = 0.10
 _SETTLING = 0.04
+# Between two levels on which somebody stands, metres: one camera sees a floor rise and fall by half of that.
+_APART = 0.08
 
 
 def sideways_speed(points: np.ndarray, eyes: np.ndarray, timestamps: np.ndarray) -> np.ndarray:
@@ -52,6 +56,45 @@ def runs(mask: np.ndarray) -> list[tuple[int, int]]:
     return [(int(first), int(last)) for first, last in edges.reshape(-1, 2)]
 
 
+def ground_levels(clearance: np.ndarray, probability: np.ndarray, timestamps: np.ndarray) -> np.ndarray:
+    """The height of what each sole point stands on: one level, or several where somebody climbs.
+
+    Args:
+        clearance: (n, 4) heights of `SOLE_LANDMARKS` above where they are when a flat foot stands at z = 0, metres.
+        probability: (n, 4) that they stand.
+        timestamps: (n,) seconds.
+
+    Returns:
+        (n, 4) metres, the same during a stand; that of the longest stood on level where a point is free.
+    """
+    stands = _stands(probability, timestamps)
+    if not stands:
+        return np.full(clearance.shape, float(np.median(clearance.min(axis=1))))
+    # A foot that stands on its heel or its toes is no higher for that.
+    lowest = np.minimum(clearance, clearance[:, _OTHER_END])
+    heights = np.array([np.median(lowest[start:stop, point]) for point, start, stop in stands])
+    seconds = np.array([timestamps[stop - 1] - timestamps[start] for _, start, stop in stands])
+    order = np.argsort(heights)
+    level = np.empty(len(order), int)
+    level[order] = np.concatenate([[0], np.cumsum(np.diff(heights[order]) > _APART)])
+    spent = np.bincount(level, seconds)
+    means = np.bincount(level, seconds * heights) / spent
+    ground = np.full(clearance.shape, means[spent.argmax()])
+    for (point, start, stop), number in zip(stands, level, strict=True):
+        ground[start:stop, point] = means[number]
+    return ground
+
+
+def _stands(probability: np.ndarray, timestamps: np.ndarray) -> list[tuple[int, int, int]]:
+    """Point, first frame and the frame after the last of each stand that is long enough to be one."""
+    return [
+        (point, start, stop)
+        for point in range(probability.shape[1])
+        for start, stop in runs(probability[:, point] > 0.5)
+        if timestamps[stop - 1] - timestamps[start] >= _SHORTEST
+    ]
+
+
 def plant(
     positions: np.ndarray, probability: np.ndarray, timestamps: np.ndarray, heights: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -59,24 +102,19 @@ def plant(
 
     Args:
         positions: (n, k, 3) world positions.
-        probability: (n, k) from `standing`.
+        probability: (n, k) that they stand.
         timestamps: (n,) seconds.
-        heights: (k,) height of each point above the floor when the foot stands flat, metres.
+        heights: (n, k) at which each point is held, metres; the same during a stand.
 
     Returns:
         (n, k, 3) targets to stand and (n, k) how firmly, 0 where the foot is free. The hold grows and fades over
         40 ms, so that a planted foot is not snatched.
     """
     targets, hold = positions.copy(), np.zeros(probability.shape)
-    for point in range(positions.shape[1]):
-        for start, stop in runs(probability[:, point] > 0.5):
-            if timestamps[stop - 1] - timestamps[start] < _SHORTEST:
-                continue
-            weight = probability[start:stop, point]
-            middle = (positions[start:stop, point] * weight[:, None]).sum(0) / weight.sum()
-            targets[start:stop, point] = [middle[0], middle[1], heights[point]]
-            since = np.minimum(
-                timestamps[start:stop] - timestamps[start], timestamps[stop - 1] - timestamps[start:stop]
-            )
-            hold[start:stop, point] = np.clip(since / _SETTLING + 0.2, 0, 1)
+    for point, start, stop in _stands(probability, timestamps):
+        weight = probability[start:stop, point]
+        middle = (positions[start:stop, point] * weight[:, None]).sum(0) / weight.sum()
+        targets[start:stop, point] = [middle[0], middle[1], heights[start, point]]
+        since = np.minimum(timestamps[start:stop] - timestamps[start], timestamps[stop - 1] - timestamps[start:stop])
+        hold[start:stop, point] = np.clip(since / _SETTLING + 0.2, 0, 1)
     return targets, hold

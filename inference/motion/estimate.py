@@ -23,6 +23,7 @@ from ..people.track import Track
 from ..pose.pose_estimate import PoseEstimate
 from . import standing
 from .fit import Evidence, Fit, ShapedBody, fit, solve_translation, view_rotations
+from .footing import Footing
 from .motion import Motion
 from .subject import Subject, limb_length, shape_from_limbs, shape_of_height, smoothed_prior
 
@@ -80,6 +81,7 @@ def estimate(
     timestamps: np.ndarray,
     camera: Camera,
     body: Body,
+    footing: Footing,
     smoothing: float = 1.0,
     feet: float = 1.0,
     shapes: Mapping[int, np.ndarray] | None = None,
@@ -96,6 +98,7 @@ def estimate(
         timestamps: (M,) their seconds.
         camera: the camera that filmed them, with a rotation for every frame of the footage.
         body: the body model.
+        footing: judges which heels and toes stand.
         smoothing: 1 as measured best, 0 for none, more for calmer motion.
         feet: strength with which standing feet are held, 1 as measured best, 0 not at all.
         shapes: β (10,) that people are known to have, by the number of their track; others' are estimated.
@@ -107,8 +110,6 @@ def estimate(
     Returns:
         One `Motion` per track, from its first to its last frame, gaps bridged.
     """
-    shapes = shapes or {}
-    body = as_seen(body)
     done, total = 0, len(tracks) * (_FIRST_FIT + _REFITS + _BALANCE + _FEET)
 
     def step(steps: int = 1) -> None:
@@ -116,6 +117,36 @@ def estimate(
         done += steps
         progress(done, total)
 
+    subjects, transform = stand(
+        tracks, frames, timestamps, camera, body, smoothing, shapes, step, pose_estimates, height
+    )
+    if camera.world is None:
+        transform = standing.lower_floor(subjects, transform, footing)
+    motions = []
+    for subject in subjects:
+        contact_probability = standing.plant_feet(subject, transform, footing, smoothing, feet)
+        step(_FEET)
+        motions.append(_motion(subject, transform, camera, contact_probability, estimator))
+    return motions
+
+
+def stand(
+    tracks: list[Track],
+    frames: np.ndarray,
+    timestamps: np.ndarray,
+    camera: Camera,
+    body: Body,
+    smoothing: float = 1.0,
+    shapes: Mapping[int, np.ndarray] | None = None,
+    step: Callable[[int], None] = lambda steps: None,
+    pose_estimates: Sequence[PoseEstimate] | None = None,
+    height: float | None = None,
+) -> tuple[list[Subject], np.ndarray]:
+    """People on their floor, in balance, whose feet may still slide, and the first camera's pose (4, 4) in the world.
+
+    Args: as of `estimate`; ``step`` is called with the number of steps done since the last call.
+    """
+    body, shapes = as_seen(body), shapes or {}
     subjects = []
     for number, track in enumerate(tracks):
         pose_estimate = None if pose_estimates is None else pose_estimates[number]
@@ -128,16 +159,12 @@ def estimate(
         transform = standing.estimate_floor(subjects)
     else:
         transform = camera.world
-    motions = []
     for subject in subjects:
         if height is None and subject.track.number not in shapes:
             standing.scale_to_floor(subject, transform)
         standing.keep_balance(subject, transform, smoothing)
         step(_BALANCE)
-        contact_probability = standing.plant_feet(subject, transform, smoothing, feet)
-        step(_FEET)
-        motions.append(_motion(subject, transform, camera, contact_probability, estimator))
-    return motions
+    return subjects, transform
 
 
 def _fit_person(

@@ -78,21 +78,44 @@ def lock_feet(
 ) -> LegCorrection:
     """Find how legs bend so that standing feet stay in place.
 
-    The hips follow the feet so that the legs bend as little as possible, and come down where a leg would have to
-    stretch. A goal out of the leg's reach is approached as closely as possible.
-
     Args:
         legs: (N, 2, 3, 3) hip, knee and ankle of the left and the right leg.
         points: (N, 2, 3) points of the feet that are to stay in place, such as the balls.
         spans: when the feet stand.
         times: (N,) seconds, increasing.
         front: (N, 2, 3) unit vectors to the side to which straight knees bend.
-        hip_smoothing: seconds over which the hips' displacement is smoothed.
-        hip_cost: of moving the hips, relative to 1 for lengthening a bent leg by as much; (N, 3, 3) where it depends on
-            the direction.
+        hip_smoothing: as of `move_ankles`.
+        hip_cost: as of `move_ankles`.
         share: part of the displacement that is applied, 0 to 1.
     """
     displacements = share * corrections(points, spans, times)
+    return move_ankles(legs, displacements, spans, times, front, hip_smoothing, hip_cost)
+
+
+def move_ankles(
+    legs: np.ndarray,
+    displacements: np.ndarray,
+    spans: Spans,
+    times: np.ndarray,
+    front: np.ndarray,
+    hip_smoothing: float = 0.2,
+    hip_cost: np.ndarray | float = 0.05,
+) -> LegCorrection:
+    """Find how legs bend so that the ankles move by displacements (N, 2, 3).
+
+    The hips follow the feet so that the legs bend as little as possible, and come down where a leg would have to
+    stretch. A goal out of the leg's reach is approached as closely as possible.
+
+    Args:
+        legs: (N, 2, 3, 3) hip, knee and ankle of the left and the right leg.
+        displacements: of the ankles.
+        spans: when the feet stand.
+        times: (N,) seconds, increasing.
+        front: (N, 2, 3) unit vectors to the side to which straight knees bend.
+        hip_smoothing: seconds over which the hips' displacement is smoothed.
+        hip_cost: of moving the hips, relative to 1 for lengthening a bent leg by as much; (N, 3, 3) where it depends on
+            the direction.
+    """
     if not displacements.any():
         still = np.broadcast_to(np.eye(3), (*displacements.shape, 3))
         return LegCorrection(np.zeros((len(times), 3)), still, still)
@@ -106,27 +129,87 @@ def lock_feet(
     return LegCorrection(hips, *(np.stack(bones, axis=1) for bones in zip(*bent, strict=True)))
 
 
-def corrections(points: np.ndarray, spans: Spans, times: np.ndarray) -> np.ndarray:
+def corrections(
+    points: np.ndarray,
+    spans: Spans,
+    times: np.ndarray,
+    heels: np.ndarray | None = None,
+    heel_spans: Spans = ([], []),
+) -> np.ndarray:
     """Displacements (N, 2, 3) that hold points (N, 2, 3) still during their spans and fade out around them.
 
-    Points come to rest and leave it without a jump of their velocity.
+    Where only the heels (N, 2, 3) stand, these are held. Points come to rest and leave it without a jump of their
+    velocity.
     """
     displacements = np.zeros_like(points)
     if len(times) < 2:
         return displacements
     for foot, own in enumerate(spans):
-        here = points[:, foot]
-        speed = np.gradient(here, times, axis=0)
-        before: _Edge | None = None
+        moved, here = displacements[:, foot], points[:, foot]
+        held, slope = np.zeros(len(times), bool), -np.gradient(here, times, axis=0)
         for start, end in own:
             span = slice(start, end + 1)
-            displacements[span, foot] = np.median(here[span], axis=0) - here[span]
-            _bridge(
-                displacements[:, foot], times, before, _Edge(start, displacements[start, foot].copy(), -speed[start])
-            )
-            before = _Edge(end, displacements[end, foot].copy(), -speed[end])
-        _bridge(displacements[:, foot], times, before, None)
+            moved[span], held[span] = np.median(here[span], axis=0) - here[span], True
+        if heels is not None:
+            _hold_heel(moved, held, slope, heels[:, foot], heel_spans[foot], times)
+        _fade(moved, held, slope, times)
     return displacements
+
+
+def level(turns: np.ndarray, spans: Spans, times: np.ndarray) -> np.ndarray:
+    """Rotation vectors (N, 2, 3), to apply from the left, that keep feet from turning while they stand flat.
+
+    Args:
+        turns: (N, 2, 3, 3) rotations of the feet.
+        spans: when they stand flat.
+        times: (N,) seconds.
+    """
+    vectors = np.zeros(turns.shape[:-1])
+    if len(times) < 2:
+        return vectors
+    for foot, own in enumerate(spans):
+        held, slope = np.zeros(len(times), bool), np.zeros((len(times), 3))
+        for start, end in own:
+            span = slice(start, end + 1)
+            usual = rotations.project(turns[span, foot].mean(axis=0))
+            vectors[span, foot] = rotations.matrix_to_axis_angle(usual @ np.swapaxes(turns[span, foot], 1, 2))
+            if end > start:
+                slope[span] = np.gradient(vectors[span, foot], times[span], axis=0)
+            held[span] = True
+        _fade(vectors[:, foot], held, slope, times)
+    return vectors
+
+
+def _hold_heel(
+    moved: np.ndarray,
+    held: np.ndarray,
+    slope: np.ndarray,
+    heel: np.ndarray,
+    spans: Sequence[tuple[int, int]],
+    times: np.ndarray,
+) -> None:
+    """Displace a heel (N, 3) while nothing else holds the foot, in place, so that it goes on without a jump."""
+    speed = np.gradient(heel, times, axis=0)
+    for start, end in spans:
+        for first, last in runs(~held[start : end + 1]):
+            span = slice(start + first, start + last)
+            place = np.median(heel[span], axis=0)
+            if span.stop < len(held) and held[span.stop]:
+                place = heel[span.stop] + moved[span.stop]
+            elif span.start and held[span.start - 1]:
+                place = heel[span.start - 1] + moved[span.start - 1]
+            moved[span], slope[span] = place - heel[span], -speed[span]
+        held[start : end + 1] = True
+
+
+def _fade(displacements: np.ndarray, held: np.ndarray, slope: np.ndarray, times: np.ndarray) -> None:
+    """Fill displacements (N, 3) where nothing is held, in place, from those around, which change by slope (N, 3)."""
+    before: _Edge | None = None
+    for start, stop in runs(held):
+        end = stop - 1
+        _bridge(displacements, times, before, _Edge(start, displacements[start].copy(), slope[start]))
+        before = _Edge(end, displacements[end].copy(), slope[end])
+    _bridge(displacements, times, before, None)
 
 
 def bend_leg(joints: np.ndarray, goals: np.ndarray, front: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -218,7 +301,7 @@ def _spread(drop: np.ndarray, times: np.ndarray) -> np.ndarray:
 
 
 def _smooth(values: np.ndarray, times: np.ndarray, width: float) -> np.ndarray:
-    """Values (N, C) averaged over a bell ``width`` seconds wide."""
+    """Values (N, C) at times (N,) averaged over a bell ``width`` seconds wide."""
     half = _half_window(times, width)
     weights = np.hanning(2 * half + 3)[1:-1]
     padded = np.pad(values, ((half, half), (0, 0)), mode="edge")

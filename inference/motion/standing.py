@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..body.skeleton import JOINT_NAMES
-from . import contacts, floor, legs
+from . import contacts, floor
 from .fit import Fit, ShapedBody
+from .footing import SEEN_LANDMARKS, Footing, Steps
+from .locking import lock_feet, with_legs
 from .pace import metres_per_unit
 from .subject import Subject, limb_length, shape_from_limbs, smoothed_prior
 
@@ -19,15 +20,6 @@ _LAST_SMOOTHING = 0.35
 _ENOUGH_STANDING = 5.0
 _LOWEST_EYE = 0.5
 _LARGEST_RESIZING = 1.15
-
-_LEGS = np.array(
-    [[JOINT_NAMES.index(f"{side}_{joint}") for joint in ("hip", "knee", "ankle")] for side in ("left", "right")]
-)
-_BALLS = [JOINT_NAMES.index(f"{side}_foot") for side in ("left", "right")]
-# Seconds over which the hips' displacement is smoothed as they follow the feet, which jitter seen by one camera.
-_HIP_SMOOTHING = 0.8
-# Cost of moving the hips along the line of sight, which one camera barely observes, and across it.
-_HIP_COST_ALONG, _HIP_COST_ACROSS = 0.05, 50.0
 
 
 def _soles(subject: Subject) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -91,9 +83,12 @@ def scale_to_floor(subject: Subject, transform: np.ndarray) -> None:
 
     One image doesn't determine a person's size; the floor that they share with others does.
     """
-    clearance, probability, _ = _standing(subject, transform)
+    _, soles, scores = _soles(subject)
+    speed = contacts.sideways_speed(soles, subject.camera_positions, subject.timestamps)
+    clearance = steps(subject, transform).clearance
     lowest = clearance.min(1)
-    weight = probability.max(1)
+    # Only height above the lower foot counts: the person may stand on a kerb.
+    weight = contacts.standing(speed, clearance - np.median(lowest), scores).max(1)
     if weight.sum() < _ENOUGH_STANDING:
         return
     eyes = subject.camera_positions @ transform[2, :3] + transform[2, 3]
@@ -132,15 +127,16 @@ def keep_balance(subject: Subject, transform: np.ndarray, smoothing: float) -> N
     subject.smooth(smoothing)
 
 
-def _standing(subject: Subject, transform: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Sole points' clearance above the floor (n, 4), probability of standing (n, 4), and world positions (n, 4, 3)."""
-    _, points, scores = _soles(subject)
-    world = points @ transform[:3, :3].T + transform[:3, 3]
-    clearance = world[..., 2] - _sole_heights(subject.shaped_body)
-    speed = contacts.sideways_speed(points, subject.camera_positions, subject.timestamps)
-    # Only height above the lower foot counts: the person may stand on a kerb.
-    lift = np.median(clearance.min(1))
-    return clearance, contacts.standing(speed, clearance - lift, scores), world
+def steps(subject: Subject, transform: np.ndarray) -> Steps:
+    """What a person's feet do in the world, ``transform`` (4, 4) being the first camera's pose in it."""
+    joints, soles, _ = _soles(subject)
+    joints, soles, eyes = (
+        points @ transform[:3, :3].T + transform[:3, 3] for points in (joints, soles, subject.camera_positions)
+    )
+    visibility = np.zeros((len(subject.frames), len(SEEN_LANDMARKS)))
+    visibility[subject.seen] = subject.track.visibility[:, list(SEEN_LANDMARKS)]
+    clearance = soles[..., 2] - _sole_heights(subject.shaped_body)
+    return Steps(subject.timestamps, joints, soles, clearance, eyes, visibility)
 
 
 def _sole_heights(shaped_body: ShapedBody) -> np.ndarray:
@@ -149,7 +145,22 @@ def _sole_heights(shaped_body: ShapedBody) -> np.ndarray:
     return rest - rest.min() + _SKIN
 
 
-def plant_feet(subject: Subject, transform: np.ndarray, smoothing: float, strength: float = 1.0) -> np.ndarray:
+def lower_floor(subjects: list[Subject], transform: np.ndarray, footing: Footing) -> np.ndarray:
+    """The first camera's pose (4, 4) in a world whose floor is the lowest level on which people stand who climb."""
+    lowest = 0.0
+    for subject in subjects:
+        feet = steps(subject, transform)
+        ground = contacts.ground_levels(feet.clearance, footing.standing(feet), feet.timestamps)
+        if np.ptp(ground) > 0:
+            lowest = min(lowest, float(ground.min()))
+    lowered = transform.copy()
+    lowered[2, 3] -= lowest
+    return lowered
+
+
+def plant_feet(
+    subject: Subject, transform: np.ndarray, footing: Footing, smoothing: float, strength: float = 1.0
+) -> np.ndarray:
     """Hold standing feet in place, more strongly with more ``strength``, not at all with 0.
 
     Returns:
@@ -157,12 +168,14 @@ def plant_feet(subject: Subject, transform: np.ndarray, smoothing: float, streng
     """
     soles = list(contacts.SOLE_LANDMARKS)
     rotation, translation = transform[:3, :3], transform[:3, 3]
-    clearance, probability, world = _standing(subject, transform)
+    feet = steps(subject, transform)
+    probability = footing.standing(feet)
     stands = probability.reshape(len(probability), 2, 2).max(1)
     if strength == 0:
         return stands
-    heights = _sole_heights(subject.shaped_body) + np.median(clearance.min(1))
-    targets, hold = contacts.plant(world, probability, subject.timestamps, heights)
+    ground = contacts.ground_levels(feet.clearance, probability, feet.timestamps)
+    heights = _sole_heights(subject.shaped_body) + ground
+    targets, hold = contacts.plant(feet.soles, probability, subject.timestamps, heights)
     prior = smoothed_prior(subject, 0.0, 1.0)
     in_first = (targets - translation) @ rotation - subject.camera_positions[:, None]
     prior.targets[:, soles] = in_first @ subject.camera_rotations
@@ -170,35 +183,23 @@ def plant_feet(subject: Subject, transform: np.ndarray, smoothing: float, streng
         prior.target_sigma[:, soles] = _PLANTED_SIGMA / (strength * hold)
     subject.refit(prior, steps=5)
     subject.smooth(smoothing * _LAST_SMOOTHING)
-    _lock_feet(subject, transform, probability[:, 2:] > 0.5, min(strength, 1.0))
+    _lock_feet(subject, transform, probability > 0.5, min(strength, 1.0))
     return stands
 
 
-def _lock_feet(subject: Subject, transform: np.ndarray, standing: np.ndarray, share: float) -> None:
-    """Bend the legs so that the balls of the feet stay still while they stand (n, 2); the fit only comes close."""
-    if len(standing) < 3:
+def _lock_feet(subject: Subject, transform: np.ndarray, stands: np.ndarray, share: float) -> None:
+    """Bend the legs so that heels and toes stay still while they stand (n, 4); the fit only comes close."""
+    if len(stands) < 3:
         return
-    global_rotations, joints, _ = subject.shaped_body.pose(subject.fit.rotations, subject.fit.trans)
+    global_rotations, joints, points = subject.shaped_body.pose(subject.fit.rotations, subject.fit.trans)
     to_world = transform[:3, :3] @ subject.camera_rotations
-    global_rotations = to_world[:, None] @ global_rotations
     eyes = subject.camera_positions @ transform[:3, :3].T + transform[:3, 3]
-    joints = np.einsum("nij,nkj->nki", to_world, joints) + eyes[:, None]
-    spans = legs.contact_spans(standing, subject.timestamps)
-    thighs, shins, feet = _LEGS.T
-    front = global_rotations[:, thighs][..., 2]
-    sight = joints[:, 0] - eyes
-    sight /= np.linalg.norm(sight, axis=1, keepdims=True)
-    along = sight[:, :, None] * sight[:, None]
-    hip_cost = _HIP_COST_ALONG * along + _HIP_COST_ACROSS * (np.eye(3) - along)
-    correction = legs.lock_feet(
-        joints[:, _LEGS], joints[:, _BALLS], spans, subject.timestamps, front, _HIP_SMOOTHING, hip_cost, share
+    joints, heels = (
+        np.einsum("nij,nkj->nki", to_world, part) + eyes[:, None]
+        for part in (joints, points[:, list(contacts.SOLE_LANDMARKS[:2])])
     )
-    foot_rotations = global_rotations[:, feet]
-    global_rotations[:, thighs] = correction.thighs @ global_rotations[:, thighs]
-    global_rotations[:, shins] = correction.shins @ global_rotations[:, shins]
-    local = subject.fit.rotations.copy()
-    local[:, thighs] = np.swapaxes(global_rotations[:, [0, 0]], -1, -2) @ global_rotations[:, thighs]
-    local[:, shins] = np.swapaxes(global_rotations[:, thighs], -1, -2) @ global_rotations[:, shins]
-    local[:, feet] = np.swapaxes(global_rotations[:, shins], -1, -2) @ foot_rotations
-    trans = subject.fit.trans + np.einsum("nji,nj->ni", to_world, correction.hips)
-    subject.fit = Fit(local, trans, subject.fit.information)
+    changed, hips = lock_feet(
+        to_world[:, None] @ global_rotations, joints, heels, eyes, stands, subject.timestamps, share
+    )
+    trans = subject.fit.trans + np.einsum("nji,nj->ni", to_world, hips)
+    subject.fit = Fit(with_legs(subject.fit.rotations, changed), trans, subject.fit.information)

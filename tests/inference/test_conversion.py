@@ -230,7 +230,7 @@ def test_slow_motion_has_true_times_and_speeds(tmp_path: Path):
     (motion,) = result.motions
     (real,) = convert_footage(SAMPLE, replace(options, start=2.0, end=3.0, slow_motion=1.0)).motions
     np.testing.assert_allclose(motion.timestamps, real.timestamps - 2.0, atol=1e-6)
-    assert np.median(np.linalg.norm(motion.joints_cam - real.joints_cam, axis=-1)) < 0.01
+    assert np.median(np.linalg.norm(motion.joints_cam - real.joints_cam, axis=-1)) < 0.02
     # What a user looks up in a player.
     assert result.report["shots"][0]["end"] == pytest.approx(3.84)
 

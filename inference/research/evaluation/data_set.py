@@ -12,6 +12,7 @@ from ...body.smpl import Body
 from ...camera.intrinsics import Camera, intrinsics
 from ...camera.tracking import homographies_from_rotations
 from ...motion import estimate as motion_fit
+from ...motion.footing import Footing
 from ...people.track import RoiViews, Track
 from ...pose.temporal import TemporalNetwork, VideoContext
 from ..training.shards import Shard, ShardError, read_shard
@@ -69,6 +70,7 @@ class Totals:
 def evaluate_data(
     folder: Path,
     body: Body,
+    footing: Footing,
     networks: Mapping[str, TemporalNetwork | None],
     sequences: int | None = None,
     progress: Progress = lambda done, total: None,
@@ -78,6 +80,7 @@ def evaluate_data(
     Args:
         folder: of the data set.
         body: of the data.
+        footing: judges which feet stand.
         networks: of the estimators to score, by name; None for one without a network.
         sequences: maximum number.
         progress: called with the number of finished sequences and the total.
@@ -95,7 +98,7 @@ def evaluate_data(
         for number in range(len(shard.betas)):
             if sequences is not None and done >= sequences:
                 break
-            _score_sequence(shard, number, body, networks, table)
+            _score_sequence(shard, number, body, footing, networks, table)
             done += 1
             progress(done, sequences or len(paths) * len(shard.betas))
     return {name: totals.scores() for name, totals in table.items()}
@@ -140,6 +143,7 @@ def _score_sequence(
     shard: Shard,
     number: int,
     body: Body,
+    footing: Footing,
     networks: Mapping[str, TemporalNetwork | None],
     table: dict[str, Totals],
 ) -> None:
@@ -176,6 +180,7 @@ def _score_sequence(
             seconds,
             camera,
             body,
+            footing,
             pose_estimates=None if estimate is None else [estimate],
             estimator=name,
         )

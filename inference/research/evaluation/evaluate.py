@@ -213,6 +213,7 @@ def _motions_if_any(
 
 
 def _run_on_data(options: argparse.Namespace) -> dict[str, Scores]:
+    from ...motion.footing import Footing
     from ...pose.temporal import TemporalNetwork
     from .data_set import evaluate_data
 
@@ -225,6 +226,7 @@ def _run_on_data(options: argparse.Namespace) -> dict[str, Scores]:
         table = evaluate_data(
             options.data,
             Body.load(registry.body_path()),
+            Footing.load(registry.path(estimators.FOOTING)),
             networks,
             options.sequences,
             lambda done, total: progress("sequences", done, total),

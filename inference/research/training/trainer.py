@@ -130,7 +130,7 @@ class Trainer:
         self.schedule, self.folder, self.device, self.description = schedule, folder, device, dict(description)
         self.objective, self.workers = objective, workers
         self.torch_body = TorchBody(body, marker_points(body)).to(device)
-        self.averaged = AveragedModel(self.network, multi_avg_fn=_average(schedule.average))
+        self.averaged = AveragedModel(self.network, multi_avg_fn=moving_average(schedule.average))
         self.optimizer = torch.optim.Adam(
             [part for part in self.network.parameters() if part.requires_grad], lr=schedule.rate
         )
@@ -389,7 +389,7 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     return state
 
 
-def _average(decay: float) -> Callable[..., None]:
+def moving_average(decay: float) -> Callable[..., None]:
     """An exponential moving average with a lower decay in the first steps, when weights change fast."""
 
     def update(averaged: list[Tensor], current: list[Tensor], count: Tensor | int) -> None:

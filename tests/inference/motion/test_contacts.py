@@ -67,7 +67,7 @@ def test_planted_foot_stays_in_one_place():
     # It stands from frame 5 to 24, touches the floor for two frames at 30, and flies else.
     probability = np.zeros((40, 1))
     probability[5:25], probability[30:32] = 0.9, 0.9
-    places, hold = contacts.plant(positions, probability, times, np.array([0.02]))
+    places, hold = contacts.plant(positions, probability, times, np.full((40, 1), 0.02))
     np.testing.assert_array_equal(hold[:5], 0)
     np.testing.assert_array_equal(hold[25:], 0, "a touch of 33 ms is no stand")
     np.testing.assert_allclose(places[5:25, 0], np.tile(places[10, 0], (20, 1)))
@@ -86,7 +86,7 @@ def test_every_stand_has_its_own_place():
     positions[:, 1, 1] = 3.0
     probability = np.full((30, 2), 0.9)
     probability[13:17, 0] = 0.1
-    places, _ = contacts.plant(positions, probability, times, np.zeros(2))
+    places, _ = contacts.plant(positions, probability, times, np.zeros((30, 2)))
     np.testing.assert_allclose(places[:13, 0, 0], 0, atol=1e-12)
     np.testing.assert_allclose(places[17:, 0, 0], 0.7, atol=1e-12)
     np.testing.assert_allclose(places[:, 1], [[0, 3, 0]] * 30, atol=1e-12)
@@ -96,6 +96,38 @@ def test_frame_rate_does_not_change_the_hold():
     holds = []
     for rate in (30, 120):
         times = np.arange(0, 1, 1 / rate)
-        _, hold = contacts.plant(np.zeros((len(times), 1, 3)), np.ones((len(times), 1)), times, np.zeros(1))
+        _, hold = contacts.plant(
+            np.zeros((len(times), 1, 3)), np.ones((len(times), 1)), times, np.zeros((len(times), 1))
+        )
         holds.append(np.interp([0.0, 1 / 30, 0.5], times, hold[:, 0]))
     np.testing.assert_allclose(holds[0], holds[1], atol=1e-6)
+
+
+def test_who_climbs_stands_on_several_levels():
+    """A foot on the floor, on a step of 20 cm, and on the floor again, each seen a little too high or too low."""
+    times = np.arange(90) / 30
+    clearance, probability = np.full((90, 4), 0.4), np.zeros((90, 4))
+    for rows, height in ((slice(0, 20), 0.03), (slice(30, 50), 0.2), (slice(60, 80), -0.03)):
+        clearance[rows, 0::2], probability[rows, 0] = height, 0.9
+    ground = contacts.ground_levels(clearance, probability, times)
+    np.testing.assert_allclose(ground[[5, 70], 0], 0, atol=1e-9)
+    np.testing.assert_allclose(ground[30:50, 0], 0.2)
+    assert ground[25, 0] == pytest.approx(0), "between them the usual one"
+
+
+def test_nobody_climbs_on_a_floor_that_is_seen_to_rise():
+    times = np.arange(120) / 30
+    clearance, probability = np.zeros((120, 4)), np.zeros((120, 4))
+    for number in range(6):
+        rows = slice(20 * number, 20 * number + 15)
+        clearance[rows], probability[rows, number % 4] = 0.03 * number, 0.9
+    ground = contacts.ground_levels(clearance, probability, times)
+    np.testing.assert_allclose(ground, 0.075)
+
+
+def test_a_raised_heel_is_no_step():
+    times = np.arange(60) / 30
+    clearance, probability = np.zeros((60, 4)), np.zeros((60, 4))
+    probability[:20, [0, 2]] = probability[30:50, [0, 2]] = 0.9
+    clearance[30:50, 0] = 0.12
+    np.testing.assert_allclose(contacts.ground_levels(clearance, probability, times), 0)

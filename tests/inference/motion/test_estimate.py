@@ -7,10 +7,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
+from video_motion.inference import estimators, registry
 from video_motion.inference.body.skeleton import JOINT_NAMES, LANDMARK_NAMES, PARENTS
 from video_motion.inference.body.smpl import Body
 from video_motion.inference.motion import estimate as landmarks
 from video_motion.inference.motion.estimate import as_seen
+from video_motion.inference.motion.footing import Footing
 from video_motion.inference.motion.motion import Motion
 from video_motion.inference.people.track import Track
 from video_motion.inference.pose.pose_estimate import PoseEstimate
@@ -22,7 +24,8 @@ GAP = slice(60, 70)
 
 def estimate(body: Body, scene: scenes.Scene, *tracks, **options) -> list[Motion]:
     frames = np.arange(len(scene.timestamps))
-    return landmarks.estimate(list(tracks), frames, scene.timestamps, scene.camera, body, **options)
+    footing = Footing.load(registry.path(estimators.FOOTING))
+    return landmarks.estimate(list(tracks), frames, scene.timestamps, scene.camera, body, footing, **options)
 
 
 def joint_errors(motion: Motion, scene: scenes.Scene) -> np.ndarray:
@@ -89,7 +92,7 @@ def stroll_motion(body: Body, stroll: scenes.Scene) -> Motion:
 def test_joints_are_near_the_truth(lap: scenes.Scene, lap_motion: Motion):
     errors = joint_errors(lap_motion, lap)
     seen = ~lap_motion.bridged
-    assert errors[seen].mean() < 0.025
+    assert errors[seen].mean() < 0.027
     assert errors[GAP].mean() < 0.045, "ten frames without anybody"
     assert np.linalg.norm(lap_motion.joints_cam - lap.joints, axis=-1).mean() < 0.10
 
@@ -194,9 +197,9 @@ def test_contacts_tell_which_foot_stands(lap: scenes.Scene, lap_motion: Motion):
 def test_planted_feet_slide_less(body: Body, stroll: scenes.Scene, stroll_motion: Motion):
     track = scenes.film(stroll, np.random.default_rng(1), hidden=0.05)
     free, firm = (estimate(body, stroll, track, feet=strength)[0] for strength in (0.0, 3.0))
-    assert sliding(firm, stroll, body) < sliding(stroll_motion, stroll, body)
-    assert sliding(stroll_motion, stroll, body) < 0.65 * sliding(free, stroll, body)
-    assert sliding(stroll_motion, stroll, body) < 0.12
+    assert sliding(firm, stroll, body) < 0.3 * sliding(free, stroll, body)
+    assert sliding(stroll_motion, stroll, body) < 0.3 * sliding(free, stroll, body)
+    assert sliding(stroll_motion, stroll, body) < 0.03
     assert joint_errors(stroll_motion, stroll).mean() < joint_errors(free, stroll).mean() + 0.003
 
 

@@ -130,3 +130,28 @@ def test_spans():
     standing[25:, 1] = True
     times = np.arange(40) / 30.0
     assert legs.contact_spans(standing, times) == ([(5, 19)], [(25, 39)]), "a gap is bridged, a touch is none"
+
+
+def test_a_foot_rolls_from_heel_to_ball(walk):
+    """It lands on the heel, stands flat, and leaves from the ball: each stays where it is while it stands."""
+    _, balls, _ = walk
+    heels = balls - np.array([0.0, 0.2, 0.0])
+    heels[..., 2] += 0.02 * np.sin(3 * TIMES)[:, None]
+    heel_stands, ball_stands = ([(20, 45)], []), ([(30, 60)], [])
+    moved = legs.corrections(balls, ball_stands, TIMES, heels, heel_stands)
+    heel, ball = heels + moved, balls + moved
+    np.testing.assert_allclose(heel[20:31, 0], np.tile(heel[20, 0], (11, 1)), atol=1e-12)
+    np.testing.assert_allclose(ball[30:61, 0], np.tile(ball[30, 0], (31, 1)), atol=1e-12)
+    assert np.abs(np.diff(moved[27:33, 0], axis=0)).max() < 0.006, "it goes on from one to the other without a jump"
+    np.testing.assert_array_equal(moved[:, 1], 0)
+
+
+def test_a_flat_foot_does_not_turn():
+    wobble = np.radians(4.0) * np.sin(np.stack([5 * TIMES, 3 * TIMES, 7 * TIMES], axis=1))
+    turns = np.tile(Rotation.from_rotvec(wobble).as_matrix()[:, None], (1, 2, 1, 1))
+    vectors = legs.level(turns, ([(20, 60)], []), TIMES)
+    after = Rotation.from_rotvec(vectors[:, 0]) * Rotation.from_matrix(turns[:, 0])
+    assert (after[20:61] * after[20].inv()).magnitude().max() < 1e-9
+    assert np.abs(np.diff(vectors[:, 0], axis=0)).max() < np.radians(2)
+    assert np.abs(vectors[:10, 0]).max() == 0
+    np.testing.assert_array_equal(vectors[:, 1], 0)

@@ -14,6 +14,7 @@ from ....motion.contacts import runs
 from ...training.mocap.grounding import sole_vertices
 from ...training.mocap.library import Library
 from ...training.mocap.recording import MotionClip
+from ...training.synthesis import motions
 from ...training.synthesis.contact import SOLES, STILL, foot_contacts
 from ...training.synthesis.generate import random_shape
 from ..truth import EvaluationError
@@ -108,15 +109,8 @@ def _recorded(person: Person, library: Library, body: Body, betas: np.ndarray, f
         raise EvaluationError(
             f"The recording {person.clip} has {len(clip)} frames from {person.first} on, not {frames}."
         )
-    # Whoever has longer legs takes longer steps: feet that stood still would slide otherwise.
-    pelvis, own_pelvis = body.rest_joints()[0], body.rest_joints(betas)[0]
-    ratio = _height_of_hips(body, betas) / _height_of_hips(body, np.zeros_like(betas))
-    trans = ratio * (clip.trans[:frames] + pelvis) - own_pelvis
+    trans = motions.in_longer_steps(clip.trans[:frames], body, betas)
     return Role(betas, rotations.axis_angle_to_matrix(clip.poses[:frames]), trans)
-
-
-def _height_of_hips(body: Body, betas: np.ndarray) -> float:
-    return float(body.rest_joints(betas)[0, 1] - body.surface.rest(betas)[:, 1].min())
 
 
 def _placed(person: Person, role: Role, body: Body) -> Role:

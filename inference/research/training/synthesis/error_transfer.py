@@ -243,7 +243,8 @@ def _work(job: int, jobs: int, options: argparse.Namespace) -> None:
     for number in progress.bar(f"shards, job {job + 1}", iterable=numbers, position=job, unit="shard"):
         name = f"{number:06d}.npz"
         if name not in there:
-            shard = transfer(number, options.seed, body, library, errors)
+            rng = np.random.default_rng([options.seed, 11, number])
+            shard = transfer(rng, body, library, split_clips(library, "train"), errors)
             write_shard(options.data / TRANSFERRED[0] / name, shard)
 
 
@@ -260,13 +261,19 @@ def run(options: argparse.Namespace) -> int:
     return share_work(_work, options.jobs, options)
 
 
-def transfer(number: int, seed: int, body: Body, library: Library, errors: DetectorErrors) -> Shard:
-    """The training shard of a number, with `SEQUENCES` sequences and no local maps; deterministic."""
-    clips = split_clips(library, "train")
-    rng = np.random.default_rng([seed, 11, number])
+def transfer(
+    rng: np.random.Generator,
+    body: Body,
+    library: Library,
+    clips: np.ndarray,
+    errors: DetectorErrors,
+    sequences: int = SEQUENCES,
+    as_recorded: bool = False,
+) -> Shard:
+    """A training shard of so many sequences without local maps, of clips by their numbers; see `motions.perform`."""
     names, betas, rates, shots, chosen, marks, truths = ([] for _ in range(7))
-    for _ in range(SEQUENCES):
-        made, shot, shape, rate = stage(body, library, clips, "train", rng)
+    for _ in range(sequences):
+        made, shot, shape, rate = stage(body, library, clips, "train", rng, as_recorded)
         true = truth(body, shape, made, shot, rate)
         landmarks = body.landmark_positions(true["poses"], shape, true["trans"])
         compared = _compared(TrueLandmarks.from_camera(landmarks[None], shot.K[None]))[0]
@@ -283,9 +290,9 @@ def transfer(number: int, seed: int, body: Body, library: Library, errors: Detec
     output = errors.apply(
         TrueLandmarks.from_camera(np.stack(marks), np.stack([shot.K for shot in shots])), np.array(chosen)
     )
-    rows = SEQUENCES * FRAMES
+    rows = sequences * FRAMES
     return Shard(
-        sequence_starts=np.arange(SEQUENCES + 1) * FRAMES,
+        sequence_starts=np.arange(sequences + 1) * FRAMES,
         names=np.array(names),
         detectors=errors.detectors[chosen],
         betas=np.array(betas, np.float32),

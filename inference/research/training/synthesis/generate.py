@@ -133,11 +133,12 @@ def stage(
     clips: np.ndarray,
     split: str,
     rng: np.random.Generator,
+    as_recorded: bool = False,
 ) -> tuple[motions.Performance, filming.Shot, np.ndarray, float]:
-    """A random performance, the camera that films it, the shape (10,) and the frame rate."""
+    """A random performance (see `motions.perform`), the camera that films it, the shape (10,) and the frame rate."""
     betas = random_shape(body, rng)
     rate = float(rng.choice(_RATES))
-    made = motions.perform(library, clips, body, betas, FRAMES, rate, rng)
+    made = motions.perform(library, clips, body, betas, FRAMES, rate, rng, as_recorded)
     return made, filming.film(body.joints(made.rotations, betas, made.trans), rate, split, rng), betas, rate
 
 

@@ -51,6 +51,8 @@ _DISTURBANCE = {
 _SOLES = [LANDMARK_NAMES.index(f"{side}_{part}") for side in ("left", "right") for part in ("heel", "foot_index")]
 _SKIN = 0.01
 _SLOWEST = 1.3
+_KINDS = {"recorded": 0.5, "recombined": 0.17, "invented": 0.25, "still": 0.08}
+_DISTURBED = 0.6
 
 
 @dataclass
@@ -76,9 +78,13 @@ def perform(
     frames: int,
     rate: float,
     rng: np.random.Generator,
+    as_recorded: bool = False,
 ) -> Performance:
-    """A random motion of `frames` frames at `rate` frames per second, from clips of a library by their numbers."""
-    kind = rng.choice(["recorded", "recombined", "invented", "still"], p=[0.5, 0.17, 0.25, 0.08])
+    """A random motion of `frames` frames at `rate` frames per second, from clips of a library by their numbers.
+
+    Feet of people `as_recorded` stand as they did; others' poses are varied without regard to that.
+    """
+    kind = "recorded" if as_recorded else rng.choice(list(_KINDS), p=list(_KINDS.values()))
     if kind == "invented":
         made = _invented(library, clips, frames, rate, rng)
     else:
@@ -90,11 +96,14 @@ def perform(
         if kind == "still":
             made.rotations[:], made.trans[:] = made.rotations[frames // 2], made.trans[frames // 2]
             made.rotations = _disturb(made.rotations, rate, rng, 0.3)
-    if rng.random() < 0.6:
+    if not as_recorded and rng.random() < _DISTURBED:
         made.rotations = _disturb(made.rotations, rate, rng, rng.uniform(0.3, 1.2))
     # In motion capture people look ahead too steadily.
     made.rotations = _look_around(made.rotations, rate, rng)
-    made.trans = _on_floor(body, betas, made, every_frame=kind == "invented")
+    if as_recorded:
+        made.trans = in_longer_steps(made.trans, body, betas)
+    else:
+        made.trans = _on_floor(body, betas, made, every_frame=kind == "invented")
     heading = rotations.axis_angle_to_matrix(np.array([0.0, rng.uniform(-np.pi, np.pi), 0.0]))
     rest_pelvis = body.rest_joints(betas)[0]
     made.rotations[:, 0] = heading @ made.rotations[:, 0]
@@ -245,6 +254,19 @@ def _look_around(local: np.ndarray, rate: float, rng: np.random.Generator) -> np
         angles = rotations.matrix_to_axis_angle(local[:, joint] @ rotations.axis_angle_to_matrix(gaze / 2))
         result[:, joint] = rotations.axis_angle_to_matrix(np.clip(angles, LIMITS[joint, :, 0], LIMITS[joint, :, 1]))
     return result
+
+
+def in_longer_steps(trans: np.ndarray, body: Body, betas: np.ndarray) -> np.ndarray:
+    """SMPL translation (n, 3) of a body of shape `betas` (10,) for that of the default one, y up from the floor.
+
+    Whoever has longer legs takes longer steps: feet that stood still would slide otherwise.
+    """
+    ratio = _height_of_hips(body, betas) / _height_of_hips(body, np.zeros_like(betas))
+    return ratio * (trans + body.rest_joints()[0]) - body.rest_joints(betas)[0]
+
+
+def _height_of_hips(body: Body, betas: np.ndarray) -> float:
+    return float(body.rest_joints(betas)[0, 1] - body.surface.rest(betas)[:, 1].min())
 
 
 def _on_floor(body: Body, betas: np.ndarray, made: Performance, every_frame: bool) -> np.ndarray:

@@ -99,7 +99,6 @@ def library() -> Library:
 
 @pytest.fixture(autouse=True)
 def small(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(error_transfer, "SEQUENCES", 5)
     monkeypatch.setattr(error_transfer, "FRAMES", FRAMES)
     monkeypatch.setattr(generate, "FRAMES", FRAMES)
 
@@ -107,8 +106,9 @@ def small(monkeypatch: pytest.MonkeyPatch):
 @pytest.mark.parametrize("spelling", ["transferred", "imitated"])
 def test_a_transferred_shard_is_complete_and_trained_on(spelling, data_folder, shard, body, library, tmp_path):
     errors = error_transfer.DetectorErrors.from_shards([shard], body)
-    made = error_transfer.transfer(3, 0, body, library, errors)
-    again = error_transfer.transfer(3, 0, body, library, errors)
+    made, again = (
+        error_transfer.transfer(np.random.default_rng(3), body, library, np.arange(4), errors, 5) for _ in range(2)
+    )
     for name, value in vars(made).items():
         np.testing.assert_array_equal(value, getattr(again, name))
     assert len(made) == 5 * FRAMES

@@ -1,0 +1,122 @@
+"""Standing feet that don't move at all, of a body in the world or of a finished motion."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from ..body import rotations
+from ..body.skeleton import JOINT_NAMES
+from ..body.smpl import Body
+from . import legs
+from .contacts import SOLE_LANDMARKS
+from .motion import Motion
+
+_LEGS = np.array(
+    [[JOINT_NAMES.index(f"{side}_{joint}") for joint in ("hip", "knee", "ankle")] for side in ("left", "right")]
+)
+_BALLS = [JOINT_NAMES.index(f"{side}_foot") for side in ("left", "right")]
+# Seconds over which the hips' displacement is smoothed as they follow the feet, which jitter seen by one camera.
+_HIP_SMOOTHING = 0.8
+# Cost of moving the hips along the line of sight, which one camera barely observes, and across it.
+_HIP_COST_ALONG, _HIP_COST_ACROSS = 0.05, 50.0
+
+
+def lock_feet(
+    global_rotations: np.ndarray,
+    joints: np.ndarray,
+    heels: np.ndarray,
+    eyes: np.ndarray,
+    stands: np.ndarray,
+    times: np.ndarray,
+    share: float = 1.0,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Bend legs so that heels and balls of the feet stay still while they stand, and flat feet don't turn.
+
+    Args:
+        global_rotations: (n, 24, 3, 3) in the world, whose z points up.
+        joints: (n, 24, 3) metres.
+        heels: (n, 2, 3) left and right.
+        eyes: (n, 3) the camera's positions, from which depth is least certain.
+        stands: (n, 4) which of `contacts.SOLE_LANDMARKS` stand.
+        times: (n,) seconds.
+        share: part of the correction that is applied, 0 to 1.
+
+    Returns:
+        Local rotations of the legs, (n, 2, 3, 3, 3) for left and right hip, knee and ankle, and the displacement of
+        the hips (n, 3).
+    """
+    heel_spans, ball_spans, flat_spans = (
+        legs.contact_spans(some, times) for some in (stands[:, :2], stands[:, 2:], stands[:, :2] & stands[:, 2:])
+    )
+    thighs, shins, feet = _LEGS.T
+    balls, ankles = joints[:, _BALLS], joints[:, feet]
+    turns = rotations.axis_angle_to_matrix(share * legs.level(global_rotations[:, feet], flat_spans, times))
+    turned_ankles, turned_heels = (balls + np.einsum("nfij,nfj->nfi", turns, part - balls) for part in (ankles, heels))
+    displacements = share * legs.corrections(balls, ball_spans, times, turned_heels, heel_spans)
+    sight = joints[:, 0] - eyes
+    sight /= np.linalg.norm(sight, axis=1, keepdims=True)
+    along = sight[:, :, None] * sight[:, None]
+    correction = legs.move_ankles(
+        joints[:, _LEGS],
+        displacements + turned_ankles - ankles,
+        ball_spans,
+        times,
+        global_rotations[:, thighs][..., 2],
+        _HIP_SMOOTHING,
+        _HIP_COST_ALONG * along + _HIP_COST_ACROSS * (np.eye(3) - along),
+    )
+    turned = np.stack(
+        [
+            correction.thighs @ global_rotations[:, thighs],
+            correction.shins @ global_rotations[:, shins],
+            turns @ global_rotations[:, feet],
+        ],
+        axis=2,
+    )
+    above = np.concatenate([np.repeat(global_rotations[:, None, :1], 2, axis=1), turned[:, :, :2]], axis=2)
+    return np.swapaxes(above, -1, -2) @ turned, correction.hips
+
+
+def with_legs(local: np.ndarray, changed: np.ndarray) -> np.ndarray:
+    """Local rotations (n, 24, 3, 3) with the legs' from `lock_feet`."""
+    result = local.copy()
+    result[:, _LEGS] = changed
+    return result
+
+
+def hold_feet(motion: Motion, body: Body, stands: np.ndarray) -> Motion:
+    """The motion with feet that keep still while they stand, as an animator marks it.
+
+    Args:
+        motion: of N frames.
+        body: that it is of.
+        stands: (N, 2) whether the left and the right foot stand, which become its contacts.
+    """
+    if len(motion) < 3:
+        return replace(motion, contacts=stands.astype(float))
+    to_world, eyes = motion.camera_to_world[:, :3, :3], motion.camera_to_world[:, :3, 3]
+    local = rotations.axis_angle_to_matrix(motion.poses_cam)
+    in_world = local.copy()
+    in_world[:, 0] = to_world @ local[:, 0]
+    global_rotations = body.global_rotations(in_world)
+    points = body.landmark_positions(in_world, motion.betas, motion.trans)
+    changed, hips = lock_feet(
+        global_rotations,
+        motion.joints_world,
+        points[:, list(SOLE_LANDMARKS[:2])],
+        eyes,
+        np.tile(stands.astype(bool), 2),
+        motion.timestamps,
+    )
+    local = with_legs(local, changed)
+    trans = motion.trans_cam + np.einsum("nji,nj->ni", to_world, hips)
+    _, joints = body.kinematics(local, motion.betas, trans)
+    return replace(
+        motion,
+        poses_cam=rotations.matrix_to_axis_angle(local),
+        trans_cam=trans,
+        joints_cam=joints,
+        contacts=stands.astype(float),
+    )
