@@ -23,7 +23,7 @@ TENTH_OF_A_MILLIMETRE = 1e-4
 def licensed_like(body: Body) -> Body:
     """The free body with pose correctives, which only licensed ones have."""
     posedirs = np.random.default_rng(3).normal(scale=0.01, size=(len(body.v_template), 3, 207))
-    return replace(body, posedirs=posedirs)
+    return replace(body, posedirs=posedirs, fingers=None)
 
 
 def build(motion, body, **options):
