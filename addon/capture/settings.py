@@ -170,7 +170,7 @@ class VideoMotionSettings(bpy.types.PropertyGroup):
     )
     device: property_for("device", items=_devices, description="Where the network runs")
     solved_camera: PointerProperty(
-        name="Solved Camera",
+        name="Camera",
         description="A camera of this scene that was solved for the video, which the scene shows from frame 1 on at its"
         " frame rate. People then stand in its world, on the floor at z = 0",
         type=bpy.types.Object,

@@ -1,17 +1,12 @@
-"""Standing feet that don't move at all, of a body in the world or of a finished motion."""
+"""Standing feet that don't move at all."""
 
 from __future__ import annotations
-
-from dataclasses import replace
 
 import numpy as np
 
 from ..body import rotations
 from ..body.skeleton import JOINT_NAMES
-from ..body.smpl import Body
 from . import legs
-from .contacts import SOLE_LANDMARKS
-from .motion import Motion
 
 _LEGS = np.array(
     [[JOINT_NAMES.index(f"{side}_{joint}") for joint in ("hip", "knee", "ankle")] for side in ("left", "right")]
@@ -84,39 +79,3 @@ def with_legs(local: np.ndarray, changed: np.ndarray) -> np.ndarray:
     result = local.copy()
     result[:, _LEGS] = changed
     return result
-
-
-def hold_feet(motion: Motion, body: Body, stands: np.ndarray) -> Motion:
-    """The motion with feet that keep still while they stand, as an animator marks it.
-
-    Args:
-        motion: of N frames.
-        body: that it is of.
-        stands: (N, 2) whether the left and the right foot stand, which become its contacts.
-    """
-    if len(motion) < 3:
-        return replace(motion, contacts=stands.astype(float))
-    to_world, eyes = motion.camera_to_world[:, :3, :3], motion.camera_to_world[:, :3, 3]
-    local = rotations.axis_angle_to_matrix(motion.poses_cam)
-    in_world = local.copy()
-    in_world[:, 0] = to_world @ local[:, 0]
-    global_rotations = body.global_rotations(in_world)
-    points = body.landmark_positions(in_world, motion.betas, motion.trans)
-    changed, hips = lock_feet(
-        global_rotations,
-        motion.joints_world,
-        points[:, list(SOLE_LANDMARKS[:2])],
-        eyes,
-        np.tile(stands.astype(bool), 2),
-        motion.timestamps,
-    )
-    local = with_legs(local, changed)
-    trans = motion.trans_cam + np.einsum("nji,nj->ni", to_world, hips)
-    _, joints = body.kinematics(local, motion.betas, trans)
-    return replace(
-        motion,
-        poses_cam=rotations.matrix_to_axis_angle(local),
-        trans_cam=trans,
-        joints_cam=joints,
-        contacts=stands.astype(float),
-    )
