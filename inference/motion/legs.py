@@ -100,6 +100,7 @@ def move_ankles(
     front: np.ndarray,
     hip_smoothing: float = 0.2,
     hip_cost: np.ndarray | float = 0.05,
+    lowest: float = _LOWEST,
 ) -> LegCorrection:
     """Find how legs bend so that the ankles move by displacements (N, 2, 3).
 
@@ -115,6 +116,7 @@ def move_ankles(
         hip_smoothing: seconds over which the hips' displacement is smoothed.
         hip_cost: of moving the hips, relative to 1 for lengthening a bent leg by as much; (N, 3, 3) where it depends on
             the direction.
+        lowest: how far the hips come down at most for the feet to stay in place, as a share of the leg's length.
     """
     if not displacements.any():
         still = np.broadcast_to(np.eye(3), (*displacements.shape, 3))
@@ -122,7 +124,7 @@ def move_ankles(
     goals = legs[:, :, 2] + displacements
     hips = _smooth(_follow(legs, displacements, spans, np.asarray(hip_cost)), times, hip_smoothing)
     carried = legs + hips[:, None, None]
-    drop = np.max([_shortfall(carried[:, foot], goals[:, foot]) for foot in range(2)], axis=0)
+    drop = np.max([_shortfall(carried[:, foot], goals[:, foot], lowest) for foot in range(2)], axis=0)
     hips[:, 2] -= _spread(drop, times)
     carried = legs + hips[:, None, None]
     bent = [bend_leg(carried[:, foot], goals[:, foot], front[:, foot]) for foot in range(2)]
@@ -257,14 +259,14 @@ def _resist(distance: np.ndarray, start: np.ndarray, length: np.ndarray) -> np.n
     return np.where(distance > start, start + room * (1.0 - np.exp(-beyond / room)), distance)
 
 
-def _shortfall(joints: np.ndarray, goals: np.ndarray) -> np.ndarray:
+def _shortfall(joints: np.ndarray, goals: np.ndarray, lowest: float) -> np.ndarray:
     """How much (N,) the hips must come down for legs (N, 3, 3) to reach goals (N, 3) without resistance."""
     hip, knee, ankle = joints[:, 0], joints[:, 1], joints[:, 2]
     length = np.linalg.norm(knee - hip, axis=-1) + np.linalg.norm(ankle - knee, axis=-1)
     easy = _free_reach(np.linalg.norm(ankle - hip, axis=-1), length)
     away = np.sum((hip - goals)[:, :2] ** 2, axis=-1)
     drop = (hip - goals)[:, 2] - np.sqrt(np.maximum(easy**2 - away, 0.0))
-    return np.where(away < easy**2, np.clip(drop, 0.0, _LOWEST * length), 0.0)
+    return np.where(away < easy**2, np.clip(drop, 0.0, lowest * length), 0.0)
 
 
 def _follow(legs: np.ndarray, displacements: np.ndarray, spans: Spans, hip_cost: np.ndarray) -> np.ndarray:

@@ -16,6 +16,8 @@ _BALLS = [JOINT_NAMES.index(f"{side}_foot") for side in ("left", "right")]
 _HIP_SMOOTHING = 0.8
 # Cost of moving the hips along the line of sight, which one camera barely observes, and across it.
 _HIP_COST_ALONG, _HIP_COST_ACROSS = 0.05, 50.0
+# How far hips come down, as a share of the leg's length: the picture shows how high they are.
+_LOWEST = 0.02
 
 
 def lock_feet(
@@ -61,6 +63,7 @@ def lock_feet(
         global_rotations[:, thighs][..., 2],
         _HIP_SMOOTHING,
         _HIP_COST_ALONG * along + _HIP_COST_ACROSS * (np.eye(3) - along),
+        _LOWEST,
     )
     turned = np.stack(
         [
