@@ -65,6 +65,11 @@ class Panel:
         """Until no job runs, and what waited for it is done."""
         self.blender.wait_until(f"not {JOBS}.is_busy() and not {_WAITING}", IMPORT_SECONDS)
 
+    def close(self) -> None:
+        """Close it, so that the take's is in sight."""
+        left, top, _, _ = self.blender.region("UI")
+        self.blender.click(left + _HEADER_LEFT, top + _HEADER)
+
     @property
     def busy(self) -> bool:
         """Whether a job runs."""
@@ -101,16 +106,16 @@ class Panel:
 
 
 class RetargetPanel:
-    """The panel "Retarget", open alone in a Blender's sidebar, as it is where no take is active."""
+    """The panel "Retarget", open alone in a Blender's sidebar, below those for videos and for takes."""
 
     def __init__(self, blender: Blender):
         self.blender = blender
         blender.open_sidebar(TAB)
         left, top, _, _ = blender.region("UI")
-        # The panel for videos closes, the one below it opens.
-        for header in (_HEADER, _HEADER + _NEXT_HEADER):
-            blender.click(left + _HEADER_LEFT, top + header)
-        self.top = blender.find_button(SOURCE, top + _HEADER + 2 * _NEXT_HEADER)[1]
+        # The first two close, the one below them opens.
+        for header in range(3):
+            blender.click(left + _HEADER_LEFT, top + _HEADER + header * _NEXT_HEADER)
+        self.top = blender.find_button(SOURCE, top + _HEADER + 3 * _NEXT_HEADER)[1]
 
     def find(self, what: str, below: int, across: float | None = None) -> tuple[int, int]:
         """Where a button is, which should be that many pixels below the panel's first."""

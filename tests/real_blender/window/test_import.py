@@ -159,6 +159,7 @@ def test_one_click_shows_a_person_always(panel: Panel, blender: Blender):
     seen = "bpy.data.objects['sample person 1 body'].visible_get()"
     assert not blender.ask(seen)
     blender.screenshot("seen-not-yet")
+    panel.close()
     blender.click_button(".video_motion_only_while_seen")
     blender.wait_until(seen, 5)
     blender.screenshot("seen-always")
@@ -186,9 +187,7 @@ def test_lens_and_height_are_typed_in(panel: Panel, blender: Blender):
 
     head = "bpy.data.armatures['sample person 1'].bones['head'].head_local.z"
     tall, away = blender.ask(f"({head}, bpy.context.scene.camera.location.length)")
-    # The panel for videos closes, so that the take's is in sight.
-    left, top, _, _ = blender.region("UI")
-    blender.click(left + 60, top + 16)
+    panel.close()
     panel.type_number(TAKE_HEIGHT, "160cm")
     panel.update()
     panel.wait_until_ended()
