@@ -261,7 +261,10 @@ def _stages(task: str, options: Mapping[str, Any]) -> dict[str, float]:
     if task not in _LATER:
         return {}
     quality = LANDMARKS.get(options.get("quality", DEFAULT_QUALITY), LANDMARKS[DEFAULT_QUALITY])
-    return {**_PASSES[len(quality.passes)], **_LATER[task]}
+    later = dict(_LATER[task])
+    if not options.get("hands", True):
+        later.pop("hands", None)
+    return {**_PASSES[len(quality.passes)], **later}
 
 
 def _pace_name(options: Mapping[str, Any]) -> str:
@@ -272,7 +275,8 @@ def _known_pace(cache: Path, name: str, task: str) -> dict[str, float]:
     """Seconds of each stage as the last job of this kind took them; empty where none is known."""
     try:
         pace = json.loads((cache / _PACES).read_text())[name]
-        return {stage: float(pace[stage]) for stage in (*pace["passes"], *_LATER.get(task, ()))}
+        # Where no hands were large enough, nobody looked at them.
+        return {stage: float(pace.get(stage, 0.0)) for stage in (*pace["passes"], *_LATER.get(task, ()))}
     except (OSError, ValueError, KeyError, TypeError):
         return {}
 

@@ -93,7 +93,8 @@ def test_a_pose_between_keys_is_interpolated(armature):
     bpy.context.view_layer.update()
     heads = bone_heads(armature, bpy.context.evaluated_depsgraph_get())
     np.testing.assert_allclose(heads, seen, atol=1e-4)
-    assert [bone.rotation_quaternion.magnitude for bone in armature.pose.bones] == pytest.approx([1.0] * 24, abs=1e-5)
+    lengths = [bone.rotation_quaternion.magnitude for bone in armature.pose.bones]
+    assert lengths == pytest.approx([1.0] * len(lengths), abs=1e-5)
 
 
 def test_a_pose_without_a_name_is_called_after_its_frame(armature):
