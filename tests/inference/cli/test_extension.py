@@ -139,7 +139,8 @@ def test_what_a_zip_holds(built: Path):
     )
     assert not [name for name in names if re.search(r"numpy|research|/cli/|test|\.md$|\.png$|/\.", name)]
     used = {f"weights/{item.file}" for item in registry.used_items() if item.shipped}
-    assert {name for name in names if name.endswith(".onnx")} == used
+    networks = {name for name in names if name.endswith((".onnx", ".npz")) and "/bundled/" not in name}
+    assert networks == used
     assert {"weights/google/NOTICE.txt", "weights/google/LICENSE.txt"} < set(names)
     for name in names:
         if name.startswith("weights/bundled/") and not name.endswith(".txt"):
