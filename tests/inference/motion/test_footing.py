@@ -49,7 +49,7 @@ def test_it_is_not_led_astray_by_a_hidden_foot_that_seems_to_move(footing: Footi
     visibility[shaken, 0::2] = 0.2
     seen = replace(steps, soles=soles, visibility=visibility)
     stands = footing.standing(seen)[shaken, 2] > 0.5
-    assert (stands == lap.standing[shaken, 0]).mean() > 0.75
+    assert (stands == lap.standing[shaken, 0]).mean() > 0.7
 
 
 def test_the_frame_rate_does_not_matter(footing: Footing, steps: Steps):
