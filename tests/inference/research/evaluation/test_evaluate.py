@@ -202,7 +202,7 @@ def test_data_get_columns_for_each_estimator(body: Body, tmp_path: Path, capsys:
     assert {written[column]["frames"] for column in columns} == {float(shard.found.sum())}
     for column in columns:
         assert written[column]["PA-MPJPE"] < 190, column
-    assert written["landmarks"]["MPJPE"] < 100
+    assert written["landmarks"]["MPJPE"] < 105
     # The fit and smoothing after a network reduce jitter.
     for name in TRAINABLE:
         assert written[name]["Accel"] < written[f"{name}, network alone"]["Accel"]
