@@ -195,7 +195,7 @@ def test_a_batch_that_overflows_changes_nothing(make, tmp_path):
 
 
 def test_the_average_follows_closely_at_first():
-    update = training._average(0.999)
+    update = training.moving_average(0.999)
     averaged, current = [torch.zeros(3)], [torch.ones(3)]
     update(averaged, current, torch.tensor(1))
     torch.testing.assert_close(averaged[0], torch.full((3,), 9 / 11))
