@@ -14,7 +14,7 @@ import numpy as np
 
 from ...inference.body import rotations
 from ..compatibility import channels_of
-from ..scene.keyframes import CONTACT
+from ..scene.keyframes import CONTACT, read_keys
 from ..scene.layers import captured_channels
 from ..scene.visibility import motion_curves
 from .bones import RetargetError, Rig
@@ -48,7 +48,7 @@ def key_frames(armature: bpy.types.Object) -> np.ndarray:
     if not curves:
         raise RetargetError(f"{armature.name} has no action with keys: choose a source with a motion.")
     # Usually all curves have the same keys.
-    different = {frames.tobytes(): frames for frames in (_keys(curve)[:, 0] for curve in curves)}
+    different = {frames.tobytes(): frames for frames in (read_keys(curve)[:, 0] for curve in curves)}
     # Keys are single precision: the same moment may differ in the last digits.
     together = np.unique(np.concatenate(list(different.values())))
     return together[np.concatenate([[True], np.diff(together) > 1e-3])]
@@ -250,7 +250,7 @@ def _write_matrices(quaternions: np.ndarray, matrices: np.ndarray) -> None:
 
 def curve_values(curve: bpy.types.FCurve, frames: np.ndarray) -> np.ndarray:
     """The values (N,) of a curve at ``frames`` (N,)."""
-    keys = _keys(curve)
+    keys = read_keys(curve)
     if not len(keys):
         return np.full(len(frames), curve.evaluate(float(frames[0])))
     if len(keys) == len(frames) and not len(curve.modifiers) and np.all(np.abs(keys[:, 0] - frames) < 1e-3):
@@ -269,11 +269,4 @@ def curve_values(curve: bpy.types.FCurve, frames: np.ndarray) -> np.ndarray:
 
 def _scales(curve: bpy.types.FCurve) -> bool:
     """Whether a scale's curve has any effect; exporters always write one."""
-    return bool(np.any(np.abs(_keys(curve)[:, 1] - 1.0) > 1e-4))
-
-
-def _keys(curve: bpy.types.FCurve) -> np.ndarray:
-    """The keys (M, 2) of a curve: frame and value."""
-    flat = np.empty(2 * len(curve.keyframe_points), dtype=np.float32)
-    curve.keyframe_points.foreach_get("co", flat)
-    return flat.reshape(-1, 2).astype(np.float64)
+    return bool(np.any(np.abs(read_keys(curve)[:, 1] - 1.0) > 1e-4))

@@ -81,19 +81,31 @@ def write_curve(
     Handles are not set: linear and constant keys do not use them, Blender's editors compute them when that changes, and
     it would take as long as everything else here. Scripts that make keys Bézier call ``update()``.
     """
-    count = len(frames)
     curve = channels.fcurves.new(data_path, index=index)
     if group is not None:
         curve.group = group
-    points = curve.keyframe_points
+    add_keys(curve, frames, values, interpolation)
+    if breakdowns is not None and breakdowns.any():
+        types = np.where(breakdowns, _BREAKDOWN, _KEYFRAME).astype(np.int32)
+        curve.keyframe_points.foreach_set("type", types)
+    return curve
+
+
+def add_keys(curve: bpy.types.FCurve, frames: np.ndarray, values: np.ndarray, interpolation: int = LINEAR) -> None:
+    """Give a curve without keys some at ``frames`` (N,), increasing, of ``values`` (N,)."""
+    count, points = len(frames), curve.keyframe_points
     points.add(count)
     coordinates = np.empty((count, 2), dtype=np.float32)
     coordinates[:, 0], coordinates[:, 1] = frames, values
     points.foreach_set("co", coordinates.ravel())
     points.foreach_set("interpolation", np.full(count, interpolation, dtype=np.int32))
-    if breakdowns is not None and breakdowns.any():
-        points.foreach_set("type", np.where(breakdowns, _BREAKDOWN, _KEYFRAME).astype(np.int32))
-    return curve
+
+
+def read_keys(curve: bpy.types.FCurve) -> np.ndarray:
+    """The keys (M, 2) of a curve: frame and value."""
+    flat = np.empty(2 * len(curve.keyframe_points), dtype=np.float32)
+    curve.keyframe_points.foreach_get("co", flat)
+    return flat.reshape(-1, 2).astype(np.float64)
 
 
 def bone_rotations(poses: np.ndarray, axes: np.ndarray) -> np.ndarray:

@@ -6,6 +6,7 @@ Nothing here runs a network. `Update Motion` cleans up what it makes by the same
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import bpy
@@ -16,7 +17,7 @@ from ...inference.body import rotations
 from ...inference.motion.legs import contact_spans
 from ..compatibility import Channels
 from ..retarget.simplify import distance, keep_keys, rotation_error
-from ..scene.keyframes import CONSTANT, CONTACT, FEET, LINEAR, scene_frame_rate, write_curve
+from ..scene.keyframes import CONSTANT, CONTACT, FEET, add_keys, read_keys, scene_frame_rate, write_curve
 from ..scene.layers import captured_action, captured_channels, is_edited, stamp
 from . import tidying
 from .tidying import Moves, Skeleton
@@ -97,7 +98,7 @@ def tidy_take(take: bpy.types.Collection, scene: bpy.types.Scene) -> None:
         moves = tidying.smoothed(moves, rate, {limb: getattr(settings, f"smooth_{limb}") for limb in _SMOOTHING})
         if settings.hold:
             contacts = _contacts(channels, moves.frames)
-            moves = tidying.held(Moves(**{**vars(moves), "contacts": contacts}), _skeleton(armature, moves), rate)
+            moves = tidying.held(replace(moves, contacts=contacts), _skeleton(armature, moves), rate)
         if settings.in_place:
             moves = tidying.in_place(moves)
         if settings.loop:
@@ -132,7 +133,7 @@ def marks_of(armature: bpy.types.Object) -> list[np.ndarray] | None:
     if action is None or channels is None or _MARKS not in action:
         return None
     curves = [channels.fcurves.find(_contact_path(foot)) for foot in FEET]
-    return [_keys(curve) if curve is not None else np.empty((0, 2)) for curve in curves]
+    return [read_keys(curve) if curve is not None else np.empty((0, 2)) for curve in curves]
 
 
 def give_marks(armature: bpy.types.Object, marks: list[np.ndarray]) -> None:
@@ -219,12 +220,6 @@ def _contacts(channels: Channels, frames: np.ndarray) -> np.ndarray | None:
     return np.array([[curve.evaluate(float(frame)) for curve in curves] for frame in frames])
 
 
-def _keys(curve: bpy.types.FCurve) -> np.ndarray:
-    flat = np.empty(2 * len(curve.keyframe_points), dtype=np.float32)
-    curve.keyframe_points.foreach_get("co", flat)
-    return flat.reshape(-1, 2).astype(np.float64)
-
-
 def _read(armature: bpy.types.Object, channels: Channels) -> Moves:
     """A captured motion at all of its keys, straight between those that were left out."""
     root, bones, turning = armature.data.bones[0], [], []
@@ -236,13 +231,13 @@ def _read(armature: bpy.types.Object, channels: Channels) -> Moves:
             bones.append(bone.name)
             turning.append(curves)
     moving = [channels.fcurves.find(f'pose.bones["{root.name}"].location', index=axis) for axis in range(3)]
-    frames = np.unique(np.concatenate([_keys(curve)[:, 0] for curves in (moving, *turning) for curve in curves]))
+    frames = np.unique(np.concatenate([read_keys(curve)[:, 0] for curves in (moving, *turning) for curve in curves]))
     turns = np.empty((len(frames), len(bones), 4))
     for bone, curves in enumerate(turning):
         for part, curve in enumerate(curves):
-            turns[:, bone, part] = np.interp(frames, *_keys(curve).T)
+            turns[:, bone, part] = np.interp(frames, *read_keys(curve).T)
     turns /= np.linalg.norm(turns, axis=-1, keepdims=True)
-    places = np.stack([np.interp(frames, *_keys(curve).T) for curve in moving], axis=-1)
+    places = np.stack([np.interp(frames, *read_keys(curve).T) for curve in moving], axis=-1)
     axes = np.array(root.matrix_local.to_3x3())
     return Moves(frames, tuple(bones), turns, places @ axes.T + np.array(root.head_local))
 
@@ -274,11 +269,8 @@ def _rewrite(channels: Channels, path: str, index: int, frames: np.ndarray, valu
     curve = channels.fcurves.find(path, index=index)
     if curve is None:
         return
-    points = curve.keyframe_points
-    points.clear()
-    points.add(len(frames))
-    points.foreach_set("co", np.stack([frames, values], axis=1).astype(np.float32).ravel())
-    points.foreach_set("interpolation", np.full(len(frames), LINEAR, dtype=np.int32))
+    curve.keyframe_points.clear()
+    add_keys(curve, frames, values)
     curve.update()
 
 

@@ -8,7 +8,7 @@ import bpy
 import numpy as np
 from mathutils import Matrix
 
-from ..scene.keyframes import OURS
+from ..scene.keyframes import OURS, read_keys
 from ..scene.layers import captured_channels
 from ..scene.take import belongs
 from .record import characters_in
@@ -68,12 +68,8 @@ def _reach(take: bpy.types.Collection) -> tuple[float, float]:
         bone = armature.data.bones[0]
         channels = captured_channels(armature)
         curves = [channels.fcurves.find(f'pose.bones["{bone.name}"].location', index=axis) for axis in range(3)]
-        keys = []
-        for curve in curves:
-            flat = np.empty(2 * len(curve.keyframe_points), dtype=np.float32)
-            curve.keyframe_points.foreach_get("co", flat)
-            keys.append(flat[1::2])
-        own = np.stack(keys, axis=1) @ np.array(bone.matrix_local.to_3x3()).T + np.array(bone.head_local)
+        keys = np.stack([read_keys(curve)[:, 1] for curve in curves], axis=1)
+        own = keys @ np.array(bone.matrix_local.to_3x3()).T + np.array(bone.head_local)
         along = own @ place[0, :3] + place[0, 3]
         ends += [along.min() - _ROOM / 2, along.max() + _ROOM / 2]
     return (float(min(ends)), float(max(ends))) if ends else (0.0, 0.0)
