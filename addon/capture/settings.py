@@ -118,10 +118,14 @@ def trimmed(settings: Any) -> tuple[float | None, float | None]:
     return start, end if end > start else None
 
 
-def in_metres(length: float, scene: bpy.types.Scene) -> float | None:
-    """A length in a scene's units as metres, None for 0."""
+def estimation_values(settings: Any, scene: bpy.types.Scene) -> dict[str, Any]:
+    """What `estimation_properties` of a scene choose, as values of options."""
+    values: dict[str, Any] = {name: getattr(settings, name) for name in CHOICES}
+    values["start"], values["end"] = trimmed(settings)
+    values["focal_mm"] = settings.focal_mm or None
     # Single precision has no more digits.
-    return round(length * _unit(scene), 5) or None
+    values["height"] = round(settings.height * _unit(scene), 5) or None
+    return values
 
 
 def from_metres(metres: float, scene: bpy.types.Scene) -> float:
@@ -199,21 +203,14 @@ class VideoMotionSettings(bpy.types.PropertyGroup):
         path = Path(bpy.path.abspath(self.filepath))
         return path.parent if path.suffix.lower() in IMAGE_SUFFIXES else path
 
-    def height_in_metres(self, scene: bpy.types.Scene) -> float | None:
-        """How tall the person is, None if unknown; a scene's units decide how long it is."""
-        return in_metres(self.height, scene)
-
     def as_options(self, scene: bpy.types.Scene) -> Options:
         """Return the choices as options, those of the preferences included."""
-        chosen: dict[str, Any] = {name: getattr(self, name) for name in (*CHOICES, *SWITCHES)}
-        chosen["start"], chosen["end"] = trimmed(self)
+        chosen = estimation_values(self, scene) | {name: getattr(self, name) for name in SWITCHES}
         if self.person != ALL_PEOPLE:
             chosen["person"] = int(self.person)
         chosen["shot"] = self.shot or None
         if self.video is not None and self.video.is_dir():
             chosen["frame_rate"] = self.image_rate
-        chosen["focal_mm"] = self.focal_mm or None
-        chosen["height"] = self.height_in_metres(scene)
         chosen["fps"] = self.rate.lower()
         return Options(**chosen, device=preferences.device(self.device), smpl=preferences.licensed_body())
 

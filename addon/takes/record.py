@@ -14,7 +14,7 @@ from bpy.props import BoolProperty, FloatProperty, FloatVectorProperty, IntPrope
 
 from ...inference.motion.motion import Motion
 from ...inference.options import ESTIMATION, Options
-from ..capture.settings import CHOICES, estimation_properties, from_metres, in_metres, trimmed
+from ..capture.settings import CHOICES, estimation_properties, estimation_values, from_metres
 from ..properties import property_for
 from ..scene.camera import pixel_aspect
 from ..scene.keyframes import OURS, scene_frame_rate
@@ -43,13 +43,9 @@ class TakeSettings(bpy.types.PropertyGroup):
 
     def chosen(self, before: Options, scene: bpy.types.Scene) -> Options:
         """The options that make the take's motion, given those that made it ``before``."""
-        settings: Any = self
-        values: dict[str, Any] = {name: getattr(settings, name) for name in CHOICES}
-        values["focal_mm"] = settings.focal_mm or None
-        if settings.focal_mm:
+        values = estimation_values(self, scene)
+        if values["focal_mm"]:
             values["focal"] = None
-        values["height"] = in_metres(settings.height, scene)
-        values["start"], values["end"] = trimmed(settings)
         return replace(before, **values)
 
     def remember(self, options: Options, scene: bpy.types.Scene) -> None:
