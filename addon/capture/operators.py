@@ -22,7 +22,7 @@ from . import jobs
 from .looking import look_at
 from .settings import IMAGE_SUFFIXES, VideoMotionSettings
 from .solved_camera import keep_camera
-from .worker_operator import ImportVideoError, WorkerOperator, load_result
+from .worker_operator import ImportVideoError, WorkerOperator, check_part, load_result
 
 
 class ImportVideo(WorkerOperator, bpy.types.Operator):
@@ -170,8 +170,7 @@ def _checked_video(settings: VideoMotionSettings) -> Path:
         raise ImportVideoError("Choose a video first.")
     if not video.exists():
         raise ImportVideoError(f"{video} does not exist: choose another video.")
-    if settings.trim and 0 < settings.end <= settings.start:
-        raise ImportVideoError(f"The part from {settings.start:g} s to {settings.end:g} s is empty: let it end later.")
+    check_part(settings)
     return video
 
 

@@ -127,6 +127,16 @@ class WorkerOperator:
         self._timer = None
 
 
+def check_part(settings: Any) -> None:
+    """Check that the part of the video that settings choose is not empty.
+
+    Raises:
+        ImportVideoError: it is.
+    """
+    if settings.trim and 0 < settings.end <= settings.start:
+        raise ImportVideoError(f"The part from {settings.start:g} s to {settings.end:g} s is empty: let it end later.")
+
+
 def load_result(value: dict[str, Any]) -> tuple[list[Motion], Body]:
     """The motions of a conversion's result and their body.
 

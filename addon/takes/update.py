@@ -13,14 +13,14 @@ from ...inference.motion.motion import Motion
 from ...inference.options import ESTIMATION, FOOTAGE, Options, options
 from ...inference.worker.process import WorkerProcess
 from ..capture import jobs
-from ..capture.worker_operator import ImportVideoError, WorkerOperator, load_result
+from ..capture.worker_operator import ImportVideoError, WorkerOperator, check_part, load_result
 from ..scene.keyframes import OURS, scene_frame_rate
 from ..scene.layers import corrections_of
 from ..scene.take import SceneOptions, add_character, replace_action, replace_camera, reshape
 from .cleanup import give_marks, is_tidied, marks_of, tidy_take
 from .making import readable
 from .placement import handle_of
-from .record import characters_in, provenance_of, record, settings_of, take_by_id, take_of
+from .record import came_from_video, characters_in, provenance_of, record, settings_of, take_by_id, take_of
 
 _SEES_AGAIN = (*(name for name, _ in options([FOOTAGE])), "network")
 """Options whose change needs the networks to run again."""
@@ -37,7 +37,7 @@ the part, lens, quality or motion model is another"""
     def poll(cls, context: bpy.types.Context) -> bool:
         """Needs a take that came from a video."""
         take = take_of(context)
-        if take is None or "video" not in provenance_of(take):
+        if take is None or not came_from_video(take):
             cls.poll_message_set("Select a take that was imported from a video")
             return False
         return super().poll(context)
@@ -52,10 +52,7 @@ the part, lens, quality or motion model is another"""
         self._video = Path(bpy.path.abspath(provenance["video"]))
         if not self._video.exists():
             raise ImportVideoError(f"{self._video} is missing: put the video back, or import it from its new place.")
-        if settings.trim and 0 < settings.end <= settings.start:
-            raise ImportVideoError(
-                f"The part from {settings.start:g} s to {settings.end:g} s is empty: let it end later."
-            )
+        check_part(settings)
         before = Options.from_json(provenance["options"])
         device = context.scene.video_motion.as_options(context.scene).device
         self._options = replace(
