@@ -17,9 +17,8 @@ import numpy as np
 from ...inference.body.smpl import Body
 from ...inference.motion.motion import Motion
 from ..compatibility import new_channels
-from .keyframes import CONSTANT, OURS, frames_of, scene_frame_rate, whole_frames, write_curve
-from .resample import whole_frames_within
-from .take import SceneOptions, Take, build_scene, set_frame_range
+from .keyframes import CONSTANT, OURS, scene_frame_rate, write_curve
+from .take import SceneOptions, Take, build_scene, frame_range_of, set_frame_range
 
 
 def shots_of(motions: Sequence[Motion]) -> list[list[Motion]]:
@@ -64,9 +63,7 @@ def show_in_turn(
     """
     rate = scene_frame_rate(scene)
     for number, (take, motions) in enumerate(zip(takes, shots, strict=True)):
-        ends = np.array([motion.timestamps[[0, -1]] for motion in motions])
-        span = frames_of(np.array([ends[:, 0].min(), ends[:, 1].max()]), rate)
-        first, last = whole_frames_within(*span) if within else whole_frames(span)
+        first, last = frame_range_of(motions, rate, within)
         if take.camera is not None:
             marker = scene.timeline_markers.new(take.collection.name, frame=first)
             marker.camera = take.camera
