@@ -23,8 +23,8 @@ _FLAT = np.radians(35.0)
 # not another rest pose; so is a palm that is rotated further about the hand.
 _RELAXED, _ROLLED = np.radians(75.0), np.radians(120.0)
 
-# Limbs in the order in which they are aligned: each starts from the alignment of the one above.
-_LIMBS = (("upper_arm", "forearm"), ("forearm", "hand"), ("thigh", "shin"), ("shin", "foot"))
+LIMBS = (("upper_arm", "forearm"), ("forearm", "hand"), ("thigh", "shin"), ("shin", "foot"))
+"""Limbs from joint to joint, in the order of alignment: each starts from the alignment of the one above."""
 
 
 def align_fronts(source: RestBody, target: RestBody) -> np.ndarray:
@@ -47,7 +47,7 @@ def align_bones(source: RestBody, target: RestBody, facing: np.ndarray) -> dict[
     body = facing @ source.frame @ target.frame.T
     alignment = dict.fromkeys(target.bones, body)
     for side in SIDES:
-        for part, end in _LIMBS:
+        for part, end in LIMBS:
             slot, next_slot = f"{side}_{part}", f"{side}_{end}"
             if slot not in target.bones:
                 continue

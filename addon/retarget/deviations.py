@@ -9,15 +9,13 @@ import bpy
 import numpy as np
 
 from ...inference.body import rotations
+from .alignment import LIMBS
 from .bones import FINGER_SLOTS, SIDES
 from .plan import TransferPlan
 from .sampling import Samples, evaluate_frames, is_plain, read_curves
 
 TOLD_DEGREES = 10.0
 """From here on a difference is told."""
-
-LIMBS = (("upper_arm", "forearm"), ("forearm", "hand"), ("thigh", "shin"), ("shin", "foot"))
-"""The limbs whose directions are compared, from joint to joint."""
 
 # Frames that Blender evaluates, which takes long in a large scene; frames that are read from curves.
 _EVALUATED, _READ = 40, 1000
