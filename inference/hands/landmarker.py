@@ -12,8 +12,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from ..people import crops
-from ..people.detector import box_overlap
+from ..people import crops, detector
 from ..runtime.session import NetworkError, Session
 
 LANDMARKS = 21
@@ -22,9 +21,7 @@ WRIST, THUMB, INDEX, MIDDLE, RING, PINKY = 0, 1, 5, 9, 13, 17
 
 PALM_SIZE = 192
 HAND_SIZE = 224
-_STRIDES = (8, 16, 16, 16)
-_ANCHORS_PER_CELL = 2
-_MIN_SCORE, _MIN_OVERLAP = 0.5, 0.3
+_PALM_LAYERS = ((8, 2), (16, 6))
 # Of a palm's seven points.
 _PALM_WRIST, _PALM_MIDDLE = 0, 2
 # What the next crop is made of: all but the fingers' outer halves.
@@ -144,47 +141,22 @@ class PalmDetector:
         ]
 
 
-def _anchors() -> np.ndarray:
-    """Centres (2016, 2) of the detector's anchors, both axes from 0 to 1, in the order of its outputs."""
-    centers = []
-    # Layers of the same stride share a grid.
-    for stride in sorted(set(_STRIDES)):
-        cells = PALM_SIZE // stride
-        y, x = np.mgrid[:cells, :cells]
-        grid = (np.stack([x, y], axis=-1).reshape(-1, 2) + 0.5) / cells
-        centers.append(np.repeat(grid, _ANCHORS_PER_CELL * _STRIDES.count(stride), axis=0))
-    return np.concatenate(centers)
-
-
-ANCHORS = _anchors()
+_PALM_ANCHORS = detector.anchors(_PALM_LAYERS, PALM_SIZE)
 
 
 def palm_crops(coordinates: np.ndarray, logits: np.ndarray, region: np.ndarray) -> np.ndarray:
     """The crops (k, 4) of hands whose palms the detector's outputs (2016, 18) and (2016,) show in a region (4,)."""
-    scores = 1 / (1 + np.exp(-np.clip(logits.astype(np.float64), -100, 100)))
-    kept = np.flatnonzero(scores >= _MIN_SCORE)
-    kept = kept[np.argsort(-scores[kept], kind="stable")]
-    values = coordinates[kept].astype(np.float64) / PALM_SIZE
-    values[:, :2] += ANCHORS[kept]
-    values[:, 4:] += np.tile(ANCHORS[kept], 7)
-    boxes = np.concatenate([values[:, :2] - values[:, 2:4] / 2, values[:, 2:4]], axis=1)
+    palms = detector.suppress(detector.decode(coordinates, logits, _PALM_ANCHORS, PALM_SIZE))
     found = []
-    rest = np.arange(len(kept))
-    while len(rest):
-        same = box_overlap(boxes[rest[0]], boxes[rest]) > _MIN_OVERLAP
-        same[0] = True
-        weights = scores[kept[rest[same]]]
-        center, size, points = np.split((weights @ values[rest[same]] / weights.sum()), [2, 4])
-        points = points.reshape(7, 2)
-        corners = center + np.array([[-0.5, -0.5], [0.5, 0.5]]) * size
-        crop = _palm_crop(corners, points[_PALM_MIDDLE] - points[_PALM_WRIST])
+    for box, points in zip(palms.boxes, palms.points, strict=True):
+        crop = _palm_crop(box, points[_PALM_MIDDLE] - points[_PALM_WRIST])
         found.append([*crops.to_image(crop[:2], region), crop[2] * region[2], crop[3]])
-        rest = rest[~same]
     return np.array(found).reshape(-1, 4)
 
 
-def _palm_crop(corners: np.ndarray, towards: np.ndarray) -> np.ndarray:
-    size = corners[1] - corners[0]
+def _palm_crop(box: np.ndarray, towards: np.ndarray) -> np.ndarray:
+    size = box[2:]
     rotation = np.arctan2(towards[0], -towards[1])
     up = np.array([np.sin(rotation), -np.cos(rotation)])
-    return np.array([*(corners.mean(axis=0) + _PALM_SHIFT * size[1] * up), _PALM_MARGIN * size.max(), rotation])
+    center = box[:2] + size / 2
+    return np.array([*(center + _PALM_SHIFT * size[1] * up), _PALM_MARGIN * size.max(), rotation])

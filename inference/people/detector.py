@@ -1,10 +1,12 @@
 """BlazePose's detector: where in an image people are, and their rotation.
 
-Facts about the network (anchors, scales, thresholds) are those of the graph in MediaPipe 0.10.21.
+Facts about the network (anchors, scales, thresholds) are those of the graph in MediaPipe 0.10.21. Its detector of palms
+has outputs of the same kind, which are read here too.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,7 +33,7 @@ class Detections:
         scores: (n,) probability that it is a person.
         boxes: (n, 4) box around the head and shoulders: left, top, width, height in pixels.
         points: (n, 4, 2) pixels: hip centre, rim of the circle around the body, shoulder centre, rim of the circle
-            around the upper body.
+            around the upper body. Other detectors have others.
     """
 
     scores: np.ndarray
@@ -110,11 +112,16 @@ def _in_image(detections: Detections, region: np.ndarray) -> Detections:
     )
 
 
-def anchors() -> np.ndarray:
-    """Centres (2254, 2) of the network's anchors, both axes from 0 to 1, in the order of its outputs."""
+def anchors(layers: Sequence[tuple[int, int]] = LAYERS, size: int = INPUT_SIZE) -> np.ndarray:
+    """Centres (a, 2) of a network's anchors, both axes from 0 to 1, in the order of its outputs.
+
+    Args:
+        layers: width of a cell in input pixels and anchors in each of its cells, of each grid.
+        size: the input's side in pixels.
+    """
     centers = []
-    for stride, count in LAYERS:
-        cells = INPUT_SIZE // stride
+    for stride, count in layers:
+        cells = size // stride
         y, x = np.mgrid[:cells, :cells]
         centers.append(np.repeat((np.stack([x, y], axis=-1).reshape(-1, 2) + 0.5) / cells, count, axis=0))
     return np.concatenate(centers)
@@ -123,23 +130,27 @@ def anchors() -> np.ndarray:
 ANCHORS = anchors()
 
 
-def decode(coordinates: np.ndarray, logits: np.ndarray) -> Detections:
-    """Decode the network's outputs.
+def decode(
+    coordinates: np.ndarray, logits: np.ndarray, centers: np.ndarray = ANCHORS, size: int = INPUT_SIZE
+) -> Detections:
+    """Decode a network's outputs.
 
     Args:
-        coordinates: (2254, 12) centre, size and four points relative to the anchors, in input pixels.
-        logits: (2254,).
+        coordinates: (a, 4 + 2 p) centre, size and p points relative to the anchors, in input pixels.
+        logits: (a,).
+        centers: (a, 2) of its `anchors`.
+        size: the input's side in pixels.
 
     Returns:
         Everything above the threshold, overlapping each other; lengths as fractions of the input's side.
     """
     scores = 1 / (1 + np.exp(-np.clip(logits.astype(np.float64), -100, 100)))
     kept = np.flatnonzero(scores >= MIN_SCORE)
-    values = coordinates[kept].astype(np.float64) / INPUT_SIZE
-    center = values[:, :2] + ANCHORS[kept]
-    size = values[:, 2:4]
-    points = values[:, 4:].reshape(-1, 4, 2) + ANCHORS[kept, None]
-    return Detections(scores[kept], np.concatenate([center - size / 2, size], axis=1), points)
+    values = coordinates[kept].astype(np.float64) / size
+    center = values[:, :2] + centers[kept]
+    extent = values[:, 2:4]
+    points = values[:, 4:].reshape(len(kept), values.shape[1] // 2 - 2, 2) + centers[kept, None]
+    return Detections(scores[kept], np.concatenate([center - extent / 2, extent], axis=1), points)
 
 
 def suppress(detections: Detections) -> Detections:
@@ -155,7 +166,8 @@ def suppress(detections: Detections) -> Detections:
         boxes.append(weights @ detections.boxes[group])
         points.append(np.einsum("n,npk->pk", weights, detections.points[group]))
         rest = rest[~same]
-    return Detections(np.array(scores), np.array(boxes).reshape(-1, 4), np.array(points).reshape(-1, 4, 2))
+    shape = detections.points.shape[1:]
+    return Detections(np.array(scores), np.array(boxes).reshape(-1, 4), np.array(points).reshape(-1, *shape))
 
 
 def box_overlap(box: np.ndarray, boxes: np.ndarray) -> np.ndarray:
