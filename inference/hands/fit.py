@@ -14,10 +14,10 @@ from ..motion.limits import LIMITS as JOINT_LIMITS
 from ..motion.motion import Motion
 from ..motion.smoothing import smooth, smooth_rotations
 from .solve import CHAINS, SeenHands, solve
-from .track import HandTrack
+from .track import FIRST, LANDMARKS, WRIST, HandTrack
 
 # MediaPipe's points of the palm, in SMPL-H's order.
-_PALM = [0, *CHAINS[:, 0]]
+_PALM = [WRIST, *CHAINS[:, 0]]
 _PALM_JOINTS = [
     [SMPLH_JOINT_NAMES.index(f"{side}_{name}") for name in ("wrist", *(f"{finger}1" for finger in FINGERS))]
     for side in SIDES
@@ -61,7 +61,7 @@ def move_hands(motion: Motion, hands: HandTrack, body: Body, smoothing: float = 
     poses = motion.poses_cam.copy()
     poses[:, _WRISTS] = _wrists(motion, body, palms, scores, smoothing)
     angles = _smooth_angles(angles, scores, motion.timestamps, smoothing)
-    landmarks = np.zeros((len(motion), 2, 21, 3), np.float32)
+    landmarks = np.zeros((len(motion), 2, LANDMARKS, 3), np.float32)
     landmarks[rows, ..., :2] = hands.landmarks[known]
     landmarks[..., 2] = scores[..., None]
     local = fingers.rotations_of(angles).reshape(len(motion), -1, 3, 3)
@@ -97,7 +97,7 @@ def _solved(
     wrists = back @ body.global_rotations(motion.poses_cam[rows])[:, _WRISTS]
     # The network's hands are of one size, whoever's they are.
     size = np.linalg.norm(offsets[:, FINGERS.index("middle")], axis=-1)
-    seen_size = np.linalg.norm(world[:, :, 9] - world[:, :, 0], axis=-1)
+    seen_size = np.linalg.norm(world[:, :, FIRST["middle"]] - world[:, :, WRIST], axis=-1)
     world *= (size / np.median(seen_size[seen_size > 0]))[:, None, None] if seen_size.any() else 1.0
     seen = SeenHands(pixels, world[..., 2], focal.mean() / depth, wrists)
     points = np.concatenate([pixels / seen.scale[..., None, None], world[..., 2:]], axis=-1)

@@ -14,10 +14,7 @@ import numpy as np
 
 from ..people import crops, detector
 from ..runtime.session import NetworkError, Session
-
-LANDMARKS = 21
-WRIST, THUMB, INDEX, MIDDLE, RING, PINKY = 0, 1, 5, 9, 13, 17
-"""Landmarks: the wrist, and the first of each finger's four, of which the last is the tip."""
+from .track import FIRST, WRIST
 
 PALM_SIZE = 192
 HAND_SIZE = 224
@@ -93,7 +90,8 @@ def decode(landmarks: np.ndarray, world: np.ndarray, score: float, right: float,
 
 def next_crop(landmarks: np.ndarray) -> np.ndarray:
     """The crop (4,) that landmarks (21, 2) ask for."""
-    towards = landmarks[[INDEX + 1, RING + 1]].mean(axis=0) / 2 + landmarks[MIDDLE + 1] / 2 - landmarks[WRIST]
+    index, middle, ring = (landmarks[FIRST[finger] + 1] for finger in ("index", "middle", "ring"))
+    towards = (index + ring) / 4 + middle / 2 - landmarks[WRIST]
     return _crop_of(landmarks[_CORE], towards, _HAND_MARGIN, _HAND_SHIFT)
 
 

@@ -14,8 +14,8 @@ import numpy as np
 from ..body.skeleton import LANDMARK_NAMES, SIDES
 from ..footage.reader import Frame
 from ..people.track import Track
-from .landmarker import LANDMARKS, WRIST, Hand, HandLandmarker, PalmDetector, next_crop
-from .track import HandTrack
+from .landmarker import Hand, HandLandmarker, PalmDetector, next_crop
+from .track import FIRST, LANDMARKS, WRIST, HandTrack
 
 RATE = 9.0
 """About how often a second hands are looked at."""
@@ -312,7 +312,7 @@ def _distance(look: _Look) -> float:
 
 
 def _alike(first: Hand, second: Hand) -> bool:
-    palm = np.hypot(*(first.landmarks[9] - first.landmarks[WRIST]))
+    palm = np.hypot(*(first.landmarks[FIRST["middle"]] - first.landmarks[WRIST]))
     return bool(np.linalg.norm(first.landmarks - second.landmarks, axis=1).mean() < _SAME * palm)
 
 

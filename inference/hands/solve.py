@@ -13,13 +13,12 @@ import numpy as np
 from ..body import fingers, rotations
 from ..body.fingers import BEND, BEND_AXES, END, LIMITS, MIDDLE, RELAXED, SWING, SWING_AXES, THUMB_BASE
 from ..body.skeleton import FINGERS
+from .track import FIRST, LANDMARKS
 
-POINTS = 21
 _COUNT = len(FINGERS)
 _THUMB = FINGERS.index("thumb")
 # Landmarks of each finger's base, two other joints and tip.
-_FIRST = {"thumb": 1, "index": 5, "middle": 9, "ring": 13, "pinky": 17}
-CHAINS = np.array([[_FIRST[finger] + part for part in range(4)] for finger in FINGERS])
+CHAINS = np.array([[FIRST[finger] + part for part in range(4)] for finger in FINGERS])
 # Standard deviations in metres, across and along the line of sight, and in radians.
 _ACROSS, _ALONG = 0.009, 0.018
 _ANGLE = np.radians([35.0, 9.0, 35.0, 25.0])
@@ -82,8 +81,8 @@ def solve(
         whitened = residual / [_ACROSS, _ACROSS, _ALONG]
         trust = 1.0 / (1.0 + (whitened**2).sum(axis=-1, keepdims=True) / (3 * _ROBUST**2))
         rows = jacobian / np.array([_ACROSS, _ACROSS, _ALONG])[:, None]
-        weighted = (rows * trust[..., None]).reshape(n, 2, 3 * POINTS, -1)
-        rows = rows.reshape(n, 2, 3 * POINTS, -1)
+        weighted = (rows * trust[..., None]).reshape(n, 2, 3 * LANDMARKS, -1)
+        rows = rows.reshape(n, 2, 3 * LANDMARKS, -1)
         normal = np.swapaxes(weighted, -1, -2) @ rows
         right = -(np.swapaxes(weighted, -1, -2) @ whitened.reshape(n, 2, -1, 1))[..., 0]
         _add_priors(normal, right, seen, palms, angles, sigma)
@@ -126,7 +125,7 @@ def _posed(
     steps = (frames @ bones[..., None])[..., 0]
     base = (palms[:, :, None] @ offsets[..., None])[..., 0]
     chain = np.concatenate([base[..., None, :], base[..., None, :] + np.cumsum(steps, axis=3)], axis=3)
-    points = np.zeros((n, 2, POINTS, 3))
+    points = np.zeros((n, 2, LANDMARKS, 3))
     points[:, :, CHAINS] = chain
 
     root = np.tile(np.eye(3), (2, _COUNT, 1, 1))
@@ -137,7 +136,7 @@ def _posed(
     swing = (hand @ bent @ SWING_AXES[..., None])[..., 0]
     middle = (first @ BEND_AXES[..., None])[..., 0]
     end = (second @ BEND_AXES[..., None])[..., 0]
-    jacobian = np.zeros((n, 2, POINTS, 3, 3 + 4 * _COUNT))
+    jacobian = np.zeros((n, 2, LANDMARKS, 3, 3 + 4 * _COUNT))
     jacobian[..., :3] = -rotations.skew(points)
     for column, axis, pivot in ((BEND, bend, 0), (SWING, swing, 0), (MIDDLE, middle, 1), (END, end, 2)):
         arms = chain[:, :, :, pivot + 1 :] - chain[:, :, :, pivot, None]

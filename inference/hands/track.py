@@ -8,6 +8,13 @@ from typing import Self
 
 import numpy as np
 
+LANDMARKS = 21
+"""How many MediaPipe sees of a hand."""
+
+WRIST = 0
+FIRST = {"thumb": 1, "index": 5, "middle": 9, "ring": 13, "pinky": 17}
+"""Landmarks: the wrist, and the first of each finger's four, of which the last is the tip."""
+
 
 @dataclass
 class HandTrack:

@@ -9,10 +9,10 @@ from video_motion.inference.body import fingers, rotations
 from video_motion.inference.body.skeleton import JOINT_NAMES
 from video_motion.inference.body.smpl import Body
 from video_motion.inference.hands.fit import finger_angles, move_hands
-from video_motion.inference.hands.landmarker import INDEX, PINKY, WRIST, decode, next_crop
+from video_motion.inference.hands.landmarker import decode, next_crop
 from video_motion.inference.hands.search import MIN_PIXELS, HandSearch, expected_hands, look_step
 from video_motion.inference.hands.solve import CHAINS, SeenHands, solve
-from video_motion.inference.hands.track import HandTrack
+from video_motion.inference.hands.track import FIRST, WRIST, HandTrack
 from video_motion.inference.models import load_hands
 from video_motion.inference.research.evaluation import hands as scores
 from video_motion.inference.research.google_networks.networks import pictures, recorded
@@ -148,7 +148,7 @@ def test_drawn_hands_are_seen_where_they_are(body, acted):
     points = landmarks_of(acted, body)[hands.frames]
     true = scores.FOCAL * points[..., :2] / points[..., 2:] + scores.SIZE / 2
     away = np.linalg.norm(hands.landmarks - true, axis=-1)[looked]
-    size = np.linalg.norm(true[:, :, WRIST] - true[:, :, [INDEX, PINKY]].mean(axis=2), axis=-1).max()
+    size = np.linalg.norm(true[:, :, WRIST] - true[:, :, [FIRST["index"], FIRST["pinky"]]].mean(axis=2), axis=-1).max()
     assert np.median(away) < 0.12 * size
 
 
