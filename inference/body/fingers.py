@@ -97,25 +97,17 @@ def angles_of(local: ArrayLike) -> Floats:
 
     Of rotations that fingers can't do, the angles that point the bones nearest to where they do.
     """
-    matrices = np.asarray(local, dtype=np.float64)
-    matrices = matrices.reshape(*matrices.shape[:-3], len(FINGERS), 3, 3, 3)
-    first = matrices[..., 0, :, :].copy()
-    first[..., _THUMB, :, :] = np.swapaxes(THUMB_BASE, -1, -2) @ first[..., _THUMB, :, :]
-    directions = np.stack([first, matrices[..., 1, :, :], matrices[..., 2, :, :]], axis=-3)
-    return angles_of_directions((directions @ AXES[..., None, 0, :, None])[..., 0])
+    turns = np.array(local, dtype=np.float64)
+    turns = np.moveaxis(turns.reshape(*turns.shape[:-3], len(FINGERS), 3, 3, 3), -3, 0)
+    turns[0, ..., _THUMB, :, :] = np.swapaxes(THUMB_BASE, -1, -2) @ turns[0, ..., _THUMB, :, :]
+    bend, aside = angles_towards((turns @ AXES[..., 0, :, None])[..., 0])
+    return np.stack([bend[0], aside[0], bend[1], bend[2]], axis=-1)
 
 
-def angles_of_directions(directions: Floats) -> Floats:
-    """Angles (..., 2, 5, 4) that turn fingers to directions (..., 2, 5, 3, 3).
-
-    Each bone's direction is that in the axes of the flat hand's, before which its parent's rotation is undone; for the
-    base of the thumb also the relaxed one.
-    """
-    along, palm, aside = np.moveaxis(np.einsum("...sfij,...sfpj->...sfpi", AXES, directions), -1, 0)
-    angles = np.empty((*directions.shape[:-2], 4))
-    angles[..., [BEND, MIDDLE, END]] = np.arctan2(palm, along)
-    angles[..., SWING] = np.arcsin(np.clip(aside[..., 0], -1.0, 1.0))
-    return angles
+def angles_towards(directions: Floats) -> tuple[Floats, Floats]:
+    """Two angles (..., 2, 5) that turn bones of flat fingers to unit vectors (..., 2, 5, 3): to the palm, and aside."""
+    along, palm, aside = np.moveaxis(np.einsum("sfij,...sfj->...sfi", AXES, directions), -1, 0)
+    return np.arctan2(palm, along), np.arcsin(np.clip(aside, -1.0, 1.0))
 
 
 RELAXED_HANDS = matrix_to_axis_angle(rotations_of(np.stack([RELAXED] * len(SIDES)))).reshape(-1, 3)

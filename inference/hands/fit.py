@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from ..body import fingers, rotations
-from ..body.fingers import AXES, BEND, END, LIMITS, MIDDLE, RELAXED, SWING
+from ..body.fingers import BEND, END, LIMITS, MIDDLE, RELAXED, SWING
 from ..body.skeleton import BODY_JOINTS, FINGERS, JOINT_NAMES, SIDES, SMPLH_JOINT_NAMES
 from ..body.smpl import Body
 from ..motion.limits import LIMITS as JOINT_LIMITS
@@ -121,17 +121,16 @@ def finger_angles(points: np.ndarray) -> np.ndarray:
     bones = np.diff(points[:, :, CHAINS], axis=3)
     bones /= np.maximum(np.linalg.norm(bones, axis=-1, keepdims=True), 1e-9)
     bones[:, :, _THUMB] = bones[:, :, _THUMB] @ fingers.THUMB_BASE
-    along, palm, aside = np.moveaxis(np.einsum("sfij,nsfj->nsfi", AXES, bones[..., 0, :]), -1, 0)
     angles = np.zeros((*bones.shape[:3], 4))
-    angles[..., BEND], angles[..., SWING] = np.arctan2(palm, along), np.arcsin(np.clip(aside, -1.0, 1.0))
+    angles[..., BEND], angles[..., SWING] = fingers.angles_towards(bones[..., 0, :])
     # A finger that is bent to the palm points its base bone anywhere aside.
     angles = np.clip(angles, LIMITS[..., 0], LIMITS[..., 1])
     base = fingers.rotations_of(angles).reshape(*bones.shape[:3], 3, 3, 3)[..., 0, :, :]
     base[:, :, _THUMB] = np.swapaxes(fingers.THUMB_BASE, -1, -2) @ base[:, :, _THUMB]
     for column, bone in ((MIDDLE, 1), (END, 2)):
         inside = np.einsum("nsfji,nsfj->nsfi", base, bones[..., bone, :])
-        along, palm, _ = np.moveaxis(np.einsum("sfij,nsfj->nsfi", AXES, inside), -1, 0)
-        angles[..., column] = np.clip(np.arctan2(palm, along), LIMITS[:, column, 0], LIMITS[:, column, 1])
+        bend, _ = fingers.angles_towards(inside)
+        angles[..., column] = np.clip(bend, LIMITS[:, column, 0], LIMITS[:, column, 1])
         base = base @ rotations.axis_angle_to_matrix(angles[..., column, None] * fingers.BEND_AXES)
     return angles
 
