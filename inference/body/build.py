@@ -22,6 +22,7 @@ from .skeleton import (
     FINGER_JOINT_MIRROR,
     FINGER_JOINT_NAMES,
     FINGER_TIP_NAMES,
+    FINGER_TIP_PARENTS,
     FINGERS,
     JOINT_MIRROR,
     JOINT_NAMES,
@@ -29,6 +30,7 @@ from .skeleton import (
     LANDMARK_NAMES,
     PARENTS,
     SIDES,
+    SMPLH_JOINT_NAMES,
 )
 
 Ints = NDArray[np.int64]
@@ -301,16 +303,14 @@ def _straight_fingers(heads: dict[str, Floats], tips: dict[str, Floats], moves: 
 def _relax(meshes: Floats, hands: Floats, anatomy: dict[str, Floats], weights: Floats) -> None:
     """Give meshes (S, V, 3) relaxed hands, skinned by weights (V, 52) from straight ones; so the joints in them."""
     moved = np.flatnonzero(weights[:, BODY_JOINTS:].any(axis=1))
-    names = (*JOINT_NAMES[:BODY_JOINTS], *FINGER_JOINT_NAMES)
     turns = fingers.relaxing_turns()
-    straight = np.stack([anatomy[name] for name in names], axis=1)
+    straight = np.stack([anatomy[name] for name in SMPLH_JOINT_NAMES], axis=1)
     relaxed = fingers.chained(straight, turns)
     matrices, moves = fingers.blended(weights[moved], turns, straight, relaxed)
     meshes[:, moved] = (matrices @ hands[..., None])[..., 0] + moves
-    for number, name in enumerate(names):
+    for number, name in enumerate(SMPLH_JOINT_NAMES):
         anatomy[name] = relaxed[:, number]
-    for name in FINGER_TIP_NAMES:
-        last = names.index(name.replace("_tip", "3"))
+    for name, last in zip(FINGER_TIP_NAMES, FINGER_TIP_PARENTS, strict=True):
         anatomy[name] = relaxed[:, last] + (anatomy[name] - straight[:, last]) @ turns[last].T
 
 

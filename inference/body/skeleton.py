@@ -52,6 +52,9 @@ SMPLH_PARENTS = (
     ),
 )
 
+FINGER_TIP_PARENTS = tuple(SMPLH_JOINT_NAMES.index(name.replace("_tip", "3")) for name in FINGER_TIP_NAMES)
+"""Of SMPL-H's joints the last before each tip."""
+
 LANDMARK_NAMES = (
     "nose",
     "left_eye_inner",

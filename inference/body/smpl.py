@@ -22,6 +22,7 @@ from .skeleton import (
     BODY_JOINTS,
     FINGER_JOINT_NAMES,
     FINGER_TIP_NAMES,
+    FINGER_TIP_PARENTS,
     JOINT_NAMES,
     LANDMARK_NAMES,
     SMPLH_JOINT_NAMES,
@@ -237,7 +238,7 @@ class Body:
         moved = np.flatnonzero(fingers_of.weights.any(axis=1))
         matrices, moves = fingers.blended(weights[moved], turns, straight, relaxed)
         vertices[:, moved] = np.linalg.solve(matrices, (vertices[:, moved] - moves)[..., None])[..., 0]
-        last = [SMPLH_JOINT_NAMES.index(name.replace("_tip", "3")) for name in FINGER_TIP_NAMES]
+        last = list(FINGER_TIP_PARENTS)
         tips = np.einsum("tba,...tb->...ta", turns[last], bent[:, count:] - relaxed[:, last]) + straight[:, last]
         return _BodyWithFingers(
             **{item.name: getattr(self, item.name) for item in fields(self)}

@@ -10,7 +10,7 @@ import numpy as np
 
 from ... import registry
 from ...body import fingers, rotations
-from ...body.skeleton import BODY_JOINTS, FINGER_TIP_NAMES, JOINT_NAMES, SIDES, SMPLH_JOINT_NAMES
+from ...body.skeleton import BODY_JOINTS, FINGER_TIP_PARENTS, JOINT_NAMES, SIDES
 from ...body.smpl import Body
 from ...footage.reader import Frame
 from ...hands.fit import move_hands
@@ -241,7 +241,7 @@ def _hands(motion: Motion, body: Body) -> tuple[np.ndarray, np.ndarray, np.ndarr
     assert motion.fingers is not None
     poses = np.concatenate([motion.poses_cam[:, :BODY_JOINTS], motion.fingers], axis=1)
     turns, joints = handed.kinematics(poses, motion.betas, motion.trans_cam)
-    last = [SMPLH_JOINT_NAMES.index(name.replace("_tip", "3")) for name in FINGER_TIP_NAMES]
+    last = list(FINGER_TIP_PARENTS)
     reach = handed.rest_tips(motion.betas) - handed.rest_joints(motion.betas)[last]
     tips = joints[:, last] + (turns[:, last] @ reach[..., None])[..., 0]
     n = len(motion)
