@@ -120,13 +120,17 @@ def estimate(
     subjects, transform = stand(
         tracks, frames, timestamps, camera, body, smoothing, shapes, step, pose_estimates, height
     )
+    stands = [footing.standing(standing.steps(subject, transform)) for subject in subjects]
     if camera.world is None:
-        transform = standing.lower_floor(subjects, transform, footing)
+        transform = standing.lower_floor(subjects, transform, stands)
     motions = []
-    for subject in subjects:
-        contact_probability = standing.plant_feet(subject, transform, footing, smoothing, feet)
+    for subject, probability in zip(subjects, stands, strict=True):
+        if feet > 0:
+            standing.plant_feet(subject, transform, probability, smoothing, feet)
         step(_FEET)
-        motions.append(_motion(subject, transform, camera, contact_probability, estimator))
+        # A foot stands if its heel or its toes do.
+        by_foot = probability.reshape(-1, 2, 2).max(1)
+        motions.append(_motion(subject, transform, camera, by_foot, estimator))
     return motions
 
 

@@ -170,14 +170,18 @@ class Footing:
         likely = 1 / (1 + np.exp(-self.logits(features(steps.at(times)))))
         said = np.stack([np.interp(steps.timestamps, times, column) for column in likely.T], axis=1)
         said *= steps.clearance - steps.clearance.min(axis=1, keepdims=True) < _HIGHEST_STEP
-        return _without_moving(np.maximum(said, _at_rest(steps)), steps)
+        return _without_moving(np.maximum(said, standing_by_speed(steps, _REST)), steps)
 
 
-def _at_rest(steps: Steps) -> np.ndarray:
-    """(n, 4) probability of standing of what is seen not to move."""
+def standing_by_speed(steps: Steps, ease: float = 1.0) -> np.ndarray:
+    """(n, 4) probability of standing of what is seen to be still, near the lower foot's usual height.
+
+    With less ``ease`` than 1 it has to be that much slower.
+    """
     speed = contacts.sideways_speed(steps.soles, steps.eyes, steps.timestamps)
+    # Only height above the lower foot counts: the person may stand on a kerb.
     above = steps.clearance - np.median(steps.clearance.min(axis=1))
-    return contacts.standing(speed / _REST, above, steps.visibility[:, : steps.soles.shape[1]])
+    return contacts.standing(speed / ease, above, steps.visibility[:, : steps.soles.shape[1]])
 
 
 def _without_moving(probability: np.ndarray, steps: Steps) -> np.ndarray:

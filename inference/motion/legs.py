@@ -72,8 +72,6 @@ def lock_feet(
     spans: Spans,
     times: np.ndarray,
     front: np.ndarray,
-    hip_smoothing: float = 0.2,
-    hip_cost: np.ndarray | float = 0.05,
     share: float = 1.0,
 ) -> LegCorrection:
     """Find how legs bend so that standing feet stay in place.
@@ -84,12 +82,9 @@ def lock_feet(
         spans: when the feet stand.
         times: (N,) seconds, increasing.
         front: (N, 2, 3) unit vectors to the side to which straight knees bend.
-        hip_smoothing: as of `move_ankles`.
-        hip_cost: as of `move_ankles`.
         share: part of the displacement that is applied, 0 to 1.
     """
-    displacements = share * corrections(points, spans, times)
-    return move_ankles(legs, displacements, spans, times, front, hip_smoothing, hip_cost)
+    return move_ankles(legs, share * corrections(points, spans, times), spans, times, front)
 
 
 def move_ankles(

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from . import contacts, floor
 from .fit import Fit, ShapedBody
-from .footing import SEEN_LANDMARKS, Footing, Steps
+from .footing import SEEN_LANDMARKS, Steps, standing_by_speed
 from .locking import lock_feet, with_legs
 from .pace import metres_per_unit
 from .subject import Subject, limb_length, shape_from_limbs, smoothed_prior
@@ -83,12 +85,9 @@ def scale_to_floor(subject: Subject, transform: np.ndarray) -> None:
 
     One image doesn't determine a person's size; the floor that they share with others does.
     """
-    _, soles, scores = _soles(subject)
-    speed = contacts.sideways_speed(soles, subject.camera_positions, subject.timestamps)
-    clearance = steps(subject, transform).clearance
-    lowest = clearance.min(1)
-    # Only height above the lower foot counts: the person may stand on a kerb.
-    weight = contacts.standing(speed, clearance - np.median(lowest), scores).max(1)
+    feet = steps(subject, transform)
+    lowest = feet.clearance.min(1)
+    weight = standing_by_speed(feet).max(1)
     if weight.sum() < _ENOUGH_STANDING:
         return
     eyes = subject.camera_positions @ transform[2, :3] + transform[2, 3]
@@ -145,12 +144,17 @@ def _sole_heights(shaped_body: ShapedBody) -> np.ndarray:
     return rest - rest.min() + _SKIN
 
 
-def lower_floor(subjects: list[Subject], transform: np.ndarray, footing: Footing) -> np.ndarray:
-    """The first camera's pose (4, 4) in a world whose floor is the lowest level on which people stand who climb."""
+def lower_floor(subjects: list[Subject], transform: np.ndarray, stands: Sequence[np.ndarray]) -> np.ndarray:
+    """The first camera's pose (4, 4) in a world whose floor is the lowest level on which people stand who climb.
+
+    Args:
+        subjects: the people.
+        transform: its pose in the world so far.
+        stands: (n, 4) probability that each one's `contacts.SOLE_LANDMARKS` stand.
+    """
     lowest = 0.0
-    for subject in subjects:
-        feet = steps(subject, transform)
-        ground = contacts.ground_levels(feet.clearance, footing.standing(feet), feet.timestamps)
+    for subject, probability in zip(subjects, stands, strict=True):
+        ground = contacts.ground_levels(steps(subject, transform).clearance, probability, subject.timestamps)
         if np.ptp(ground) > 0:
             lowest = min(lowest, float(ground.min()))
     lowered = transform.copy()
@@ -159,20 +163,12 @@ def lower_floor(subjects: list[Subject], transform: np.ndarray, footing: Footing
 
 
 def plant_feet(
-    subject: Subject, transform: np.ndarray, footing: Footing, smoothing: float, strength: float = 1.0
-) -> np.ndarray:
-    """Hold standing feet in place, more strongly with more ``strength``, not at all with 0.
-
-    Returns:
-        (n, 2) probability that the left and the right foot stand.
-    """
+    subject: Subject, transform: np.ndarray, probability: np.ndarray, smoothing: float, strength: float = 1.0
+) -> None:
+    """Hold feet in place while they stand, as (n, 4) ``probability`` says, more strongly with more ``strength``."""
     soles = list(contacts.SOLE_LANDMARKS)
     rotation, translation = transform[:3, :3], transform[:3, 3]
     feet = steps(subject, transform)
-    probability = footing.standing(feet)
-    stands = probability.reshape(len(probability), 2, 2).max(1)
-    if strength == 0:
-        return stands
     ground = contacts.ground_levels(feet.clearance, probability, feet.timestamps)
     heights = _sole_heights(subject.shaped_body) + ground
     targets, hold = contacts.plant(feet.soles, probability, subject.timestamps, heights)
@@ -184,7 +180,6 @@ def plant_feet(
     subject.refit(prior, steps=5)
     subject.smooth(smoothing * _LAST_SMOOTHING)
     _lock_feet(subject, transform, probability > 0.5, min(strength, 1.0))
-    return stands
 
 
 def _lock_feet(subject: Subject, transform: np.ndarray, stands: np.ndarray, share: float) -> None:
