@@ -92,6 +92,13 @@ def similarity(predicted: np.ndarray, true: np.ndarray) -> tuple[np.ndarray, np.
     return (spread * sign).sum(axis=1) / np.maximum(size, np.finfo(float).tiny), (u * sign[:, None]) @ vt
 
 
+def moved_rigidly(moving: np.ndarray, points: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+    """What is moving (..., 3) turned and shifted as fits points (K, 3) best to others (K, 3)."""
+    centre, target = points.mean(axis=0), wanted.mean(axis=0)
+    _, (rotation,) = similarity((points - centre)[None], (wanted - target)[None])
+    return (moving - centre) @ rotation.T + target
+
+
 def procrustes(predicted: np.ndarray, true: np.ndarray) -> np.ndarray:
     """Predicted points (N, K, 3), each frame translated, rotated and scaled to fit the true ones (N, K, 3) best.
 
@@ -207,11 +214,7 @@ def worlds_apart(views: np.ndarray) -> tuple[float, np.ndarray]:
 
     def aligned(first: np.ndarray, second: np.ndarray) -> np.ndarray:
         common = np.flatnonzero(np.isfinite(first).all(axis=(1, 2)) & np.isfinite(second).all(axis=(1, 2)))
-        if not len(common):
-            return first
-        (there,), (here,) = first[common[:1]], second[common[:1]]
-        _, (rotation,) = similarity((there - there.mean(axis=0))[None], (here - here.mean(axis=0))[None])
-        return (first - there.mean(axis=0)) @ rotation.T + here.mean(axis=0)
+        return moved_rigidly(first, first[common[0]], second[common[0]]) if len(common) else first
 
     return _apart(views, aligned)
 

@@ -80,8 +80,7 @@ def root_path_error(predicted: np.ndarray, true: np.ndarray) -> float:
     """
     if len(true) < _FIRST:
         return float("nan")
-    _, rotation, _ = _similarity(predicted, true)
-    fitted = (predicted - predicted.mean(axis=0)) @ rotation.T + true.mean(axis=0)
+    fitted = metrics.moved_rigidly(predicted, predicted, true)
     return 100 * float(np.linalg.norm(fitted - true, axis=1).mean() / path_length(true))
 
 
