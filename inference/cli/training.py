@@ -163,22 +163,26 @@ def _add_realism(command: argparse.ArgumentParser) -> None:
     command.add_argument("videos", type=Path, nargs="*", metavar="VIDEO", help="footage of real people")
 
 
-def _add_embedding(command: argparse.ArgumentParser) -> None:
+def _add_run(command: argparse.ArgumentParser) -> None:
+    """What all trainings have in common."""
     command.add_argument("--data", type=Path, required=True, metavar="FOLDER", help="the training data")
     command.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="where to write")
+    command.add_argument(
+        "--seed", type=non_negative_int, default=0, metavar="N", help="of all random numbers (default: 0)"
+    )
+    command.add_argument("--threads", type=count, metavar="N", help="threads of the CPU (default: all)")
+
+
+def _add_embedding(command: argparse.ArgumentParser) -> None:
+    _add_run(command)
     command.add_argument("--minutes", type=non_negative, default=6.0, metavar="N", help="of training (default: 6)")
     command.add_argument("--hidden", type=count, default=256, metavar="N", help="units of a layer (default: 256)")
     command.add_argument("--batch", type=count, default=96, metavar="N", help="poses per step (default: 96)")
     command.add_argument("--rate", type=positive, default=1e-3, metavar="X", help="highest rate (default: 0.001)")
-    command.add_argument(
-        "--seed", type=non_negative_int, default=0, metavar="N", help="of all random numbers (default: 0)"
-    )
-    command.add_argument("--threads", type=count, metavar="N", help="of the CPU (default: all)")
 
 
 def _add_footing(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--data", type=Path, required=True, metavar="FOLDER", help="the training data")
-    command.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="where to write")
+    _add_run(command)
     command.add_argument("--files", type=count, default=120, metavar="N", help="of 32 people each (default: 120)")
     command.add_argument(
         "--data-minutes", type=positive, default=30.0, metavar="N", help="stop posing after this time (default: 30)"
@@ -186,15 +190,10 @@ def _add_footing(command: argparse.ArgumentParser) -> None:
     command.add_argument("--jobs", type=count, default=2, metavar="N", help="processes that pose (default: 2)")
     command.add_argument("--minutes", type=positive, default=8.0, metavar="N", help="of training (default: 8)")
     command.add_argument("--rate", type=positive, default=2e-3, metavar="X", help="highest rate (default: 0.002)")
-    command.add_argument(
-        "--seed", type=non_negative_int, default=0, metavar="N", help="of all random numbers (default: 0)"
-    )
-    command.add_argument("--threads", type=count, metavar="N", help="of the CPU (default: all)")
 
 
 def _add_training(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--data", type=Path, required=True, metavar="FOLDER", help="the training data")
-    command.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="where to write")
+    _add_run(command)
     command.add_argument(
         "--minutes",
         type=non_negative,
@@ -222,9 +221,6 @@ def _add_training(command: argparse.ArgumentParser) -> None:
         "--rate", type=positive, default=1e-4, metavar="X", help="highest learning rate (default: 0.0001)"
     )
     command.add_argument(
-        "--seed", type=non_negative_int, default=0, metavar="N", help="of all random numbers (default: 0)"
-    )
-    command.add_argument(
         "--from",
         dest="start",
         type=Path,
@@ -240,7 +236,6 @@ def _add_training(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--device", choices=("auto", "cpu", "cuda"), default="auto", help="where to train (default: auto)"
     )
-    command.add_argument("--threads", type=count, metavar="N", help="threads of the CPU (default: all)")
     command.add_argument(
         "--check", type=positive, default=5.0, metavar="N", help="minutes between validations (default: 5)"
     )

@@ -29,8 +29,7 @@ from ...pose.temporal import TemporalNetwork, VideoContext
 from ..evaluation.data_set import track_from_shard
 from ..evaluation.scenes.recipes import RECIPES, read_recipes
 from . import progress, shards
-from .mocap.library import Library
-from .synthesis.error_transfer import DetectorErrors, transfer
+from .synthesis.error_transfer import check_sources, load_sources, transfer
 from .synthesis.generate import share_work, split_clips
 from .trainer import moving_average
 
@@ -141,9 +140,8 @@ def read_walks(path: Path) -> list[Walk]:
 
 
 def _work(job: int, jobs: int, options: argparse.Namespace) -> None:
-    body, library = Body.load(registry.body_path()), Library.load(options.data / "library.npz")
-    rendered = [shards.read_shard(path) for path in sorted((options.data / "train").glob("*.npz"))]
-    errors = DetectorErrors.from_shards(rendered, body)
+    body = Body.load(registry.body_path())
+    library, errors = load_sources(options.data, body)
     network = TemporalNetwork(registry.path(_NETWORK), device="cpu")
     # The scenes that motions are evaluated on are no training.
     scenes = {person.clip for scene in read_recipes(RECIPES).scenes.values() for person in scene.people}
@@ -215,11 +213,7 @@ def run(options: argparse.Namespace) -> dict[str, float]:
         MocapError: the data's library is missing.
         ShardError: there is no rendered data, or it can't be read.
     """
-    Library.load(options.data / "library.npz")
-    if not any((options.data / "train").glob("*.npz")):
-        raise shards.ShardError(
-            f"There is no rendered data in {options.data / 'train'}: make some with `train data` first."
-        )
+    check_sources(options.data)
     options.out.mkdir(parents=True, exist_ok=True)
     share_work(_work, options.jobs, options)
     validation, train = (

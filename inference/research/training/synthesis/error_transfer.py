@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 from dataclasses import dataclass, fields
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 
@@ -234,10 +235,27 @@ def _in_crop(crops: np.ndarray, pixels: np.ndarray) -> np.ndarray:
     return np.einsum("...ij,...kj->...ki", _rotation_2d(-crops[..., 3]), from_centre) / crops[..., None, 2:3]
 
 
+def check_sources(data: Path) -> None:
+    """See that a folder of data has what `load_sources` loads, before processes begin.
+
+    Raises:
+        MocapError: the library is missing.
+        ShardError: there is no rendered data.
+    """
+    Library.load(data / "library.npz")
+    if not any((data / "train").glob("*.npz")):
+        raise ShardError(f"There is no rendered data in {data / 'train'}: make some with `train data` first.")
+
+
+def load_sources(data: Path, body: Body) -> tuple[Library, DetectorErrors]:
+    """The motions of a folder of data, and the errors in its rendered shards."""
+    rendered = [read_shard(path) for path in sorted((data / "train").glob("*.npz"))]
+    return Library.load(data / "library.npz"), DetectorErrors.from_shards(rendered, body)
+
+
 def _work(job: int, jobs: int, options: argparse.Namespace) -> None:
-    body, library = Body.load(registry.body_path()), Library.load(options.data / "library.npz")
-    rendered = [read_shard(path) for path in sorted((options.data / "train").glob("*.npz"))]
-    errors = DetectorErrors.from_shards(rendered, body)
+    body = Body.load(registry.body_path())
+    library, errors = load_sources(options.data, body)
     there = {path.name for path in transferred_shards(options.data)}
     numbers = range(job, options.shards, jobs)
     for number in progress.bar(f"shards, job {job + 1}", iterable=numbers, position=job, unit="shard"):
@@ -255,9 +273,7 @@ def run(options: argparse.Namespace) -> int:
         MocapError: the data's library is missing.
         ShardError: there is no rendered data, or it can't be read.
     """
-    Library.load(options.data / "library.npz")
-    if not any((options.data / "train").glob("*.npz")):
-        raise ShardError(f"There is no rendered data in {options.data / 'train'}: make some with `train data` first.")
+    check_sources(options.data)
     return share_work(_work, options.jobs, options)
 
 
