@@ -216,8 +216,8 @@ class _Conversion:
     def _hands(
         self, models: HandModels, shots: Sequence[tuple[Observations, list[Track]]], tracks: list[Track]
     ) -> list[HandTrack]:
-        rate = self._footage.frame_rate * self._options.slow_motion
-        search = HandSearch(models, tracks, shots[0][0].size, look_step(rate))
+        step = look_step(self._footage.frame_rate * self._options.slow_motion)
+        search = HandSearch(models, tracks, shots[0][0].size, step)
         # Where no hand is large enough the footage isn't read again.
         if not search.worthwhile:
             return search.tracks()
@@ -229,6 +229,7 @@ class _Conversion:
                 numbers,
                 hash_of_code(*HANDS_CODE),
                 models.key,
+                step,
             )
             if (arrays := self._cache.load(key)) is not None:
                 return [HandTrack.from_arrays(arrays, f"{number}.") for number in range(len(tracks))]

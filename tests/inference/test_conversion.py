@@ -235,6 +235,16 @@ def test_slow_motion_has_true_times_and_speeds(tmp_path: Path):
     assert result.report["shots"][0]["end"] == pytest.approx(3.84)
 
 
+def test_hands_are_looked_at_anew_when_slow_motion_changes_how_often(tmp_path: Path):
+    cache = Cache(tmp_path / "cache")
+    options = Options(start=2.0, end=3.0, quality="fast", network="landmarks")
+    kept = []
+    for slow_motion in (1.0, 4.0, 4.0):
+        convert_footage(SAMPLE, replace(options, slow_motion=slow_motion), cache=cache)
+        kept.append({file.name for file in (tmp_path / "cache").iterdir()})
+    assert kept[0] < kept[1] == kept[2]
+
+
 def test_people_stand_in_the_world_of_the_users_camera(tmp_path: Path):
     truth = Motion.load(SAMPLE.with_name("sample.truth.npz"))
     file = tmp_path / "camera.json"
