@@ -149,8 +149,14 @@ def create_action(
     bridged = motion.bridged.astype(bool)
     axes = rest_axes(armature)
     names = bone_names(armature)
-    hands = np.tile(fingers.RELAXED_HANDS, (len(motion), 1, 1)) if motion.fingers is None else motion.fingers
-    quaternions = bone_rotations(np.concatenate([motion.poses, hands], axis=1)[:, : len(names)], axes)
+    poses = motion.poses
+    resting = np.concatenate([poses[:1], fingers.RELAXED_HANDS[None]], axis=1)[:, : len(names)]
+    if motion.fingers is not None:
+        poses = np.concatenate([poses, motion.fingers], axis=1)[:, : len(names)]
+    moving = poses.shape[1]
+    # Fingers that rest have one key.
+    turns = [*np.moveaxis(bone_rotations(poses, axes[:moving]), 1, 0)]
+    turns += [*np.moveaxis(bone_rotations(resting, axes)[:, moving:], 1, 0)]
     pelvis = np.array(armature.data.bones[JOINT_NAMES[0]].head_local, dtype=np.float64)
     locations = (motion.rest_pelvis + motion.trans - pelvis) @ axes[0]
     for bone, name_of_bone in enumerate(names):
@@ -159,12 +165,10 @@ def create_action(
         if bone == 0:
             for axis in range(3):
                 write_curve(channels, f"{path}.location", axis, frames, locations[:, axis], group, LINEAR, bridged)
-        # Fingers that rest have one key.
-        keys = slice(1 if bone >= len(JOINT_NAMES) and motion.fingers is None else None)
+        keys = slice(len(turns[bone]))
         for part in range(4):
-            values = quaternions[keys, bone, part]
             turn = f"{path}.rotation_quaternion"
-            write_curve(channels, turn, part, frames[keys], values, group, LINEAR, bridged[keys])
+            write_curve(channels, turn, part, frames[keys], turns[bone][:, part], group, LINEAR, bridged[keys])
     if motion.contacts.any():
         for foot, bone in enumerate(FEET):
             pose = armature.pose.bones[bone]
