@@ -8,7 +8,7 @@ import numpy as np
 
 from ...inference.body import rotations
 from ...inference.motion.motion import Motion
-from .keyframes import CLOSE, frames_of, times_of
+from .keyframes import CLOSE, frames_of, times_of, whole_frames
 
 STANDARD_RATES = (*(rate / 1.001 for rate in (24, 30, 60, 120)), 24.0, 25.0, 30.0, 48.0, 50.0, 60.0, 100.0, 120.0)
 """Frames per second that cameras and programs have names for."""
@@ -27,6 +27,12 @@ def whole_frames_within(first: float, last: float) -> tuple[int, int]:
     """Return the first and last whole frame of those from ``first`` to ``last``; the nearest one if none is."""
     begin, end = int(np.ceil(first - CLOSE)), int(np.floor(last + CLOSE))
     return (begin, end) if begin <= end else (round(first), round(first))
+
+
+def frames_around(frames: np.ndarray, within: bool) -> tuple[int, int]:
+    """Return the first and last whole frame ``within`` frames (N,), increasing, or else around them."""
+    first, last = whole_frames_within(frames[0], frames[-1]) if within else whole_frames(frames)
+    return first, max(last, first)
 
 
 def on_whole_frames(motion: Motion, frame_rate: float) -> Motion:

@@ -19,11 +19,11 @@ from .armature import ALL_BONES, create_armature, move_bones, rest_bones, rest_s
 from .backdrop import hide_footage, movie_rate, show_footage
 from .camera import create_camera, place_camera, set_intrinsics, set_resolution
 from .floor import create_floor
-from .keyframes import OURS, create_action, frames_of, key_correctives, scene_frame_rate, whole_frames
+from .keyframes import OURS, create_action, frames_of, key_correctives, scene_frame_rate
 from .layers import assign, captured_action, is_edited, put_captured, stamp
 from .lights import create_sun, ensure_sky
 from .mesh import bind, create_mesh, has_correctives, move_skin
-from .resample import on_whole_frames, standard_rate, whole_frames_within
+from .resample import frames_around, on_whole_frames, standard_rate
 from .visibility import follow_seen
 
 # Rates that differ by less than this fraction are the same; 30 and 29.97 are not.
@@ -327,9 +327,7 @@ def set_frame_rate(scene: bpy.types.Scene, frame_rate: float) -> None:
 def frame_range_of(motions: Sequence[Motion], frame_rate: float, within: bool) -> tuple[int, int]:
     """Return the first and last whole frame ``within`` some motions, or else around them, at a scene's frame rate."""
     ends = np.array([motion.timestamps[[0, -1]] for motion in motions])
-    span = frames_of(np.array([ends[:, 0].min(), ends[:, 1].max()]), frame_rate)
-    first, last = whole_frames_within(*span) if within else whole_frames(span)
-    return first, max(last, first)
+    return frames_around(frames_of(np.array([ends[:, 0].min(), ends[:, 1].max()]), frame_rate), within)
 
 
 def set_frame_range(scene: bpy.types.Scene, motions: Sequence[Motion], within: bool) -> None:

@@ -16,9 +16,11 @@ from bpy.props import BoolProperty, EnumProperty, FloatProperty, IntProperty
 from ...inference.body import rotations
 from ...inference.motion.legs import contact_spans
 from ..compatibility import Channels
+from ..retarget.sampling import read_contacts
 from ..retarget.simplify import distance, keep_keys, rotation_error
 from ..scene.keyframes import CONSTANT, CONTACT, FEET, add_keys, read_keys, scene_frame_rate, write_curve
 from ..scene.layers import captured_action, captured_channels, is_edited, stamp
+from ..scene.resample import frames_around
 from . import tidying
 from .tidying import Moves, Skeleton
 
@@ -97,7 +99,7 @@ def tidy_take(take: bpy.types.Collection, scene: bpy.types.Scene) -> None:
         moves = _unpack(action[_KEPT])
         moves = tidying.smoothed(moves, rate, {limb: getattr(settings, f"smooth_{limb}") for limb in _SMOOTHING})
         if settings.hold:
-            contacts = _contacts(channels, moves.frames)
+            contacts = read_contacts(armature, FEET, moves.frames)
             moves = tidying.held(replace(moves, contacts=contacts), _skeleton(armature, moves), rate)
         if settings.in_place:
             moves = tidying.in_place(moves)
@@ -105,7 +107,7 @@ def tidy_take(take: bpy.types.Collection, scene: bpy.types.Scene) -> None:
             moves = tidying.looped(moves, settings.loop)
         _write(armature, channels, moves, settings.simplify)
         stamp(action, channels)
-        ends.append((int(np.ceil(moves.frames[0] - 1e-3)), int(np.floor(moves.frames[-1] + 1e-3))))
+        ends.append(frames_around(moves.frames, settings.whole_frames))
     if not ends:
         return
     first, last = min(start for start, _ in ends), max(end for _, end in ends)
@@ -196,7 +198,7 @@ class MarkFoot(bpy.types.Operator):
 def _found_marks(armature: bpy.types.Object, channels: Channels, rate: float) -> list[np.ndarray]:
     """Marks where the capture saw feet stand."""
     frames = _read(armature, channels).frames
-    contacts = _contacts(channels, frames)
+    contacts = read_contacts(armature, FEET, frames)
     if contacts is None:
         return [np.array([[frames[0], 0.0]]) for _ in FEET]
     marks = []
@@ -211,13 +213,6 @@ def _found_marks(armature: bpy.types.Object, channels: Channels, rate: float) ->
 
 def _contact_path(foot: str) -> str:
     return f'pose.bones["{foot}"]["{CONTACT}"]'
-
-
-def _contacts(channels: Channels, frames: np.ndarray) -> np.ndarray | None:
-    curves = [channels.fcurves.find(_contact_path(foot)) for foot in FEET]
-    if None in curves:
-        return None
-    return np.array([[curve.evaluate(float(frame)) for curve in curves] for frame in frames])
 
 
 def _read(armature: bpy.types.Object, channels: Channels) -> Moves:

@@ -83,17 +83,13 @@ class StartCorrections(_TakeOperator, bpy.types.Operator):
     def execute(self, context: bpy.types.Context) -> set[str]:
         """Start a layer for every character of the take that has none."""
         take: Any = take_of(context)
-        tweaked = []
-        for armature in characters_in(take).values():
-            if captured_action(armature) is None:
-                continue
-            if armature.animation_data.use_tweak_mode:
-                tweaked.append(armature.name)
-                continue
-            start_corrections(armature)
+        captured = [one for one in characters_in(take).values() if captured_action(one) is not None]
+        tweaked = [one.name for one in captured if one.animation_data.use_tweak_mode]
         if tweaked:
             self.report({"ERROR"}, f"{', '.join(tweaked)} is being edited in the NLA: leave tweak mode first.")
             return {"CANCELLED"}
+        for armature in captured:
+            start_corrections(armature)
         self.report({"INFO"}, "Pose and key as usual: keys change the captured motion and survive Update Motion.")
         return {"FINISHED"}
 

@@ -9,6 +9,7 @@ from video_motion.addon.scene.layers import captured_channels, corrections_of
 from video_motion.addon.scene.take import replace_action
 from video_motion.addon.takes.cleanup import give_marks, marks_of
 from video_motion.addon.takes.record import characters_in
+from video_motion.inference.options import Options
 
 from ..blender import bone_heads, go_to
 
@@ -117,3 +118,13 @@ def test_corrections_and_marks_are_left_alone(take, make_motion):
     assert marks_of(armature) is None
     give_marks(armature, marks)
     np.testing.assert_array_equal(marks_of(armature)[1], marks[1])
+
+
+def test_keys_beside_whole_frames_keep_their_range(make):
+    bpy.context.scene.render.fps = 25
+    take = make(frame_rate=24.0, options=Options(whole_frames=False, fps=25.0))
+    scene, settings = bpy.context.scene, take.video_motion_take
+    # 40 frames at 24 a second end between the scene's frames 41 and 42.
+    assert (scene.frame_start, scene.frame_end) == (1, 42)
+    settings.smooth_legs = 2.0
+    assert (settings.first, settings.last) == (scene.frame_start, scene.frame_end) == (1, 42)

@@ -138,3 +138,20 @@ def test_layers_are_in_the_file(armature, tmp_path):
     assert corrections_of(again) is not None
     remove_corrections(again)
     assert captured_action(again).name == name
+
+
+def test_where_one_is_being_tweaked_none_gets_a_layer(make):
+    first, second = characters_in(make(people=2)).values()
+    animation = second.animation_data
+    action = animation.action
+    strip = animation.nla_tracks.new().strips.new("mine", 1, action)
+    animation.action = None
+    strip.select = animation.nla_tracks[0].select = True
+    bpy.context.view_layer.objects.active = second
+    animation.nla_tracks.active = animation.nla_tracks[0]
+    strip.id_data.animation_data.use_tweak_mode = True
+    assert animation.use_tweak_mode
+    with pytest.raises(RuntimeError, match="leave tweak mode first"):
+        bpy.ops.video_motion.start_corrections()
+    assert corrections_of(first) is None
+    assert not first.animation_data.nla_tracks
