@@ -172,6 +172,12 @@ def test_one_process_does_several_jobs(start, tmp_path):
     assert "memory" in process.message
 
 
+def test_two_at_once_of_the_same_video_do_not_disturb_each_other(start):
+    options = {"start": 3.0, "end": 3.6, "quality": "fast", "hands": False}
+    both = [start("convert", video=str(SAMPLE), options=options) for _ in range(2)]
+    assert [len(wait(job).value["motions"]) for job in both] == [1, 1]
+
+
 def test_cancel_ends_it_within_a_second_with_its_children(start):
     process = start("convert", video=str(SAMPLE))
     wait_for_stage(process, "people")

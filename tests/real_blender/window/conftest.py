@@ -39,16 +39,14 @@ def blenders(display: Display, extension: Path) -> Iterator[list[Blender]]:
 
 @pytest.fixture
 def blender(display: Display, extension: Path, blenders: list[Blender]) -> Blender:
-    """Blender with the extension, the preferences and the file that it starts with, and nothing in its cache."""
+    """Blender with the extension, the preferences and the file that it starts with."""
     if not blenders or not blenders[-1].lives():
         blenders.append(Blender(display))
         blenders[-1].install(extension)
         # Software draws the window here: smooth edges take most of the time.
         blenders[-1].do("bpy.context.preferences.system.viewport_aa = 'OFF'")
-    blender = blenders[-1]
-    blender.start_anew()
-    blender.do("bpy.ops.video_motion.clear_cache()")
-    return blender
+    blenders[-1].start_anew()
+    return blenders[-1]
 
 
 @pytest.fixture(scope="session", autouse=True)

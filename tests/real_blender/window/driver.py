@@ -17,7 +17,7 @@ from typing import Any
 
 import bpy
 
-TICK_SECONDS = 0.02
+TICK_SECONDS = 0.005
 
 
 def under_mouse() -> str:

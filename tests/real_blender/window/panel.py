@@ -44,6 +44,10 @@ class Panel:
         self.blender.type(value)
         self.blender.key("Return")
 
+    def forget_results(self) -> None:
+        """Let the next job see the video anew, which leaves a test time to meet it running."""
+        self.blender.do("bpy.ops.video_motion.clear_cache()")
+
     def start(self) -> None:
         """Run the button's operator as the button would."""
         # What an operator reports as an error, Python raises; users meet it in the panel.
@@ -64,6 +68,11 @@ class Panel:
     def wait_until_ended(self) -> None:
         """Until no job runs, and what waited for it is done."""
         self.blender.wait_until(f"not {JOBS}.is_busy() and not {_WAITING}", IMPORT_SECONDS)
+        self.show_footage(False)
+
+    def show_footage(self, on: bool) -> None:
+        """Show the footage behind cameras or not: software takes a second for each drawing of it."""
+        self.blender.do(f"for one in bpy.data.cameras:\n    one.show_background_images = {on}")
 
     def close(self) -> None:
         """Close it, so that the take's is in sight."""
@@ -132,7 +141,7 @@ class RetargetPanel:
         self.blender.key("ctrl+a")
         self.blender.type(name)
         self.blender.key("Return")
-        self.blender.redraw()
+        self.blender.redraw_sidebar()
 
     def choose_rigs(self, source: str, target: str) -> None:
         """Choose both by hand."""

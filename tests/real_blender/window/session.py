@@ -127,6 +127,7 @@ class Blender:
             )
         self._socket = socket.socket(socket.AF_UNIX)
         self._heard = b""
+        self._found: dict[str, tuple[int, int]] = {}
         self._connect(path)
         self.ask("True", START_SECONDS)
 
@@ -199,7 +200,7 @@ class Blender:
                 break
             self.click(right - _TAB_PIXELS, y)
         self.wait_until(chosen, 5)
-        self.redraw()
+        self.redraw_sidebar()
 
     def point(self, x: float, y: float) -> None:
         """Put the mouse there; pixels from the screen's left top."""
@@ -245,26 +246,36 @@ class Blender:
         where ``across`` says, as a share of the sidebar's width.
         """
         left, top, right, bottom = self.region("UI")
-        self.redraw()
+        self.redraw_sidebar()
         heights = list(range(top + _STEP_PIXELS, bottom, _STEP_PIXELS))
-        if near is not None:
-            heights.sort(key=lambda y: abs(y - near))
+        known = self._found.get(what)
+        if near is not None or known:
+            heights.sort(key=lambda y: abs(y - (near if near is not None else known[1])))
         columns = [(left + right) // 2, right - _RIGHT_BUTTONS_PIXELS]
         if across is not None:
             columns = [round(left + across * (right - left))]
+        places = [(x, y) for y in heights for x in columns]
+        if known in places or (known and across is None):
+            # Feeling its way takes the mouse seconds; most buttons are where they were.
+            places.insert(0, known)
         seen = set()
-        for y in heights:
-            for x in columns:
-                self.point(x, y)
-                under = self.ask("under_mouse()")
-                if what in under:
-                    return x, y
-                seen.add(under)
+        for place in places:
+            self.point(*place)
+            under = self.ask("under_mouse()")
+            if what in under:
+                self._found[what] = place
+                return place
+            seen.add(under)
         raise AssertionError(f"There is no button with {what} in the sidebar, but {sorted(seen)}.")
 
     def click_button(self, what: str) -> None:
         """Click on a button in the sidebar; see `find_button`."""
         self.click(*self.find_button(what))
+
+    def redraw_sidebar(self) -> None:
+        """Let Blender draw the sidebar, and not the view beside it, which takes long where software draws."""
+        self.do(f"{_SIDEBAR}.tag_redraw()")
+        self._settle()
 
     def redraw(self) -> None:
         """Let Blender draw everything that has changed."""

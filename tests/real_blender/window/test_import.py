@@ -1,20 +1,18 @@
-"""Importing motion through the panel: by hand, cancelled, with the worker killed, with a full disk, twice at once."""
+"""Importing motion through the panel: by hand, cancelled, with the worker killed."""
 
 from __future__ import annotations
 
 import json
 import os
 import signal
-import subprocess
 import time
-from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
 from .panel import CANCEL, FILEPATH, HEIGHT, IMPORT, LENS, SAMPLE, TAKE_HEIGHT, Panel, characters, contents, living
-from .session import Blender, Display, wait_until
+from .session import Blender, wait_until
 
 SAMPLE_FRAMES = 180
 LONGEST_SILENCE = 0.25
@@ -83,6 +81,7 @@ def test_import_by_hand(panel: Panel, blender: Blender, tmp_path: Path):
     blender.screenshot("panel-video")
     before = contents(blender)
 
+    panel.forget_results()
     blender.click_button(IMPORT)
     panel.wait_until_working()
     blender.screenshot("panel-running")
@@ -129,7 +128,9 @@ def test_the_result_is_seen_at_once(panel: Panel, blender: Blender):
     blender.click_button(IMPORT)
     panel.wait_until_ended()
     assert panel.problem is None
+    panel.show_footage(True)
     blender.screenshot("seen-through-the-camera")
+    panel.show_footage(False)
     after = blender.ask("state()")
     assert (after["perspective"], after["camera"], after["cube"]) == ("CAMERA", "sample camera", False)
     assert (after["start"], after["end"], after["now"]) == (51, 75, 51)
@@ -236,24 +237,11 @@ def test_views_stay_where_that_is_asked(panel: Panel, blender: Blender):
     assert {name: after[name] for name in same} == {name: before[name] for name in same}
 
 
-def test_people_are_seen_twice_for_the_best_quality(panel: Panel, blender: Blender):
-    panel.choose(SAMPLE, quality="best", trim=True, start=3.0, end=4.0)
-    panel.start()
-    stages, shares = [], []
-    while panel.busy:
-        stages.append(panel.stage)
-        shares.append(panel.share)
-    panel.wait_until_ended()
-    assert panel.problem is None
-    assert "landmarks" in stages
-    assert shares == sorted(shares)
-    assert list(characters(blender).values()) == [25]
-
-
 def test_cancel(panel: Panel, blender: Blender):
     panel.choose(SAMPLE)
     panel.wait_until_seen()
     before = contents(blender)
+    panel.forget_results()
     where = blender.find_button(IMPORT)
     blender.click(*where)
     panel.wait_until_working()
@@ -273,6 +261,7 @@ def test_cancel(panel: Panel, blender: Blender):
 
 
 def test_killed_worker_is_told(panel: Panel, blender: Blender):
+    panel.forget_results()
     panel.choose(SAMPLE)
     panel.start()
     panel.wait_until_working()
@@ -285,6 +274,7 @@ def test_killed_worker_is_told(panel: Panel, blender: Blender):
 
 
 def test_opening_another_file_ends_the_job(panel: Panel, blender: Blender):
+    panel.forget_results()
     panel.choose(SAMPLE)
     panel.start()
     panel.wait_until_working()
@@ -293,47 +283,6 @@ def test_opening_another_file_ends_the_job(panel: Panel, blender: Blender):
     wait_until(lambda: not living(processes), CANCEL_SECONDS, "the processes end")
     time.sleep(0.5)
     assert characters(blender) == {}
-
-
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(folder)], check=True)
-    yield folder
-    subprocess.run(["umount", "--lazy", str(folder)], check=True)
-
-
-def test_full_disk_is_told(panel: Panel, blender: Blender, small_disk: Path):
-    preferences = "bpy.context.preferences.addons['bl_ext.user_default.video_motion'].preferences"
-    blender.do(f"{preferences}.cache_folder = {str(small_disk)!r}")
-    try:
-        panel.choose(SAMPLE, trim=True, end=1.0)
-        panel.start()
-        panel.wait_until_ended()
-        blender.screenshot("panel-full-disk")
-        assert str(small_disk) in (panel.problem or "")
-        assert "No space left" in (panel.problem or "")
-    finally:
-        blender.do(f"{preferences}.cache_folder = ''")
-    assert characters(blender) == {}
-
-
-def test_two_blenders_of_one_user_import_at_once(blender: Blender):
-    blender.do("bpy.ops.wm.save_userpref()")
-    other_display = Display()
-    try:
-        with Blender(other_display, blender.home) as other:
-            panels = [Panel(one) for one in (blender, other)]
-            for panel in panels:
-                panel.choose(SAMPLE, trim=True, start=3.0, end=5.0)
-                panel.start()
-            for panel in panels:
-                panel.wait_until_ended()
-                assert panel.problem is None
-                assert list(characters(panel.blender).values()) == [50]
-    finally:
-        other_display.close()
 
 
 def _middle_of_view(blender: Blender) -> tuple[float, float]:

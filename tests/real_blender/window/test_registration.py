@@ -11,7 +11,7 @@ from .panel import SAMPLE, Panel, living
 from .session import Blender, wait_until
 
 MODULE = "bl_ext.user_default.video_motion"
-TIMES = 20
+TIMES = 5
 
 _TRACES = """
 import addon_utils
@@ -39,7 +39,7 @@ def _enabled_again(blender: Blender) -> Iterator[None]:
 
 
 @pytest.mark.interface
-def test_twenty_times(blender: Blender):
+def test_several_times(blender: Blender):
     blender.do(_TRACES)
     enabled = _traces(blender)
     _disable(blender)
@@ -63,6 +63,7 @@ def test_twenty_times(blender: Blender):
 def test_disabling_ends_a_job(blender: Blender):
     blender.do(_TRACES)
     panel = Panel(blender)
+    panel.forget_results()
     panel.choose(SAMPLE)
     panel.start()
     panel.wait_until_working()

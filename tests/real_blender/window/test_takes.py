@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -41,20 +42,28 @@ def head():
 """
 
 
+@pytest.fixture(scope="module")
+def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the two takes are, once made."""
+    return tmp_path_factory.mktemp("takes") / "two takes.blend"
+
+
 @pytest.fixture
-def two_takes(blender: Blender) -> Panel:
+def two_takes(blender: Blender, file: Path) -> Panel:
     """Two takes of different parts of the sample, the second selected, with room in the panel for the list."""
+    if file.exists():
+        blender.do(f"bpy.ops.wm.open_mainfile(filepath={str(file)!r})", area=None)
     panel = Panel(blender)
     blender.do(_TAKES)
-    for start, end in ((2.0, 3.0), (3.0, 4.0)):
-        panel.choose(SAMPLE, trim=True, start=start, end=end)
-        panel.start()
-        panel.wait_until_ended()
-        assert panel.problem is None
-    # The panel for videos closes, so that the list is in sight whole.
-    left, top, _, _ = blender.region("UI")
-    blender.click(left + 60, top + 16)
-    blender.redraw()
+    if not file.exists():
+        for start, end in ((2.0, 3.0), (3.0, 4.0)):
+            panel.choose(SAMPLE, trim=True, start=start, end=end)
+            panel.start()
+            panel.wait_until_ended()
+            assert panel.problem is None
+        blender.do(f"bpy.ops.wm.save_as_mainfile(filepath={str(file)!r})")
+    # So that the list is in sight whole.
+    panel.close()
     return panel
 
 
