@@ -27,7 +27,7 @@ from .models import Models
 from .motion import estimate as motion_estimate
 from .motion.motion import Motion
 from .options import Options
-from .people import reasons
+from .people import reasons, sides
 from .people.blazepose import LandmarkModel
 from .people.left_out import NOT_CHOSEN, TOO_UNCERTAIN, LeftOut
 from .people.maps import MapStore
@@ -290,6 +290,7 @@ class _Conversion:
         if self._models.second_pass is not None:
             self._second_pass(seen, self._models.people if roi_views else None)
         for observations, _ in seen:
+            observations.tracks = [sides.mended(track) for track in observations.tracks]
             observations.warnings = list(footage.warnings)
         return [observations for observations, _ in seen]
 
