@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from itertools import chain, groupby, product, takewhile
 from operator import itemgetter
 from pathlib import Path
+from typing import Generic, TypeVar
 
 import numpy as np
 
@@ -18,10 +19,13 @@ from .camera.given import GivenCamera
 from .camera.intrinsics import Camera, focal_from_film, intrinsics
 from .camera.tracking import CameraMotion
 from .errors import VideoMotionError
+from .faces.fit import move_face
+from .faces.search import FaceModels, FaceSearch
+from .faces.track import FaceTrack
 from .footage.reader import IMAGES_FRAME_RATE, Footage, FootageError, Frame
 from .footage.shots import in_shots
 from .hands.fit import move_hands
-from .hands.search import HandModels, HandSearch, look_step
+from .hands.search import HandModels, HandSearch
 from .hands.track import HandTrack
 from .models import Models
 from .motion import estimate as motion_estimate
@@ -46,6 +50,9 @@ PEOPLE_CODE = ("conversion.py", "options.py", "footage/*.py", "camera/*.py", "pe
 HANDS_CODE = (*PEOPLE_CODE, "hands/*.py", "body/skeleton.py")
 """The same for hands."""
 
+FACES_CODE = (*PEOPLE_CODE, "faces/*.py", "body/face.py", "body/skeleton.py")
+"""The same for faces."""
+
 POSE_CODE = (*PEOPLE_CODE, "pose/*.py")
 """The same for a network's pose estimates."""
 
@@ -53,6 +60,8 @@ Progress = Callable[[str, int, int | None], None]
 
 # Metres.
 _SAME_HEIGHT = 0.01
+
+_Seen = TypeVar("_Seen", HandTrack, FaceTrack)
 
 
 class NobodyFoundError(VideoMotionError):
@@ -203,48 +212,53 @@ class _Conversion:
         self.times.add("network", began)
         return estimates
 
-    def see_hands(self, shots: Sequence[tuple[Observations, list[Track]]]) -> list[list[HandTrack | None]]:
-        """Look at the hands of the tracks of each shot; None of whom nothing was seen."""
-        models, tracks = self._models.hands, [track for _, tracks in shots for track in tracks]
-        if models is None:
-            return [[None] * len(tracks) for _, tracks in shots]
+    def see_details(
+        self, shots: Sequence[tuple[Observations, list[Track]]]
+    ) -> tuple[list[list[HandTrack | None]], list[list[FaceTrack | None]]]:
+        """Look at hands and faces of the tracks of each shot, in one pass; None for those of whom nothing was seen."""
         began = time.perf_counter()
-        seen = iter(self._hands(models, shots, tracks))
-        self.times.add("hands", began)
-        return [[hands if len(hands := next(seen)) else None for _ in tracks] for _, tracks in shots]
-
-    def _hands(
-        self, models: HandModels, shots: Sequence[tuple[Observations, list[Track]]], tracks: list[Track]
-    ) -> list[HandTrack]:
-        step = look_step(self._footage.frame_rate * self._options.slow_motion)
-        search = HandSearch(models, tracks, shots[0][0].size, step)
-        # Where no hand is large enough the footage isn't read again.
-        if not search.worthwhile:
-            return search.tracks()
-        key = ""
-        if self._cache is not None and models.key:
-            numbers = [(observations.shot, [track.number for track in own]) for observations, own in shots]
-            key = hash_of(
-                self._people_key(False, False, self._options.shot, False),
-                numbers,
-                hash_of_code(*HANDS_CODE),
-                models.key,
-                step,
+        models, options = self._models, self._options
+        tracks = [track for _, own in shots for track in own]
+        given = (tracks, shots[0][0].size, self._footage.frame_rate, options.slow_motion)
+        hands = None if models.hands is None else _Detail(HandSearch(models.hands, *given), HandTrack)
+        faces = None if models.faces is None else _Detail(FaceSearch(models.faces, *given), FaceTrack)
+        waiting = [
+            (detail, key)
+            for detail, key in (
+                (hands, self._detail_key(shots, models.hands, HANDS_CODE)),
+                (faces, self._detail_key(shots, models.faces, FACES_CODE)),
             )
-            if (arrays := self._cache.load(key)) is not None:
-                return [HandTrack.from_arrays(arrays, f"{number}.") for number in range(len(tracks))]
-        first, last = search.frames
-        total = last - first + 1
-        for frame in search.see(takewhile(lambda frame: frame.number <= last, self._footage)):
-            self._progress("hands", max(0, frame.number - first + 1), total)
-        self._footage.close()
-        found = search.tracks()
-        if self._cache is not None and key:
-            arrays = {
-                name: array for number, one in enumerate(found) for name, array in one.arrays(f"{number}.").items()
-            }
-            self._add_warning(self._cache.keep(key, arrays))
-        return found
+            # Where no hand and no face is large enough the footage isn't read again.
+            if detail is not None and detail.search.worthwhile and not detail.load(self._cache, key)
+        ]
+        if waiting:
+            first = min(detail.search.frames[0] for detail, _ in waiting)
+            last = max(detail.search.frames[1] for detail, _ in waiting)
+            frames: Iterable[Frame] = takewhile(lambda frame: frame.number <= last, self._footage)
+            for detail, _ in waiting:
+                frames = detail.search.see(frames)
+            for frame in frames:
+                self._progress("details", max(0, frame.number - first + 1), last - first + 1)
+            self._footage.close()
+            for detail, key in waiting:
+                self._add_warning(detail.keep(self._cache, key))
+        if hands is not None or faces is not None:
+            self.times.add("details", began)
+        counts = [len(own) for _, own in shots]
+        return _by_shot(hands, counts), _by_shot(faces, counts)
+
+    def _detail_key(
+        self,
+        shots: Sequence[tuple[Observations, list[Track]]],
+        models: HandModels | FaceModels | None,
+        code: Sequence[str],
+    ) -> str:
+        """Names what is seen of a detail in the cache; empty where it can't be kept."""
+        if self._cache is None or models is None or not models.key:
+            return ""
+        numbers = [(observations.shot, [track.number for track in own]) for observations, own in shots]
+        people_key = self._people_key(False, False, self._options.shot, False)
+        return hash_of(people_key, numbers, hash_of_code(*code), models.key, self._options.slow_motion)
 
     def _people_key(self, flow: bool, roi_views: bool, shot: int | None, solves_camera: bool) -> str:
         options = self._options
@@ -437,6 +451,50 @@ class _Conversion:
             self.warnings.append(warning)
 
 
+class _Detail(Generic[_Seen]):
+    """What is looked at closely of everyone: hands or faces.
+
+    Args:
+        search: looks at them.
+        kind: what it sees of one person.
+    """
+
+    def __init__(self, search: HandSearch | FaceSearch, kind: type[_Seen]):
+        self.search, self._kind = search, kind
+        self._known: list[_Seen] | None = None
+
+    def load(self, cache: Cache | None, key: str) -> bool:
+        """Take what an earlier run saw, if it is there."""
+        arrays = cache.load(key) if cache is not None and key else None
+        if arrays is not None:
+            count = len({name.partition(".")[0] for name in arrays})
+            self._known = [self._kind.from_arrays(arrays, f"{number}.") for number in range(count)]
+        return arrays is not None
+
+    def keep(self, cache: Cache | None, key: str) -> str | None:
+        """Keep what was seen for later runs; a warning if that fails."""
+        if cache is None or not key:
+            return None
+        arrays: dict[str, np.ndarray] = {}
+        for number, one in enumerate(self.search.tracks()):
+            arrays |= one.arrays(f"{number}.")
+        return cache.keep(key, arrays)
+
+    def seen(self) -> list[_Seen]:
+        """What was seen of each person."""
+        if self._known is not None:
+            return self._known
+        return [one for one in self.search.tracks() if isinstance(one, self._kind)]
+
+
+def _by_shot(detail: _Detail[_Seen] | None, counts: Sequence[int]) -> list[list[_Seen | None]]:
+    """What was seen of the people of each shot, of which there are as many as `counts` says."""
+    if detail is None:
+        return [[None] * count for count in counts]
+    seen = iter(detail.seen())
+    return [[one if len(one := next(seen)) else None for _ in range(count)] for count in counts]
+
+
 def _no_progress(stage: str, done: int, total: int | None) -> None:
     """Ignore progress."""
 
@@ -479,7 +537,7 @@ def convert_footage(
         (observations, [replace(track, timestamps=track.timestamps / options.slow_motion) for track in tracks])
         for observations, tracks in zip(shots, _choose(path, options, models, conversion, shots), strict=True)
     ]
-    hands = conversion.see_hands(chosen)
+    hands, faces = conversion.see_details(chosen)
     estimates = conversion.estimate_poses(chosen)
 
     began = time.perf_counter()
@@ -498,8 +556,11 @@ def convert_footage(
         "feet": options.feet,
         "height": options.height,
         "hands": options.hands,
+        "face": options.face,
     }
-    for (observations, tracks), pose_estimates, own_hands in zip(chosen, estimates, hands, strict=True):
+    for (observations, tracks), pose_estimates, own_hands, own_faces in zip(
+        chosen, estimates, hands, faces, strict=True
+    ):
         if not tracks:
             continue
         before, count = len(motions), len(tracks)
@@ -523,11 +584,11 @@ def convert_footage(
             estimator=options.network,
             height=options.height,
         )
-        seen = {track.number: one for track, one in zip(tracks, own_hands, strict=True) if one is not None}
-        made = [
-            move_hands(motion, seen[motion.person], models.body, options.smoothing) if motion.person in seen else motion
-            for motion in made
-        ]
+        for number, (seen, face) in enumerate(zip(own_hands, own_faces, strict=True)):
+            if face is not None:
+                made[number] = move_face(made[number], face, models.body, options.smoothing)
+            if seen is not None:
+                made[number] = move_hands(made[number], seen, models.body, options.smoothing)
         for motion in made:
             motion.provenance = provenance | ({"shot": observations.shot} if conversion.has_cuts(shots) else {})
         motions += made

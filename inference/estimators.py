@@ -57,6 +57,9 @@ FOOTING = "footing"
 HANDS = ("palm_detector", "hand_landmark")
 """What finds and reads hands, in the registry."""
 
+FACES = ("face_landmark", "face_blendshapes")
+"""What reads faces, in the registry."""
+
 _LIGHT = ("blazepose_landmark_full", "blazepose_outline_full")
 _ACCURATE = ("blazepose_landmark_heavy", "blazepose_outline_heavy")
 

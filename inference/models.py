@@ -9,6 +9,8 @@ from pathlib import Path
 
 from . import estimators, registry
 from .body.smpl import Body
+from .faces.landmarker import FaceLandmarker
+from .faces.search import FaceModels
 from .hands.landmarker import HandLandmarker, PalmDetector
 from .hands.search import HandModels
 from .motion.footing import Footing
@@ -32,6 +34,7 @@ class Models:
         people_key: identifies the weights of `people`, so that results can be cached; empty for no caching.
         network_key: the same for `network`.
         hands: find and read hands; None to leave fingers relaxed.
+        faces: read faces; None to leave them at rest.
         second_pass: reads the poses again in a second pass over the footage; None for a single pass.
         device: where the networks run, see `Session.device`.
         notice: why they run on another device than requested, in a sentence; None if they don't.
@@ -46,6 +49,7 @@ class Models:
     people_key: str = ""
     network_key: str = ""
     hands: HandModels | None = None
+    faces: FaceModels | None = None
     second_pass: LandmarkModel | None = None
     device: str = "cpu"
     notice: str | None = None
@@ -56,7 +60,7 @@ def load_models(options: Options, fetch: bool = True) -> Models:
     """Return the models that the options ask for. Networks stay loaded for further videos of the same process.
 
     Args:
-        options: `network`, `quality`, `device`, `hands` and `smpl` are used.
+        options: `network`, `quality`, `device`, `hands`, `face` and `smpl` are used.
         fetch: whether files that are missing may be fetched.
 
     Raises:
@@ -81,6 +85,7 @@ def load_models(options: Options, fetch: bool = True) -> Models:
         network_key=_key(weights),
         # A body without fingers can't show them.
         hands=load_hands(options.device, fetch) if options.hands and body.fingers else None,
+        faces=load_faces(options.device, fetch) if options.face else None,
         second_pass=second_pass,
         device=people.landmarker.device,
         notice=people.landmarker.notice,
@@ -112,6 +117,16 @@ def load_hands(device: str = "auto", fetch: bool = True) -> HandModels:
     return HandModels(_palm_detector(palms, device), _hand_landmarker(hands, device), _key(estimators.HANDS))
 
 
+def load_faces(device: str = "auto", fetch: bool = True) -> FaceModels:
+    """Return what reads faces.
+
+    Raises:
+        RegistryError, NetworkError: as `load_models`.
+    """
+    landmarks, coefficients = (registry.path(item, fetch=fetch) for item in estimators.FACES)
+    return FaceModels(_face_landmarker(landmarks, coefficients, device), _key(estimators.FACES))
+
+
 def _key(items: tuple[str, ...]) -> str:
     return " ".join(registry.items()[item].sha256 for item in items)
 
@@ -135,6 +150,11 @@ def _palm_detector(path: Path, device: str) -> PalmDetector:
 @lru_cache(maxsize=1)
 def _hand_landmarker(path: Path, device: str) -> HandLandmarker:
     return HandLandmarker(path, device)
+
+
+@lru_cache(maxsize=1)
+def _face_landmarker(landmarks: Path, coefficients: Path, device: str) -> FaceLandmarker:
+    return FaceLandmarker(landmarks, coefficients, device)
 
 
 @lru_cache(maxsize=1)

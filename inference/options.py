@@ -236,6 +236,13 @@ class Options:
         "move fingers and wrists as hands are seen, where they are large enough; otherwise fingers are relaxed",
         "bool",
     )
+    face: bool = _option(
+        True,
+        MOTION,
+        "Face",
+        "move the face and turn the head as the face is seen, where it is large enough; otherwise it rests",
+        "bool",
+    )
     smpl: Path | None = _option(
         None,
         MOTION,

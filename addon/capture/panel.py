@@ -16,7 +16,7 @@ _STAGES = {
     "": "Starting",
     "people": "Finding people",
     "landmarks": "Looking at them again",
-    "hands": "Looking at hands",
+    "details": "Looking at hands and faces",
     "network": "Running the network",
     "motion": "Making the motion",
 }
@@ -124,6 +124,7 @@ class MotionPanel(_SubPanel, bpy.types.Panel):
         layout.prop(settings, "quality")
         layout.prop(settings, "network")
         layout.prop(settings, "hands")
+        layout.prop(settings, "face")
         layout.prop(settings, "device")
         for gpu in jobs.gpus():
             if gpu["id"] == settings.device and not gpu["available"]:
@@ -214,7 +215,7 @@ def _draw_progress(layout: bpy.types.UILayout) -> None:
     column = layout.column(align=True)
     stage = _STAGES.get(job.stage, job.stage)
     count = ""
-    if job.stage in ("people", "landmarks", "hands"):
+    if job.stage in ("people", "landmarks", "details"):
         count = f": frame {job.done}" if job.total is None else f": frame {job.done} of {job.total}"
     column.label(text=f"{stage}{count}")
     row = column.row(align=True)

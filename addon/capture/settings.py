@@ -29,7 +29,7 @@ _PEOPLE = [
 SLIDERS = tuple(name for name, option in options([MOTION]) if option.kind == "float" and not option.positive)
 """The options that scale something in the motion."""
 
-CHOICES = ("quality", "network", "hands", "slow_motion", *SLIDERS)
+CHOICES = ("quality", "network", "hands", "face", "slow_motion", *SLIDERS)
 """The options of how a motion is estimated whose properties have the same values."""
 
 SWITCHES = tuple(name for name, option in options([SCENE]) if option.kind == "bool")
@@ -105,6 +105,7 @@ def estimation_properties(trimmed: Callable[[Any, bpy.types.Context], None] | No
         "quality": property_for("quality", items=_QUALITIES),
         "network": property_for("network", items=_NETWORKS),
         "hands": property_for("hands"),
+        "face": property_for("face"),
         **{name: property_for(name) for name in SLIDERS},
     }
 

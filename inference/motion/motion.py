@@ -11,6 +11,7 @@ import numpy as np
 
 from .. import zips
 from ..body import rotations
+from ..body.face import COEFFICIENTS
 from ..body.skeleton import BODY_JOINTS, SMPLH_JOINT_NAMES
 from ..errors import VideoMotionError, one_line
 
@@ -38,6 +39,8 @@ _SHAPES: dict[str, tuple[int | None, ...]] = {
 _OPTIONAL: dict[str, tuple[str, tuple[int | None, ...]]] = {
     "poses_smplh": ("fingers", (None, 3 * len(SMPLH_JOINT_NAMES))),
     "hand_landmarks": ("hand_landmarks", (None, 2, 21, 3)),
+    "face": ("face", (None, len(COEFFICIENTS))),
+    "face_scores": ("face_scores", (None,)),
 }
 
 _ATTRIBUTES = {key: key for key in ("betas", *_SHAPES)} | {"pelvis": "rest_pelvis"}
@@ -74,6 +77,8 @@ class Motion:
         fingers: (N, 30, 3) axis-angle rotations of SMPL-H's finger joints; None where nothing is known of them.
         hand_landmarks: (N, 2, 21, 3) MediaPipe's landmarks of the left and right hand, x, y in pixels and confidence;
             None where no hand was looked at.
+        face: (N, 52) what the face does, by `body.face.COEFFICIENTS`; None where nothing is known of it.
+        face_scores: (N,) confidence that the face was seen, 0 to 1; None like `face`.
         estimator: name of what estimated the motion, see `estimators.NETWORKS`.
         person: the person's number in the video, from 1.
         gender: SMPL's gender of the body.
@@ -98,6 +103,8 @@ class Motion:
     world_landmarks: np.ndarray
     fingers: np.ndarray | None = None
     hand_landmarks: np.ndarray | None = None
+    face: np.ndarray | None = None
+    face_scores: np.ndarray | None = None
     estimator: str = "landmarks"
     person: int = 1
     gender: str = "neutral"
@@ -175,15 +182,16 @@ class Motion:
         """Write the motion to `path`; a partly written file never has that name.
 
         The file is a superset of what AMASS and the SMPL add-ons read (`poses` (N, 72) and `trans` in the z-up world,
-        `betas`, `gender`, `mocap_framerate`). Fingers are in `poses_smplh` (N, 156), SMPL-H's poses.
+        `betas`, `gender`, `mocap_framerate`). Fingers are in `poses_smplh` (N, 156), SMPL-H's poses. What a face does
+        is in `face` (N, 52), `face_names` (52,) and `face_scores` (N,).
         """
         arrays = {key: getattr(self, name) for key, name in _ATTRIBUTES.items()}
         arrays["poses"] = self.poses.reshape(len(self), 72)
         arrays["trans"] = self.trans
         if (smplh := self.poses_smplh) is not None:
             arrays["poses_smplh"] = smplh.reshape(len(self), -1)
-        if self.hand_landmarks is not None:
-            arrays["hand_landmarks"] = self.hand_landmarks
+        seen = {key: getattr(self, key) for key in ("hand_landmarks", "face", "face_scores")}
+        arrays |= {key: array for key, array in seen.items() if array is not None}
         arrays = {
             key: value.astype(np.float32) if value.dtype == np.float64 and key != "timestamps" else value
             for key, value in arrays.items()
@@ -199,6 +207,7 @@ class Motion:
                     person=np.int64(self.person),
                     provenance=np.str_(json.dumps(self.provenance)),
                     **arrays,
+                    **({} if self.face is None else {"face_names": np.array(COEFFICIENTS)}),
                 )
             os.replace(temporary, path)
         finally:

@@ -8,6 +8,10 @@ from typing import Self
 
 import numpy as np
 
+from ..body.skeleton import LANDMARK_NAMES, SIDES
+
+_TRUNK = [LANDMARK_NAMES.index(f"{side}_{part}") for side in SIDES for part in ("shoulder", "hip", "elbow", "knee")]
+
 
 @dataclass
 class RoiViews:
@@ -72,3 +76,12 @@ class Track:
 
     def __len__(self) -> int:
         return len(self.frames)
+
+    def pixels_per_metre(self) -> np.ndarray:
+        """(n,) how large a metre at the person is in the image, calm over time."""
+        flat = self.landmarks[:, _TRUNK].astype(float)
+        solid = self.world_landmarks[:, _TRUNK, :2].astype(float)
+        spread = [np.sqrt(((one - one.mean(axis=1, keepdims=True)) ** 2).sum(axis=(1, 2))) for one in (flat, solid)]
+        scale = spread[0] / np.maximum(spread[1], 1e-3)
+        padded = np.pad(scale, 7, mode="edge")
+        return np.median(np.lib.stride_tricks.sliding_window_view(padded, 15), axis=-1)

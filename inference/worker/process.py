@@ -31,7 +31,7 @@ _PASSES: Mapping[int, Mapping[str, float]] = {
     1: {"people": 5.0, "camera": 0.2},
     2: {"people": 3.3, "camera": 0.2, "landmarks": 12.0},
 }
-_LATER: Mapping[str, Mapping[str, float]] = {"find": {}, "convert": {"hands": 1.5, "network": 0.2, "motion": 1.3}}
+_LATER: Mapping[str, Mapping[str, float]] = {"find": {}, "convert": {"details": 2.5, "network": 0.2, "motion": 1.3}}
 _EARLIEST_ESTIMATE = 0.04
 """Share of a job from which the remaining time can be estimated."""
 
@@ -262,8 +262,8 @@ def _stages(task: str, options: Mapping[str, Any]) -> dict[str, float]:
         return {}
     quality = LANDMARKS.get(options.get("quality", DEFAULT_QUALITY), LANDMARKS[DEFAULT_QUALITY])
     later = dict(_LATER[task])
-    if not options.get("hands", True):
-        later.pop("hands", None)
+    if not options.get("hands", True) and not options.get("face", True):
+        later.pop("details", None)
     return {**_PASSES[len(quality.passes)], **later}
 
 
@@ -275,7 +275,7 @@ def _known_pace(cache: Path, name: str, task: str) -> dict[str, float]:
     """Seconds of each stage as the last job of this kind took them; empty where none is known."""
     try:
         pace = json.loads((cache / _PACES).read_text())[name]
-        # Where no hands were large enough, nobody looked at them.
+        # Where no hands and no faces were large enough, nobody looked at them.
         return {stage: float(pace.get(stage, 0.0)) for stage in (*pace["passes"], *_LATER.get(task, ()))}
     except (OSError, ValueError, KeyError, TypeError):
         return {}

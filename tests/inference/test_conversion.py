@@ -235,7 +235,7 @@ def test_slow_motion_has_true_times_and_speeds(tmp_path: Path):
     assert result.report["shots"][0]["end"] == pytest.approx(3.84)
 
 
-def test_hands_are_looked_at_anew_when_slow_motion_changes_how_often(tmp_path: Path):
+def test_hands_and_faces_are_looked_at_anew_when_slow_motion_changes_how_often(tmp_path: Path):
     cache = Cache(tmp_path / "cache")
     options = Options(start=2.0, end=3.0, quality="fast", network="landmarks")
     kept = []

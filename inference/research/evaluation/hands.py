@@ -5,29 +5,25 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-import cv2
 import numpy as np
 
 from ... import registry
 from ...body import fingers, rotations
 from ...body.skeleton import BODY_JOINTS, FINGER_TIP_PARENTS, JOINT_NAMES, SIDES
 from ...body.smpl import Body
-from ...footage.reader import Frame
 from ...hands.fit import move_hands
-from ...hands.search import HandSearch, look_step
+from ...hands.search import HandSearch
 from ...models import load_hands
 from ...motion.motion import Motion
-from ...people.maps import NONE
-from ...people.track import Track
+from . import drawn
 
-SIZE, FOCAL, DISTANCE = 720, 900.0, 2.0
-"""Of the pictures and the camera in pixels, and how far away people stand, metres."""
+DISTANCE = 2.0
+"""How far away people stand, metres."""
 
-_FRAMES, _RATE = 45, 30.0
+_FRAMES = 45
 _SEED = 5
 # Seconds from one posture of the fingers to the next, and the standard deviation of the body's own wrists, radians.
 _CHANGE, _WRIST_ERROR = 0.5, np.radians(20.0)
-_FIELD = float(2 * np.arctan(SIZE / 2 / FOCAL))
 _WRISTS = [JOINT_NAMES.index(f"{side}_wrist") for side in SIDES]
 
 
@@ -58,9 +54,8 @@ def score(clips: int, device: str = "auto") -> Iterator[str]:
     for _ in range(clips):
         truth = _acted(body, rng)
         start = _as_estimated(truth, body, rng)
-        search = HandSearch(models, [_track(truth)], (SIZE, SIZE), look_step(_RATE))
-        pictures = _pictures(truth, body, rng)
-        for _ in search.see(pictures):
+        search = HandSearch(models, [drawn.track(truth)], (drawn.SIZE, drawn.SIZE), drawn.RATE)
+        for _ in search.see(drawn.pictures(truth, body, _colours(body, rng), rng)):
             pass
         hands = search.tracks()[0]
         moved = move_hands(start, hands, body)
@@ -84,7 +79,7 @@ def score(clips: int, device: str = "auto") -> Iterator[str]:
 
 def _acted(body: Body, rng: np.random.Generator) -> Motion:
     """Somebody who stands before a camera at rest and gestures."""
-    times = np.arange(_FRAMES) / _RATE
+    times = np.arange(_FRAMES) / drawn.RATE
     postures = rng.uniform(fingers.LIMITS[..., 0], fingers.LIMITS[..., 1], (6, 2, 5, 4)) * 0.6
     postures[..., fingers.SWING] *= 0.5
     # Fingers of a hand bend together rather than each for itself.
@@ -112,32 +107,13 @@ def _acted(body: Body, rng: np.random.Generator) -> Motion:
     poses[:, 0] = rotations.matrix_to_axis_angle(
         rotations.axis_angle_to_matrix([np.pi, 0.0, 0.0]) @ rotations.axis_angle_to_matrix([0, rng.normal() * 0.4, 0])
     )
-    betas = rng.normal(size=body.shapedirs.shape[2])
-    trans = np.tile([0.0, 0.1, DISTANCE], (_FRAMES, 1))
-    return Motion(
-        timestamps=times,
-        poses_cam=poses,
-        trans_cam=trans,
-        betas=betas,
-        rest_pelvis=body.rest_joints(betas)[0],
-        joints_cam=body.joints(poses, betas, trans),
-        camera_K=np.array([[FOCAL, 0.0, SIZE / 2], [0.0, FOCAL, SIZE / 2], [0.0, 0.0, 1.0]]),
-        camera_to_world=np.tile(np.eye(4), (_FRAMES, 1, 1)),
-        image_size=np.array([SIZE, SIZE]),
-        frames=np.arange(_FRAMES),
-        boxes=np.zeros((_FRAMES, 4)),
-        scores=np.ones((_FRAMES, 24)),
-        bridged=np.zeros(_FRAMES, bool),
-        contacts=np.zeros((_FRAMES, 2)),
-        landmarks=np.concatenate([_projected(body, poses, betas, trans), np.ones((_FRAMES, 33, 1))], axis=-1),
-        world_landmarks=body.landmark_positions(poses, betas, trans),
+    return drawn.acted(
+        body,
+        poses,
+        rng.normal(size=body.shapedirs.shape[2]),
+        np.tile([0.0, 0.1, DISTANCE], (_FRAMES, 1)),
         fingers=rotations.matrix_to_axis_angle(fingers.rotations_of(angles)).reshape(_FRAMES, -1, 3),
     )
-
-
-def _projected(body: Body, poses: np.ndarray, betas: np.ndarray, trans: np.ndarray) -> np.ndarray:
-    points = body.landmark_positions(poses, betas, trans)
-    return FOCAL * points[..., :2] / points[..., 2:] + SIZE / 2
 
 
 def _as_estimated(truth: Motion, body: Body, rng: np.random.Generator) -> Motion:
@@ -150,68 +126,15 @@ def _as_estimated(truth: Motion, body: Body, rng: np.random.Generator) -> Motion
     return replace(truth, poses_cam=poses, fingers=relaxed)
 
 
-def _track(motion: Motion) -> Track:
-    n = len(motion)
-    return Track(
-        number=1,
-        frames=motion.frames,
-        timestamps=motion.timestamps,
-        landmarks=motion.landmarks[..., :2],
-        visibility=np.ones((n, 33)),
-        presence=np.ones((n, 33)),
-        world_landmarks=motion.world_landmarks,
-        crops=np.zeros((n, 4)),
-        boxes=motion.boxes,
-        scores=np.ones(n),
-        maps=np.full(n, NONE),
-    )
-
-
-def _pictures(motion: Motion, body: Body, rng: np.random.Generator) -> Iterator[Frame]:
-    """The person, in flat colours under one light, before a blurred pattern."""
-    handed = body.with_fingers
-    assert handed is not None
-    assert motion.fingers is not None
-    poses = np.concatenate([motion.poses_cam[:, :BODY_JOINTS], motion.fingers], axis=1)
-    faces = body.faces.astype(np.int32)
+def _colours(body: Body, rng: np.random.Generator) -> np.ndarray:
+    """(V, 3) of bare arms and head, and of cloth."""
     skin = np.array([0.45, 0.58, 0.78]) * rng.uniform(0.6, 1.1)
-    cloth = np.isin(
+    bare = np.isin(
         body.weights.argmax(axis=1),
         [JOINT_NAMES.index(f"{side}_{part}") for side in SIDES for part in ("elbow", "wrist", "hand")]
         + [JOINT_NAMES.index("head")],
     )
-    colour = np.where(cloth[:, None], skin, rng.uniform(0.1, 0.6, 3))
-    light = np.array([rng.normal() * 0.5, -0.6, -0.8])
-    light = light / np.linalg.norm(light)
-    background = cv2.GaussianBlur(rng.uniform(60, 220, (SIZE, SIZE, 3)).astype(np.float32), (0, 0), 25)
-    background = (50 + 150 * (background - background.min()) / np.ptp(background)) / 255
-    settings = cv2.TriangleRasterizeSettings()
-    settings.setCullingMode(cv2.RASTERIZE_CULLING_CW)
-    settings.setShadingType(cv2.RASTERIZE_SHADING_SHADED)
-    for number, pose in enumerate(poses):
-        points = handed.vertices(pose[None], motion.betas, motion.trans_cam[number : number + 1])[0]
-        corners = points[faces]
-        across = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
-        normals = np.zeros_like(points)
-        for corner in range(3):
-            np.add.at(normals, faces[:, corner], across)
-        normals /= np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-12)
-        lit = colour * (0.45 + 0.6 * np.clip(normals @ light, 0.0, None))[:, None]
-        picture, depth = background.astype(np.float32).copy(), np.full((SIZE, SIZE), 100.0, np.float32)
-        cv2.triangleRasterize(
-            (points * (1.0, -1.0, -1.0)).astype(np.float32),
-            faces,
-            lit.astype(np.float32),
-            picture,
-            depth,
-            np.eye(4, dtype=np.float32),
-            _FIELD,
-            0.1,
-            100.0,
-            settings,
-        )
-        noisy = 255 * picture + rng.normal(scale=2.0, size=picture.shape)
-        yield Frame(number, float(motion.timestamps[number]), np.clip(noisy, 0, 255).astype(np.uint8))
+    return np.where(bare[:, None], skin, rng.uniform(0.1, 0.6, 3))
 
 
 def _compare(motion: Motion, truth: Motion, body: Body, counted: np.ndarray, seen: float) -> HandScores:
@@ -222,7 +145,7 @@ def _compare(motion: Motion, truth: Motion, body: Body, counted: np.ndarray, see
     angle = np.degrees(rotations.relative_angle(mine, true)).reshape(len(truth), 2, 15)
     turned = np.degrees(rotations.relative_angle(ours[0], theirs[0]))
     away = 1000 * np.linalg.norm(ours[1] - theirs[1], axis=-1)
-    shake = np.diff(ours[2] - theirs[2], 2, axis=0) * _RATE**2
+    shake = np.diff(ours[2] - theirs[2], 2, axis=0) * drawn.RATE**2
     if not counted.any():
         return HandScores(seen, *[np.nan] * 4)
     return HandScores(

@@ -10,10 +10,11 @@ from video_motion.inference.body.skeleton import JOINT_NAMES
 from video_motion.inference.body.smpl import Body
 from video_motion.inference.hands.fit import finger_angles, move_hands
 from video_motion.inference.hands.landmarker import decode, next_crop
-from video_motion.inference.hands.search import MIN_PIXELS, HandSearch, expected_hands, look_step
+from video_motion.inference.hands.search import MIN_PIXELS, HandSearch, expected_hands
 from video_motion.inference.hands.solve import CHAINS, SeenHands, solve
 from video_motion.inference.hands.track import FIRST, WRIST, HandTrack
 from video_motion.inference.models import load_hands
+from video_motion.inference.research.evaluation import drawn
 from video_motion.inference.research.evaluation import hands as scores
 from video_motion.inference.research.google_networks.networks import pictures, recorded
 
@@ -42,11 +43,11 @@ def landmarks_of(motion, body) -> np.ndarray:
 
 def seen(motion, body, noise=0.0, hidden=()) -> HandTrack:
     points = landmarks_of(motion, body)
-    pixels = scores.FOCAL * points[..., :2] / points[..., 2:] + scores.SIZE / 2
+    pixels = drawn.FOCAL * points[..., :2] / points[..., 2:] + drawn.SIZE / 2
     random = np.random.default_rng(2)
     world = points - points.mean(axis=2, keepdims=True)
     # As if the camera looked straight at the hand.
-    centre = (pixels.mean(axis=2) - scores.SIZE / 2) / scores.FOCAL
+    centre = (pixels.mean(axis=2) - drawn.SIZE / 2) / drawn.FOCAL
     sight = np.concatenate([centre, np.ones((*centre.shape[:2], 1))], axis=-1)
     world = world @ rotations.between(np.broadcast_to([0.0, 0.0, 1.0], sight.shape), sight)
     track = HandTrack(
@@ -128,25 +129,26 @@ def test_angles_keep_to_the_limits(body, acted):
 
 
 def test_nothing_is_run_for_small_hands(body, acted):
-    track = scores._track(acted)
-    scale = float(np.median(expected_hands(track, (scores.SIZE, scores.SIZE)).scale))
+    track = drawn.track(acted)
+    scale = float(np.median(expected_hands(track, (drawn.SIZE, drawn.SIZE)).scale))
     small = 0.9 * MIN_PIXELS / (0.18 * scale)
     track.landmarks = track.landmarks * small
-    search = HandSearch(load_hands("cpu"), [track], (scores.SIZE, scores.SIZE), 1)
+    search = HandSearch(load_hands("cpu"), [track], (drawn.SIZE, drawn.SIZE), 9.0)
     assert not search.worthwhile
     assert len(search.tracks()[0]) == 0
 
 
 def test_drawn_hands_are_seen_where_they_are(body, acted):
     """Of a drawn person the landmarks are near the true joints, the left hand's on the left hand."""
-    search = HandSearch(load_hands("cpu"), [scores._track(acted)], (scores.SIZE, scores.SIZE), look_step(30.0))
-    for _ in search.see(scores._pictures(acted, body, np.random.default_rng(1))):
+    random = np.random.default_rng(1)
+    search = HandSearch(load_hands("cpu"), [drawn.track(acted)], (drawn.SIZE, drawn.SIZE), 30.0)
+    for _ in search.see(drawn.pictures(acted, body, scores._colours(body, random), random)):
         pass
     hands = search.tracks()[0]
     looked = hands.scores > 0
     assert looked.mean() > 0.4
     points = landmarks_of(acted, body)[hands.frames]
-    true = scores.FOCAL * points[..., :2] / points[..., 2:] + scores.SIZE / 2
+    true = drawn.FOCAL * points[..., :2] / points[..., 2:] + drawn.SIZE / 2
     away = np.linalg.norm(hands.landmarks - true, axis=-1)[looked]
     size = np.linalg.norm(true[:, :, WRIST] - true[:, :, [FIRST["index"], FIRST["pinky"]]].mean(axis=2), axis=-1).max()
     assert np.median(away) < 0.12 * size

@@ -43,6 +43,8 @@ def motion(body: Body) -> Motion:
         world_landmarks=random.normal(size=(n, 33, 3)),
         fingers=random.normal(scale=0.3, size=(n, 30, 3)),
         hand_landmarks=random.uniform(size=(n, 2, 21, 3)),
+        face=random.uniform(size=(n, 52)),
+        face_scores=random.uniform(size=n),
         estimator="by hand",
         person=3,
         gender="female",
@@ -98,14 +100,22 @@ def test_file_is_read_like_one_of_amass(motion: Motion, saved: Path):
     assert all(np.isfinite(array).all() for array in arrays.values() if array.dtype.kind == "f")
 
 
-def test_files_without_fingers(motion: Motion, tmp_path: Path):
+def test_files_without_fingers_and_face(motion: Motion, tmp_path: Path):
     path = tmp_path / "bare.motion.npz"
-    replace(motion, fingers=None, hand_landmarks=None).save(path)
+    replace(motion, fingers=None, hand_landmarks=None, face=None, face_scores=None).save(path)
     with np.load(path) as archive:
-        assert not {"poses_smplh", "hand_landmarks"} & set(archive.files)
+        assert not {"poses_smplh", "hand_landmarks", "face", "face_scores", "face_names"} & set(archive.files)
     again = Motion.load(path)
     assert again.fingers is None
     assert again.hand_landmarks is None
+    assert again.face is None
+
+
+def test_what_a_face_does_is_named(motion: Motion, saved: Path):
+    with np.load(saved, allow_pickle=False) as archive:
+        assert archive["face"].shape == (len(motion), 52)
+        column = archive["face_names"].tolist().index("mouthSmileLeft")
+        np.testing.assert_allclose(archive["face"][:, column], motion.face[:, column], atol=1e-6)
 
 
 def test_file_poses_the_body_in_the_world(motion: Motion, saved: Path, body: Body):

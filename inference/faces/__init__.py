@@ -1,0 +1,1 @@
+"""Seeing faces, and what they do."""

@@ -1,0 +1,291 @@
+"""Where the faces of people who were followed are, and looking at them.
+
+The body says where each face is and how large. What the network saw of it places the next crop; of several frames all
+faces of all people are seen together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from ..body.face import COEFFICIENTS
+from ..body.skeleton import LANDMARK_NAMES, SIDES
+from ..footage.reader import Frame
+from ..people.track import Track
+from .landmarker import MARGIN, Face, FaceLandmarker, next_crop
+from .track import FaceTrack
+from .turn import turns
+
+RATE = 12.0
+"""About how often a second faces are looked at."""
+
+MIN_SCORE = 0.5
+_GROUP = 2
+"""Frames that are seen together."""
+
+# Metres: a face from chin to hairline, and how far its middle may be from where the body has it.
+_FACE, _NEAR = 0.18, 0.12
+# How many times larger or smaller than the body's a face may be.
+_SIZES = 1.8
+MIN_PIXELS = 32.0
+"""Faces less high show nothing."""
+
+# From this height on, in pixels, more of it shows no more.
+_SURE_PIXELS = 80.0
+_MIN_VISIBILITY = 0.3
+# How far faces may be turned away, as the cosine of the angle to the line of sight.
+_AWAY = -0.2
+# From this cosine on both halves of a face are seen, and nothing of it below the other.
+_SEEN, _UNSEEN = 0.7, 0.0
+# A crop that is moved, in its sides, or turned, in radians, by more than this, or of another size, is seen again.
+_MOVED, _TURNED, _RESIZED = 0.08, 0.35, 1.2
+# Seconds for which a face that was seen says where it is, and after which an unseen one is looked for again.
+_MEMORY, _RETRY = 0.4, 0.2
+
+_EYES = [[LANDMARK_NAMES.index(f"{side}_eye{part}") for part in ("_inner", "", "_outer")] for side in SIDES]
+_MOUTH = [LANDMARK_NAMES.index(f"mouth_{side}") for side in SIDES]
+_EARS = [LANDMARK_NAMES.index(f"{side}_ear") for side in SIDES]
+_NOSE = LANDMARK_NAMES.index("nose")
+
+
+@dataclass(frozen=True)
+class FaceModels:
+    """What sees faces.
+
+    Attributes:
+        landmarker: reads them.
+        key: identifies its weights, so that results can be cached; empty for no caching.
+    """
+
+    landmarker: FaceLandmarker
+    key: str = ""
+
+
+def look_step(frame_rate: float) -> int:
+    """Of how many frames faces are looked at in one, for footage at a rate in hertz."""
+    return max(1, round(frame_rate / RATE))
+
+
+@dataclass
+class Expected:
+    """Where a person's face is in n frames, as the body has it.
+
+    Attributes:
+        frames: (n,) frame numbers.
+        crops: (n, 4) around it.
+        scale: (n,) pixels per metre.
+        visible: (n,) whether it is worth looking at.
+    """
+
+    frames: np.ndarray
+    crops: np.ndarray
+    scale: np.ndarray
+    visible: np.ndarray
+
+
+def expected_face(track: Track, size: tuple[int, int]) -> Expected:
+    """Where the face of a person is who was followed through images of a size (width, height)."""
+    points, solid = track.landmarks.astype(float), track.world_landmarks.astype(float)
+    left, right = (points[:, rows].mean(axis=1) for rows in _EYES)
+    mouth = points[:, _MOUTH].mean(axis=1)
+    eyes = (left + right) / 2
+    # From the side eyes lie one behind the other; then the mouth says which way is up.
+    up = eyes - mouth
+    across = left - right + np.stack([-up[:, 1], up[:, 0]], axis=1)
+    scale = track.pixels_per_metre()
+    front = solid[:, _NOSE] - solid[:, _EARS].mean(axis=1)
+    facing = -front[:, 2] / np.maximum(np.linalg.norm(front, axis=1), 1e-6)
+    center = (eyes + mouth) / 2
+    sides = MARGIN * _FACE * scale
+    inside = ((center >= 0) & (center < size)).all(axis=1)
+    return Expected(
+        track.frames,
+        np.stack([*center.T, sides, np.arctan2(across[:, 1], across[:, 0])], axis=1),
+        scale,
+        inside & (scale * _FACE >= MIN_PIXELS) & (facing > _AWAY) & (track.visibility[:, _NOSE] >= _MIN_VISIBILITY),
+    )
+
+
+@dataclass
+class _Memory:
+    """What is known of one face.
+
+    Attributes:
+        crop: (4,) that its landmarks asked for when it was last seen, relative to the body's.
+        seen: second of that.
+        tried: second when it was last looked for while unseen.
+    """
+
+    crop: np.ndarray = field(default_factory=lambda: np.zeros(4))
+    seen: float = -np.inf
+    tried: float = -np.inf
+
+
+@dataclass
+class _Look:
+    """One face in one frame."""
+
+    frame: Frame
+    person: int
+    crop: np.ndarray
+    body_crop: np.ndarray
+    face: Face | None = None
+
+    @property
+    def good(self) -> bool:
+        """Whether a face is seen, where the body has it."""
+        if self.face is None or self.face.score < MIN_SCORE:
+            return False
+        seen, expected = next_crop(self.face.landmarks), self.body_crop
+        near = np.hypot(*(seen[:2] - expected[:2])) < _NEAR / (MARGIN * _FACE) * expected[2]
+        return bool(near and max(seen[2] / expected[2], expected[2] / seen[2]) < _SIZES)
+
+
+class FaceSearch:
+    """Looks at the faces of people.
+
+    Args:
+        models: read them.
+        tracks: the people.
+        size: of the images, width and height.
+        frame_rate: of the footage, hertz.
+        slow_motion: how many times slower than it was the footage shows what happened.
+    """
+
+    def __init__(
+        self,
+        models: FaceModels,
+        tracks: Sequence[Track],
+        size: tuple[int, int],
+        frame_rate: float,
+        slow_motion: float = 1.0,
+    ):
+        self._landmarker, self._slow_motion = models.landmarker, slow_motion
+        self._step = look_step(frame_rate * slow_motion)
+        self._expected = [expected_face(track, size) for track in tracks]
+        self._memories = [_Memory() for _ in tracks]
+        self._rows: list[list[tuple[int, Face | None]]] = [[] for _ in tracks]
+        self._waiting: list[Frame] = []
+
+    @property
+    def worthwhile(self) -> bool:
+        """Whether any face is worth looking at."""
+        return any(one.visible.any() for one in self._expected)
+
+    @property
+    def frames(self) -> tuple[int, int]:
+        """The first and the last frame in which one is."""
+        numbers = np.concatenate([one.frames[one.visible] for one in self._expected])
+        return int(numbers.min()), int(numbers.max())
+
+    def see(self, frames: Iterable[Frame]) -> Iterator[Frame]:
+        """Look at the frames of the footage in order, once; yields each."""
+        for count, frame in enumerate(frames):
+            if count % self._step == 0:
+                self._waiting.append(frame)
+                if len(self._waiting) == _GROUP:
+                    self._look(self._waiting)
+                    self._waiting = []
+            yield frame
+        if self._waiting:
+            self._look(self._waiting)
+            self._waiting = []
+
+    def tracks(self) -> list[FaceTrack]:
+        """What was seen of each person's face."""
+        return [_track(rows) for rows in self._rows]
+
+    def _look(self, frames: list[Frame]) -> None:
+        looks = list(self._looks(frames))
+        self._read(looks)
+        again = []
+        for look in looks:
+            if look.good and look.face is not None and _differs(look.crop, wanted := next_crop(look.face.landmarks)):
+                look.crop = wanted
+                again.append(look)
+        self._read(again)
+        lost = [look for look in looks if not look.good and look.crop is not look.body_crop]
+        for look in lost:
+            look.crop = look.body_crop
+        self._read(lost)
+        for look in looks:
+            memory = self._memories[look.person]
+            if look.good and look.face is not None:
+                memory.crop = _relative(next_crop(look.face.landmarks), look.body_crop)
+                memory.seen = self._second(look.frame)
+            self._rows[look.person].append((look.frame.number, look.face if look.good else None))
+
+    def _looks(self, frames: list[Frame]) -> Iterator[_Look]:
+        for frame in frames:
+            second = self._second(frame)
+            for person, expected in enumerate(self._expected):
+                row = int(np.searchsorted(expected.frames, frame.number))
+                if row == len(expected.frames) or expected.frames[row] != frame.number or not expected.visible[row]:
+                    continue
+                memory, body_crop = self._memories[person], expected.crops[row]
+                crop = body_crop
+                if second - memory.seen <= _MEMORY:
+                    crop = _placed(memory.crop, body_crop)
+                elif second - memory.tried < _RETRY:
+                    continue
+                else:
+                    memory.tried = second
+                yield _Look(frame, person, crop, body_crop)
+
+    def _second(self, frame: Frame) -> float:
+        return frame.timestamp / self._slow_motion
+
+    def _read(self, looks: Sequence[_Look]) -> None:
+        if not looks:
+            return
+        faces = self._landmarker.read([one.frame.image for one in looks], np.array([one.crop for one in looks]))
+        for look, face in zip(looks, faces, strict=True):
+            look.face = face
+
+
+def _relative(crop: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """Where a crop (4,) lies from another: moved and resized in the other's sides, turned."""
+    return np.array([*((crop[:2] - other[:2]) / other[2]), crop[2] / other[2], crop[3] - other[3]])
+
+
+def _placed(relative: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """The inverse of `_relative`."""
+    return np.array([*(other[:2] + relative[:2] * other[2]), relative[2] * other[2], relative[3] + other[3]])
+
+
+def _differs(crop: np.ndarray, wanted: np.ndarray) -> bool:
+    turned = abs((wanted[3] - crop[3] + np.pi) % (2 * np.pi) - np.pi)
+    resized = max(crop[2] / wanted[2], wanted[2] / crop[2])
+    return bool(np.hypot(*(wanted[:2] - crop[:2])) > _MOVED * wanted[2] or turned > _TURNED or resized > _RESIZED)
+
+
+def _track(rows: Sequence[tuple[int, Face | None]]) -> FaceTrack:
+    n = len(rows)
+    track = FaceTrack(
+        np.array([number for number, _ in rows], dtype=np.int64),
+        np.zeros((n, len(COEFFICIENTS)), np.float32),
+        np.tile(np.eye(3), (n, 1, 1)),
+        np.zeros((n, 2)),
+        np.zeros(n),
+    )
+    seen = [row for row, (_, face) in enumerate(rows) if face is not None]
+    if not seen:
+        return track
+    faces = [face for _, face in rows if face is not None]
+    landmarks = np.array([face.landmarks for face in faces])
+    track.coefficients[seen] = [face.coefficients for face in faces]
+    track.turns[seen] = turns(landmarks)
+    track.centers[seen] = landmarks[..., :2].mean(axis=1)
+    track.scores[seen] = _confidence(np.array([face.score for face in faces]), landmarks, track.turns[seen])
+    return track
+
+
+def _confidence(scores: np.ndarray, landmarks: np.ndarray, heads: np.ndarray) -> np.ndarray:
+    """(n,) how much of faces is seen: of small ones, and of those that look aside, less."""
+    high = np.ptp(landmarks[..., :2], axis=1).max(axis=1)
+    # The front of the head against the line of sight.
+    seen = (-heads[:, 2, 2] - _UNSEEN) / (_SEEN - _UNSEEN)
+    return scores * np.clip(high / _SURE_PIXELS, 0.0, 1.0) * np.clip(seen, 0.05, 1.0)
