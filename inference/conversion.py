@@ -16,7 +16,7 @@ import numpy as np
 
 from .cache import Cache, hash_of, hash_of_code, hash_of_content
 from .camera.given import GivenCamera
-from .camera.intrinsics import Camera, focal_from_film, intrinsics
+from .camera.intrinsics import NO_LINES, Camera, focal_from_film, intrinsics
 from .camera.tracking import CameraMotion
 from .errors import VideoMotionError
 from .faces.fit import move_face
@@ -187,7 +187,11 @@ class _Conversion:
                 self._add_warning(warning)
             return camera
         return Camera(
-            size, intrinsics(size, observations.focal), observations.camera_rotations, observations.camera_positions
+            size,
+            intrinsics(size, observations.focal),
+            observations.camera_rotations,
+            observations.camera_positions,
+            lines=observations.camera_lines,
         )
 
     def estimate_poses(self, shots: Sequence[tuple[Observations, list[Track]]]) -> list[list[PoseEstimate] | None]:
@@ -355,6 +359,7 @@ class _Conversion:
             tracks=outcome.tracks,
             camera_rotations=at_rest,
             camera_positions=np.zeros((count, 3)),
+            camera_lines=NO_LINES,
             focal=0.0 if self._given is None else float(self._given.K[0, 0]),
             homographies=camera_motion.homographies() if self._is_watched else at_rest,
             trusts=outcome.trusts,
@@ -377,6 +382,7 @@ class _Conversion:
             camera_motion.solve(report)
             observations.camera_rotations = camera_motion.rotations()
             observations.camera_positions = camera_motion.positions()
+            observations.camera_lines = camera_motion.lines()
             observations.focal = camera_motion.focal()
             before += len(observations.frames)
         self.times.add("camera", began)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
 FILM = (36.0, 24.0)
 """Millimetres, of the 35 mm film that equivalent focal lengths are given for."""
+
+NO_LINES = np.zeros((0, 4))
+"""A background without straight lines."""
 
 
 @dataclass(frozen=True)
@@ -22,6 +25,7 @@ class Camera:
             only turns.
         world: (4, 4) from the first frame's camera axes to a world in metres with its floor at z = 0, which is known
             where the user gave the camera; positions are in metres then.
+        lines: (L, 4) straight lines of the background, see `Lines.planes`.
     """
 
     size: tuple[int, int]
@@ -29,6 +33,7 @@ class Camera:
     rotations: np.ndarray
     positions: np.ndarray
     world: np.ndarray | None = None
+    lines: np.ndarray = field(default_factory=NO_LINES.copy)
 
 
 def intrinsics(size: tuple[int, int], focal: float | None = None) -> np.ndarray:

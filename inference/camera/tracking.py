@@ -9,6 +9,7 @@ import numpy as np
 
 from ..body import rotations
 from .intrinsics import intrinsics
+from .lines import Lines
 from .travel import Sightings, travel
 
 _WORKING_WIDTH = 480
@@ -24,6 +25,8 @@ _STILL_PIXELS, _STILL_SHARE = 0.35, 0.4
 # Key frames from which the camera's travel is found, per second, and how far apart new points are.
 _KEYS_PER_SECOND, _APART = 3.0, 8
 _MIN_SCALE = 1e-3
+# Around people's boxes, as a share of their size.
+_MARGIN = 0.1
 
 
 class CameraMotion:
@@ -62,6 +65,7 @@ class CameraMotion:
         self._keys: list[int] = []
         self._sighted: list[tuple[np.ndarray, np.ndarray]] = []
         self._path: tuple[np.ndarray, np.ndarray] | None = None
+        self._lines = Lines()
 
     def add(self, image: np.ndarray, people: Sequence[np.ndarray] = (), timestamp: float | None = None) -> None:
         """Process the next frame.
@@ -86,6 +90,7 @@ class CameraMotion:
         if not self._keys or self._times[-1] - self._times[self._keys[-1]] >= self._key_seconds:
             self._keys.append(number)
             self._sighted.append((self._numbers, self._points))
+        self._lines.add(number, self._times[-1], grey, [self._around(box) for box in people])
         self._previous, self._path = grey, None
 
     def solve(self, progress: Callable[[int], None] = lambda frames: None) -> None:
@@ -112,6 +117,16 @@ class CameraMotion:
     def rotations(self) -> np.ndarray:
         """(M, 3, 3) rotation from each frame's camera space into the first frame's; identity if it never rotated."""
         return self._travelled()[0]
+
+    def lines(self) -> np.ndarray:
+        """(L, 4) straight lines of the background in the first camera's axes, see `Lines.planes`."""
+        turns, focal = self.rotations(), self._focal_share * self._camera[0, 0]
+        middle = self._camera[:2, 2]
+
+        def rays(points: np.ndarray) -> np.ndarray:
+            return np.concatenate([(points - middle) / focal, np.ones((len(points), 1))], axis=1)
+
+        return self._lines.planes(rays, turns, float(2 * np.hypot(*middle)))
 
     def _travelled(self) -> tuple[np.ndarray, np.ndarray]:
         self.solve()
@@ -163,16 +178,20 @@ class CameraMotion:
             kept &= ((self._points < (left, top)) | (self._points > (left + width, top + height))).any(1)
         self._keep(kept)
 
+    def _around(self, box: np.ndarray) -> np.ndarray:
+        """Left, top, right and bottom of what a person's box, and a margin, hides of the working picture."""
+        left, top, width, height = np.asarray(box) * self._scale
+        margin = _MARGIN * max(width, height)
+        return np.array([left - margin, top - margin, left + width + margin, top + height + margin])
+
     def _keep(self, kept: np.ndarray) -> None:
         self._points, self._key_points, self._numbers = self._points[kept], self._key_points[kept], self._numbers[kept]
 
     def _start_key_frame(self, grey: np.ndarray, people: Sequence[np.ndarray]) -> None:
         free = np.full(grey.shape, 255, np.uint8)
         for box in people:
-            left, top, width, height = np.asarray(box) * self._scale
-            margin = 0.1 * max(width, height)
-            corner, opposite = (left - margin, top - margin), (left + width + margin, top + height + margin)
-            cv2.rectangle(free, _pixel(corner), _pixel(opposite), (0,), -1)
+            around = self._around(box)
+            cv2.rectangle(free, _pixel(around[:2].tolist()), _pixel(around[2:].tolist()), (0,), -1)
         for point in self._points:
             cv2.circle(free, _pixel(point.tolist()), _APART, (0,), -1)
         wanted = _MAX_POINTS - len(self._points)

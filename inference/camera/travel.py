@@ -36,6 +36,9 @@ _WORTH = 0.85
 # The camera travels if without it so many more sightings, as a share, are far off, and the cost is so much higher.
 _ENOUGH_OFF, _ENOUGH_COST = 0.10, 3.0
 _NEAREST = 0.02
+# A way is continued at the speed of so many key frames, is believed if its cost is at most so much higher than before,
+# and ends where the camera moves less than so far, in distances of the background.
+_SPEED, _AS_GOOD, _ENOUGH_WAY = 4, 1.5, 0.1
 # Key frames between those from whose pairs turns are found, for one trial each; that many are never there.
 _APART, _TRIAL_STEPS = (1, 3, 1000), 12
 # Rounds in which nearness and way are found in turn, what nearness costs, and the least of it.
@@ -113,7 +116,8 @@ def travel(
     while True:
         end = min(start + _WINDOW, count)
         bundle = _Bundle(sightings.within(start, end), turns[start:end], focal_known)
-        bundle.adjust()
+        if whole is None or not bundle.goes_on(whole, start - (end_before - len(whole.positions))):
+            bundle.adjust()
         travels |= bundle.travels
         if (bundle.travels or bundle.turns_enough()) and abs(bundle.zoom) < _LARGEST_ZOOM:
             zooms.append(bundle.zoom)
@@ -151,6 +155,50 @@ class _Bundle:
         rays /= np.linalg.norm(rays, axis=1, keepdims=True)
         self.points = _sums(rays, self._point, len(self.numbers))
         self.points /= np.linalg.norm(self.points, axis=1, keepdims=True)
+
+    def goes_on(self, before: _Bundle, begin: int) -> bool:
+        """Adjust from where another bundle ends, which begins at its key frame `begin`; False if that doesn't work."""
+        if not before.travels or len(self.numbers) < 8:
+            return False
+        given = self._state()
+        common, keys = len(before.positions) - begin, len(self.positions)
+        back = before.rotations[-1] @ self.rotations[common - 1].T
+        self.rotations = np.concatenate([before.rotations[begin:], back @ self.rotations[common:]])
+        speed = (before.positions[-1] - before.positions[-_SPEED - 1]) / _SPEED
+        ahead = before.positions[-1] + np.arange(1, keys - common + 1)[:, None] * speed
+        self.positions = np.concatenate([before.positions[begin:], ahead])
+        self.zoom, self.travels = before.zoom, True
+        self._place_points(before)
+        origin = self.positions[0].copy()
+        self.positions, self.points = self.positions - origin, self.points - origin
+        self._minimise(zooms=False)
+        way = float(np.linalg.norm(np.diff(self.positions, axis=0), axis=1).sum())
+        # One that has stopped may only turn from now on.
+        if way > _ENOUGH_WAY and self._cost_of_one() < _AS_GOOD * before._cost_of_one():
+            return True
+        self._return_to(given)
+        self.travels = False
+        return False
+
+    def _place_points(self, before: _Bundle) -> None:
+        """Put points where another bundle has them, and others where their sightings meet."""
+        count = len(self.numbers)
+        rays = np.concatenate([np.exp(-self.zoom) * self._places, np.ones((len(self._places), 1))], axis=1)
+        rays = np.einsum("oij,oj->oi", self.rotations[self._key], rays)
+        rays /= np.linalg.norm(rays, axis=1, keepdims=True)
+        across = np.eye(3) - rays[:, :, None] * rays[:, None]
+        eyes = self.positions[self._key]
+        usual = float(np.median(np.linalg.norm(before.points - before.positions[-1], axis=1)))
+        # Hardly: where sightings don't tell how far away a point is, it is as far away as most.
+        hardly = _NOISE**2 * np.eye(3)
+        system = _sums(across + hardly, self._point, count)
+        right = _sums((across @ eyes[..., None])[..., 0] + (eyes + usual * rays) @ hardly, self._point, count)
+        self.points = np.linalg.solve(system, right[..., None])[..., 0]
+        _, here, there = np.intersect1d(self.numbers, before.numbers, return_indices=True)
+        self.points[here] = before.points[there]
+
+    def _cost_of_one(self) -> float:
+        return self._cost() / max(len(self._places), 1)
 
     def adjust(self) -> None:
         """Find whether the camera travels, and if it does, how."""

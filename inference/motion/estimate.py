@@ -160,7 +160,7 @@ def stand(
         )
     if camera.world is None:
         standing.find_pace(subjects)
-        transform = standing.estimate_floor(subjects)
+        transform = standing.estimate_floor(subjects, camera.lines)
     else:
         transform = camera.world
     for subject in subjects:

@@ -1,8 +1,10 @@
-"""Where the floor is: gravity and height from standing feet and upright bodies."""
+"""Where the floor is: gravity and height from standing feet, upright bodies, and lines of the background."""
 
 from __future__ import annotations
 
 import numpy as np
+
+from ..camera.intrinsics import NO_LINES
 
 _FLOOR_SIGMA = 0.06
 # How surely the upright direction is known sideways, and along the camera's y and z at best.
@@ -13,18 +15,24 @@ _USUAL_UP = np.array([0.0, -np.cos(np.radians(6)), -np.sin(np.radians(6))])
 _USUAL_FRAMES, _USUAL_SHARE, _USUAL_SPREAD = 0.5, 0.02, np.radians(12)
 # Bodies that lean farther from the upright direction than this count less, as it becomes known.
 _LEANS = np.radians([30.0, 25.0, 20.0, 12.0, 12.0, 12.0])
+# Vertical lines are seen so far from where they should be, which lenses bend, and so much denser there than others.
+_LINE_SIGMA, _LINE_DENSITY = np.radians(2.0), 5.0
+# Up is looked for so far from where bodies are upright, at so many places each way.
+_REACH, _PLACES = np.radians(24.0), 49
 # Soles that count as independent: how wrong their depth is changes slowly.
 _ENOUGH = 15
 
 
-def upright_direction(joints: np.ndarray) -> tuple[np.ndarray, float]:
-    """The direction away from the floor in camera space (3,), from how people stand, and its standard deviation.
+def upright_direction(joints: np.ndarray, lines: np.ndarray = NO_LINES) -> tuple[np.ndarray, float]:
+    """The direction away from the floor in camera space (3,), and its standard deviation.
 
     A person whose legs and back are straight is nearly vertical; others weigh less, and so do those who lean from the
-    direction in which most are upright. Cameras are rarely rolled, so the sideways part of the result is reduced.
+    direction in which most are upright. Cameras are rarely rolled, so the sideways part is reduced. Vertical lines of
+    the background, where there are any near that direction, say it more precisely.
 
     Args:
         joints: (n, 24, 3) SMPL joints in camera space, of all people.
+        lines: (L, 4) lines of the background in camera space, see `Camera.lines`.
     """
     ankles, hips, knees = joints[:, [7, 8]].mean(1), joints[:, [1, 2]].mean(1), joints[:, [4, 5]].mean(1)
     legs, thighs, shins, back = hips - ankles, hips - knees, knees - ankles, joints[:, 12] - hips
@@ -40,8 +48,38 @@ def upright_direction(joints: np.ndarray) -> tuple[np.ndarray, float]:
         up = total / np.linalg.norm(total)
     # A lean lasts: that somebody is seen longer says little more.
     spread = np.sqrt((weight @ lean**2 + assumed * _USUAL_SPREAD**2) / (weight.sum() + assumed))
-    up = up * [_ROLL_TRUST, 1, 1]
-    return up / np.linalg.norm(up), max(_UPRIGHT_SIGMA, float(spread) / 2)
+    sigma = max(_UPRIGHT_SIGMA, float(spread) / 2)
+    level = up * [_ROLL_TRUST, 1, 1]
+    level /= np.linalg.norm(level)
+    if not len(lines):
+        return level, sigma
+    return _along_lines(level, np.hypot(sigma, (1 - _ROLL_TRUST) * up[0]), sigma, lines)
+
+
+def _along_lines(up: np.ndarray, roll_sigma: float, sigma: float, lines: np.ndarray) -> tuple[np.ndarray, float]:
+    """The most likely direction (3,) along which lines (L, 4) gather near `up`, and its standard deviation.
+
+    Args:
+        up: (3,) as bodies are upright.
+        roll_sigma: its standard deviation sideways, radians,
+        sigma: and forwards.
+        lines: normals and weights.
+    """
+    side = np.array([1.0, 0.0, 0.0]) - up[0] * up
+    side /= np.linalg.norm(side)
+    steps = np.linspace(-_REACH, _REACH, _PLACES)
+    sideways, forwards = (part.ravel() for part in np.meshgrid(steps, steps))
+    directions = up + np.tan(sideways)[:, None] * side + np.tan(forwards)[:, None] * np.cross(side, up)
+    directions /= np.linalg.norm(directions, axis=1, keepdims=True)
+    near = np.exp(-0.5 * (directions @ lines[:, :3].T / _LINE_SIGMA) ** 2)
+    likelihood = np.log1p(_LINE_DENSITY * near) @ lines[:, 3]
+    likelihood -= 0.5 * ((sideways / roll_sigma) ** 2 + (forwards / sigma) ** 2)
+    probability = np.exp(likelihood - likelihood.max())
+    probability /= probability.sum()
+    best = probability @ directions
+    best /= np.linalg.norm(best)
+    spread = np.sqrt(probability @ np.arccos(np.clip(directions @ best, -1, 1)) ** 2 / 2)
+    return best, max(_UPRIGHT_SIGMA, float(spread))
 
 
 def _cosine(first: np.ndarray, second: np.ndarray) -> np.ndarray:

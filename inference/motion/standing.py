@@ -50,8 +50,8 @@ def find_pace(subjects: list[Subject]) -> None:
         subject.camera_positions = size * subject.camera_positions
 
 
-def estimate_floor(subjects: list[Subject]) -> np.ndarray:
-    """(4, 4) first camera to world, from everybody's standing feet and upright bodies."""
+def estimate_floor(subjects: list[Subject], lines: np.ndarray) -> np.ndarray:
+    """(4, 4) first camera to world, from everybody's standing feet and upright bodies, and `Camera.lines` (L, 4)."""
     joints, points, weights = [], [], []
     for subject in subjects:
         subject_joints, soles, scores = _soles(subject)
@@ -59,7 +59,7 @@ def estimate_floor(subjects: list[Subject]) -> np.ndarray:
         joints.append(subject_joints)
         points.append(soles)
         weights.append(contacts.standing(speed, None, scores) / len(subjects))
-    up, sigma = floor.upright_direction(np.concatenate(joints))
+    up, sigma = floor.upright_direction(np.concatenate(joints), lines)
     ground = [
         soles - _sole_heights(subject.shaped_body)[:, None] * up
         for soles, subject in zip(points, subjects, strict=True)

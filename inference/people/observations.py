@@ -12,7 +12,7 @@ from .left_out import LeftOut
 from .track import RoiViews, Track
 
 _ROI_PREFIX = "roi_views."
-_ARRAYS = ("frames", "timestamps", "camera_rotations", "camera_positions", "homographies")
+_ARRAYS = ("frames", "timestamps", "camera_rotations", "camera_positions", "camera_lines", "homographies")
 
 
 @dataclass
@@ -28,6 +28,7 @@ class Observations:
         focal: of the camera, pixels.
         camera_rotations: (M, 3, 3) see `CameraMotion.rotations`.
         camera_positions: (M, 3) see `CameraMotion.positions`.
+        camera_lines: (L, 4) see `CameraMotion.lines`.
         homographies: (M, 3, 3) see `CameraMotion.homographies`; identity where not measured.
         trusts: how far each of the people is trusted to be one (`people/trust.py`), by number.
         left_out: who else was seen, by screen presence.
@@ -43,6 +44,7 @@ class Observations:
     focal: float
     camera_rotations: np.ndarray
     camera_positions: np.ndarray
+    camera_lines: np.ndarray
     homographies: np.ndarray
     trusts: dict[int, float] = field(default_factory=dict)
     left_out: list[LeftOut] = field(default_factory=list)

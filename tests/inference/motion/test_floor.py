@@ -77,6 +77,27 @@ def test_sideways_lean_is_held_back():
     assert degrees_between(up, LEVEL) < 6
 
 
+def lines_along(direction: np.ndarray, count: int, random: np.random.Generator) -> np.ndarray:
+    """(count, 4) lines of the background that run along a direction within a degree, each of weight 1."""
+    normals = np.cross(direction, random.normal(size=(count, 3))) + random.normal(0, np.radians(1), (count, 3))
+    normals /= np.linalg.norm(normals, axis=1, keepdims=True)
+    return np.concatenate([normals, np.ones((count, 1))], axis=1)
+
+
+def test_vertical_lines_tell_how_the_camera_is_rolled():
+    random = np.random.default_rng(0)
+    up = Rotation.from_euler("z", 20, degrees=True).apply(seen_up(15))
+    leaning = people(Rotation.from_euler("x", 5, degrees=True).apply(up), [0])
+    other = [lines_along(random.normal(size=3), 1, random) for _ in range(25)]
+    without = floor.upright_direction(leaning)[0]
+    assert degrees_between(without, up) > 8
+    found, sigma = floor.upright_direction(leaning, np.concatenate([lines_along(up, 12, random), *other]))
+    assert degrees_between(found, up) < 2
+    assert sigma < SURE
+    found, _ = floor.upright_direction(leaning, np.concatenate(other))
+    assert degrees_between(found, without) < 6, "lines of all directions say little"
+
+
 def test_upside_down_is_not_believed():
     assert degrees_between(floor.upright_direction(people(-LEVEL, [0]))[0], LEVEL) < 7
 

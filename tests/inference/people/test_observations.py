@@ -45,6 +45,7 @@ def test_round_trip(tmp_path: Path):
         focal=801.5,
         camera_rotations=np.tile(np.eye(3), (7, 1, 1)),
         camera_positions=np.random.default_rng(1).random((7, 3)),
+        camera_lines=np.random.default_rng(2).random((5, 4)),
         homographies=np.random.default_rng(0).random((7, 3, 3)),
         trusts={1: 0.9, 12: 0.56},
         left_out=[LeftOut("too short", 2, 4, 0.1, 0.2, 3, 0.9, 0.8, 3, (1.0, 2.0, 3.0, 4.0))],
@@ -61,7 +62,7 @@ def test_round_trip(tmp_path: Path):
         observations.frame_rate,
         observations.warnings,
     )
-    for name in ("frames", "timestamps", "camera_rotations", "homographies"):
+    for name in ("frames", "timestamps", "camera_rotations", "camera_lines", "homographies"):
         np.testing.assert_array_equal(getattr(back, name), getattr(observations, name))
     for one, other in zip(observations.tracks, back.tracks, strict=True):
         assert one.number == other.number
