@@ -15,6 +15,8 @@ from ..body import rotations
 
 # Key frames that are adjusted at once, and how many of them belong to the next ones too.
 _WINDOW, _OVERLAP = 60, 20
+# Points whose share in the solution is found at once.
+_BATCH = 64
 # In a key frame, and key frames in which a point is seen.
 _POINTS, _SHORTEST_TRACK = 150, 4
 _COMMON = 12
@@ -36,9 +38,6 @@ _WORTH = 0.85
 # The camera travels if without it so many more sightings, as a share, are far off, and the cost is so much higher.
 _ENOUGH_OFF, _ENOUGH_COST = 0.10, 3.0
 _NEAREST = 0.02
-# A way is continued at the speed of so many key frames, is believed if its cost is at most so much higher than before,
-# and ends where the camera moves less than so far, in distances of the background.
-_SPEED, _AS_GOOD, _ENOUGH_WAY = 4, 1.5, 0.1
 # Key frames between those from whose pairs turns are found, for one trial each; that many are never there.
 _APART, _TRIAL_STEPS = (1, 3, 1000), 12
 # Rounds in which nearness and way are found in turn, what nearness costs, and the least of it.
@@ -116,8 +115,7 @@ def travel(
     while True:
         end = min(start + _WINDOW, count)
         bundle = _Bundle(sightings.within(start, end), turns[start:end], focal_known)
-        if whole is None or not bundle.goes_on(whole, start - (end_before - len(whole.positions))):
-            bundle.adjust()
+        bundle.adjust()
         travels |= bundle.travels
         if (bundle.travels or bundle.turns_enough()) and abs(bundle.zoom) < _LARGEST_ZOOM:
             zooms.append(bundle.zoom)
@@ -147,58 +145,16 @@ class _Bundle:
     def __init__(self, sightings: Sightings, turns: np.ndarray, focal_known: bool):
         self.numbers, self._point = np.unique(sightings.points, return_inverse=True)
         self._key, self._places = sightings.keys, sightings.places
+        self._by_key, self._by_point = _Groups(self._key, len(turns)), _Groups(self._point, len(self.numbers))
+        self._batches = self._together()
         self.rotations, self.positions = np.array(turns), np.zeros((len(turns), 3))
         # The focal length, as the logarithm of its share of the assumed one.
         self.zoom, self._zooms, self.travels = 0.0, not focal_known, False
         rays = np.concatenate([self._places, np.ones((len(self._places), 1))], axis=1)
         rays = np.einsum("oij,oj->oi", self.rotations[self._key], rays)
         rays /= np.linalg.norm(rays, axis=1, keepdims=True)
-        self.points = _sums(rays, self._point, len(self.numbers))
+        self.points = self._by_point.sums(rays)
         self.points /= np.linalg.norm(self.points, axis=1, keepdims=True)
-
-    def goes_on(self, before: _Bundle, begin: int) -> bool:
-        """Adjust from where another bundle ends, which begins at its key frame `begin`; False if that doesn't work."""
-        if not before.travels or len(self.numbers) < 8:
-            return False
-        given = self._state()
-        common, keys = len(before.positions) - begin, len(self.positions)
-        back = before.rotations[-1] @ self.rotations[common - 1].T
-        self.rotations = np.concatenate([before.rotations[begin:], back @ self.rotations[common:]])
-        speed = (before.positions[-1] - before.positions[-_SPEED - 1]) / _SPEED
-        ahead = before.positions[-1] + np.arange(1, keys - common + 1)[:, None] * speed
-        self.positions = np.concatenate([before.positions[begin:], ahead])
-        self.zoom, self.travels = before.zoom, True
-        self._place_points(before)
-        origin = self.positions[0].copy()
-        self.positions, self.points = self.positions - origin, self.points - origin
-        self._minimise(zooms=False)
-        way = float(np.linalg.norm(np.diff(self.positions, axis=0), axis=1).sum())
-        # One that has stopped may only turn from now on.
-        if way > _ENOUGH_WAY and self._cost_of_one() < _AS_GOOD * before._cost_of_one():
-            return True
-        self._return_to(given)
-        self.travels = False
-        return False
-
-    def _place_points(self, before: _Bundle) -> None:
-        """Put points where another bundle has them, and others where their sightings meet."""
-        count = len(self.numbers)
-        rays = np.concatenate([np.exp(-self.zoom) * self._places, np.ones((len(self._places), 1))], axis=1)
-        rays = np.einsum("oij,oj->oi", self.rotations[self._key], rays)
-        rays /= np.linalg.norm(rays, axis=1, keepdims=True)
-        across = np.eye(3) - rays[:, :, None] * rays[:, None]
-        eyes = self.positions[self._key]
-        usual = float(np.median(np.linalg.norm(before.points - before.positions[-1], axis=1)))
-        # Hardly: where sightings don't tell how far away a point is, it is as far away as most.
-        hardly = _NOISE**2 * np.eye(3)
-        system = _sums(across + hardly, self._point, count)
-        right = _sums((across @ eyes[..., None])[..., 0] + (eyes + usual * rays) @ hardly, self._point, count)
-        self.points = np.linalg.solve(system, right[..., None])[..., 0]
-        _, here, there = np.intersect1d(self.numbers, before.numbers, return_indices=True)
-        self.points[here] = before.points[there]
-
-    def _cost_of_one(self) -> float:
-        return self._cost() / max(len(self._places), 1)
 
     def adjust(self) -> None:
         """Find whether the camera travels, and if it does, how."""
@@ -259,28 +215,28 @@ class _Bundle:
         With these turns, a point's sightings depend on the product of its nearness and the camera's way: least squares
         for one and the other in turn.
         """
-        keys, count = len(self.positions), len(self.numbers)
+        keys = len(self.positions)
         self.positions = np.zeros((keys, 3))
         self.points = self.points / np.linalg.norm(self.points, axis=1, keepdims=True)
         points, residuals, weights = self._seen()
         slopes = self._slopes(points) @ np.swapaxes(self.rotations[self._key], 1, 2)
-        off = _sums(1 - weights, self._point, count) / _sums(np.ones(len(weights)), self._point, count)
+        off = self._by_point.sums(1 - weights) / self._by_point.sums(np.ones(len(weights)))
         nearness = np.where(off > np.median(off), off, 0.0)
         stiff = _stiffness(keys)
         for _ in range(_ALTERNATIONS):
             near = nearness[self._point]
             each = near[:, None, None] * slopes
             system = np.zeros((keys, 3, keys, 3))
-            system[np.arange(keys), :, np.arange(keys)] = _sums(
-                weights[:, None, None] * np.swapaxes(each, 1, 2) @ each, self._key, keys
+            system[np.arange(keys), :, np.arange(keys)] = self._by_key.sums(
+                weights[:, None, None] * np.swapaxes(each, 1, 2) @ each
             )
             for axis in range(3):
                 system[:, axis, :, axis] += stiff + 1e-6 * np.eye(keys)
-            right = _sums(weights[:, None] * np.einsum("oki,ok->oi", each, residuals), self._key, keys)
+            right = self._by_key.sums(weights[:, None] * np.einsum("oki,ok->oi", each, residuals))
             self.positions = np.linalg.solve(system.reshape(3 * keys, -1), right.ravel()).reshape(keys, 3)
             moved = np.einsum("oki,oi->ok", slopes, self.positions[self._key])
-            own = _sums(weights * np.square(moved).sum(1), self._point, count) + _IDLE
-            nearness = (_sums(weights * (moved * residuals).sum(1), self._point, count) / own).clip(_FARTHEST, None)
+            own = self._by_point.sums(weights * np.square(moved).sum(1)) + _IDLE
+            nearness = (self._by_point.sums(weights * (moved * residuals).sum(1)) / own).clip(_FARTHEST, None)
             left = residuals - nearness[self._point, None] * moved
             weights = 1 / (1 + np.square(left).sum(1) / _FAR_OFF**2)
         self.points = self.points / nearness[:, None] - self.positions[0]
@@ -361,7 +317,7 @@ class _Bundle:
                     break
 
     def _step(self, damping: float, zooms: bool) -> None:
-        keys, count = len(self.positions), len(self.points)
+        keys = len(self.positions)
         points, residuals, weights = self._seen()
         depth = np.maximum(points[:, 2], _NEAREST)
         projected = self._slopes(points)
@@ -369,16 +325,15 @@ class _Bundle:
         by_camera = np.concatenate([projected @ rotations.skew(points), -by_point], axis=2)
         if not self.travels:
             by_camera[..., 3:] = 0
-        weighted = weights[:, None, None] * by_camera
-        cameras = _sums(np.swapaxes(weighted, 1, 2) @ by_camera, self._key, keys)
-        camera_slope = _sums(np.einsum("oki,ok->oi", weighted, residuals), self._key, keys)
-        each = weights[:, None, None] * by_point
-        own = _sums(np.swapaxes(each, 1, 2) @ by_point, self._point, count)
-        own_slope = _sums(np.einsum("oki,ok->oi", each, residuals), self._point, count)
-        usual = self._usual_zoom()
         by_zoom = np.exp(self.zoom) * points[:, :2] / depth[:, None] / _NOISE
-        mixed = np.zeros((count, keys, 6, 3))
-        mixed[self._point, self._key] = np.swapaxes(weighted, 1, 2) @ by_point
+        weighted, each = weights[:, None, None] * by_camera, weights[:, None, None] * by_point
+        cameras = self._by_key.sums(np.swapaxes(weighted, 1, 2) @ by_camera)
+        camera_slope = self._by_key.sums(np.einsum("oki,ok->oi", weighted, residuals))
+        own = self._by_point.sums(np.swapaxes(each, 1, 2) @ by_point)
+        own_slope = self._by_point.sums(np.einsum("oki,ok->oi", each, residuals))
+        zoomed = self._by_point.sums(np.einsum("oki,ok->oi", each, by_zoom))
+        mixed = np.swapaxes(weighted, 1, 2) @ by_point
+        usual = self._usual_zoom()
         whole = np.zeros((keys, 6, keys, 6))
         whole[np.arange(keys), :, np.arange(keys)] = cameras
         if self.travels:
@@ -390,8 +345,8 @@ class _Bundle:
         last = 6 * keys
         system, slope = np.zeros((last + 1, last + 1)), np.zeros(last + 1)
         system[:last, :last], slope[:last] = whole.reshape(last, last), camera_slope.ravel()
-        system[last, :last] = system[:last, last] = _sums(
-            np.einsum("oki,ok->oi", weighted, by_zoom), self._key, keys
+        system[last, :last] = system[:last, last] = self._by_key.sums(
+            np.einsum("oki,ok->oi", weighted, by_zoom)
         ).ravel()
         system[last, last] = weights @ np.square(by_zoom).sum(1) + 1 / usual**2
         slope[last] = weights @ (by_zoom * residuals).sum(1) + self.zoom / usual**2
@@ -404,17 +359,75 @@ class _Bundle:
         own[:, [0, 1, 2], [0, 1, 2]] *= 1 + damping
         own[:, [0, 1, 2], [0, 1, 2]] += 1e-6
         inverse = np.linalg.inv(own)
-        zoomed = _sums(np.einsum("oki,ok->oi", each, by_zoom), self._point, count)
-        mixed = np.concatenate([mixed.reshape(count, last, 3), zoomed[:, None]], axis=1)
-        through = mixed @ inverse
-        flat, other = (np.swapaxes(part, 0, 1).reshape(last + 1, -1) for part in (through, mixed))
-        change = -np.linalg.solve(system - flat @ other.T, slope - flat @ own_slope.ravel())
-        moved = -((own_slope + (change @ other).reshape(count, 3))[:, None] @ inverse)[:, 0]
+        across = []
+        for batch in self._batches:
+            among = np.append(np.arange(6 * batch.first, 6 * batch.end), last)
+            part = np.zeros((len(batch.points), batch.end - batch.first, 6, 3))
+            part[batch.row, self._key[batch.sightings] - batch.first] = mixed[batch.sightings]
+            part = np.concatenate([part.reshape(len(part), -1, 3), zoomed[batch.points][:, None]], axis=1)
+            through, flat = (
+                np.swapaxes(one, 0, 1).reshape(len(among), -1) for one in (part @ inverse[batch.points], part)
+            )
+            system[np.ix_(among, among)] -= through @ flat.T
+            slope[among] -= through @ own_slope[batch.points].ravel()
+            across.append((among, flat))
+        change = -np.linalg.solve(system, slope)
+        for batch, (among, flat) in zip(self._batches, across, strict=True):
+            own_slope[batch.points] += (change[among] @ flat).reshape(-1, 3)
         self.zoom += float(change[last])
         change = change[:last].reshape(keys, 6)
         self.rotations = self.rotations @ rotations.axis_angle_to_matrix(change[:, :3])
         self.positions = self.positions + change[:, 3:]
-        self.points = self.points + moved
+        self.points = self.points - (own_slope[:, None] @ inverse)[:, 0]
+
+    def _together(self) -> list[_Batch]:
+        """The points in batches that are seen at about the same time, so that few cameras matter to each."""
+        order = np.argsort(self._by_point.firsts(self._key), kind="stable")
+        batches = []
+        for points in np.array_split(order, max(1, round(len(order) / _BATCH))):
+            row = np.full(len(self.numbers), -1)
+            row[points] = np.arange(len(points))
+            sightings = np.flatnonzero(row[self._point] >= 0)
+            if len(sightings):
+                keys = self._key[sightings]
+                batches.append(
+                    _Batch(points, sightings, row[self._point[sightings]], int(keys.min()), int(keys.max()) + 1)
+                )
+        return batches
+
+
+@dataclass(frozen=True)
+class _Batch:
+    """Some points (n,): their sightings (o,), of which of them each is, and between which key frames they are."""
+
+    points: np.ndarray
+    sightings: np.ndarray
+    row: np.ndarray
+    first: int
+    end: int
+
+
+class _Groups:
+    """Sums and the like of values (O, ...) by row (O,), of which there are so many."""
+
+    def __init__(self, rows: np.ndarray, count: int):
+        self._order = np.argsort(rows, kind="stable")
+        self._there, self._starts = np.unique(rows[self._order], return_index=True)
+        self._count = count
+
+    def sums(self, values: np.ndarray) -> np.ndarray:
+        """(count, ...)."""
+        result = np.zeros((self._count, *values.shape[1:]))
+        if len(self._starts):
+            result[self._there] = np.add.reduceat(values[self._order], self._starts, axis=0)
+        return result
+
+    def firsts(self, values: np.ndarray) -> np.ndarray:
+        """(count,) the least of values (O,)."""
+        result = np.zeros(self._count, values.dtype)
+        if len(self._starts):
+            result[self._there] = np.minimum.reduceat(values[self._order], self._starts)
+        return result
 
 
 def _turns_by_pairs(
@@ -455,10 +468,3 @@ def _stiffness(keys: int) -> np.ndarray:
     """(keys, keys) how changes of the camera's movement cost."""
     bend = np.diff(np.eye(keys), 2, axis=0)
     return bend.T @ bend / _ACCELERATION**2
-
-
-def _sums(values: np.ndarray, rows: np.ndarray, count: int) -> np.ndarray:
-    """(count, ...) sums of values (O, ...) by row (O,)."""
-    result = np.zeros((count, *values.shape[1:]))
-    np.add.at(result, rows, values)
-    return result
