@@ -52,11 +52,11 @@ def main(path: str) -> None:
         character = make_character(name, build)
         retarget(source.armature, character)
         characters.append(character)
-    _set_up(bpy.context.scene)
+    set_up(bpy.context.scene)
     _render(characters, Path(path))
 
 
-def _set_up(scene: bpy.types.Scene) -> None:
+def set_up(scene: bpy.types.Scene) -> None:
     """A floor, a sky, two lights and a camera."""
     scene.render.engine = "CYCLES"
     scene.cycles.samples = 12

@@ -20,6 +20,7 @@ from .bones import SIDES, RetargetError, Rig, read_rig
 from .contacts import find_standing, hold_feet
 from .controls import find_parents, needs_probe
 from .deviations import Deviation, find_deviations, tell_deviations
+from .face import transfer_face
 from .limb_controls import find_limb_controls, follow
 from .mapping import BoneMapping, missing_parts
 from .plan import make_plan
@@ -73,6 +74,7 @@ class Retargeted:
         keys: how many keys its bones have.
         rotation_error: the largest error of simplification at these frames, degrees.
         path_error: the same of the path, metres.
+        faces: names of the target's skins whose shape keys follow the source's face.
         warnings: sentences on what may look wrong.
         deviations: how far the evaluated bones are off the source; the worst first.
     """
@@ -82,6 +84,7 @@ class Retargeted:
     keys: int = 0
     rotation_error: float = 0.0
     path_error: float = 0.0
+    faces: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     deviations: list[Deviation] = field(default_factory=list)
 
@@ -95,9 +98,9 @@ def retarget(
 ) -> Retargeted:
     """Give an armature the motion of another as a new action.
 
-    Only the target's active action changes, and with ``only_while_seen`` what hides its meshes: neither bones nor
-    rest pose, transforms or constraints. The bones of the mapping are keyed, those in between and above the hips once
-    at rest, and the switches of a control rig once.
+    Only the target's active action changes, those of its skins' shape keys if the source's face moves them, and with
+    ``only_while_seen`` what hides its meshes: neither bones nor rest pose, transforms or constraints. The bones of the
+    mapping are keyed, those in between and above the hips once at rest, and the switches of a control rig once.
 
     Args:
         source: an armature with an action.
@@ -167,6 +170,7 @@ def retarget(
         locations[root] = bone_location(rigs[1], root, rigs[1].heads[root] + travel)
     _write(made, channels, target, rigs[1], motion, locations, options)
     _write_rest(channels, target, rigs[1], set(motion), mapping, {*locations}, controls.resting, frames[0])
+    made.faces = transfer_face(source, target, action, frames)
     if options.only_while_seen and seen_curve(source) is not None:
         follow_seen(target)
     if can_hide(target):

@@ -13,6 +13,7 @@ import bpy
 import numpy as np
 
 from ...inference.body import fingers, rotations
+from ...inference.body.face import COEFFICIENTS
 from ...inference.body.skeleton import JOINT_NAMES
 from ...inference.motion.motion import Motion
 from ..compatibility import Channels, new_channels, unassigned_channels
@@ -192,23 +193,41 @@ def pose_features(poses: np.ndarray) -> np.ndarray:
     return (local - np.eye(3)).reshape(len(local), -1)
 
 
-def key_correctives(
-    mesh: bpy.types.Object, motion: Motion, action: bpy.types.Action, frame_rate: float
-) -> bpy.types.Action:
-    """Animate the pose correctives of a mesh that `create_mesh` made with them.
+def has_face(keys: bpy.types.Key) -> bool:
+    """Whether shape keys are, among others, those that `create_mesh` makes of a face."""
+    return COEFFICIENTS[0] in keys.key_blocks
+
+
+def key_shapes(mesh: bpy.types.Object, motion: Motion, action: bpy.types.Action, frame_rate: float) -> bpy.types.Action:
+    """Animate the pose correctives and the face of a mesh that `create_mesh` made with them.
+
+    A face that the motion says nothing of has one key for each coefficient, at rest.
 
     Their curves lie in ``action``, the one of the character's bones, in a separate slot; before Blender 4.4, where
     an action animates one data-block, in a second action. Returns the action that holds them.
     """
     keys = mesh.data.shape_keys
-    holder, channels = new_channels(keys, f"{action.name} correctives", share=action)
+    holder, channels = new_channels(keys, f"{action.name} shapes", share=action)
     holder.use_fake_user = True
     holder[OURS] = True
     frames = frames_of(motion.timestamps, frame_rate)
     bridged = motion.bridged.astype(bool)
-    features = pose_features(motion.poses_cam)
-    group = channels.groups.new("Pose correctives")
-    for index, name in enumerate(CORRECTIVE_NAMES):
-        path = f'key_blocks["{name}"].value'
-        write_curve(channels, path, 0, frames, features[:, index], group, LINEAR, bridged)
+    if CORRECTIVE_NAMES[0] in keys.key_blocks:
+        features = pose_features(motion.poses_cam)
+        group = channels.groups.new("Pose correctives")
+        for index, name in enumerate(CORRECTIVE_NAMES):
+            write_curve(channels, shape_path(name), 0, frames, features[:, index], group, LINEAR, bridged)
+    if has_face(keys):
+        face = np.zeros((1, len(COEFFICIENTS))) if motion.face is None else motion.face
+        group = channels.groups.new("Face")
+        for index, name in enumerate(COEFFICIENTS):
+            # A coefficient that never moves has one key.
+            values = face[:, index] if face[:, index].any() else face[:1, index]
+            at, marks = frames[: len(values)], bridged[: len(values)]
+            write_curve(channels, shape_path(name), 0, at, values, group, LINEAR, marks)
     return holder
+
+
+def shape_path(name: str) -> str:
+    """The data path of the value of a shape key."""
+    return f'key_blocks["{bpy.utils.escape_identifier(name)}"].value'

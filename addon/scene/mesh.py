@@ -1,6 +1,6 @@
 """The mesh: the person's skin, weighted to the armature's bones.
 
-Shape directions are shape keys; so are, on request, a body's pose correctives.
+Shape directions are shape keys; so are, on request, what moves the face and a body's pose correctives.
 """
 
 from __future__ import annotations
@@ -12,10 +12,11 @@ import bmesh
 import bpy
 import numpy as np
 
+from ...inference.body.face import COEFFICIENTS
 from ...inference.body.skeleton import BODY_JOINTS, JOINT_NAMES
 from ...inference.body.smpl import Body
 from .armature import BODY_TO_ARMATURE, BONE_NAMES, Rest, rest_skin, to_armature
-from .keyframes import CORRECTIVE_NAMES
+from .keyframes import CORRECTIVE_NAMES, has_face
 
 SHAPE_LIMIT = 5.0
 """Standard deviations to which the sliders of the shape keys reach."""
@@ -32,11 +33,18 @@ _PARTS = {
 
 
 def create_mesh(
-    name: str, body: Body, betas: np.ndarray, rest: Rest, person: int = 1, correctives: bool = False
+    name: str,
+    body: Body,
+    betas: np.ndarray,
+    rest: Rest,
+    person: int = 1,
+    correctives: bool = False,
+    face: bool = False,
 ) -> bpy.types.Object:
     """Make the mesh object of a body of shape ``betas`` (10,), in T-pose in armature space, in no collection yet.
 
-    With ``correctives`` it gets the 207 shape keys `CORRECTIVE_NAMES` if the body has pose correctives.
+    With ``correctives`` it gets the 207 shape keys `CORRECTIVE_NAMES` if the body has pose correctives, with ``face``
+    the 52 of ARKit's names if its face can move.
     """
     vertices = to_armature(rest_skin(body, betas), rest.height)
     handed = body.with_fingers
@@ -56,6 +64,10 @@ def create_mesh(
     _write_shape_keys(mesh, names, vertices, (handed or body).shapedirs, SHAPE_LIMIT)
     if correctives and body.posedirs is not None:
         _write_shape_keys(mesh, CORRECTIVE_NAMES, vertices, body.posedirs, _CORRECTIVE_LIMIT)
+    if face and body.face_units is not None:
+        moves = np.zeros((*vertices.shape, len(COEFFICIENTS)))
+        moves[body.face_units.vertices] = np.moveaxis(body.face_units.moves, 0, 2)
+        _write_shape_keys(mesh, COEFFICIENTS, vertices, moves, 1.0, lowest=0.0)
     data.shape_keys.name = data.name
     return mesh
 
@@ -70,10 +82,10 @@ def move_skin(data: bpy.types.Mesh, moves: np.ndarray) -> None:
     data.update()
 
 
-def has_correctives(mesh: bpy.types.Object) -> bool:
-    """Whether a mesh object has the shape keys of the pose correctives."""
+def has_moving_keys(mesh: bpy.types.Object) -> bool:
+    """Whether a mesh object has shape keys that follow the motion: pose correctives or a face."""
     keys = mesh.data.shape_keys
-    return keys is not None and CORRECTIVE_NAMES[0] in keys.key_blocks
+    return keys is not None and (CORRECTIVE_NAMES[0] in keys.key_blocks or has_face(keys))
 
 
 def bind(mesh: bpy.types.Object, armature: bpy.types.Object) -> None:
@@ -119,14 +131,22 @@ def _write_weights(data: bpy.types.Mesh, weights: np.ndarray) -> None:
 
 
 def _write_shape_keys(
-    mesh: bpy.types.Object, names: Sequence[str], vertices: np.ndarray, directions: np.ndarray, limit: float
+    mesh: bpy.types.Object,
+    names: Sequence[str],
+    vertices: np.ndarray,
+    directions: np.ndarray,
+    limit: float,
+    lowest: float | None = None,
 ) -> None:
-    """Add ``directions`` (V, 3, K) from ``vertices`` (V, 3) as relative keys of value 0, sliding to ± ``limit``."""
+    """Add ``directions`` (V, 3, K) from ``vertices`` (V, 3) as relative keys of value 0.
+
+    They slide to ± ``limit``, or from ``lowest``.
+    """
     moved = vertices + np.moveaxis(directions, 2, 0) @ BODY_TO_ARMATURE.T
     for name, positions in zip(names, moved.astype(np.float32), strict=True):
         key = mesh.shape_key_add(name=name, from_mix=False)
         key.data.foreach_set("co", positions.ravel())
-        key.slider_min, key.slider_max = -limit, limit
+        key.slider_min, key.slider_max = -limit if lowest is None else lowest, limit
         key.value = 0.0
 
 

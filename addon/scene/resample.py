@@ -38,7 +38,7 @@ def frames_around(frames: np.ndarray, within: bool) -> tuple[int, int]:
 def on_whole_frames(motion: Motion, frame_rate: float) -> Motion:
     """Return a motion whose every frame is a whole frame of the scene, with none left out.
 
-    Rotations are interpolated along the shortest way, positions and contacts linearly; everything else is that of the
+    Rotations are interpolated along the shortest way, positions, contacts and faces linearly; all else is that of the
     nearest frame. Nothing is added before the motion or after it.
 
     Args:
@@ -63,8 +63,9 @@ def on_whole_frames(motion: Motion, frame_rate: float) -> Motion:
         if isinstance(value := getattr(motion, one.name), np.ndarray)
         and one.name not in ("betas", "rest_pelvis", "camera_K", "image_size")
     }
-    for name in ("trans_cam", "contacts", "joints_cam"):
-        value = getattr(motion, name)
+    for name in ("trans_cam", "contacts", "joints_cam", "face"):
+        if (value := getattr(motion, name)) is None:
+            continue
         share = part.reshape(-1, *(1,) * (value.ndim - 1))
         rows[name] = (1.0 - share) * value[before] + share * value[after]
     for name in ("poses_cam", "fingers"):

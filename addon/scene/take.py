@@ -19,10 +19,10 @@ from .armature import ALL_BONES, create_armature, move_bones, rest_bones, rest_s
 from .backdrop import hide_footage, movie_rate, show_footage
 from .camera import create_camera, place_camera, set_intrinsics, set_resolution
 from .floor import create_floor
-from .keyframes import OURS, create_action, frames_of, key_correctives, scene_frame_rate
+from .keyframes import OURS, create_action, frames_of, key_shapes, scene_frame_rate
 from .layers import assign, captured_action, is_edited, put_captured, stamp
 from .lights import create_sun, ensure_sky
-from .mesh import bind, create_mesh, has_correctives, move_skin
+from .mesh import bind, create_mesh, has_moving_keys, move_skin
 from .resample import frames_around, on_whole_frames, standard_rate
 from .visibility import follow_seen
 
@@ -181,9 +181,9 @@ class Replaced:
 def replace_action(armature: bpy.types.Object, motion: Motion, frame_rate: float, on_frames: bool = True) -> Replaced:
     """Give a character a new captured action for ``motion``, at ``frame_rate`` scene frames per second.
 
-    Corrections stay above it, and the pose correctives of its meshes follow it. The old actions are removed if this
-    add-on made them, nobody has changed their keys, nothing else uses them and they are no assets; the new one gets
-    the old one's name.
+    Corrections stay above it, and the pose correctives and faces of its meshes follow it. The old actions are removed
+    if this add-on made them, nobody has changed their keys, nothing else uses them and they are no assets; the new one
+    gets the old one's name.
 
     Args:
         armature: of a take, of the same body and shape as ``motion``.
@@ -192,14 +192,14 @@ def replace_action(armature: bpy.types.Object, motion: Motion, frame_rate: float
         on_frames: resample the motion onto whole frames of the scene.
     """
     motion = on_whole_frames(motion, frame_rate) if on_frames else motion
-    meshes = [child for child in armature.children if child.type == "MESH" and has_correctives(child)]
+    meshes = [child for child in armature.children if child.type == "MESH" and has_moving_keys(child)]
     edited = is_edited(armature)
     owners = [mesh.data.shape_keys for mesh in meshes]
     old = [captured_action(armature), *(owner.animation_data and owner.animation_data.action for owner in owners)]
     action, slot, channels = create_action(armature, motion, armature.name, frame_rate)
     put_captured(armature, action, slot)
     stamp(action, channels)
-    holders = [action, *(key_correctives(mesh, motion, action, frame_rate) for mesh in meshes)]
+    holders = [action, *(key_shapes(mesh, motion, action, frame_rate) for mesh in meshes)]
     kept = old[0] if edited else None
     if kept is not None:
         name = kept.name
@@ -355,7 +355,9 @@ def add_character(
     collection.objects.link(armature)
     mesh = None
     if options.mesh:
-        mesh = create_mesh(f"{name} body", body, betas, rest, motion.person, options.correctives)
+        mesh = create_mesh(
+            f"{name} body", body, betas, rest, motion.person, options.correctives, motion.face is not None
+        )
         mesh[OURS] = True
         collection.objects.link(mesh)
         bind(mesh, armature)
@@ -364,6 +366,6 @@ def add_character(
     action, slot, channels = create_action(armature, motion, name, frame_rate)
     assign(armature, action, slot)
     stamp(action, channels)
-    if mesh is not None and has_correctives(mesh):
-        key_correctives(mesh, motion, action, frame_rate)
+    if mesh is not None and has_moving_keys(mesh):
+        key_shapes(mesh, motion, action, frame_rate)
     return Character(armature, mesh, action)

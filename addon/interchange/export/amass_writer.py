@@ -1,4 +1,7 @@
-"""AMASS: SMPL-H's pose parameters and translation of each frame; SMPL's of a body without fingers."""
+"""AMASS: SMPL-H's pose parameters and translation of each frame; SMPL's of a body without fingers.
+
+What a face does, which AMASS doesn't know, is beside them as in a motion file.
+"""
 
 from __future__ import annotations
 
@@ -8,11 +11,12 @@ import numpy as np
 
 from ....inference.atomic import atomic_write
 from ....inference.body import rotations
+from ....inference.body.face import COEFFICIENTS
 from ....inference.body.skeleton import JOINT_NAMES, SMPLH_JOINT_NAMES, SMPLH_PARENTS
 from ....inference.body.smpl import Body
 from ....inference.motion.formats.conventions import SMPL_PELVIS, is_smpl
 from ...scene.armature import BODY_TO_ARMATURE, BONE_NAMES, bone_names, rest_bones
-from ...scene.keyframes import OURS
+from ...scene.keyframes import OURS, has_face
 from .files import make_folder, unwritable
 from .options import ExportError
 from .samples import CharacterSamples
@@ -72,6 +76,17 @@ def write_amass(sample: CharacterSamples, path: Path, body: Body | None, frame_r
                 betas=shape,
                 gender=np.str_(stored["gender"] if is_smpl(body) else "neutral"),
                 mocap_framerate=np.float64(frame_rate),
+                **_face(sample),
             )
     except OSError as error:
         raise unwritable(path, error) from error
+
+
+def _face(sample: CharacterSamples) -> dict[str, np.ndarray]:
+    """What the character's face does, by a motion file's names; nothing where no skin shows it."""
+    for skin, values in sample.keys.items():
+        keys = skin.data.shape_keys
+        if has_face(keys):
+            columns = [keys.key_blocks.find(name) for name in COEFFICIENTS]
+            return {"face": values[:, columns].astype(np.float32), "face_names": np.array(COEFFICIENTS)}
+    return {}

@@ -96,6 +96,11 @@ def _is_whole_usd(file: Path) -> bool:
     return all(begin + length <= len(raw) for begin, length in _USD_SECTION.iter_unpack(rows))
 
 
+def _has_shapes(staging: bpy.types.Scene) -> bool:
+    """Whether a skin has shape keys that are to be exported."""
+    return any(one.type == "MESH" and one.data.shape_keys is not None for one in staging.objects)
+
+
 def _export_fbx(file: Path, options: ExportOptions, staging: bpy.types.Scene) -> None:
     forward, up = ("-Z", "Y") if options.engine == "unity" else ("Y", "Z")
     bpy.ops.export_scene.fbx(
@@ -132,8 +137,8 @@ def _export_glb(file: Path, options: ExportOptions, staging: bpy.types.Scene) ->
         export_nla_strips_merged_animation_name=staging.name,
         export_force_sampling=True,
         export_optimize_animation_size=False,
-        export_morph=options.shape_keys,
-        export_morph_animation=options.shape_keys,
+        export_morph=_has_shapes(staging),
+        export_morph_animation=_has_shapes(staging),
     )
 
 
@@ -144,7 +149,7 @@ def _export_usd(file: Path, options: ExportOptions, staging: bpy.types.Scene) ->
         filepath=str(file),
         export_animation=True,
         export_armatures=True,
-        export_shapekeys=options.shape_keys,
+        export_shapekeys=_has_shapes(staging),
         export_materials=True,
         export_lights=False,
         export_cameras=False,

@@ -31,8 +31,8 @@ class ExportOptions:
         engine: whose conventions FBX follows, one of `ENGINES`: Unreal's has z up, Unity's y up.
         frame_range: first and last scene frame; None for the range of the characters' actions.
         mesh: whether to export skins, in formats that have them.
-        shape_keys: whether to export the skins' shape keys; otherwise their current values are applied, except for
-            pose correctives, which are left out.
+        shape_keys: whether to export the skins' shape keys; otherwise only those of ARKit's names that move, and the
+            current values of the others are applied, except for pose correctives, which are left out.
         body: the body that the characters' motion is for; required by AMASS.
     """
 

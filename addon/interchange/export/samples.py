@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import bpy
 import numpy as np
 
-from ...scene.keyframes import SEEN
+from ...scene.keyframes import SEEN, has_face
 from ...scene.visibility import always_visible, deforms, is_only_while_seen
 from .options import ExportOptions
 
@@ -24,7 +24,7 @@ class CharacterSamples:
         world: (N, 4, 4) world matrices of the armature object.
         pose: (N, B, 4, 4) matrices of the bones in armature space.
         seen: (N,) whether the character is visible; None where that is always.
-        keys: (N, K) values of the shape keys by skin, where they have any.
+        keys: (N, K) values of the shape keys by skin, where they are to be exported or there are those of a face.
     """
 
     armature: bpy.types.Object
@@ -71,7 +71,7 @@ def sample_characters(
             staging.collection.objects.link(sample.armature)
             for mesh in sample.meshes:
                 keys = mesh.data.shape_keys
-                if options.shape_keys and keys is not None:
+                if keys is not None and (options.shape_keys or has_face(keys)):
                     staging.collection.objects.link(mesh)
                     sample.keys[mesh] = np.empty((len(frames), len(keys.key_blocks)))
         layer = staging.view_layers[0]

@@ -7,6 +7,7 @@ the file, so that nothing of the user's changes and no node of the file is rotat
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import bpy
@@ -14,6 +15,7 @@ import numpy as np
 from mathutils import Matrix
 
 from ....inference.body import rotations
+from ....inference.body.face import COEFFICIENTS
 from ...compatibility import new_channels
 from ...scene.keyframes import CORRECTIVE_NAMES, scene_frame_rate, write_curve
 from .options import CENTIMETRES, ExportOptions
@@ -161,19 +163,14 @@ def _copy_skin(
     if keys is None:
         return copy
     keys.animation_data_clear()
+    values = sample.keys.get(mesh)
     if not options.shape_keys:
-        for block in keys.key_blocks:
-            # Correctives of the current pose would be wrong in every other pose.
-            if block.name in CORRECTIVE_NAMES:
-                block.value = 0.0
-        mixed = copy.shape_key_add(name="mixed", from_mix=True)
-        positions = np.empty(3 * len(copy.data.vertices), dtype=np.float32)
-        mixed.data.foreach_get("co", positions)
-        copy.shape_key_clear()
-        copy.data.vertices.foreach_set("co", positions)
-        copy.data.update()
-        return copy
-    values = sample.keys[mesh]
+        kept = [] if values is None else moving_face(keys, values)
+        _apply(copy, [keys.key_blocks[index].name for index in kept])
+        if values is None or not kept:
+            return copy
+        keys, values = copy.data.shape_keys, values[:, [0, *kept]]
+    assert values is not None
     moving = np.flatnonzero(np.ptp(values, axis=0) > _STILL)
     for block, value in zip(keys.key_blocks, values[0], strict=True):
         block.value = value
@@ -183,3 +180,41 @@ def _copy_skin(
             name = bpy.utils.escape_identifier(keys.key_blocks[index].name)
             write_curve(channels, f'key_blocks["{name}"].value', 0, np.arange(len(values)), values[:, index])
     return copy
+
+
+def moving_face(keys: bpy.types.Key, values: np.ndarray) -> list[int]:
+    """Which shape keys are ARKit's and move, given their values (N, K) over time."""
+    return [
+        index
+        for index, block in enumerate(keys.key_blocks)
+        if block.name in COEFFICIENTS and np.ptp(values[:, index]) > _STILL
+    ]
+
+
+def _apply(copy: bpy.types.Object, kept: Sequence[str]) -> None:
+    """Apply the current values of a skin's shape keys but for those that are kept, which come to rest."""
+    blocks = copy.data.shape_keys.key_blocks
+    for block in blocks:
+        # Correctives of the current pose would be wrong in every other pose.
+        if block.name in CORRECTIVE_NAMES or block.name in kept:
+            block.value = 0.0
+    mixed = copy.shape_key_add(name="mixed", from_mix=True)
+    size = 3 * len(copy.data.vertices)
+    positions, before = np.empty(size, np.float32), np.empty(size, np.float32)
+    mixed.data.foreach_get("co", positions)
+    blocks[0].data.foreach_get("co", before)
+    faces = {}
+    for name in kept:
+        shape = np.empty(size, np.float32)
+        blocks[name].data.foreach_get("co", shape)
+        faces[name] = shape - before + positions
+    limits = {name: (blocks[name].slider_min, blocks[name].slider_max) for name in kept}
+    copy.shape_key_clear()
+    copy.data.vertices.foreach_set("co", positions)
+    copy.data.update()
+    if kept:
+        copy.shape_key_add(name="Basis", from_mix=False)
+    for name, shape in faces.items():
+        key = copy.shape_key_add(name=name, from_mix=False)
+        key.data.foreach_set("co", shape)
+        key.slider_min, key.slider_max = limits[name]

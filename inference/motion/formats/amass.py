@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from ...body import rotations
+from ...body.face import COEFFICIENTS
 from ...body.skeleton import BODY_JOINTS, FINGER_JOINT_NAMES, JOINT_NAMES
 from ...body.smpl import Body
 from ..motion import Motion, MotionFileError
@@ -26,7 +27,7 @@ def read(path: Path, body: Body, fps: float | None) -> Motion | None:
 
     - The world's z points up; there is no camera (`Motion.has_camera`).
     - Joints 1 to 21 are read, SMPL's two hands where the file is SMPL's, and fingers unless all are zero, as in files
-      of bodies without measured hands; faces are not.
+      of bodies without measured hands; of faces only what our own export writes beside.
     - The hips keep their path: the root joint is at ``trans`` + J_0 of the file's body. For files of SMPL and SMPL-H
       on SMPL's own body β and ``trans`` stay as they are; where the two bodies differ J_0 is `SMPL_PELVIS` or
       `SMPLX_PELVIS` and the shape is the mean, as β means nothing on another body.
@@ -64,6 +65,7 @@ def read(path: Path, body: Body, fps: float | None) -> Motion | None:
         if rate_name is None and fps is None:
             warnings.append(f"{path.name} states no frame rate: {ASSUMED_FRAME_RATE:g} frames per second are assumed.")
         rate = np.array(fps or ASSUMED_FRAME_RATE) if rate_name is None else _numbers(path, archive, rate_name)
+        face = _numbers(path, archive, "face") if {"face", "face_names"} <= names else None
         gender = _gender(archive) if "gender" in names else "neutral"
         model = str(archive["surface_model_type"]) if _is_text(archive, "surface_model_type") else ""
     poses = poses.reshape(len(poses), -1) if poses.ndim == 3 and poses.shape[2] == 3 else poses
@@ -96,6 +98,8 @@ def read(path: Path, body: Body, fps: float | None) -> Motion | None:
     provenance = {"file": str(path), "format": "SMPL-X" if smplx else "SMPL", "warnings": warnings}
     motion = _without_camera(body, local, trans, shape, rate.item(), gender, provenance)
     motion.fingers = fingers
+    if face is not None and face.shape == (len(poses), len(COEFFICIENTS)):
+        motion.face, motion.face_scores = face, np.ones(len(face))
     return motion
 
 

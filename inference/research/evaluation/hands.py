@@ -52,7 +52,7 @@ def score(clips: int, device: str = "auto") -> Iterator[str]:
     rng = np.random.default_rng(_SEED)
     table: dict[str, list[HandScores]] = {"relaxed": [], "as seen": []}
     for _ in range(clips):
-        truth = _acted(body, rng)
+        truth = acted(body, rng)
         start = _as_estimated(truth, body, rng)
         search = HandSearch(models, [drawn.track(truth)], (drawn.SIZE, drawn.SIZE), drawn.RATE)
         for _ in search.see(drawn.pictures(truth, body, _colours(body, rng), rng)):
@@ -77,7 +77,7 @@ def score(clips: int, device: str = "auto") -> Iterator[str]:
         )
 
 
-def _acted(body: Body, rng: np.random.Generator) -> Motion:
+def acted(body: Body, rng: np.random.Generator) -> Motion:
     """Somebody who stands before a camera at rest and gestures."""
     times = np.arange(_FRAMES) / drawn.RATE
     postures = rng.uniform(fingers.LIMITS[..., 0], fingers.LIMITS[..., 1], (6, 2, 5, 4)) * 0.6

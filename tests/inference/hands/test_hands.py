@@ -28,7 +28,7 @@ def body() -> Body:
 
 @pytest.fixture(scope="module")
 def acted(body):
-    return scores._acted(body, np.random.default_rng(1))
+    return scores.acted(body, np.random.default_rng(1))
 
 
 def landmarks_of(motion, body) -> np.ndarray:
