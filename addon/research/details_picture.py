@@ -30,9 +30,9 @@ from ..scene.take import SceneOptions, build_scene
 from .characters import BUILDS, make_character, make_material
 from .retargeting_picture import set_up
 
-_FRAMES = (5, 18, 32)
+_FRAMES = (5, 27)
 _RATE = 30.0
-_SIDE = 260
+_SIDE = 240
 # Metres across the picture of a hand and of a head.
 _HAND, _HEAD = 0.34, 0.36
 # From the camera's axes to a world whose z points up.
@@ -84,6 +84,7 @@ def faces(path: str) -> None:
 def _begin() -> Body:
     bpy.ops.wm.read_factory_settings(use_empty=True)
     set_up(bpy.context.scene)
+    bpy.context.scene.cycles.samples = 4
     return Body.load(registry.body_path())
 
 

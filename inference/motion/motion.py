@@ -192,6 +192,8 @@ class Motion:
             arrays["poses_smplh"] = smplh.reshape(len(self), -1)
         seen = {key: getattr(self, key) for key in ("hand_landmarks", "face", "face_scores")}
         arrays |= {key: array for key, array in seen.items() if array is not None}
+        if self.face is not None:
+            arrays["face_names"] = np.array(COEFFICIENTS)
         arrays = {
             key: value.astype(np.float32) if value.dtype == np.float64 and key != "timestamps" else value
             for key, value in arrays.items()
@@ -207,7 +209,6 @@ class Motion:
                     person=np.int64(self.person),
                     provenance=np.str_(json.dumps(self.provenance)),
                     **arrays,
-                    **({} if self.face is None else {"face_names": np.array(COEFFICIENTS)}),
                 )
             os.replace(temporary, path)
         finally:

@@ -66,17 +66,20 @@ def write_amass(sample: CharacterSamples, path: Path, body: Body | None, frame_r
     if is_smpl(body):
         shape[: len(betas)] = betas[:_AMASS_BETAS]
         rest_pelvis = body.rest_joints(betas)[0]
+    arrays = {
+        "poses": poses.reshape(len(poses), -1),
+        "trans": bones[:, 0, :3, 3] - rest_pelvis,
+        "betas": shape,
+        **_face(sample),
+    }
     make_folder(path)
     try:
         with atomic_write(path) as temporary, temporary.open("wb") as stream:
             np.savez_compressed(
                 stream,
-                poses=poses.reshape(len(poses), -1),
-                trans=bones[:, 0, :3, 3] - rest_pelvis,
-                betas=shape,
                 gender=np.str_(stored["gender"] if is_smpl(body) else "neutral"),
                 mocap_framerate=np.float64(frame_rate),
-                **_face(sample),
+                **arrays,
             )
     except OSError as error:
         raise unwritable(path, error) from error

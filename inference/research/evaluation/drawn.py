@@ -21,7 +21,14 @@ SIZE, FOCAL, RATE = 720, 900.0, 30.0
 _FIELD = float(2 * np.arctan(SIZE / 2 / FOCAL))
 
 
-def acted(body: Body, poses: np.ndarray, betas: np.ndarray, trans: np.ndarray, **details: np.ndarray) -> Motion:
+def acted(
+    body: Body,
+    poses: np.ndarray,
+    betas: np.ndarray,
+    trans: np.ndarray,
+    fingers: np.ndarray | None = None,
+    face: np.ndarray | None = None,
+) -> Motion:
     """What somebody does before the camera.
 
     Args:
@@ -29,7 +36,7 @@ def acted(body: Body, poses: np.ndarray, betas: np.ndarray, trans: np.ndarray, *
         poses: (n, 24, 3), the root's in camera space.
         betas: their shape.
         trans: (n, 3) in camera space.
-        details: `fingers`, `face` of the motion.
+        fingers, face: of the motion.
     """
     n = len(poses)
     points = body.landmark_positions(poses, betas, trans)
@@ -50,7 +57,8 @@ def acted(body: Body, poses: np.ndarray, betas: np.ndarray, trans: np.ndarray, *
         contacts=np.zeros((n, 2)),
         landmarks=np.concatenate([FOCAL * points[..., :2] / points[..., 2:] + SIZE / 2, np.ones((n, 33, 1))], axis=-1),
         world_landmarks=points,
-        **details,
+        fingers=fingers,
+        face=face,
     )
 
 

@@ -128,7 +128,7 @@ def painted(body: Body, betas: np.ndarray, rng: np.random.Generator) -> np.ndarr
     """Colours (V, 3), blue first, of a body with eyes, brows and lips."""
     assert body.parts is not None
     rest = body.surface.rest(betas)
-    marks = dict(zip(LANDMARK_NAMES, body.rest_landmarks(betas), strict=True))
+    marks: dict[str, np.ndarray] = dict(zip(LANDMARK_NAMES, body.rest_landmarks(betas), strict=True))
     head = body.weights[:, _HEAD] > 0.5
     skin = np.array([0.45, 0.58, 0.78]) * rng.uniform(0.7, 1.1)
     hair = np.array([0.1, 0.13, 0.18]) * rng.uniform(0.5, 2.0)

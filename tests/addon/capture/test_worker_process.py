@@ -173,7 +173,7 @@ def test_one_process_does_several_jobs(start, tmp_path):
 
 
 def test_two_at_once_of_the_same_video_do_not_disturb_each_other(start):
-    options = {"start": 3.0, "end": 3.6, "quality": "fast", "hands": False}
+    options = {"start": 3.0, "end": 3.6, "quality": "fast", "hands": False, "face": False}
     both = [start("convert", video=str(SAMPLE), options=options) for _ in range(2)]
     assert [len(wait(job).value["motions"]) for job in both] == [1, 1]
 
@@ -248,7 +248,7 @@ def test_full_disk_is_a_message(tmp_path):
 
 
 def test_the_time_left_runs_down_evenly_and_is_known_from_the_last_job(start, monkeypatch):
-    job = start("convert", video=str(SAMPLE), options={"quality": "best", "hands": False})
+    job = start("convert", video=str(SAMPLE), options={"quality": "best", "hands": False, "face": False})
     job.close()
     now = [100.0]
     monkeypatch.setattr(worker_process.time, "monotonic", lambda: now[0])
@@ -259,7 +259,7 @@ def test_the_time_left_runs_down_evenly_and_is_known_from_the_last_job(start, mo
     # As it was measured: people take 2 s, landmarks 12, the rest 2.
     report = {"reused": [], "timings": {"people": 1.5, "camera": 0.5, "landmarks": 12.0, "network": 0.5, "motion": 1.5}}
     job._handle(json.dumps({"event": "result", "value": {"report": report}}))
-    job = start("convert", video=str(SAMPLE), options={"quality": "best", "hands": False})
+    job = start("convert", video=str(SAMPLE), options={"quality": "best", "hands": False, "face": False})
     job.close()
     told = []
     for stage, seconds in (("people", 2.0), ("landmarks", 12.0), ("network", 0.5), ("motion", 1.5)):

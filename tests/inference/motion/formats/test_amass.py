@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
+from video_motion.inference.body.skeleton import FINGER_JOINT_NAMES
 from video_motion.inference.body.smpl import Body
 from video_motion.inference.motion.formats import read_motion
 from video_motion.inference.motion.formats.conventions import SMPL_PELVIS, SMPLX_PELVIS, is_smpl
@@ -132,6 +133,37 @@ def test_fingers_are_read(body, tmp_path, layout):
     motion = read_motion(write(tmp_path / "x.npz", fps=30, **arrays), body)
     np.testing.assert_array_equal(motion.fingers.reshape(COUNT, 90), hands)
     np.testing.assert_allclose(motion.poses_smplh.reshape(COUNT, -1)[:, 66:], hands)
+
+
+@pytest.mark.parametrize("model", ["smplh", "smplx"])
+def test_fingers_of_smplx_have_our_names(body, tmp_path, model):
+    """Of a file as AMASS lays it out, with joints where the package smplx has them, each finger joint moves alone."""
+    names = pytest.importorskip("smplx.joint_names")
+    joints = list(
+        (names.SMPLH_JOINT_NAMES if model == "smplh" else names.JOINT_NAMES)[: 52 if model == "smplh" else 55]
+    )
+    poses = np.zeros((len(FINGER_JOINT_NAMES), len(joints), 3))
+    for frame, name in enumerate(FINGER_JOINT_NAMES):
+        poses[frame, joints.index(name), 2] = 0.1 * (1 + frame)
+    arrays = {
+        "trans": np.zeros((len(poses), 3)),
+        "poses": poses.reshape(len(poses), -1),
+        "betas": np.zeros(16),
+        "gender": np.str_("neutral"),
+        "surface_model_type": np.str_(model),
+        "mocap_frame_rate": np.float64(30.0),
+        "root_orient": poses[:, 0],
+        "pose_body": poses[:, 1:22].reshape(len(poses), -1),
+        "pose_hand": poses[:, -30:].reshape(len(poses), -1),
+    }
+    whole = {name: value for name, value in arrays.items() if not name.startswith(("root_", "pose_"))}
+    in_parts = {name: value for name, value in arrays.items() if name != "poses"}
+    for number, written in enumerate((arrays, whole, in_parts)):
+        motion = read_motion(write(tmp_path / f"{number}.npz", **written), body)
+        for frame, name in enumerate(FINGER_JOINT_NAMES):
+            moving = np.argwhere(motion.fingers[frame].any(axis=1)).ravel()
+            assert [FINGER_JOINT_NAMES[joint] for joint in moving] == [name]
+            assert motion.fingers[frame, moving[0], 2] == pytest.approx(0.1 * (1 + frame))
 
 
 def test_hands_that_nobody_measured_stay_relaxed(body, tmp_path):
