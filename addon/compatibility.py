@@ -81,3 +81,10 @@ def channels_in(action: bpy.types.Action, slot: Any) -> Channels | None:
             if bag is not None:
                 return Channels(bag.fcurves, bag.groups)
     return None
+
+
+def keep_bytes(datablock: bpy.types.ID, name: str, content: bytes) -> None:
+    """Keep bytes in a custom property, which Blender would cut at the first zero where it is there already."""
+    if name in datablock:
+        del datablock[name]
+    datablock[name] = content

@@ -15,7 +15,7 @@ from bpy.props import BoolProperty, EnumProperty, FloatProperty, IntProperty
 
 from ...inference.body import rotations
 from ...inference.motion.legs import contact_spans
-from ..compatibility import Channels
+from ..compatibility import Channels, keep_bytes
 from ..retarget.sampling import read_contacts
 from ..retarget.simplify import distance, keep_keys, rotation_error
 from ..scene.keyframes import CONSTANT, CONTACT, FEET, add_keys, read_keys, scene_frame_rate, write_curve
@@ -95,7 +95,7 @@ def tidy_take(take: bpy.types.Collection, scene: bpy.types.Scene) -> None:
             continue
         if _KEPT not in action or is_edited(armature):
             # What somebody has changed by hand is what is cleaned up from now on.
-            action[_KEPT] = _pack(_read(armature, channels))
+            keep_bytes(action, _KEPT, _pack(_read(armature, channels)))
         moves = _unpack(action[_KEPT])
         moves = tidying.smoothed(moves, rate, {limb: getattr(settings, f"smooth_{limb}") for limb in _SMOOTHING})
         if settings.hold:

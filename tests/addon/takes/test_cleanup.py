@@ -120,6 +120,17 @@ def test_corrections_and_marks_are_left_alone(take, make_motion):
     np.testing.assert_array_equal(marks_of(armature)[1], marks[1])
 
 
+def test_what_is_changed_by_hand_is_cleaned_up_from_then_on(take):
+    settings, path = take.video_motion_take, 'pose.bones["pelvis"].location'
+    settings.smooth_arms = 2.0
+    for height in (3.0, 4.0):
+        curve = captured_channels(characters_in(take)[1]).fcurves.find(path, index=1)
+        curve.keyframe_points[9].co.y = height
+        settings.smooth_legs += 1.0
+        curve = captured_channels(characters_in(take)[1]).fcurves.find(path, index=1)
+        assert curve.keyframe_points[9].co.y == pytest.approx(height, abs=1e-4)
+
+
 def test_keys_beside_whole_frames_keep_their_range(make):
     bpy.context.scene.render.fps = 25
     take = make(frame_rate=24.0, options=Options(whole_frames=False, fps=25.0))
