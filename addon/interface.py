@@ -32,6 +32,17 @@ def use_two_columns(layout: bpy.types.UILayout) -> None:
     layout.use_property_decorate = False
 
 
+def draw_known(layout: bpy.types.UILayout, settings: bpy.types.PropertyGroup, name: str, active: bool = True) -> None:
+    """Draw a number of ``settings`` that may be unknown with its switch, whose name begins with ``knows_``."""
+    row = layout.row(heading=settings.bl_rna.properties[name].name, align=True)
+    row.active = active
+    row.prop(settings, f"knows_{name}", text="")
+    if getattr(settings, f"knows_{name}"):
+        row.prop(settings, name, text="")
+    else:
+        row.label(text="Automatic")
+
+
 def draw_text(layout: bpy.types.UILayout, text: str, characters: int, icon: str = "NONE") -> None:
     """Draw a text wrapped to lines of at most ``characters``; Blender's own labels do not wrap."""
     lines = layout.column(align=True)

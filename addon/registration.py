@@ -7,7 +7,7 @@ from types import ModuleType
 import bpy
 
 from . import preferences_panel
-from .capture import jobs, looking, settings, solved_camera, worker_operator
+from .capture import jobs, looking, settings, solved_camera, video_queue, worker_operator
 from .capture import operators as capture_operators
 from .capture import panel as capture_panel
 from .interchange import assets, import_motion, vrm
@@ -26,6 +26,7 @@ MODULES: tuple[ModuleType, ...] = (
     record,
     activation,
     jobs,
+    video_queue,
     worker_operator,
     looking,
     capture_operators,

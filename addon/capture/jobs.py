@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 import bpy
 import bpy.utils.previews
 
+from ...inference.options import FOOTAGE, Options
 from ...inference.worker.process import WorkerProcess
 from .. import preferences
 from ..interface import redraw
 
 TICK_SECONDS = 0.1
+
+PART = ("start", "end")
+"""Names of the pictures of the first and the last frame of the chosen part."""
+
+_IDLE_SECONDS = 20.0
 
 current: WorkerProcess | None = None
 """The user's last job, running or ended."""
@@ -25,6 +32,9 @@ video_info: dict[str, Any] = {}
 """Result of the last probe: the video's properties, or why it can't be read (`message`)."""
 
 probed_video: Path | None = None
+peeked_video: Path | None = None
+"""The video whose part `PART` shows."""
+
 people: list[dict[str, Any]] = []
 """The people that the last search found in `people_video`."""
 
@@ -32,6 +42,9 @@ people_video: Path | None = None
 problem: str | None = None
 """Why the last job failed, until the next."""
 
+_peek_job: WorkerProcess | None = None
+_peek_wanted: dict[str, Any] | None = None
+_peek_until = 0.0
 _devices: list[dict[str, Any]] = []
 _pictures: bpy.utils.previews.ImagePreviewCollection | None = None
 _when_ended: Callable[[WorkerProcess], None] | None = None
@@ -102,6 +115,48 @@ def probe_later(video: Path | None) -> None:
     bpy.app.timers.register(lambda: probe(video), first_interval=0.0)
 
 
+def peek(video: Path, part: Options) -> None:
+    """Show the first and the last picture of a part of a video soon; the latest call counts."""
+    global _peek_job, _peek_wanted, peeked_video
+    if bpy.app.background:
+        return
+    content = {"video": str(video), "options": part.to_json([FOOTAGE])}
+    if peeked_video != video:
+        forget_pictures(PART)
+    peeked_video = video
+    if _peek_job is not None and not _peek_job.ended:
+        _peek_wanted = content
+        return
+    try:
+        _peek_job = WorkerProcess(
+            "peek", preferences.weights_folder(), preferences.cache_folder(), more=True, **content
+        )
+    except OSError:
+        # The import tells why.
+        return
+    _listen()
+
+
+def _poll_peek() -> bool:
+    """Show what the process for previews has found, and ask it for what is wanted by now."""
+    global _peek_job, _peek_wanted, _peek_until
+    job = _peek_job
+    if job is None:
+        return False
+    changed, now = job.poll(), time.monotonic()
+    if changed and job.answered:
+        for name, file in (job.value or {}).items():
+            _load_picture(name, file)
+        _peek_until = now + _IDLE_SECONDS
+    if job.answered and _peek_wanted is not None and not job.ended:
+        wanted, _peek_wanted = _peek_wanted, None
+        job.begin("peek", **wanted)
+    elif job.ended or (job.answered and now > _peek_until):
+        job.close()
+        _peek_job = None
+    return changed
+
+
 def find(video: Path, options: dict[str, Any]) -> WorkerProcess:
     """Start to search for the people in a video.
 
@@ -148,6 +203,7 @@ def poll() -> bool:
             probe_job = None
     if current is not None and current.poll():
         changed = True
+    changed |= _poll_peek()
     if current is not None and current.ended and _when_ended is not None:
         when_ended, _when_ended = _when_ended, None
         if current.message is not None:
@@ -182,10 +238,12 @@ def unregister() -> None:
 @bpy.app.handlers.persistent
 def _end_all(*_: object) -> None:
     global current, probe_job, probed_video, people_video, problem, _when_ended
-    for process in (current, probe_job):
+    global _peek_job, _peek_wanted, peeked_video
+    for process in (current, probe_job, _peek_job):
         if process is not None:
             process.close()
     current = probe_job = probed_video = people_video = problem = _when_ended = None
+    _peek_job = _peek_wanted = peeked_video = None
     video_info.clear()
     people.clear()
 
@@ -196,7 +254,7 @@ def _listen() -> None:
 
 
 def _tick() -> float | None:
-    return TICK_SECONDS if poll() else None
+    return TICK_SECONDS if poll() or _peek_job is not None else None
 
 
 def _handle_probe(job: WorkerProcess) -> None:
@@ -208,11 +266,17 @@ def _handle_probe(job: WorkerProcess) -> None:
     _load_picture("first", job.value["picture"])
 
 
+def forget_pictures(names: Iterable[str]) -> None:
+    """Show pictures of these names no more."""
+    for name in names:
+        if _pictures is not None and name in _pictures:
+            del _pictures[name]
+
+
 def _load_picture(name: str, file: str) -> None:
     if _pictures is None or not file:
         return
-    if name in _pictures:
-        del _pictures[name]
+    forget_pictures([name])
     shown = _pictures.load(name, file, "IMAGE")
     # Access loads it; the file is deleted with the job.
     assert shown.image_size[0]

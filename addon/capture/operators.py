@@ -3,52 +3,37 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
 import bpy
-from bpy.props import BoolProperty, EnumProperty, StringProperty
+from bpy.props import BoolProperty, CollectionProperty, EnumProperty, IntProperty, StringProperty
 from bpy_extras.io_utils import ImportHelper
 
+from ...inference.errors import VideoMotionError
 from ...inference.footage.naming import VIDEO_SUFFIXES
-from ...inference.options import ESTIMATION
+from ...inference.options import ESTIMATION, Options
 from ...inference.worker.process import WorkerProcess
 from .. import preferences
-from ..interface import TAB, is_over_3d_view, menu_entry, select_only
+from ..interface import TAB, is_over_3d_view, menu_entry, redraw, select_only
 from ..takes.making import make_takes
 from ..takes.record import take_by_id, take_of
 from . import jobs
 from .looking import look_at
 from .settings import IMAGE_SUFFIXES, VideoMotionSettings
 from .solved_camera import keep_camera
-from .worker_operator import ImportVideoError, WorkerOperator, check_part, load_result
+from .video_queue import CANCELLED, DONE, FAILED, RUNNING
+from .worker_operator import TICK_SECONDS, ImportVideoError, WorkerOperator, check_part, load_result
 
 
-class ImportVideo(WorkerOperator, bpy.types.Operator):
-    """Find the people in the video and animate a character for each"""
+class _ImportOperator(WorkerOperator):
+    """Base of the operators that turn videos into takes."""
 
-    bl_idname = "video_motion.import_video"
-    bl_label = "Import Motion"
-
-    @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
-        """Needs a video that can be read."""
-        if jobs.is_unreadable(context.scene.video_motion.video):
-            cls.poll_message_set(jobs.video_info["message"])
-            return False
-        return super().poll(context)
-
-    def begin(self, context: bpy.types.Context) -> WorkerProcess:
-        """Start the conversion in the worker."""
-        settings = context.scene.video_motion
-        self._video = _checked_video(settings)
-        self._options = settings.as_options(context.scene)
-        if settings.solved_camera is not None:
-            self._options = replace(
-                self._options,
-                camera_file=keep_camera(settings.solved_camera, context.scene, preferences.cache_folder()),
-            )
+    def convert(self, context: bpy.types.Context, video: Path, options: Options) -> WorkerProcess:
+        """Start the conversion of a video by options."""
+        self._video, self._options = video, options
         self._scene = context.scene.name
         selected = take_of(context)
         self._replaced = selected.session_uid if selected is not None else 0
@@ -65,6 +50,147 @@ class ImportVideo(WorkerOperator, bpy.types.Operator):
         if self._options.look and context.scene == scene:
             look_at(context, takes[:1], places, self._mouse)
         return _summary(value["report"], len(motions))
+
+
+class ImportVideo(_ImportOperator, bpy.types.Operator):
+    """Find the people in the video and animate a character for each"""
+
+    bl_idname = "video_motion.import_video"
+    bl_label = "Import Motion"
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        """Needs a video that can be read."""
+        if jobs.is_unreadable(context.scene.video_motion.video):
+            cls.poll_message_set(jobs.video_info["message"])
+            return False
+        return super().poll(context)
+
+    def begin(self, context: bpy.types.Context) -> WorkerProcess:
+        """Start the conversion in the worker."""
+        settings = context.scene.video_motion
+        video, options = _checked_video(settings), settings.as_options(context.scene)
+        if settings.solved_camera is not None:
+            camera = keep_camera(settings.solved_camera, context.scene, preferences.cache_folder())
+            options = replace(options, camera_file=camera)
+        return self.convert(context, video, options)
+
+
+class ImportQueue(_ImportOperator, bpy.types.Operator):
+    """Import the waiting videos one after the other, by the same settings; each is a take and one step of undo"""
+
+    bl_idname = "video_motion.import_queue"
+    bl_label = "Import Video"
+    bl_options: ClassVar[set[str]] = {"INTERNAL"}
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        """Needs a video that waits."""
+        return bool(context.window_manager.video_motion_queue.waiting()) and super().poll(context)
+
+    def modal(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
+        """Go on to the next video when one has ended."""
+        if event.type != "TIMER" or self._job is None or not self._job.ended:
+            return {"PASS_THROUGH"}
+        self._mouse = event.mouse_x, event.mouse_y
+        self._take_in(context)
+        if self._start(context):
+            return {"PASS_THROUGH"}
+        self._stop_timer(context)
+        return {"FINISHED"}
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        """Import them all, for scripts."""
+        while self._start(context):
+            while jobs.poll():
+                time.sleep(TICK_SECONDS / 4)
+            self._take_in(context)
+        return {"FINISHED"}
+
+    def _start(self, context: bpy.types.Context) -> bool:
+        """Begin the next video that can be; what can't is told in the list."""
+        queue = context.window_manager.video_motion_queue
+        for video in queue.waiting():
+            self._key = video.key
+            try:
+                self._job = self.begin(context)
+            except VideoMotionError as error:
+                queue.settle(self._key, FAILED, str(error))
+            except OSError as error:
+                queue.settle(self._key, FAILED, preferences.unwritable(error))
+            else:
+                queue.settle(self._key, RUNNING)
+                return True
+        redraw()
+        return False
+
+    def begin(self, context: bpy.types.Context) -> WorkerProcess:
+        """Start the conversion of the video, whole, with everyone in it."""
+        video = context.window_manager.video_motion_queue.by_key(self._key)
+        path = Path(video.filepath)
+        if not path.exists():
+            raise ImportVideoError(f"{path} does not exist: leave it out, or add it from its new place.")
+        every = {"start": None, "end": None, "person": None, "shot": None, "frame_rate": None}
+        options = replace(context.scene.video_motion.as_options(context.scene), **every)
+        return self.convert(context, path, replace(options, look=options.look and not self._looked))
+
+    def _take_in(self, context: bpy.types.Context) -> None:
+        """Make the take of the video that has ended, or tell why there is none."""
+        queue, job = context.window_manager.video_motion_queue, self._job
+        assert job is not None
+        try:
+            if job.cancelled:
+                queue.settle(self._key, CANCELLED, "Cancelled; the results so far are kept for the next run.")
+            elif job.value is None:
+                queue.settle(self._key, FAILED, job.message or "")
+            else:
+                queue.settle(self._key, DONE, self.finish(context, job.value))
+                self._looked = True
+                if not bpy.app.background:
+                    bpy.ops.ed.undo_push(message=f"Import {self._video.name}")
+        except ImportVideoError as error:
+            queue.settle(self._key, FAILED, str(error))
+        finally:
+            job.close()
+            redraw()
+
+    _key = 0
+    _looked = False
+
+
+class LeaveOut(bpy.types.Operator):
+    """Take this video out of the queue; if it is being imported, stop that"""
+
+    bl_idname = "video_motion.leave_out"
+    bl_label = "Leave Out"
+    bl_options: ClassVar[set[str]] = {"INTERNAL"}
+
+    index: IntProperty()
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        """Cancel it or take it out."""
+        queue = context.window_manager.video_motion_queue
+        if queue.videos[self.index].state == RUNNING:
+            jobs.cancel()
+        else:
+            queue.leave_out(self.index)
+        return {"FINISHED"}
+
+
+class ClearQueue(bpy.types.Operator):
+    """Cancel all: take every video out of the queue, and stop the one that is being imported"""
+
+    bl_idname = "video_motion.clear_queue"
+    bl_label = "Cancel All"
+    bl_options: ClassVar[set[str]] = {"INTERNAL"}
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        """Empty the queue."""
+        queue = context.window_manager.video_motion_queue
+        queue.clear()
+        if queue.running():
+            jobs.cancel()
+        return {"FINISHED"}
 
 
 class FindPeople(WorkerOperator, bpy.types.Operator):
@@ -84,6 +210,23 @@ class FindPeople(WorkerOperator, bpy.types.Operator):
         """Report how many there are; the panel shows them."""
         count = len(value["people"])
         return "1 person found." if count == 1 else f"{count} people found."
+
+
+class ChoosePerson(bpy.types.Operator):
+    """Take the motion of this person, or of everyone in the shot or the video"""
+
+    bl_idname = "video_motion.choose_person"
+    bl_label = "Choose Person"
+    bl_options: ClassVar[set[str]] = {"UNDO", "INTERNAL"}
+
+    person: IntProperty(description="Number of the person; 0 for everyone")
+    shot: IntProperty(description="Number of the shot; 0 for all")
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        """Set both."""
+        settings = context.scene.video_motion
+        settings.shot, settings.person = self.shot, str(self.person)
+        return {"FINISHED"}
 
 
 class Cancel(bpy.types.Operator):
@@ -118,7 +261,7 @@ class ForgetProblem(bpy.types.Operator):
 
 
 class OpenVideo(bpy.types.Operator, ImportHelper):
-    """Choose a video for the panel "Import Video Motion" in the sidebar"""
+    """Choose a video, or several to import one after the other, for the panel "Import Video Motion" in the sidebar"""
 
     bl_idname = "video_motion.open_video"
     bl_label = "Import Video Motion…"
@@ -127,6 +270,9 @@ class OpenVideo(bpy.types.Operator, ImportHelper):
     filter_glob: StringProperty(
         default=";".join(f"*{suffix}" for suffix in sorted(VIDEO_SUFFIXES | IMAGE_SUFFIXES)), options={"HIDDEN"}
     )
+    directory: StringProperty(subtype="DIR_PATH", options={"HIDDEN", "SKIP_SAVE"})
+    files: CollectionProperty(type=bpy.types.OperatorFileListElement, options={"HIDDEN", "SKIP_SAVE"})
+    add: BoolProperty(description="Add to the queue", options={"HIDDEN", "SKIP_SAVE"})
     filter_movie: BoolProperty(default=True, options={"HIDDEN"})
     filter_image: BoolProperty(default=True, options={"HIDDEN"})
     filter_folder: BoolProperty(default=True, options={"HIDDEN"})
@@ -140,8 +286,14 @@ class OpenVideo(bpy.types.Operator, ImportHelper):
         return super().invoke(context, event)
 
     def execute(self, context: bpy.types.Context) -> set[str]:
-        """Set the video in the panel and show the panel."""
-        context.scene.video_motion.filepath = self.filepath
+        """Set the video in the panel, or let several wait, and show the panel."""
+        settings, queue = context.scene.video_motion, context.window_manager.video_motion_queue
+        videos = [Path(self.directory) / file.name for file in self.files if file.name]
+        videos = [one for one in videos if one.suffix.lower() in VIDEO_SUFFIXES]
+        if len(videos) > 1 or self.add:
+            queue.add(videos or [Path(self.filepath)])
+        else:
+            settings.filepath = self.filepath
         if is_over_3d_view(context):
             context.area.spaces.active.show_region_ui = True
             for region in context.area.regions:
@@ -202,7 +354,11 @@ def _open_tab(region: bpy.types.Region) -> None:
 
 classes = (
     ImportVideo,
+    ImportQueue,
+    LeaveOut,
+    ClearQueue,
     FindPeople,
+    ChoosePerson,
     Cancel,
     ForgetProblem,
     OpenVideo,

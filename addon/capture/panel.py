@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import bpy
 
-from ..interface import SidebarPanel, characters_per_line, draw_text, use_two_columns
+from ..interface import SidebarPanel, characters_per_line, draw_known, draw_text, use_two_columns
 from ..scene.keyframes import scene_frame_rate
 from ..takes.record import take_of
 from . import jobs
-from .settings import ALL_PEOPLE, VideoMotionSettings
+from .settings import VideoMotionSettings
+from .video_queue import CANCELLED, DONE, FAILED, RUNNING, WAITING, QueuedVideo, VideoQueue
 
 _STAGES = {
     "": "Starting",
@@ -20,8 +21,35 @@ _STAGES = {
     "network": "Running the network",
     "motion": "Making the motion",
 }
+_STATES = {WAITING: "SORTTIME", RUNNING: "PLAY", DONE: "CHECKMARK", FAILED: "ERROR", CANCELLED: "CANCEL"}
+_ROWS = 3
 _PEOPLE_PER_ROW = 3
+_PART_SCALE = 4.5
 _SAME_RATE = 3e-4
+
+
+class QueueList(bpy.types.UIList):
+    """The videos that are imported one after the other."""
+
+    bl_idname = "VIDEO_MOTION_UL_queue"
+
+    def draw_item(
+        self,
+        context: bpy.types.Context,
+        layout: bpy.types.UILayout,
+        data: VideoQueue,
+        item: QueuedVideo,
+        icon: int,
+        active_data: VideoQueue,
+        active_property: str,
+        index: int,
+    ) -> None:
+        """Draw a video's name, how far it is, and what takes it out."""
+        row = layout.row()
+        row.label(text=item.name, icon=_STATES[item.state])
+        if item.state == RUNNING and jobs.current is not None:
+            row.progress(factor=jobs.current.share, text=f"{jobs.current.share:.0%}")
+        layout.operator("video_motion.leave_out", text="", icon="X", emboss=False).index = index
 
 
 class ImportPanel(SidebarPanel, bpy.types.Panel):
@@ -35,14 +63,22 @@ class ImportPanel(SidebarPanel, bpy.types.Panel):
         layout = self.layout
         settings = context.scene.video_motion
         busy = jobs.is_busy() and jobs.current is not None and jobs.current.task != "fetch"
+        queue = context.window_manager.video_motion_queue
+        waiting = queue.waiting()
+        if len(queue.videos):
+            _draw_queue(layout, context, queue)
         choices = layout.column()
         choices.enabled = not busy
-        row = choices.row(align=True)
-        row.prop(settings, "filepath", text="", placeholder="Choose a video, or drop one here")
-        # The chosen file would count as dropped.
-        row.operator("video_motion.open_video", text="", icon="FILEBROWSER").filepath = ""
-        if settings.video is not None:
-            _draw_video(choices, context, settings)
+        if waiting or queue.running():
+            column = choices.column()
+            use_two_columns(column)
+            _draw_known(column, settings, True)
+        else:
+            row = choices.row(align=True)
+            row.prop(settings, "filepath", text="", placeholder="Choose videos, or drop them here")
+            _draw_open(row, "FILEBROWSER", False)
+            if settings.video is not None:
+                _draw_video(choices, context, settings)
         if jobs.problem and jobs.problem != jobs.video_info.get("message"):
             _draw_problem(layout, context, jobs.problem, forget=True)
         if busy:
@@ -52,8 +88,12 @@ class ImportPanel(SidebarPanel, bpy.types.Panel):
                 layout.prop(context.scene.video_motion_takes, "place", text="")
             row = layout.row()
             row.scale_y = 1.5
-            row.enabled = settings.video is not None
-            row.operator("video_motion.import_video", icon="ARMATURE_DATA")
+            if waiting:
+                text = f"Import {len(waiting)} Videos" if len(waiting) > 1 else None
+                row.operator("video_motion.import_queue", icon="ARMATURE_DATA", **({"text": text} if text else {}))
+            else:
+                row.enabled = settings.video is not None
+                row.operator("video_motion.import_video", icon="ARMATURE_DATA")
 
 
 class _SubPanel(SidebarPanel):
@@ -81,7 +121,7 @@ class PeoplePanel(_SubPanel, bpy.types.Panel):
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
         """Needs a video."""
-        return context.scene.video_motion.video is not None
+        return context.scene.video_motion.video is not None and not context.window_manager.video_motion_queue.waiting()
 
     def draw(self, context: bpy.types.Context) -> None:
         """Draw the people found, to choose from."""
@@ -92,22 +132,17 @@ class PeoplePanel(_SubPanel, bpy.types.Panel):
         if not people:
             layout.prop(settings, "person")
             return
-        if len({person["shot"] for person in people}) > 1:
-            layout.prop(settings, "shot")
-            people = [person for person in people if settings.shot in (0, person["shot"])]
-        layout.use_property_split = False
-        layout.prop_enum(settings, "person", ALL_PEOPLE)
-        grid = layout.grid_flow(row_major=True, columns=_PEOPLE_PER_ROW, even_columns=True, align=False)
-        for person in people:
-            cell = grid.column(align=True)
-            icon = jobs.picture(jobs.picture_name(person))
-            if icon:
-                cell.template_icon(icon, scale=4.0)
-            cell.prop_enum(settings, "person", str(person["person"]), text=str(person["person"]))
-            time = cell.row()
-            time.alignment = "CENTER"
-            time.active = False
-            time.label(text=f"{person['first']:.1f}–{person['last']:.1f} s")
+        shots = sorted({person["shot"] for person in people})
+        _draw_choice(layout, settings, "Everyone", 0, 0)
+        for shot in shots:
+            # Each shot counts its people anew.
+            chosen = shot if len(shots) > 1 else 0
+            if chosen:
+                _draw_choice(layout, settings, f"Shot {shot}", chosen, 0)
+            grid = layout.grid_flow(row_major=True, columns=_PEOPLE_PER_ROW, even_columns=True, align=False)
+            for person in people:
+                if person["shot"] == shot:
+                    _draw_person(grid.column(align=True), settings, person, chosen)
 
 
 class MotionPanel(_SubPanel, bpy.types.Panel):
@@ -159,6 +194,42 @@ class MakePanel(_SubPanel, bpy.types.Panel):
         column.prop(settings, "look")
 
 
+def _draw_open(layout: bpy.types.UILayout, icon: str, add: bool) -> None:
+    button = layout.operator("video_motion.open_video", text="", icon=icon)
+    # The chosen file would count as dropped.
+    button.filepath, button.add = "", add
+
+
+def _draw_queue(layout: bpy.types.UILayout, context: bpy.types.Context, queue: VideoQueue) -> None:
+    row = layout.row()
+    row.template_list("VIDEO_MOTION_UL_queue", "", queue, "videos", queue, "index", rows=_ROWS)
+    side = row.column(align=True)
+    _draw_open(side, "ADD", True)
+    side.operator("video_motion.clear_queue", text="", icon="X")
+    chosen = queue.chosen()
+    if chosen is not None and chosen.message:
+        text = layout.column()
+        text.alert = chosen.state == FAILED
+        draw_text(text, f"{chosen.name}: {chosen.message}", characters_per_line(context))
+
+
+def _draw_person(layout: bpy.types.UILayout, settings: VideoMotionSettings, person: dict[str, Any], shot: int) -> None:
+    icon = jobs.picture(jobs.picture_name(person))
+    if icon:
+        layout.template_icon(icon, scale=4.0)
+    _draw_choice(layout, settings, str(person["person"]), shot, person["person"])
+    time = layout.row()
+    time.alignment = "CENTER"
+    time.active = False
+    time.label(text=f"{person['first']:.1f}–{person['last']:.1f} s")
+
+
+def _draw_choice(layout: bpy.types.UILayout, settings: VideoMotionSettings, text: str, shot: int, person: int) -> None:
+    chosen = (settings.shot, settings.person) == (shot, str(person))
+    choice = layout.operator("video_motion.choose_person", text=text, depress=chosen)
+    choice.shot, choice.person = shot, person
+
+
 def _draw_video(layout: bpy.types.UILayout, context: bpy.types.Context, settings: VideoMotionSettings) -> None:
     if jobs.probed_video != settings.video:
         # A file or scene with a chosen video was opened.
@@ -171,29 +242,41 @@ def _draw_video(layout: bpy.types.UILayout, context: bpy.types.Context, settings
         return
     elif "width" in jobs.video_info:
         _draw_video_info(layout, context, settings, jobs.video_info)
+    column = layout.column()
+    use_two_columns(column)
     if settings.video is not None and settings.video.is_dir():
-        layout.prop(settings, "image_rate")
-    layout.prop(settings, "trim")
+        column.prop(settings, "image_rate")
+    column.prop(settings, "trim")
     if settings.trim:
-        times = layout.column(align=True)
+        times = column.column(align=True)
         times.prop(settings, "start")
         times.prop(settings, "end")
-    sizes = layout.column(align=True)
-    lens = sizes.row()
-    lens.active = settings.solved_camera is None
-    lens.prop(settings, "focal_mm")
-    sizes.prop(settings, "height")
-    sizes.prop(settings, "slow_motion")
-    sizes.prop(settings, "solved_camera")
+    _draw_known(column, settings, settings.solved_camera is None)
+    column.prop(settings, "solved_camera")
+
+
+def _draw_known(layout: bpy.types.UILayout, settings: VideoMotionSettings, lens: bool) -> None:
+    """Draw what may be known of the footage."""
+    draw_known(layout, settings, "focal_mm", lens)
+    draw_known(layout, settings, "height")
+    layout.prop(settings, "slow_motion")
 
 
 def _draw_video_info(
     layout: bpy.types.UILayout, context: bpy.types.Context, settings: VideoMotionSettings, info: dict[str, Any]
 ) -> None:
     box = layout.box()
-    icon = jobs.picture("first")
-    if icon:
-        box.template_icon(icon, scale=5.0)
+    if settings.trim and jobs.peeked_video != settings.video:
+        # A file with a chosen part was opened.
+        jobs.peeked_video = settings.video
+        bpy.app.timers.register(lambda: context.scene.video_motion.show_part(), first_interval=0.0)
+    part = [jobs.picture(name) for name in jobs.PART] if settings.trim else []
+    if part and all(part):
+        row = box.row(align=True)
+        for icon in part:
+            row.template_icon(icon, scale=_PART_SCALE)
+    elif jobs.picture("first"):
+        box.template_icon(jobs.picture("first"), scale=5.0)
     length = f", {info['seconds']:.1f} s" if info["seconds"] else ""
     rate = info["frame_rate"]
     summary = box.row()
@@ -239,6 +322,7 @@ def _draw_problem(layout: bpy.types.UILayout, context: bpy.types.Context, messag
 
 
 classes = (
+    QueueList,
     ImportPanel,
     PeoplePanel,
     MotionPanel,

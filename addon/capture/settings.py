@@ -21,6 +21,9 @@ IMAGE_SUFFIXES = frozenset({".jpeg", ".jpg", ".png"})
 
 ALL_PEOPLE = "0"
 
+# Where one is given first: millimetres as for 35 mm film, of most phones, and metres.
+_USUAL_LENS, _USUAL_HEIGHT = 26.0, 1.75
+
 _PEOPLE = [
     (ALL_PEOPLE, "Everyone", "Animate everyone who is seen long enough"),
     *((str(number), f"Person {number}", f"Animate person {number} only") for number in range(1, MAX_PEOPLE + 1)),
@@ -83,10 +86,34 @@ def _forget_problem(settings: Any, context: bpy.types.Context) -> None:
     jobs.problem = None
 
 
+def _show_part(settings: Any, context: bpy.types.Context) -> None:
+    jobs.problem = None
+    # The pictures are those of the next import.
+    if isinstance(settings, VideoMotionSettings) and settings.trim:
+        settings.show_part()
+
+
 def _trim(settings: VideoMotionSettings, context: bpy.types.Context) -> None:
     jobs.problem = None
     if settings.trim and not settings.end:
         settings.end = jobs.video_info.get("seconds") or 0.0
+    if settings.trim:
+        settings.show_part()
+
+
+def _known(name: str, usual: Callable[[bpy.types.Scene], float]) -> Any:
+    """The switch of a number that is found where it is off, and then 0."""
+
+    def switch(settings: Any, on: bool) -> None:
+        setattr(settings, name, usual(bpy.context.scene) if on else 0.0)
+
+    return BoolProperty(
+        name=described(name).label,
+        description="Give it; off, it is found from the video",
+        get=lambda settings: getattr(settings, name) > 0.0,
+        set=switch,
+        options=set(),
+    )
 
 
 def estimation_properties(trimmed: Callable[[Any, bpy.types.Context], None] | None = None) -> dict[str, Any]:
@@ -97,11 +124,13 @@ def estimation_properties(trimmed: Callable[[Any, bpy.types.Context], None] | No
     """
     return {
         "trim": BoolProperty(name="Trim", description="Use only a part of the video", options=set(), update=trimmed),
-        "start": property_for("start", unit="TIME_ABSOLUTE", update=_forget_problem),
-        "end": property_for("end", unit="TIME_ABSOLUTE", update=_forget_problem),
+        "start": property_for("start", unit="TIME_ABSOLUTE", update=_show_part),
+        "end": property_for("end", unit="TIME_ABSOLUTE", update=_show_part),
         "slow_motion": property_for("slow_motion", precision=2),
         "focal_mm": property_for("focal_mm", unit="CAMERA", precision=1),
         "height": property_for("height", subtype="DISTANCE"),
+        "knows_focal_mm": _known("focal_mm", lambda scene: _USUAL_LENS),
+        "knows_height": _known("height", lambda scene: from_metres(_USUAL_HEIGHT, scene)),
         "quality": property_for("quality", items=_QUALITIES),
         "network": property_for("network", items=_NETWORKS),
         "hands": property_for("hands"),
@@ -204,14 +233,23 @@ class VideoMotionSettings(bpy.types.PropertyGroup):
         path = Path(bpy.path.abspath(self.filepath))
         return path.parent if path.suffix.lower() in IMAGE_SUFFIXES else path
 
+    def show_part(self) -> None:
+        """Let the panel show the first and the last picture of the part."""
+        if self.video is not None:
+            start, end = trimmed(self)
+            jobs.peek(self.video, Options(start=start, end=end, frame_rate=self._frame_rate))
+
+    @property
+    def _frame_rate(self) -> float | None:
+        return self.image_rate if self.video is not None and self.video.is_dir() else None
+
     def as_options(self, scene: bpy.types.Scene) -> Options:
         """Return the choices as options, those of the preferences included."""
         chosen = estimation_values(self, scene) | {name: getattr(self, name) for name in SWITCHES}
         if self.person != ALL_PEOPLE:
             chosen["person"] = int(self.person)
         chosen["shot"] = self.shot or None
-        if self.video is not None and self.video.is_dir():
-            chosen["frame_rate"] = self.image_rate
+        chosen["frame_rate"] = self._frame_rate
         chosen["fps"] = self.rate.lower()
         return Options(**chosen, device=preferences.device(self.device), smpl=preferences.licensed_body())
 

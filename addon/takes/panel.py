@@ -10,7 +10,7 @@ import bpy
 from ...inference.options import described
 from ..capture import jobs
 from ..capture.settings import MODEL_WORDS
-from ..interface import SidebarPanel, characters_per_line, draw_text, use_two_columns
+from ..interface import SidebarPanel, characters_per_line, draw_known, draw_text, use_two_columns
 from ..scene.keyframes import FEET
 from ..scene.layers import corrections_of
 from ..scene.visibility import can_hide
@@ -130,7 +130,7 @@ def _draw_motion(layout: bpy.types.UILayout, context: bpy.types.Context, take: b
     if not came_from_video(take):
         return
     settings = take.video_motion_take
-    layout.prop(settings, "height")
+    draw_known(layout, settings, "height")
     column = layout.column(align=True)
     column.prop(settings, "smoothing", slider=True)
     column.prop(settings, "feet", slider=True)
@@ -143,7 +143,7 @@ def _draw_motion(layout: bpy.types.UILayout, context: bpy.types.Context, take: b
             times.prop(settings, "start")
             times.prop(settings, "end")
         if camera_of(take) is not None:
-            body.prop(settings, "focal_mm")
+            draw_known(body, settings, "focal_mm")
         body.prop(settings, "slow_motion")
         body.prop(settings, "quality")
         body.prop(settings, "network")

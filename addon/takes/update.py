@@ -12,7 +12,9 @@ from ...inference.body.smpl import Body
 from ...inference.motion.motion import Motion
 from ...inference.options import ESTIMATION, FOOTAGE, Options, options
 from ...inference.worker.process import WorkerProcess
+from .. import preferences
 from ..capture import jobs
+from ..capture.solved_camera import keep_camera
 from ..capture.worker_operator import ImportVideoError, WorkerOperator, check_part, load_result
 from ..scene.keyframes import OURS, scene_frame_rate
 from ..scene.layers import corrections_of
@@ -20,7 +22,7 @@ from ..scene.take import SceneOptions, add_character, replace_action, replace_ca
 from .cleanup import give_marks, is_tidied, marks_of, tidy_take
 from .making import readable
 from .placement import handle_of
-from .record import came_from_video, characters_in, provenance_of, record, settings_of, take_by_id, take_of
+from .record import came_from_video, camera_of, characters_in, provenance_of, record, settings_of, take_by_id, take_of
 
 _SEES_AGAIN = (*(name for name, _ in options([FOOTAGE])), "network")
 """Options whose change needs the networks to run again."""
@@ -54,6 +56,7 @@ the part, lens, quality or motion model is another"""
             raise ImportVideoError(f"{self._video} is missing: put the video back, or import it from its new place.")
         check_part(settings)
         before = Options.from_json(provenance["options"])
+        before = self._with_camera(before, take, context.scene)
         device = context.scene.video_motion.as_options(context.scene).device
         self._options = replace(
             settings.chosen(before, context.scene), device=device, whole_frames=settings.whole_frames
@@ -65,6 +68,15 @@ the part, lens, quality or motion model is another"""
         shapes = {person: armature[OURS]["betas"][:] for person, armature in characters_in(take).items()}
         with_shapes = replace(self._options, shapes={} if self._new_shapes else shapes)
         return jobs.start("convert", video=str(self._video), options=with_shapes.to_json(ESTIMATION))
+
+    def _with_camera(self, before: Options, take: bpy.types.Collection, scene: bpy.types.Scene) -> Options:
+        """Options with the solved camera that made a take, from the take's own where its file is gone."""
+        file, camera = before.camera_file, camera_of(take)
+        if file is None or file.exists():
+            return before
+        if camera is None:
+            raise ImportVideoError(f"{file} is missing, and the take has no camera: import the video again.")
+        return replace(before, camera_file=keep_camera(camera, scene, preferences.cache_folder()))
 
     def finish(self, context: bpy.types.Context, value: dict[str, Any]) -> str:
         """Give every character of the take its new captured action."""

@@ -128,6 +128,28 @@ class Footage:
                 f"{self.path} has no frame between {self.start:g} s and {self.end:g} s: choose another start and end."
             )
 
+    def picture_at(self, seconds: float) -> np.ndarray | None:
+        """Return a picture (H, W, 3) near a time, found by seeking, as previews need it; None where there is none.
+
+        Only reading on from the start finds times exactly, which takes as long as the video is.
+        """
+        if self.path.is_dir():
+            files = numbered_images(self.path)
+            index = min(max(int(seconds * self._images_rate), 0), len(files) - 1)
+            return _first_image(_Images(files[index:], self._images_rate))
+        capture = self._open()
+        assert isinstance(capture, cv2.VideoCapture)
+        try:
+            # Nothing is found by seeking to the very end.
+            for earlier in (0.0, 0.1, 0.5, 2.0):
+                capture.set(cv2.CAP_PROP_POS_MSEC, 1000.0 * max(seconds - earlier, 0.0))
+                image = _first_image(capture)
+                if image is not None:
+                    return image
+            return None
+        finally:
+            capture.release()
+
     def warn(self, sentence: str) -> None:
         """Add a warning once."""
         if sentence not in self.warnings:

@@ -102,6 +102,21 @@ def _probe(job: Job, report: Report) -> dict[str, Any]:
     return result
 
 
+def _peek(job: Job, report: Report) -> dict[str, Any]:
+    """Pictures of the first and the last frame of the part of a video that options choose."""
+    from ..footage.reader import IMAGES_FRAME_RATE, Footage
+
+    options, pictures = Options.from_json(job.options), {}
+    with Footage(job.video, frame_rate=options.frame_rate or IMAGES_FRAME_RATE) as footage:
+        last = (options.end or footage.duration or 0.0) - 1.0 / footage.frame_rate
+        for name, seconds in (("start", options.start or 0.0), ("end", max(last, 0.0))):
+            image = footage.picture_at(seconds)
+            if image is not None:
+                # Blender keeps what it has loaded by a file's name.
+                pictures[name] = _write_picture(Path(job.out) / f"{name}-{seconds:.4f}.png", image)
+    return pictures
+
+
 def _find(job: Job, report: Report) -> dict[str, Any]:
     """The people of a video's shots, each with a picture."""
     from ..conversion import find_people
@@ -167,6 +182,7 @@ def _fetch(job: Job, report: Report) -> dict[str, Any]:
 
 TASKS: Mapping[str, Callable[[Job, Report], dict[str, Any]]] = {
     "look": _probe,
+    "peek": _peek,
     "find": _find,
     "convert": _convert,
     "fetch": _fetch,

@@ -243,6 +243,35 @@ def test_people_stand_in_the_world_of_a_camera_of_the_scene(settings):
     # Another take is made in the same world, too.
     assert bpy.ops.video_motion.import_video() == {"FINISHED"}
     np.testing.assert_allclose(np.array(scene.camera.matrix_world), np.array(place), atol=1e-4)
+    # So it is made again, also where what was kept of the camera is gone and the camera itself has changed.
+    bpy.ops.video_motion.clear_cache()
+    for file in preferences.cache_folder().glob("camera-*"):
+        file.unlink()
+    camera.matrix_world = Matrix.Identity(4)
+    take_of(bpy.context).video_motion_take.smoothing = 3.0
+    assert bpy.ops.video_motion.update_motion() == {"FINISHED"}
+    again = bone_heads(bpy.context.active_object, go_to(60))
+    assert np.linalg.norm(again[:24].mean(0) - true.mean(0)) < 0.25
+    np.testing.assert_allclose(np.array(scene.camera.matrix_world), np.array(place), atol=1e-4)
+
+
+def test_what_is_unknown_is_found_until_it_is_given(settings):
+    assert (settings.knows_focal_mm, settings.knows_height) == (False, False)
+    settings.knows_focal_mm = settings.knows_height = True
+    assert (settings.focal_mm, round(settings.height, 4)) == (26.0, 1.75)
+    settings.height = 0.0
+    assert not settings.knows_height
+    settings.knows_focal_mm = False
+    assert settings.as_options(bpy.context.scene).focal_mm is None
+
+
+def test_people_of_each_shot_are_chosen_by_shot_and_number(settings):
+    assert bpy.ops.video_motion.choose_person(shot=2, person=1) == {"FINISHED"}
+    chosen = settings.as_options(bpy.context.scene)
+    assert (chosen.shot, chosen.person) == (2, 1)
+    bpy.ops.video_motion.choose_person(shot=0, person=0)
+    chosen = settings.as_options(bpy.context.scene)
+    assert (chosen.shot, chosen.person) == (None, None)
 
 
 def test_heights_are_in_the_scenes_units(settings):

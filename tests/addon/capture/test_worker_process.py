@@ -73,6 +73,25 @@ def test_probe(start):
     assert not probe.folder.exists()
 
 
+def test_a_part_has_a_picture_of_its_beginning_and_one_of_its_end(start):
+    cv2 = pytest.importorskip("cv2")
+    capture = cv2.VideoCapture(str(SAMPLE))
+    frames = np.array([cv2.resize(capture.read()[1], (32, 24), interpolation=cv2.INTER_AREA) for _ in range(180)])
+    job = start("peek", more=True, video=str(SAMPLE), options={"start": 2.0, "end": 3.0})
+    for part, shown in (({"start": 2.0, "end": 3.0}, (50, 74)), ({"start": 5.2}, (130, 179))):
+        if job.answered:
+            job.begin("peek", video=str(SAMPLE), options=part)
+        deadline = time.monotonic() + 60
+        while not job.answered and time.monotonic() < deadline:
+            job.poll()
+            time.sleep(0.02)
+        assert job.value is not None, job.message
+        for name, number in zip(("start", "end"), shown, strict=True):
+            picture = cv2.resize(cv2.imread(job.value[name]), (32, 24), interpolation=cv2.INTER_AREA)
+            apart = np.abs(frames.astype(float) - picture).mean(axis=(1, 2, 3))
+            assert abs(int(apart.argmin()) - number) <= 1
+
+
 @pytest.mark.parametrize("quality", LANDMARKS)
 def test_people_then_import(start, tmp_path, quality):
     options = {"start": 2.0, "end": 2.6, "quality": quality}
