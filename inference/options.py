@@ -270,6 +270,13 @@ class Options:
         True, SCENE, "Only While Seen", "hide people before they appear and after they have left", "bool"
     )
     floor: bool = _option(True, SCENE, "Floor", "make the floor that people stand on", "bool")
+    render_footage: bool = _option(
+        False,
+        SCENE,
+        "Footage in Renders",
+        "let renders show the video behind people, and their shadows on the floor, in the video's own colours",
+        "bool",
+    )
     whole_frames: bool = _option(
         True,
         SCENE,

@@ -187,6 +187,9 @@ class MakePanel(_SubPanel, bpy.types.Panel):
         row.prop(settings, "correctives")
         column.prop(settings, "camera")
         column.prop(settings, "floor")
+        row = column.row()
+        row.enabled = settings.camera
+        row.prop(settings, "render_footage")
         layout.column(heading="People").prop(settings, "only_while_seen")
         column = layout.column(heading="Scene")
         column.prop(settings, "whole_frames")

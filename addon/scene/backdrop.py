@@ -14,7 +14,7 @@ import numpy as np
 from ...inference.errors import VideoMotionError
 from ...inference.motion.motion import Motion
 from ..compatibility import new_channels
-from .keyframes import CONSTANT, FIRST_FRAME, frames_of, write_curve
+from .keyframes import CONSTANT, FIRST_FRAME, OURS, frames_of, write_curve
 
 # Longer than any footage: what is shown follows from the curve of offsets.
 _ENDLESS = 1_000_000
@@ -58,7 +58,8 @@ def show_footage(
     offsets = _positions(frames, slower * times, frame_rate / slower, positions_per_second) - frames
     if offsets.any():
         changes = np.flatnonzero(np.diff(offsets, prepend=offsets[0] + 1))
-        _, channels = new_channels(camera.data, f"{camera.data.name} footage")
+        action, channels = new_channels(camera.data, f"{camera.data.name} footage")
+        action[OURS] = True
         index = len(camera.data.background_images) - 1
         property_path = f"background_images[{index}].image_user.frame_offset"
         write_curve(channels, property_path, 0, frames[changes], offsets[changes], interpolation=CONSTANT)

@@ -63,6 +63,11 @@ def set_resolution(scene: bpy.types.Scene, camera_K: np.ndarray, image_size: np.
     scene.render.pixel_aspect_x, scene.render.pixel_aspect_y = pixel_aspect(camera_K)
 
 
+def view_sides(camera_K: np.ndarray, image_size: np.ndarray) -> tuple[float, float]:
+    """Width and height of what a camera of intrinsics (3, 3) sees at a distance of 1, by ``image_size`` (2,) pixels."""
+    return float(image_size[0] / camera_K[0, 0]), float(image_size[1] / camera_K[1, 1])
+
+
 def pixel_aspect(camera_K: np.ndarray) -> tuple[float, float]:
     """How wide and how tall pixels are, the smaller 1, by the intrinsics (3, 3) in pixels."""
     ratio = float(camera_K[0, 0] / camera_K[1, 1])

@@ -18,6 +18,7 @@ from ...inference.body.skeleton import JOINT_NAMES
 from ...inference.motion.motion import Motion
 from ..compatibility import Channels, new_channels, unassigned_channels
 from .armature import BODY_TO_ARMATURE, bone_names, rest_axes
+from .confidence import keep_confidence
 
 FIRST_FRAME = 1.0
 """The scene frame of time 0."""
@@ -147,6 +148,7 @@ def create_action(
     action.use_fake_user = True
     action[OURS] = True
     frames = frames_of(motion.timestamps, frame_rate)
+    keep_confidence(action, motion, frames)
     bridged = motion.bridged.astype(bool)
     axes = rest_axes(armature)
     names = bone_names(armature)

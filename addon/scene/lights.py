@@ -12,13 +12,16 @@ from .keyframes import OURS
 
 ELEVATION = math.radians(50.0)
 SIDE = math.radians(35.0)
+ENERGY = 3.0
+"""Watts per square metre across the rays."""
+
 SKY = (0.25, 0.25, 0.25)
 
 
 def create_sun(name: str, camera_to_world: np.ndarray) -> bpy.types.Object:
     """Make a sun behind the camera at ``camera_to_world`` (4, 4), to its left, in no collection yet."""
     data = bpy.data.lights.new(name, "SUN")
-    data.energy = 3.0
+    data.energy = ENERGY
     data.angle = math.radians(5.0)
     forward = Matrix(camera_to_world[:3, :3]) @ Vector((0.0, 0.0, 1.0))
     heading = math.atan2(forward.y, forward.x) - SIDE

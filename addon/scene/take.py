@@ -17,12 +17,13 @@ from ...inference.options import FROM_VIDEO, KEEP, Options
 from ..compatibility import Channels
 from .armature import ALL_BONES, create_armature, move_bones, rest_bones, rest_skin, to_armature
 from .backdrop import hide_footage, movie_rate, show_footage
-from .camera import create_camera, place_camera, set_intrinsics, set_resolution
+from .camera import create_camera, place_camera, set_intrinsics, set_resolution, view_sides
 from .floor import create_floor
 from .keyframes import OURS, create_action, frames_of, key_shapes, scene_frame_rate
 from .layers import assign, captured_action, is_edited, put_captured, stamp
 from .lights import create_sun, ensure_sky
 from .mesh import bind, create_mesh, has_moving_keys, move_skin
+from .plate import PLATE, refresh_plate, show_in_renders
 from .resample import frames_around, on_whole_frames, standard_rate
 from .visibility import follow_seen
 
@@ -48,6 +49,7 @@ class SceneOptions:
         whole_frames: resample the motions onto whole frames of the scene; otherwise keys lie at their own times.
         only_while_seen: hide people that a camera filmed while it doesn't see them.
         floor: make the floor.
+        render_footage: let renders show the footage that is behind the camera's view, with shadows on the floor.
         lights: make a sun, and a sky where the scene has none.
         resolution: render at the size of the footage, where there is some.
         frame_range: play exactly the take.
@@ -60,6 +62,7 @@ class SceneOptions:
     whole_frames: bool = True
     only_while_seen: bool = True
     floor: bool = True
+    render_footage: bool = False
     lights: bool = True
     resolution: bool = True
     frame_range: bool = True
@@ -80,6 +83,7 @@ class SceneOptions:
             whole_frames=options.whole_frames,
             only_while_seen=options.only_while_seen,
             floor=options.floor,
+            render_footage=options.render_footage,
             resolution=options.camera,
             frame_range=options.frame_range,
         )
@@ -156,6 +160,9 @@ def build_scene(
         take.sun = create_sun(f"{name} sun", (filmed or motions)[0].camera_to_world[0])
         take.collection.objects.link(take.sun)
         ensure_sky(scene)
+    if options.render_footage and take.camera is not None and take.footage is not None:
+        first = filmed[0]
+        show_in_renders(take.collection, take.camera, take.floor, scene, view_sides(first.camera_K, first.image_size))
     if options.resolution and filmed:
         set_resolution(scene, filmed[0].camera_K, filmed[0].image_size)
     if options.frame_range:
@@ -238,6 +245,7 @@ def replace_camera(
             if footage is not None and camera.data.background_images:
                 hide_footage(camera)
                 show_footage(camera, footage, filmed, frame_rate)
+                refresh_plate(collection, camera)
 
 
 def _succeed(action: bpy.types.Action | None, old: bpy.types.Action) -> None:
@@ -294,7 +302,7 @@ def unused_name(name: str) -> str:
 def belongs(name: str, take: str) -> bool:
     """Whether ``name`` is a take's own or that of something in it."""
     return name == take or name.startswith(
-        tuple(f"{take} {part}" for part in ("person ", "camera", "floor", "sun", "place"))
+        tuple(f"{take} {part}" for part in ("person ", "camera", "floor", "sun", "place", PLATE))
     )
 
 

@@ -6,7 +6,9 @@ import bpy
 from bpy.props import BoolProperty, EnumProperty, IntProperty, PointerProperty
 
 from ..interface import select_only
+from ..scene.plate import plate_of, use_world
 from ..scene.viewport import look_through_camera, views_of
+from .confidence import show_everywhere
 from .record import camera_of, characters_in, settings_of, take_of, takes_in
 
 BESIDE, SAME_PLACE, REPLACE = "BESIDE", "SAME", "REPLACE"
@@ -27,6 +29,9 @@ def activate(context: bpy.types.Context, take: bpy.types.Collection) -> None:
     camera = camera_of(take)
     if CAMERA in wanted and camera is not None:
         scene.camera = camera
+        plate = plate_of(take)
+        if plate is not None:
+            use_world(plate, scene)
         for area in views_of(context.window, scene):
             if area.spaces.active.region_3d.view_perspective == "CAMERA":
                 look_through_camera(scene, area)
@@ -91,6 +96,12 @@ class TakeListSettings(bpy.types.PropertyGroup):
         description="Hide the other takes, in views and in renders",
         options=set(),
         update=_show_alone,
+    )
+    confidence: BoolProperty(
+        name="Show in Timeline",
+        description="Draw in timelines and dope sheets, limb by limb, where the active character was not seen surely",
+        options=set(),
+        update=show_everywhere,
     )
     sets: EnumProperty(
         name="Selecting Sets",

@@ -6,16 +6,20 @@ from pathlib import Path
 from typing import Any
 
 import bpy
+import numpy as np
 
 from ...inference.options import described
 from ..capture import jobs
 from ..capture.settings import MODEL_WORDS
 from ..interface import SidebarPanel, characters_per_line, draw_known, draw_text, use_two_columns
+from ..scene.confidence import LIMBS, confidence_at
 from ..scene.keyframes import FEET
 from ..scene.layers import corrections_of
+from ..scene.plate import can_show
 from ..scene.visibility import can_hide
 from .activation import layer_collection
 from .cleanup import stands
+from .confidence import DOUBTFUL, known_of
 from .placement import handle_of
 from .record import came_from_video, camera_of, characters_in, provenance_of, take_of, takes_in
 
@@ -103,9 +107,12 @@ class TakesPanel(SidebarPanel, bpy.types.Panel):
             return
         use_two_columns(layout)
         _draw_people(layout, take)
+        if can_show(camera_of(take)):
+            layout.prop(take.video_motion_take, "render_footage")
         _draw_motion(layout, context, take)
         _draw_corrections(layout, take)
         _draw_cleanup(layout, context, take)
+        _draw_confidence(layout, context)
         if came_from_video(take):
             _draw_report(layout, context, provenance_of(take))
         assets = layout.column(align=True)
@@ -192,6 +199,29 @@ def _draw_cleanup(layout: bpy.types.UILayout, context: bpy.types.Context, take: 
     column.prop(handle, "location", text="Place")
     column.prop(handle, "rotation_euler", text="Tilt")
     row.operator("video_motion.add_handle", text="", icon="RESTRICT_SELECT_OFF")
+
+
+def _draw_confidence(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
+    """Draw how surely the active character's limbs are seen at the current frame, and what shows it over time."""
+    known = known_of(context)
+    if known is None:
+        return
+    header, body = layout.panel("video_motion_confidence", default_closed=True)
+    header.label(text="Confidence")
+    if body is None:
+        return
+    row = body.row(align=True)
+    row.prop(context.scene.video_motion_takes, "confidence")
+    row.operator("video_motion.go_to_doubt", text="", icon="PREV_KEYFRAME").step = -1
+    row.operator("video_motion.go_to_doubt", text="", icon="NEXT_KEYFRAME").step = 1
+    column = body.column(align=True)
+    (values,) = confidence_at(known, np.array([float(context.scene.frame_current)]))
+    for limb, value in zip(LIMBS, values, strict=True):
+        row = column.split(factor=0.4)
+        row.label(text=limb)
+        row.alert = value < DOUBTFUL
+        unseen = np.isnan(value)
+        row.progress(factor=0.0 if unseen else float(value), text="Not seen" if unseen else f"{value:.0%}")
 
 
 def _draw_feet(layout: bpy.types.UILayout, context: bpy.types.Context, armature: bpy.types.Object) -> None:

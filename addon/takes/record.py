@@ -18,6 +18,7 @@ from ..capture.settings import CHOICES, estimation_properties, estimation_values
 from ..properties import property_for
 from ..scene.camera import pixel_aspect
 from ..scene.keyframes import OURS, scene_frame_rate
+from ..scene.plate import can_show, hide_in_renders, plate_of, show_in_renders
 from ..scene.take import frame_range_of, set_frame_rate
 from .cleanup import PROPERTIES
 
@@ -88,7 +89,25 @@ class TakeSettings(bpy.types.PropertyGroup):
             render.pixel_aspect_x, render.pixel_aspect_y = self.pixel_aspect
 
 
-TakeSettings.__annotations__.update(estimation_properties() | PROPERTIES)
+def _is_rendered(settings: TakeSettings) -> bool:
+    return plate_of(settings.id_data) is not None
+
+
+def _set_rendered(settings: TakeSettings, on: bool) -> None:
+    take, scene = settings.id_data, bpy.context.scene
+    camera, floor = camera_of(take), floor_of(take)
+    if on and can_show(camera) and plate_of(take) is None:
+        sides = (settings.resolution[part] * settings.pixel_aspect[part] for part in range(2))
+        show_in_renders(take, camera, floor, scene, tuple(sides))
+    elif not on:
+        hide_in_renders(take, floor, scene)
+
+
+TakeSettings.__annotations__.update(
+    estimation_properties()
+    | PROPERTIES
+    | {"render_footage": property_for("render_footage", get=_is_rendered, set=_set_rendered)}
+)
 
 
 def takes_in(scene: bpy.types.Scene) -> list[bpy.types.Collection]:
@@ -168,6 +187,12 @@ def characters_in(take: bpy.types.Collection) -> dict[int, bpy.types.Object]:
 def camera_of(take: bpy.types.Collection) -> bpy.types.Object | None:
     """The camera that filmed a take; None where there is none."""
     return next((one for one in take.all_objects if one.type == "CAMERA" and OURS in one), None)
+
+
+def floor_of(take: bpy.types.Collection) -> bpy.types.Object | None:
+    """The floor of a take; None where there is none."""
+    ours = [one for one in take.all_objects if one.type == "MESH" and OURS in one]
+    return next((one for one in ours if one.is_shadow_catcher), None)
 
 
 @persistent

@@ -9,6 +9,7 @@ import bpy
 
 from ..scene.keyframes import OURS
 from ..scene.layers import is_corrections
+from ..scene.plate import hide_in_renders
 from ..scene.take import belongs
 
 
@@ -17,6 +18,9 @@ def remove_take(take: bpy.types.Collection) -> None:
 
     What the user put into its collection moves to the scene's, and what is marked as an asset stays.
     """
+    for scene in bpy.data.scenes:
+        if take in scene.collection.children_recursive:
+            hide_in_renders(take, None, scene)
     name, objects = take.name, list(take.all_objects)
     own = [one for one in objects if OURS in one or belongs(one.name, name)]
     armatures = [one.name for one in own if one.type == "ARMATURE"]

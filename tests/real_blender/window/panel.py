@@ -9,9 +9,11 @@ from .session import Blender, descendants, parents_by_pid
 
 TAB = "Video Motion"
 IMPORT = "bpy.ops.video_motion.import_video("
+IMPORT_QUEUE, LEAVE_OUT = "bpy.ops.video_motion.import_queue(", "bpy.ops.video_motion.leave_out("
 CANCEL = "bpy.ops.video_motion.cancel("
 FILEPATH = ".video_motion.filepath"
 LENS, HEIGHT = ".video_motion.focal_mm", ".video_motion.height"
+KNOWS_LENS, KNOWS_HEIGHT, END = ".video_motion.knows_focal_mm", ".video_motion.knows_height", ".video_motion.end"
 TAKE_HEIGHT = ".video_motion_take.height"
 SOURCE = ".video_motion_retarget.source"
 TARGET = ".video_motion_retarget.target"
@@ -36,7 +38,8 @@ class Panel:
 
     def type_number(self, what: str, value: str) -> None:
         """Type a number into its field, with a unit where it has one."""
-        where = self.blender.find_button(what)
+        # Its ends have arrows.
+        where = self.blender.find_button(what, across=_FIELD)
         # The first click only brings the mouse to the field.
         self.blender.click(*where)
         self.blender.click(*where)
@@ -69,6 +72,12 @@ class Panel:
         """Until no job runs, and what waited for it is done."""
         self.blender.wait_until(f"not {JOBS}.is_busy() and not {_WAITING}", IMPORT_SECONDS)
         self.show_footage(False)
+
+    def wait_until_queue_ended(self) -> None:
+        """Until no video of the queue waits or is worked on."""
+        queue = "bpy.context.window_manager.video_motion_queue"
+        self.blender.wait_until(f"not {queue}.running() and not {queue}.waiting()", IMPORT_SECONDS)
+        self.wait_until_ended()
 
     def show_footage(self, on: bool) -> None:
         """Show the footage behind cameras or not: software takes a second for each drawing of it."""
@@ -174,7 +183,7 @@ class RetargetPanel:
 _HEADER, _NEXT_HEADER, _HEADER_LEFT, _ROW, _BUTTONS, _FIRST_BONE = 16, 28, 60, 26, 37, 125
 """Pixels at Blender's usual size of the interface."""
 
-_MIDDLE = 0.5
+_MIDDLE, _FIELD = 0.5, 0.72
 
 _WAITING = "sys.modules['bl_ext.user_default.video_motion.addon.capture.worker_operator']._waiting"
 

@@ -90,6 +90,12 @@ class Display:
         mean, deviation, colours = told.split()
         return float(mean), float(deviation), int(colours)
 
+    def share_of(self, picture: Path, colour: str, fuzz: str) -> float:
+        """How much of a picture has a colour or one near it, 0 to 1."""
+        marks = ("-fill", "white", "-fuzz", fuzz, "-opaque", colour, "-fuzz", "0", "-fill", "black", "+opaque", "white")
+        told = self.run("convert", str(picture), "-alpha", "off", *marks, "-format", "%[fx:mean]", "info:")
+        return float(told)
+
 
 class Blender:
     """A Blender with its window, of a user who has just installed it.
@@ -255,7 +261,7 @@ class Blender:
         if across is not None:
             columns = [round(left + across * (right - left))]
         places = [(x, y) for y in heights for x in columns]
-        if known in places or (known and across is None):
+        if known is not None and across is None:
             # Feeling its way takes the mouse seconds; most buttons are where they were.
             places.insert(0, known)
         seen = set()

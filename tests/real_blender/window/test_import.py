@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import time
 from itertools import pairwise
@@ -11,13 +12,34 @@ from pathlib import Path
 
 import pytest
 
-from .panel import CANCEL, FILEPATH, HEIGHT, IMPORT, LENS, SAMPLE, TAKE_HEIGHT, Panel, characters, contents, living
+from .panel import (
+    CANCEL,
+    END,
+    FILEPATH,
+    HEIGHT,
+    IMPORT,
+    IMPORT_QUEUE,
+    JOBS,
+    KNOWS_HEIGHT,
+    KNOWS_LENS,
+    LEAVE_OUT,
+    LENS,
+    SAMPLE,
+    TAKE_HEIGHT,
+    Panel,
+    characters,
+    contents,
+    living,
+)
 from .session import Blender, wait_until
 
 SAMPLE_FRAMES = 180
 LONGEST_SILENCE = 0.25
 """Share of a job's time; software draws the window here, so that no number of seconds would hold everywhere."""
 CANCEL_SECONDS = 1.0
+
+_SWITCH, _ROW_END = 0.42, 0.69
+"""Where the switch of a number, and the button at the end of a row of a list are, as shares of the sidebar's width."""
 
 _SIGHT = """
 from bpy_extras.view3d_utils import location_3d_to_region_2d
@@ -174,8 +196,10 @@ def test_lens_and_height_are_typed_in(panel: Panel, blender: Blender):
     settings = "bpy.context.scene.video_motion"
     panel.choose(SAMPLE, trim=True, start=2.0, end=3.0)
     panel.wait_until_seen()
-    panel.type_number(LENS, "26")
-    panel.type_number(HEIGHT, "190cm")
+    blender.screenshot("panel-lens-and-height-found")
+    for known, number, value in ((KNOWS_LENS, LENS, "26"), (KNOWS_HEIGHT, HEIGHT, "190cm")):
+        blender.click(*blender.find_button(known, across=_SWITCH))
+        panel.type_number(number, value)
     blender.screenshot("panel-lens-and-height")
     assert blender.ask(f"({settings}.focal_mm, round({settings}.height, 4))") == [26.0, 1.9]
     blender.click_button(IMPORT)
@@ -189,6 +213,7 @@ def test_lens_and_height_are_typed_in(panel: Panel, blender: Blender):
     head = "bpy.data.armatures['sample person 1'].bones['head'].head_local.z"
     tall, away = blender.ask(f"({head}, bpy.context.scene.camera.location.length)")
     panel.close()
+    assert blender.ask("bpy.data.collections['sample'].video_motion_take.knows_height")
     panel.type_number(TAKE_HEIGHT, "160cm")
     panel.update()
     panel.wait_until_ended()
@@ -237,6 +262,50 @@ def test_views_stay_where_that_is_asked(panel: Panel, blender: Blender):
     assert {name: after[name] for name in same} == {name: before[name] for name in same}
 
 
+@pytest.mark.interface
+def test_the_ends_of_the_part_are_shown(panel: Panel, blender: Blender):
+    panel.choose(SAMPLE, trim=True, start=2.0, end=3.0)
+    panel.wait_until_seen()
+    blender.wait_until(f"all({JOBS}.picture(name) for name in {JOBS}.PART)", 60)
+    blender.screenshot("panel-part")
+    before = blender.ask(f"[{JOBS}.picture(name) for name in {JOBS}.PART]")
+    panel.type_number(END, "6")
+    blender.wait_until(f"{JOBS}.picture('end') not in {before}", 30)
+    blender.screenshot("panel-part-longer")
+
+
+@pytest.mark.interface
+def test_videos_are_imported_one_after_the_other(panel: Panel, blender: Blender, tmp_path: Path):
+    text = tmp_path / "text.mp4"
+    text.write_text("This is no video.\n" * 100)
+    names = ["first.mp4", "text.mp4", "left out.mp4", "last.mp4"]
+    for name in names[::2] + names[-1:]:
+        shutil.copy(SAMPLE, tmp_path / name)
+    panel.choose(SAMPLE)
+    # What a drop of several files does.
+    blender.do(
+        f"bpy.ops.video_motion.open_video(filepath={str(tmp_path / names[0])!r}, directory={str(tmp_path)!r},"
+        f" files=[{{'name': name}} for name in {names}])"
+    )
+    blender.redraw()
+    blender.screenshot("queue-waiting")
+    blender.click(*blender.find_button(f"{LEAVE_OUT}index=2", across=_ROW_END))
+    assert [video for video, _ in _queue(blender)] == [names[0], names[1], names[3]]
+    panel.forget_results()
+    where = blender.find_button(IMPORT_QUEUE)
+    blender.click(*where)
+    panel.wait_until_working()
+    blender.screenshot("queue-running")
+    blender.click(*blender.find_button(f"{LEAVE_OUT}index=0", across=_ROW_END))
+    panel.wait_until_queue_ended()
+    blender.screenshot("queue-ended")
+    assert _queue(blender) == [[names[0], "cancelled"], [names[1], "failed"], [names[3], "done"]]
+    assert list(characters(blender)) == ["last person 1"]
+    blender.point(*_middle_of_view(blender))
+    blender.key("ctrl+z")
+    wait_until(lambda: not characters(blender), 5, "one undo takes the last one back")
+
+
 def test_cancel(panel: Panel, blender: Blender):
     panel.choose(SAMPLE)
     panel.wait_until_seen()
@@ -283,6 +352,11 @@ def test_opening_another_file_ends_the_job(panel: Panel, blender: Blender):
     wait_until(lambda: not living(processes), CANCEL_SECONDS, "the processes end")
     time.sleep(0.5)
     assert characters(blender) == {}
+
+
+def _queue(blender: Blender) -> list[list[str]]:
+    """The names of the videos of the queue, each with what became of it."""
+    return blender.ask("[(one.name, one.state) for one in bpy.context.window_manager.video_motion_queue.videos]")
 
 
 def _middle_of_view(blender: Blender) -> tuple[float, float]:

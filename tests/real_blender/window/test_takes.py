@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from .panel import SAMPLE, Panel, contents
-from .session import Blender, wait_until
+from .session import Blender, Display, wait_until
 
 pytestmark = pytest.mark.interface
 
@@ -16,6 +17,9 @@ INDEX = ".video_motion_takes.index"
 ALONE = ".video_motion_takes.alone"
 REMOVE = "bpy.ops.video_motion.remove_take("
 START = "bpy.ops.video_motion.start_corrections("
+RENDER = ".video_motion_take.render_footage"
+RENDER_SECONDS = 200.0
+DOUBT = ("rgb(255,107,13)", "12%")
 UPDATE = "bpy.ops.video_motion.update_motion("
 
 _TAKES = """
@@ -143,3 +147,59 @@ def test_corrections_by_hand_survive_an_update(two_takes: Panel, blender: Blende
     assert again != captured
     assert again == pytest.approx(posed, abs=0.05)
     blender.screenshot("takes-corrections-kept")
+
+
+def test_renders_show_the_footage_and_shadows(two_takes: Panel, blender: Blender, tmp_path: Path):
+    # Floors of other takes would be seen.
+    blender.do("bpy.context.scene.video_motion_takes.alone = True")
+    blender.click_button(RENDER)
+    blender.wait_until("bpy.context.scene.view_settings.view_transform == 'Standard'", 5)
+    blender.screenshot("takes-render-footage")
+    blender.do(
+        "import numpy as np\n"
+        "scene = bpy.context.scene\n"
+        "scene.render.resolution_percentage, scene.eevee.taa_render_samples = 10, 1\n"
+        "def render(name):\n"
+        f"    scene.render.filepath = {str(tmp_path)!r} + name\n"
+        "    bpy.ops.render.render(write_still=True)\n"
+        "    image = bpy.data.images.load(scene.render.filepath)\n"
+        "    return np.array(image.pixels[:]).reshape(48, 64, 4)[:, :, :3].mean(axis=-1)\n"
+        "scene.frame_set(80)\n"
+        "with_people = render('/people.png')\n"
+        "for one in bpy.data.objects:\n"
+        "    if one.name.endswith('body'):\n"
+        "        one.driver_remove('hide_render')\n"
+        "        one.hide_render = True\n"
+        "alone = render('/alone.png')\n"
+        # Beside the body, on the side away from the sun.
+        "darker = (alone - with_people)[2:16, 37:50]",
+        RENDER_SECONDS,
+    )
+    shutil.copy(tmp_path / "people.png", "/output/rendered.png")
+    # The room's wall is light and its shelf and sofa are not: a picture, not the world's grey.
+    assert blender.ask("float(alone.std())") > 0.05
+    assert blender.ask("float(alone[40:].mean())") > 0.5
+    assert blender.ask("float(darker.max())") > 0.05, "somebody throws a shadow"
+    assert blender.ask("float(np.abs(with_people - alone)[30:, 50:].max())") < 0.05, "but not everywhere"
+
+
+def test_confidence_is_drawn_over_time(two_takes: Panel, blender: Blender, display: Display):
+    # The left arm was hardly seen for ten frames: bytes of a frame's number, then of each limb.
+    blender.do(
+        "action = bpy.context.active_object.animation_data.action\n"
+        "rows = bytearray(action['video_motion_confidence'])\n"
+        "for row in range(10, 20):\n"
+        "    rows[10 * row + 4 + 2] = 20\n"
+        "del action['video_motion_confidence']\n"
+        "action['video_motion_confidence'] = bytes(rows)\n"
+        "bpy.context.scene.frame_set(76)\n"
+        "next(one for one in bpy.context.screen.areas if one.type == 'PROPERTIES').type = 'DOPESHEET_EDITOR'\n"
+        "bpy.context.scene.video_motion_takes.confidence = True"
+    )
+    # Selected bones have that colour, too.
+    shares = [display.share_of(blender.screenshot("takes-confidence"), *DOUBT)]
+    blender.do("bpy.context.scene.video_motion_takes.confidence = False")
+    shares.append(display.share_of(blender.screenshot("takes-no-confidence"), *DOUBT))
+    assert shares[0] > shares[1] + 1e-4
+    blender.do("bpy.ops.video_motion.go_to_doubt(step=1)")
+    assert blender.ask("bpy.context.scene.frame_current") == 86
