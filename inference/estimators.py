@@ -30,11 +30,14 @@ class Quality(NamedTuple):
     passes: tuple[tuple[str, str], ...]
 
 
+LIFTER = "lifter"
+"""The network that describes frames for the others, in the registry."""
+
 ESTIMATORS: Mapping[str, Estimator] = {
-    "cosegmentation": Estimator("two-stage co-segmentation network", ("cosegmentation",)),
-    "tar": Estimator("Temporal-Aware Refining Network", ("tar",)),
-    "part_dynamics": Estimator("uncertainty-aware part-dynamics network", ("part_dynamics",)),
-    "multi_roi": Estimator("multi-RoI network", ("multi_roi",)),
+    "cosegmentation": Estimator("two-stage co-segmentation network", (LIFTER, "cosegmentation")),
+    "tar": Estimator("Temporal-Aware Refining Network", (LIFTER, "tar")),
+    "part_dynamics": Estimator("uncertainty-aware part-dynamics network", (LIFTER, "part_dynamics")),
+    "multi_roi": Estimator("multi-RoI network", (LIFTER, "multi_roi")),
     "landmarks": Estimator("fit to BlazePose's landmarks, without a network"),
 }
 """The first one is the default: the most accurate.
@@ -44,7 +47,9 @@ Those with weights can be trained, each by the module of its name in `networks`.
 
 NETWORKS: Mapping[str, tuple[str, ...]] = {name: estimator.weights for name, estimator in ESTIMATORS.items()}
 
-TRAINABLE: Mapping[str, str] = {name: estimator.what for name, estimator in ESTIMATORS.items() if estimator.weights}
+TRAINABLE: Mapping[str, str] = {LIFTER: "network that lifts landmarks and describes frames for the others"} | {
+    name: estimator.what for name, estimator in ESTIMATORS.items() if estimator.weights
+}
 
 DEFAULT = next(iter(ESTIMATORS))
 

@@ -27,13 +27,6 @@ def add_commands(commands: Commands) -> None:
         " OUT/train and OUT/validation. Existing shards are kept, so that an interrupted run can continue.",
     )
     _add_data(data)
-    transfer = command(
-        networks,
-        "transfer-errors",
-        "multiply training data",
-        "Transfer the detector's errors from rendered people to others who are only posed: shards without local maps in"
-        " DATA/transferred, a hundred times faster than rendering. Existing shards are kept.",
-    )
     realism = command(
         networks,
         "realism",
@@ -48,21 +41,15 @@ def add_commands(commands: Commands) -> None:
         " for the tests, and print how far both differ.",
     )
     google.add_argument("folder", type=Path, metavar="FOLDER", help="holds .tflite files")
-    # The former names of the two.
-    for what in (transfer, networks.add_parser("imitate")):
-        _add_error_transfer(what)
-        what.set_defaults(what="transfer-errors")
-    for what in (realism, networks.add_parser("likeness")):
-        _add_realism(what)
-        what.set_defaults(what="realism")
+    _add_realism(realism)
     for name, what in TRAINABLE.items():
         training = command(
             networks,
             name,
             f"train the {what}",
-            f"Train the {what} on the shards in DATA/train, and compare it with BlazePose on those in DATA/validation."
-            " Writes checkpoint.pt, log.jsonl, curve.png, report.json and report.md. After an interruption (Ctrl-C)"
-            " training can be continued with --resume.",
+            f"Train the {what} on the motions in DATA/library.npz and the shards in DATA/train, and compare it with"
+            " BlazePose on held-out ones. Writes checkpoint.pt, log.jsonl, curve.png, report.json and report.md. After"
+            " an interruption (Ctrl-C) training can be continued with --resume.",
         )
         training.set_defaults(network=name)
         _add_training(training)
@@ -102,8 +89,9 @@ def add_commands(commands: Commands) -> None:
     export.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="where to write")
     export.add_argument("--name", metavar="NAME", help="of the files (default: the network's configuration)")
     export.add_argument(
-        "--data", type=Path, metavar="FOLDER", help="measure the effect of rounding to float16 on its validation split"
+        "--data", type=Path, metavar="FOLDER", help="measure the effect of rounding to float16 on these training data"
     )
+    _add_lifter(export)
     export.add_argument("--full", action="store_true", help="store weights in float32, twice as large")
 
 
@@ -143,15 +131,6 @@ def _add_data(command: argparse.ArgumentParser) -> None:
     )
     command.add_argument("--look", action="store_true", dest="roi_views", help=argparse.SUPPRESS)
     command.add_argument("--sheet", type=Path, metavar="FILE", help="only draw a picture with examples into this file")
-
-
-def _add_error_transfer(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--data", type=Path, required=True, metavar="FOLDER", help="rendered training data")
-    command.add_argument("--shards", type=count, default=200, metavar="N", help="6,144 frames each (default: 200)")
-    command.add_argument("--jobs", type=count, default=2, metavar="N", help="processes (default: 2)")
-    command.add_argument(
-        "--seed", type=non_negative_int, default=0, metavar="N", help="of all random numbers (default: 0)"
-    )
 
 
 def _add_realism(command: argparse.ArgumentParser) -> None:
@@ -210,8 +189,8 @@ def _add_training(command: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="NAME=VALUE",
-        help="change one of the sizes (refine=false, local_window=3), or a setting of the training (noise.jitter=0,"
-        " sampling.still=0, schedule.clip=1)",
+        help="change one of the sizes (refine=false, local_window=3), or a setting of the training (severity.jitter=0,"
+        " sampling.filmed=0, schedule.clip=1)",
     )
     command.add_argument(
         "--loss", action="append", default=[], metavar="NAME=WEIGHT", help="change a loss's weight; 0 for none"
@@ -229,6 +208,7 @@ def _add_training(command: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="start from the weights of another training's checkpoint; what it lacks is taken from further ones",
     )
+    _add_lifter(command)
     command.add_argument(
         "--uncommitted", action="store_true", help="train although the code has changes; the report says so"
     )
@@ -238,6 +218,12 @@ def _add_training(command: argparse.ArgumentParser) -> None:
     )
     command.add_argument(
         "--check", type=positive, default=5.0, metavar="N", help="minutes between validations (default: 5)"
+    )
+
+
+def _add_lifter(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--lifter", type=Path, metavar="FILE", help="checkpoint of the lifter, whose features other networks see"
     )
 
 
@@ -255,10 +241,6 @@ def run(arguments: argparse.Namespace) -> int:
         from ..research.training.synthesis import generate
 
         return generate.run(arguments)
-    if arguments.what == "transfer-errors":
-        from ..research.training.synthesis import error_transfer
-
-        return error_transfer.run(arguments)
     if arguments.what == "embedding":
         from ..research.training import embedding
 

@@ -21,7 +21,7 @@ from ..body.smpl import Body
 from ..camera.intrinsics import Camera
 from ..people.track import Track
 from ..pose.pose_estimate import PoseEstimate
-from . import standing
+from . import sides, standing
 from .fit import Evidence, Fit, ShapedBody, fit, solve_translation, view_rotations
 from .footing import Footing
 from .motion import Motion
@@ -40,9 +40,8 @@ _WORLD_NOISE, _WORLD_DEPTH_FACTOR = 0.10, 5.0
 # How much lower BlazePose sees hips and knees of people in clothes than of rendered bodies, as shares of the way to the
 # next landmark: the trunk of people who stand is 0.69 of their legs (four, in a street and a hall), of our body 0.61.
 _SEEN_LOWER = {"hip": ("knee", 0.09), "knee": ("ankle", 0.05)}
-# The same of landmarks on an estimated body. A network's errors last for many frames, which the fit takes for
-# independent: its word counts less than the distances it is usually off by suggest.
-_ESTIMATE_NOISE, _ESTIMATE_DEPTH_FACTOR = 0.15, 2.0
+# A network's errors last for many frames, which count as independent: by how much its own σ is too small for the fit.
+_ESTIMATE_CAUTION = 10.0
 
 _HIPS = [LANDMARK_NAMES.index("left_hip"), LANDMARK_NAMES.index("right_hip")]
 _TORSO = [LANDMARK_NAMES.index(f"{side}_{part}") for part in ("shoulder", "hip") for side in ("left", "right")]
@@ -198,9 +197,11 @@ def _fit_person(
     else:
         # A network's body stands in the camera's axes, the evidence along the line of sight.
         evidence.world[:] = landmarks_3d @ view_rotations(evidence)
-        evidence.world_sigma[:] = _ESTIMATE_NOISE
-        evidence.depth_factor = _ESTIMATE_DEPTH_FACTOR
+        evidence.world_sigma, evidence.depth_factor = _estimate_noise(body, pose_estimate)
         _, _, points = shaped_body.pose(pose_estimate.rotations, np.zeros((len(track), 3)))
+        period = float(np.median(np.diff(seconds))) if len(seconds) > 1 else 1.0
+        wrong = sides.exchanged_landmarks(evidence, points, evidence.world_sigma / _ESTIMATE_CAUTION, period)
+        sides.exchange(evidence, wrong)
         first = fit(shaped_body, evidence, pose_estimate.rotations, solve_translation(evidence, points), steps=5)
     spread = _spread_evidence(evidence, seen, len(seconds))
     subject = Subject(
@@ -214,6 +215,7 @@ def _fit_person(
         spread,
         shaped_body,
         _bridge(first, seen, seconds),
+        pose_estimate,
     )
     step(_FIRST_FIT)
     for strength in (0.5, 0.25):
@@ -252,6 +254,16 @@ def _landmarks_3d(body: Body, pose_estimate: PoseEstimate) -> np.ndarray:
     """(n, 33, 3) landmarks of an estimated body, camera axes, origin between the hips, metres."""
     points = body.landmark_positions(pose_estimate.rotations, pose_estimate.betas)
     return points - points[:, _HIPS].mean(1, keepdims=True)
+
+
+def _estimate_noise(body: Body, pose_estimate: PoseEstimate) -> tuple[np.ndarray, float]:
+    """(n, 33) standard deviation of landmarks on an estimated body across the line of sight, and how much larger it is
+    along it."""
+    sigma = pose_estimate.sigma.astype(float)
+    # The pelvis, from which the others are measured, has none.
+    sigma[:, 0] = sigma[:, 1:3].mean(1)
+    across, along = np.moveaxis(sigma[:, body.landmarks.weights.argmax(1)], -1, 0)
+    return _ESTIMATE_CAUTION * across, float(np.median(along / across))
 
 
 def _evidence(track: Track, camera: Camera) -> Evidence:

@@ -15,7 +15,7 @@ from .subject import Subject, limb_length, shape_from_limbs, smoothed_prior
 
 # Metres between the lowest landmark of a flat foot and the floor.
 _SKIN = 0.01
-_BALANCE_SIGMA = 0.15
+_BALANCE_SIGMA = 0.08
 _PLANTED_SIGMA = 0.012
 # Full smoothing would make planted feet slide again.
 _LAST_SMOOTHING = 0.35
@@ -30,6 +30,9 @@ def _soles(subject: Subject) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     soles = list(contacts.SOLE_LANDMARKS)
     scores = np.zeros((len(subject.frames), 4))
     scores[subject.seen] = subject.track.visibility[:, soles]
+    if subject.pose_estimate is not None:
+        # Half the word of a network that saw the movement, half that of the fitted feet.
+        scores[subject.seen] *= np.sqrt(subject.pose_estimate.contacts[:, _CONTACTS])
     back, eyes = np.swapaxes(subject.camera_rotations, 1, 2), subject.camera_positions[:, None]
     return joints @ back + eyes, points[:, soles] @ back + eyes, scores
 

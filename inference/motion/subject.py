@@ -9,6 +9,7 @@ import numpy as np
 from ..body.skeleton import JOINT_NAMES, LANDMARK_NAMES
 from ..body.smpl import Body
 from ..people.track import Track
+from ..pose.pose_estimate import PoseEstimate
 from .fit import Evidence, Fit, Prior, ShapedBody, fit
 from .smoothing import smooth, smooth_rotations
 
@@ -70,6 +71,7 @@ class Subject:
         evidence: landmarks, empty rows where there are none.
         shaped_body: body and shape.
         fit: the motion so far.
+        pose_estimate: a network's, for the track's m frames; None without one.
     """
 
     track: Track
@@ -82,6 +84,7 @@ class Subject:
     evidence: Evidence
     shaped_body: ShapedBody
     fit: Fit
+    pose_estimate: PoseEstimate | None = None
 
     def refit(self, prior: Prior, steps: int) -> None:
         """Fit again, starting from the current motion, near `prior`."""

@@ -1,110 +1,146 @@
-"""The networks' input features of a person: the same numbers in training and in use.
+"""What networks see of a person in a frame, and the axes of their answers: the same numbers in training and in use.
 
-A window of T frames is described in the camera of its middle frame, rolled about its optical axis until that frame's
-crop stands upright. Rolling a camera is exact, so nothing is lost: a network's output in the rolled camera's axes
-is rotated back by `unroll`. A person lying on their side then looks like one who stands, and motion inside the window
-is not disturbed by jittering crops.
+BlazePose sees a crop as if the camera looked straight at it. So do the networks: frames are described in *crop axes*,
+those of a camera in the same place that looks at the crop's centre and is rolled with it. What a pose looks like then
+depends neither on where in the image a person is, nor on the lens, but for its perspective; and a person lying on their
+side looks like one who stands.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 
-VERSION = 1
+from ..body import rotations
+
+VERSION = 2
 """Incremented when the features change; networks store the version that they were trained with."""
-
-SIZE = 33 * (2 + 1 + 1 + 3) + 12
-"""Numbers per frame."""
-
-FLOW_STEPS = 15
-"""Homographies before a frame that are input of the part dynamics."""
 
 _LANDMARKS = 33
 
+SIZE = _LANDMARKS * (2 + 1 + 1 + 3) + 8
+"""Numbers per frame."""
+
+WORLD = slice(_LANDMARKS * 4, _LANDMARKS * 7)
+"""Which of them are the world landmarks."""
+
+KNOWN = SIZE - 2
+"""Which of them says whether the person was detected in the frame."""
+
+FLOW_STEPS = 15
+"""Homographies before a frame that are input of the part dynamics."""
 
 DETECTOR_FIELDS = ("landmarks", "visibility", "presence", "world_landmarks", "scores", "crops")
 """Detections of a person, by their names in tracks and training shards."""
 
 
-def window_features(
+def crop_axes(crops: np.ndarray, camera_K: np.ndarray) -> np.ndarray:
+    """(..., 3, 3) rotations from camera axes into the axes of crops (..., 4), of cameras (..., 3, 3)."""
+    sight = np.ones((*crops.shape[:-1], 3))
+    sight[..., :2] = (crops[..., :2] - camera_K[..., :2, 2]) / camera_K[..., [0, 1], [0, 1]]
+    ahead = np.broadcast_to([0.0, 0.0, 1.0], sight.shape)
+    towards = rotations.between(sight.reshape(-1, 3), ahead.reshape(-1, 3)).reshape(*sight.shape, 3)
+    cos, sin = np.cos(crops[..., 3]), np.sin(crops[..., 3])
+    unrolled = np.zeros_like(towards)
+    unrolled[..., 0, 0] = unrolled[..., 1, 1] = cos
+    unrolled[..., 0, 1], unrolled[..., 1, 0], unrolled[..., 2, 2] = sin, -sin, 1.0
+    return unrolled @ towards
+
+
+def crop_size(crops: np.ndarray, camera_K: np.ndarray) -> np.ndarray:
+    """(...) side of crops (..., 4) at distance 1 in their axes."""
+    offset = (crops[..., :2] - camera_K[..., :2, 2]) / camera_K[..., [0, 1], [0, 1]]
+    # Towards the image's edge a picture is stretched by the distance along the line of sight.
+    return crops[..., 2] / camera_K[..., 0, 0] / (1 + np.square(offset).sum(-1)) ** 0.75
+
+
+def frame_features(
     landmarks: np.ndarray,
     visibility: np.ndarray,
     presence: np.ndarray,
     world_landmarks: np.ndarray,
     scores: np.ndarray,
     crops: np.ndarray,
-    offsets: np.ndarray,
     known: np.ndarray,
+    period: np.ndarray,
     camera_K: np.ndarray,
-    target: int | None = None,
 ) -> np.ndarray:
-    """Windows of T frames, of which one, called the middle below, is estimated.
+    """Describe frames.
 
     Args:
-        landmarks: (B, T, 33, 2) image pixels.
-        visibility: (B, T, 33).
-        presence: (B, T, 33).
-        world_landmarks: (B, T, 33, 3) metres, camera axes, origin between the hips.
-        scores: (B, T) probability of a person in the crop.
-        crops: (B, T, 4) centre, side in pixels, rotation in radians.
-        offsets: (B, T) seconds from the middle frame.
-        known: (B, T) false where the frame replaces one in which the person was not detected.
-        camera_K: (B, 3, 3) intrinsics in pixels.
-        target: number of the middle frame, T // 2 unless given.
+        landmarks: (..., 33, 2) image pixels.
+        visibility: (..., 33).
+        presence: (..., 33).
+        world_landmarks: (..., 33, 3) metres, camera axes, origin between the hips.
+        scores: (...) probability of a person in the crop.
+        crops: (..., 4) centre, side in pixels, rotation in radians.
+        known: (...) false where the frame replaces one in which the person was not detected.
+        period: (...) seconds between frames.
+        camera_K: (..., 3, 3) intrinsics in pixels.
 
     Returns:
-        (B, T, 243) float32: landmarks in units of the middle crop's side from its centre, visibility, presence, world
-        landmarks, score, box information (CLIFF), cosine and sine of the roll, each crop's position, logarithm of size
-        and rotation relative to the middle one's, known, seconds from the middle frame.
+        (..., 239) float32: landmarks from the crop's centre in units of its side, visibility, presence and world
+        landmarks in crop axes, score, logarithm of the crop's size, cosine and sine of its rotation, the direction to
+        its centre, known, period.
     """
-    b, t = scores.shape
-    middle = crops[:, t // 2 if target is None else target]
-    rotation = _rotation_2d(-middle[:, 3])
-    side = middle[:, 2, None, None]
-    points_2d = np.einsum("bij,btkj->btki", rotation, landmarks - middle[:, None, None, :2]) / side[..., None]
+    points, size = _in_crop(landmarks, crops, camera_K), crop_size(crops, camera_K)
+    cos, sin = np.cos(crops[..., 3]), np.sin(crops[..., 3])
     world = world_landmarks.copy()
-    world[..., :2] = np.einsum("bij,btkj->btki", rotation, world_landmarks[..., :2])
-    moved = np.einsum("bij,btj->bti", rotation, crops[..., :2] - middle[:, None, :2]) / side
-    grown = np.log(crops[..., 2] / middle[:, None, 2])
-    rolled = (crops[..., 3] - middle[:, None, 3] + np.pi) % (2 * np.pi) - np.pi
-    of_window = np.concatenate([box_info(middle, camera_K), np.cos(middle[:, 3:]), np.sin(middle[:, 3:])], axis=1)
+    world[..., 0] = cos[..., None] * world_landmarks[..., 0] + sin[..., None] * world_landmarks[..., 1]
+    world[..., 1] = cos[..., None] * world_landmarks[..., 1] - sin[..., None] * world_landmarks[..., 0]
+    direction = (crops[..., :2] - camera_K[..., :2, 2]) / camera_K[..., [0, 1], [0, 1]]
+    scalars = (scores, np.log(np.maximum(size, 1e-4)), cos, sin)
     parts = (
-        points_2d.reshape(b, t, 2 * _LANDMARKS),
+        points.reshape(*points.shape[:-2], 2 * _LANDMARKS),
         visibility,
         presence,
-        world.reshape(b, t, 3 * _LANDMARKS),
-        scores[..., None],
-        np.broadcast_to(of_window[:, None], (b, t, 5)),
-        moved,
-        grown[..., None],
-        rolled[..., None],
-        known[..., None],
-        offsets[..., None],
+        world.reshape(*world.shape[:-2], 3 * _LANDMARKS),
+        np.stack(scalars, axis=-1),
+        direction,
+        np.stack([known, period], axis=-1),
     )
     return np.concatenate(parts, axis=-1, dtype=np.float32)
 
 
-def region_features(detections: Mapping[str, np.ndarray], camera_K: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """One frame in R regions of interest, each described as a window of one frame.
+def box_info(crops: np.ndarray, camera_K: np.ndarray) -> np.ndarray:
+    """(..., 3) CLIFF's box information (Li et al., 2022) of crops (..., 4) in their own axes: their size."""
+    size = crop_size(crops, camera_K)
+    return np.stack([0 * size, 0 * size, (size - 0.24) / 0.06], axis=-1)
+
+
+def region_features(
+    detections: Mapping[str, np.ndarray], period: np.ndarray, camera_K: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """One frame in R regions of interest, all in the axes of the first, the crop.
 
     Args:
-        detections: `DETECTOR_FIELDS`, as in `window_features` with regions (B, R, ...) in place of frames; all regions
-            of a frame have the same rotation.
+        detections: `DETECTOR_FIELDS`, (B, R, ...); all regions of a frame have the same rotation.
+        period: (B,) seconds between frames.
         camera_K: (B, 3, 3).
 
     Returns:
-        (B, R, 243) float32 features and (B, R, 3) box information.
+        (B, R, 239) float32 features, landmarks from each region's centre in units of its side, and (B, R, 3) box
+        information.
     """
-    b, r = detections["scores"].shape
-    K = np.repeat(camera_K, r, axis=0)
-    views: dict[str, Any] = {
-        name: detections[name].reshape(b * r, 1, *detections[name].shape[2:]) for name in DETECTOR_FIELDS
-    }
-    alone = window_features(**views, offsets=np.zeros((b * r, 1)), known=np.ones((b * r, 1), bool), camera_K=K)
-    return alone.reshape(b, r, -1), box_info(views["crops"][:, 0], K).reshape(b, r, 3)
+    count, regions = detections["scores"].shape
+    crops = detections["crops"]
+    first = np.repeat(crops[:, :1], regions, axis=1)
+    K = np.repeat(camera_K[:, None], regions, axis=1)
+    described = frame_features(
+        **{**detections, "crops": first},
+        known=np.ones((count, regions), bool),
+        period=np.repeat(period[:, None], regions, axis=1),
+        camera_K=K,
+    )
+    side = crop_size(first, K)
+    share = crops[..., 2] / first[..., 2]
+    centre = _in_crop(crops[..., None, :2], first, K)[..., 0, :]
+    points = described[..., : 2 * _LANDMARKS].reshape(count, regions, _LANDMARKS, 2)
+    points = (points - centre[:, :, None]) / share[..., None, None]
+    described[..., : 2 * _LANDMARKS] = points.reshape(count, regions, -1)
+    boxes = np.concatenate([centre * side[..., None] * 2.8, (side * share - 0.24)[..., None] / 0.06], axis=-1)
+    return described, boxes
 
 
 def encoding_size(octaves: int) -> int:
@@ -138,36 +174,6 @@ def flow_features(homographies: np.ndarray, crops: np.ndarray) -> np.ndarray:
     return (rotated - np.eye(3)).reshape(*homographies.shape[:2], 9).astype(np.float32)
 
 
-def box_info(crops: np.ndarray, camera_K: np.ndarray) -> np.ndarray:
-    """(B, 3) CLIFF's box information (Li et al., 2022) of crops (B, 4) in their rolled cameras (B, 3, 3)."""
-    focal = camera_K[:, 0, 0, None]
-    centre = np.einsum("bij,bj->bi", _rotation_2d(-crops[:, 3]), crops[:, :2] - camera_K[:, :2, 2])
-    size = crops[:, 2, None]
-    return np.concatenate([centre / focal * 2.8, (size - 0.24 * focal) / (0.06 * focal)], axis=1)
-
-
-def roll(crops: np.ndarray) -> np.ndarray:
-    """(B, 3, 3) rotation from camera axes into those of the cameras rolled with the crops (B, 4)."""
-    matrix = np.zeros((len(crops), 3, 3))
-    matrix[:, :2, :2] = _rotation_2d(-crops[:, 3])
-    matrix[:, 2, 2] = 1.0
-    return matrix
-
-
-def unroll(rotations: np.ndarray, translation: np.ndarray, crops: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """A network's output for a window, rotated back into the camera's own axes.
-
-    Args:
-        rotations: (B, 24, 3, 3) local rotations, the root's in the rolled camera.
-        translation: (B, 3) of the pelvis in the rolled camera, metres.
-        crops: (B, 4) of the middle frames.
-    """
-    back = np.swapaxes(roll(crops), 1, 2)
-    unrolled = rotations.astype(float)
-    unrolled[:, 0] = back @ unrolled[:, 0]
-    return unrolled, np.einsum("bij,bj->bi", back, translation)
-
-
 def full_translation(camera: np.ndarray, box: np.ndarray) -> np.ndarray:
     """(B, 3) pelvis in the rolled camera of crop cameras (B, 3) s, tx, ty and box information (B, 3).
 
@@ -178,7 +184,36 @@ def full_translation(camera: np.ndarray, box: np.ndarray) -> np.ndarray:
     return np.concatenate([camera[:, 1:] + centre * depth, depth], axis=1)
 
 
-def _rotation_2d(angle: np.ndarray) -> np.ndarray:
-    """(B, 2, 2) rotation of the image plane by angles (B,)."""
-    cos, sin = np.cos(angle), np.sin(angle)
-    return np.stack([np.stack([cos, -sin], -1), np.stack([sin, cos], -1)], -2)
+def to_camera(
+    rotations_in_crop: np.ndarray, pelvis_in_crop: np.ndarray, crops: np.ndarray, camera_K: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """A network's output, rotated from crop axes into the camera's.
+
+    Args:
+        rotations_in_crop: (B, 24, 3, 3) local rotations, the root's in crop axes.
+        pelvis_in_crop: (B, 3) metres.
+        crops: (B, 4).
+        camera_K: (B, 3, 3).
+    """
+    back = np.swapaxes(crop_axes(crops, camera_K), -1, -2)
+    local = rotations_in_crop.astype(float)
+    local[:, 0] = back @ local[:, 0]
+    return local, np.einsum("bij,bj->bi", back, pelvis_in_crop)
+
+
+def roll(crops: np.ndarray) -> np.ndarray:
+    """(B, 3, 3) rotation from camera axes into those of the cameras rolled with the crops (B, 4)."""
+    cos, sin = np.cos(crops[:, 3]), np.sin(crops[:, 3])
+    matrix = np.zeros((len(crops), 3, 3))
+    matrix[:, 0, 0] = matrix[:, 1, 1] = cos
+    matrix[:, 0, 1], matrix[:, 1, 0], matrix[:, 2, 2] = sin, -sin, 1.0
+    return matrix
+
+
+def _in_crop(pixels: np.ndarray, crops: np.ndarray, camera_K: np.ndarray) -> np.ndarray:
+    """Pixels (..., K, 2) from the centres of crops (..., 4), in crop axes, in units of the crops' sides."""
+    axes, size = crop_axes(crops, camera_K), crop_size(crops, camera_K)
+    rays = np.ones((*pixels.shape[:-1], 3))
+    rays[..., :2] = (pixels - camera_K[..., None, :2, 2]) / camera_K[..., None, [0, 1], [0, 1]]
+    rays = rays @ np.swapaxes(axes, -1, -2)
+    return rays[..., :2] / np.maximum(rays[..., 2:], 0.1) / size[..., None, None]

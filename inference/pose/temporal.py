@@ -13,6 +13,7 @@ import numpy as np
 from ..people.track import Track
 from ..runtime.session import NetworkError, Session
 from . import features
+from .lifting import Lifted, Lifter, step_seconds, window_stride, with_known
 from .pose_estimate import PoseEstimate
 
 
@@ -25,8 +26,6 @@ class MapReader(Protocol):
 
 
 _BATCH = 16
-# Networks were trained on windows at about this rate; of faster footage they see every second frame, and so on.
-_RATE = 30.0
 
 
 @dataclass
@@ -47,9 +46,10 @@ class VideoContext:
 
 
 class TemporalNetwork:
-    """A network that estimates one frame of a window.
+    """A network that estimates one frame of a window, from the lifter's features.
 
     Args:
+        lifter: its ONNX file.
         window: ONNX file of the part that depends on a window.
         local: ONNX file of the part that depends on one frame; None if the network uses no local maps.
         device: see `Session`.
@@ -58,7 +58,8 @@ class TemporalNetwork:
         NetworkError: a file is missing, damaged, or made for other features; or there is no such device.
     """
 
-    def __init__(self, window: Path, local: Path | None = None, device: str = "auto"):
+    def __init__(self, lifter: Path, window: Path, local: Path | None = None, device: str = "auto"):
+        self._lifter = Lifter(lifter, device)
         self._window = Session(window, device)
         self._local = Session(local, device) if local is not None else None
         properties = self._window.properties
@@ -88,7 +89,8 @@ class TemporalNetwork:
         n = len(track)
         rotations, pelvis = np.empty((n, 24, 3, 3)), np.empty((n, 3))
         betas = np.empty((n, 10))
-        rows, known, offsets = windows(track.frames, track.timestamps, self.frames, self.target)
+        lifted = self._lifter.lift(track, context.camera_K)
+        rows, known = windows(track.frames, track.timestamps, self.frames, self.target)
         stride = window_stride(track.frames, track.timestamps)
         encoded: dict[int, np.ndarray] = {}
         for start in range(0, n, _BATCH):
@@ -97,28 +99,22 @@ class TemporalNetwork:
             K = np.broadcast_to(context.camera_K, (len(crops), 3, 3))
             inputs = {"box": features.box_info(crops, K).astype(np.float32)}
             if "frames" in self._window.inputs:
-                inputs["frames"] = self._frames(track, rows[part], known[part], offsets[part], K)
+                inputs["frames"] = with_known(lifted.frames[rows[part]], known[part])
             if self._local is not None and context.maps is not None:
                 inputs["local"], encoded = self._encode(rows[part], track, context.maps, encoded)
             if self.needs_flow:
                 inputs["flow"] = features.flow_features(flow_homographies(context, track.frames[part], stride), crops)
             if self.needs_roi_views:
-                inputs |= self._regions(track, part, K)
-            rolled_rotations, shape, crop_camera = self._window(**inputs)
-            rolled_pelvis = features.full_translation(crop_camera, inputs["box"])
-            rotations[part], pelvis[part] = features.unroll(rolled_rotations, rolled_pelvis, crops)
+                inputs |= self._regions(track, part, K, lifted)
+            local, shape, crop_camera = self._window(**inputs)
+            in_crop = features.full_translation(crop_camera, inputs["box"])
+            rotations[part], pelvis[part] = features.to_camera(local, in_crop, crops, K)
             betas[part] = shape
-        return PoseEstimate(rotations, pelvis, betas)
+        axes = features.crop_axes(track.crops.astype(float), np.broadcast_to(context.camera_K, (n, 3, 3)))
+        gravity = np.einsum("nij,ni->nj", axes, lifted.gravity)
+        return PoseEstimate(rotations, pelvis, betas, lifted.sigma, gravity, lifted.contacts)
 
-    def _frames(
-        self, track: Track, rows: np.ndarray, known: np.ndarray, offsets: np.ndarray, camera_K: np.ndarray
-    ) -> np.ndarray:
-        detections = {name: getattr(track, name)[rows].astype(float) for name in features.DETECTOR_FIELDS}
-        return features.window_features(
-            **detections, offsets=offsets, known=known, camera_K=camera_K, target=self.target
-        )
-
-    def _regions(self, track: Track, part: slice, camera_K: np.ndarray) -> dict[str, np.ndarray]:
+    def _regions(self, track: Track, part: slice, camera_K: np.ndarray, lifted: Lifted) -> dict[str, np.ndarray]:
         if track.roi_views is None:
             raise NetworkError(
                 f"{self.name} needs the detections in people's other regions of interest, which this track lacks."
@@ -128,11 +124,17 @@ class TemporalNetwork:
             name: np.concatenate([getattr(track, name)[part, None], getattr(track.roi_views, name)[part]], 1)[:, :count]
             for name in features.DETECTOR_FIELDS
         }
+        period = np.full(len(camera_K), step_seconds(track.frames, track.timestamps))
         regions, boxes = features.region_features(
-            {name: values.astype(float) for name, values in detections.items()}, camera_K
+            {name: values.astype(float) for name, values in detections.items()}, period, camera_K
         )
+        of_frame = np.repeat(lifted.frames[part, None, features.SIZE :], regions.shape[1], axis=1)
         encodings = features.encode_boxes(boxes, self._settings["octaves"])
-        return {"regions": regions, "region_boxes": boxes.astype(np.float32), "places": encodings}
+        return {
+            "regions": np.concatenate([regions, of_frame], axis=-1),
+            "region_boxes": boxes.astype(np.float32),
+            "places": encodings,
+        }
 
     def _encode(
         self, rows: np.ndarray, track: Track, store: MapReader, before: dict[int, np.ndarray]
@@ -150,15 +152,6 @@ class TemporalNetwork:
             encoded.update(zip(new, made, strict=True))
         table = np.stack([encoded[row] for row in needed])
         return table[np.searchsorted(needed, wanted)], encoded
-
-
-def window_stride(frames: np.ndarray, timestamps: np.ndarray) -> int:
-    """Distance in frames between neighbours in a window, for a track's frames (n,)."""
-    return max(round(1 / (_RATE * _period(frames, timestamps))), 1)
-
-
-def _period(frames: np.ndarray, timestamps: np.ndarray) -> float:
-    return float(np.median(np.diff(timestamps) / np.diff(frames))) if len(frames) > 1 else 1 / _RATE
 
 
 def flow_homographies(context: VideoContext, frames: np.ndarray, stride: int) -> np.ndarray:
@@ -180,20 +173,16 @@ def flow_homographies(context: VideoContext, frames: np.ndarray, stride: int) ->
     return steps / steps[..., 2:, 2:]
 
 
-def windows(
-    frames: np.ndarray, timestamps: np.ndarray, length: int, target: int
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def windows(frames: np.ndarray, timestamps: np.ndarray, length: int, target: int) -> tuple[np.ndarray, np.ndarray]:
     """A window of `length` frames for each of a track's frames (n,), its target; no frame is cut off at the ends.
 
     Returns:
         (n, length) rows of the track, each frame without detection replaced by the next one towards the target;
-        (n, length) whether it has a detection; (n, length) seconds from the target.
+        (n, length) whether it has a detection.
     """
-    step = window_stride(frames, timestamps)
     steps = np.arange(length) - target
-    wanted = frames[:, None] + step * steps
+    wanted = frames[:, None] + window_stride(frames, timestamps) * steps
     earlier = np.searchsorted(frames, wanted, side="left")
     later = np.searchsorted(frames, wanted, side="right") - 1
     rows = np.where(steps <= 0, earlier, later)
-    seconds = step * _period(frames, timestamps) * steps
-    return rows, frames[rows] == wanted, np.broadcast_to(seconds, wanted.shape)
+    return rows, frames[rows] == wanted

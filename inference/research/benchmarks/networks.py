@@ -8,7 +8,8 @@ from pathlib import Path
 
 from ... import registry
 from ...body.smpl import Body
-from ...estimators import NETWORKS
+from ...estimators import LIFTER, NETWORKS
+from ...pose.lifting import WINDOW
 from ...runtime.session import Session
 from . import runs
 
@@ -21,12 +22,19 @@ def measure(video: Path) -> Iterator[str]:
     body = Body.load(registry.body_path())
     yield f"| {video.name} | M parameters | GFLOPs a frame | network, frames/s | `estimate`, frames/s |"
     yield "|---|---:|---:|---:|---:|"
+
+    def size(name: str, item: str) -> tuple[float, float]:
+        settings = json.loads(Session(registry.path(item), "cpu").properties["settings"])
+        shipped = configurations.Configuration(name, name, configurations.settings_from(name, settings), {})
+        return counting.size(shipped, body)
+
+    # Its windows overlap by half.
+    parameters, gflops = size(LIFTER, LIFTER)
+    yield f"| {LIFTER}, of all networks | {parameters:.1f} | {2 * gflops / WINDOW:.3f} | – | – |"
     for name, weights in NETWORKS.items():
         run = runs.column(name, runs.run("estimate", video, "--network", name))
         cells = ["–"] * 3
         if weights:
-            settings = json.loads(Session(registry.path(weights[0]), "cpu").properties["settings"])
-            shipped = configurations.Configuration(name, name, configurations.settings_from(name, settings), {})
-            parameters, gflops = counting.size(shipped, body)
+            parameters, gflops = size(name, weights[1])
             cells = [f"{parameters:.1f}", f"{gflops:.3f}", f"{run.frames / run.stages['network']:.0f}"]
         yield f"| {name} | {' | '.join(cells)} | {run.frames / run.after_load:.1f} |"

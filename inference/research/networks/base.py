@@ -145,6 +145,15 @@ class Network(nn.Module):
         self.settings = settings
         self.encoder = FrameEncoder(settings.features, settings.static_width)
 
+    def start(self, frame: Tensor) -> Tensor:
+        """(B, 157) the vector of the estimate to begin with, from features (B, F) of the target frame.
+
+        It is the lifter's; where an image encoder describes frames, somebody who stands upright.
+        """
+        if self.settings.encoder == "blazepose":
+            return frame[:, -SIZE:]
+        return upright().to(frame).expand(len(frame), -1)
+
     def standardise(self, inputs: Mapping[str, Tensor]) -> None:
         """Learn the mean and spread of inputs (B, ...), before training."""
         frames = inputs["frames"] if "frames" in inputs else inputs["regions"]
@@ -156,7 +165,7 @@ class Network(nn.Module):
 
 
 class IterativeRegressor(nn.Module):
-    """SPIN's regressor: refines an estimate several times, from a feature (B, C) and the box (B, 3).
+    """SPIN's regressor: refines an estimate (B, 157) several times, from a feature (B, C) and the box (B, 3).
 
     Args:
         width: C.
@@ -165,12 +174,9 @@ class IterativeRegressor(nn.Module):
         dropout: in training.
     """
 
-    start: Tensor
-
     def __init__(self, width: int, hidden: int, iterations: int, dropout: float):
         super().__init__()
         self.iterations = iterations
-        self.register_buffer("start", upright(), persistent=False)
         self.layers = nn.Sequential(
             nn.Linear(width + 3 + SIZE, hidden), nn.Dropout(dropout), nn.Linear(hidden, hidden), nn.Dropout(dropout)
         )
@@ -178,9 +184,9 @@ class IterativeRegressor(nn.Module):
         nn.init.xavier_uniform_(self.step.weight, gain=0.01)
         nn.init.zeros_(self.step.bias)
 
-    def forward(self, feature: Tensor, box: Tensor) -> Estimate:
+    def forward(self, feature: Tensor, box: Tensor, start: Tensor) -> Estimate:
         """See the class."""
-        flat = self.start.expand(feature.shape[0], -1)
+        flat = start
         for _ in range(self.iterations):
             flat = flat + self.step(self.layers(torch.cat([feature, box, flat], dim=1)))
         return Estimate.from_flat(flat)

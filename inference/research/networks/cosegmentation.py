@@ -203,7 +203,8 @@ class Cosegmentation(Network):
         weights = torch.softmax(self.weigh(torch.cat(described, dim=-1)), dim=-1)
         whole = (weights[..., None] * torch.stack(parts, dim=1)).sum(1)
         features = [*outputs, whole] if self.training else [whole]
-        estimates = [self.regressor(feature, box) for feature in features]
+        start = self.start(frames[:, self.settings.target])
+        estimates = [self.regressor(feature, box, start) for feature in features]
         return NetworkOutput(estimates, [1.0] * len(estimates), {})
 
 

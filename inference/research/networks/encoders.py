@@ -1,7 +1,7 @@
 """Image encoders for TAR from pictures: ResNet-50 (He et al., 2016) and HRNet-W48 (Wang et al., 2020), without weights.
 
 An encoder maps each frame to a vector and local maps. The default, BlazePose's network, runs outside of torch: its
-vector is `pose.features.window_features`, its maps are `people.maps.local_maps`. The encoders here take crops instead;
+vector is `pose.features.frame_features`, its maps are `people.maps.local_maps`. The encoders here take crops instead;
 a configuration names its encoder. Parameters have the names of torchvision's ResNet and of the official HRNet,
 so that public state dicts load.
 """

@@ -21,6 +21,7 @@ from ...pose.features import VERSION
 from ...runtime.session import Session
 from .base import Network
 from .inputs import example
+from .lifter import Lifter
 from .tar import Tar
 from .torch_body import sixd_to_matrix, to_local
 
@@ -50,12 +51,38 @@ class _Window(nn.Module):
         return to_local(sixd_to_matrix(last.sixd)), last.betas, camera
 
 
+class _Lifting(nn.Module):
+    def __init__(self, network: Lifter):
+        super().__init__()
+        self.network = network
+
+    def forward(self, frames: Tensor) -> tuple[Tensor, ...]:
+        output = self.network(frames)
+        estimate, extra = output.estimates[0], output.extra
+        camera = torch.cat([estimate.camera[:, :1].clamp(min=0.1), estimate.camera[:, 1:]], dim=1)
+        parts = (
+            to_local(sixd_to_matrix(estimate.sixd)),
+            estimate.betas,
+            camera,
+            extra["sigma"],
+            extra["gravity"],
+            torch.sigmoid(extra["contacts"]),
+        )
+        count = self.network.settings.frames
+        return extra["described"], *(part.unflatten(0, (-1, count)) for part in parts)
+
+
+LIFTER_OUTPUTS = ("features", "rotations", "betas", "camera", "sigma", "gravity", "contacts")
+"""As `pose.lifting.Lifted` describes them, for each frame of a window."""
+
+
 def export(model: Network, folder: Path, name: str, half: bool = True) -> list[Path]:
     """Write a trained network as ONNX files with any batch size.
 
-    `NAME.onnx`: its inputs, named as in `inputs` → local rotations (B, 24, 3, 3), the root's in the rolled camera,
+    `NAME.onnx`: its inputs, named as in `inputs` → local rotations (B, 24, 3, 3), the root's in crop axes,
     betas (B, 10) and camera (B, 3). A network with maps has a second file, `NAME.local.onnx`:
     maps (N, 40, 64, 64) uint8 → local (N, D, S, S), once per frame; the first then takes local (B, L, D, S, S).
+    The lifter's file maps frames (B, T, F) to `LIFTER_OUTPUTS`.
 
     Args:
         model: the network.
@@ -76,6 +103,10 @@ def export(model: Network, folder: Path, name: str, half: bool = True) -> list[P
     folder.mkdir(parents=True, exist_ok=True)
     paths = []
     inputs = example(network.needs, network.settings, 2, 0)
+    if isinstance(network, Lifter):
+        paths.append(folder / f"{name}.onnx")
+        write_onnx(_Lifting(network), inputs, LIFTER_OUTPUTS, paths[-1], properties, half)
+        return paths
     if isinstance(network, Tar) and "maps" in inputs:
         maps = {"maps": inputs["maps"].flatten(0, 1)}
         paths.append(folder / f"{name}.local.onnx")
@@ -96,6 +127,9 @@ def check_parity(model: Network, folder: Path, name: str, batches: Sequence[int]
     worst = 0.0
     for seed, batch in enumerate(batches):
         inputs = example(network.needs, network.settings, batch, seed)
+        if isinstance(network, Lifter):
+            worst = max(worst, compare(_Lifting(network), path, inputs))
+            continue
         if isinstance(network, Tar) and "maps" in inputs:
             maps = inputs.pop("maps")
             worst = max(worst, compare(_Local(network), folder / f"{name}.local.onnx", {"maps": maps.flatten(0, 1)}))
@@ -112,13 +146,15 @@ def rounding(model: Network, path: Path, inputs: Mapping[str, np.ndarray]) -> tu
         path: its file for windows.
         inputs: real inputs by name.
     """
-    exact = _Window(_prepared(model, half=False), inputs)
+    network = _prepared(model, half=False)
+    exact = _Lifting(network) if isinstance(network, Lifter) else _Window(network, inputs)
+    first = LIFTER_OUTPUTS.index("rotations") if isinstance(network, Lifter) else 0
     with torch.no_grad():
-        exact_rotations, exact_betas, _ = (
-            part.numpy() for part in exact(*(torch.from_numpy(inputs[key]) for key in inputs))
+        exact_rotations, exact_betas = (
+            part.numpy() for part in exact(*(torch.from_numpy(inputs[key]) for key in inputs))[first : first + 2]
         )
-    rotations, betas, _ = Session(path, "cpu")(**inputs)
-    cosine = (np.einsum("njab,njab->nj", rotations, exact_rotations) - 1) / 2
+    rotations, betas = Session(path, "cpu")(**inputs)[first : first + 2]
+    cosine = (np.einsum("...ab,...ab->...", rotations, exact_rotations) - 1) / 2
     return float(np.degrees(np.arccos(np.clip(cosine, -1, 1))).max()), float(np.abs(betas - exact_betas).max())
 
 

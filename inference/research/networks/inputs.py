@@ -2,13 +2,16 @@
 
 | name | shape | meaning |
 |---|---|---|
-| `frames` | (B, T, F) | features of a window's frames, `pose.features.window_features` or `encoders.encode_windows` |
+| `frames` | (B, T, F) | features of a window's frames: `pose.lifting.Lifted`, or `encoders.encode_windows` |
 | `box` | (B, 3) | CLIFF's box information of the target's crop |
 | `maps` | (B, L, M, 64, 64) | local maps of the L frames around the target |
 | `flow` | (B, 15, 9) | motion of the background, `pose.features.flow_features` |
 | `regions` | (B, R, F) | features of the target frame in R regions of interest, the crop first |
 | `region_boxes` | (B, R, 3) | their box information |
-| `motion` | (B, T, 24, 6) | true global rotations of the window's frames, in the rolled camera; in training only |
+| `motion` | (B, T, 24, 6) | true global rotations of the window's frames, in the target's crop axes; in training only |
+| `gravity` | (B, T, 3) | true direction of gravity in crop axes; in training only |
+| `contacts` | (B, T, 4) | whether left heel and toes, right heel and toes truly rest on the floor; in training only |
+| `contacts_known` | (B, T) | whether that is known; in training only |
 | `places` | (B, R, P) | their positional encodings, `pose.features.encode_boxes` |
 """
 
@@ -30,6 +33,9 @@ def _boxes(*shape: int, rng: torch.Generator) -> Tensor:
 
 
 _EXAMPLES: Mapping[str, _Draw] = {
+    "gravity": lambda of, batch, rng: torch.randn(batch, of.frames, 3, generator=rng),
+    "contacts": lambda of, batch, rng: torch.rand(batch, of.frames, 4, generator=rng).round(),
+    "contacts_known": lambda of, batch, rng: torch.ones(batch, of.frames),
     "frames": lambda of, batch, rng: torch.randn(batch, of.frames, of.features, generator=rng),
     "box": lambda of, batch, rng: _boxes(batch, rng=rng),
     "maps": lambda of, batch, rng: torch.randint(

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from ...body.smpl import Body, Points
 from ...people.crops import ROI_VIEWS
 from ...pose.features import encoding_size
-from .base import ROTATIONS, Estimate, Network, NetworkOutput, PosedBodies, upright
+from .base import ROTATIONS, SIZE, Estimate, Network, NetworkOutput, PosedBodies
 from .settings import Settings
 from .torch_body import TorchBody, full_translation
 
@@ -68,12 +68,11 @@ class Residual(nn.Module):
         return values + self.layers(values)
 
 
-def _decoder(inputs: int, start: Tensor, settings: MultiRoiSettings) -> nn.Sequential:
+def _decoder(inputs: int, outputs: int, settings: MultiRoiSettings) -> nn.Sequential:
     blocks = (Residual(settings.hidden, settings.dropout) for _ in range(settings.blocks))
-    last = nn.Linear(settings.hidden, len(start))
+    last = nn.Linear(settings.hidden, outputs)
     nn.init.xavier_uniform_(last.weight, gain=0.05)
-    with torch.no_grad():
-        last.bias.copy_(start)
+    nn.init.zeros_(last.bias)
     return nn.Sequential(nn.Linear(inputs, settings.hidden), *blocks, nn.GELU(), last)
 
 
@@ -107,8 +106,8 @@ class MultiRoi(Network):
         self.weigh = nn.Sequential(
             nn.Linear(width + encoding, settings.attention), nn.Tanh(), nn.Linear(settings.attention, 1)
         )
-        self.camera = _decoder(width + 3, upright()[-3:], settings)
-        self.mesh = _decoder(width + 3, upright()[:-3], settings)
+        self.camera = _decoder(width + 3, 3, settings)
+        self.mesh = _decoder(width + 3, SIZE - 3, settings)
         self.project = nn.Sequential(nn.Linear(width, width), nn.ReLU(), nn.Linear(width, _LATENT))
         self.surface = TorchBody(body, _some_vertices(body))
 
@@ -125,11 +124,16 @@ class MultiRoi(Network):
         weights = torch.softmax(self.weigh(pairs)[..., 0], dim=2)
         fused = weights @ encoded
         box = region_boxes[:, 0]
-        mesh = self.mesh(torch.cat([fused.mean(1), box], dim=1))
+        start = self.start(regions[:, 0])
+        mesh = start[:, :-3] + self.mesh(torch.cat([fused.mean(1), box], dim=1))
         sixd, betas = mesh[:, : 6 * ROTATIONS].unflatten(1, (ROTATIONS, 6)), mesh[:, 6 * ROTATIONS :]
         if not self.training:
-            return NetworkOutput([Estimate(sixd, betas, self.camera(torch.cat([fused[:, 0], box], dim=1)))], [1.0], {})
-        cameras = self.camera(torch.cat([fused, region_boxes], dim=2))
+            camera = start[:, -3:] + self.camera(torch.cat([fused[:, 0], box], dim=1))
+            return NetworkOutput([Estimate(sixd, betas, camera)], [1.0], {})
+        # Seen from all regions the person stands in the same place.
+        place = full_translation(start[:, -3:], box).repeat_interleave(count, dim=0)
+        starts = crop_camera(place, region_boxes.flatten(0, 1)).unflatten(0, (-1, count))
+        cameras = starts + self.camera(torch.cat([fused, region_boxes], dim=2))
         translations = full_translation(cameras.flatten(0, 1), region_boxes.flatten(0, 1)).unflatten(0, (-1, count))
         estimates = [
             Estimate(sixd, betas, crop_camera(translations[:, region], box)) for region in range(count - 1, -1, -1)

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from ...body.smpl import Body
 from ...pose.features import FLOW_STEPS
-from .base import ROTATIONS, Estimate, Network, NetworkOutput, PosedBodies, upright
+from .base import ROTATIONS, Estimate, Network, NetworkOutput, PosedBodies
 from .blocks import PerState
 from .discriminator import MotionDiscriminator
 from .embedding import AMONG_LANDMARKS, AMONG_MARKERS, SIZE, Embedding
@@ -129,15 +129,12 @@ class PartDynamics(Network):
         joints = torch.tensor([joint for part in PARTS for joint in part])
         flat = torch.tensor([part * _LARGEST + slot for part, slot in order])
         self.register_buffer("slots", flat[joints.argsort()], persistent=False)
-        start = Estimate.from_flat(upright()[None])
         with torch.no_grad():
             for layer in (self.turn, self.change, self.rest):
-                layer.weight.mul_(0.1)
-            biases = torch.zeros(len(PARTS) * _LARGEST, 6)
-            biases[self.slots] = start.sixd[0]
-            self.turn.bias.copy_(biases.view(len(PARTS), -1))
+                layer.weight.mul_(0.02)
+            self.turn.bias.zero_()
             self.change.bias.copy_(_NO_CHANGE.repeat(len(PARTS), _LARGEST))
-            self.rest.bias.copy_(torch.cat([start.betas[0], start.camera[0]]))
+            self.rest.bias.zero_()
 
     slots: Tensor
 
@@ -171,18 +168,22 @@ class PartDynamics(Network):
         shares = torch.relu(self.split(torch.cat(features, dim=-1))).unflatten(-1, (len(PARTS), -1))
         decoded = self.layers(shares)
         now = decoded[:, -1]
+        starts = [Estimate.from_flat(self.start(frames[:, number])) for number in range(-decoded.shape[1], 0)]
         rest = self.rest(torch.cat([now.flatten(1), box], dim=1))
-        estimate = Estimate(self._global_rotations(now, box), rest[:, :10], rest[:, 10:])
+        estimate = Estimate(
+            starts[-1].sixd + self._turned(now, box), starts[-1].betas + rest[:, :10], starts[-1].camera + rest[:, 10:]
+        )
         if not self.training:
             return NetworkOutput([estimate], [1.0], {})
         change = self._by_joint(self.change(now))
-        before = sixd_to_matrix(self._global_rotations(decoded[:, -2], box).detach())
+        before = sixd_to_matrix((starts[-2].sixd + self._turned(decoded[:, -2], box)).detach())
         carried = matrix_to_sixd(sixd_to_matrix(change) @ before)
         extra = {}
         if motion is not None:
             flat, boxes = decoded.flatten(0, 1), box.repeat_interleave(decoded.shape[1], dim=0)
             extra = {
-                "generated": self._global_rotations(flat, boxes).unflatten(0, decoded.shape[:2]),
+                "generated": torch.stack([one.sixd for one in starts], dim=1)
+                + self._turned(flat, boxes).unflatten(0, decoded.shape[:2]),
                 "real": motion[:, -outputs:],
             }
         return NetworkOutput([Estimate(carried, estimate.betas, estimate.camera), estimate], [DELTA_SHARE, 1.0], extra)
@@ -197,7 +198,8 @@ class PartDynamics(Network):
             losses |= self.critic.losses(output.extra["generated"], output.extra["real"])
         return losses
 
-    def _global_rotations(self, shares: Tensor, box: Tensor) -> Tensor:
+    def _turned(self, shares: Tensor, box: Tensor) -> Tensor:
+        """(B, 24, 6) what the parts add to the first estimate's rotations."""
         inputs = torch.cat([shares, box[:, None].expand(-1, len(PARTS), -1)], dim=-1)
         return self._by_joint(self.turn(inputs))
 

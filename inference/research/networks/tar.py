@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from ...body.smpl import Body
-from .base import ROTATIONS, Estimate, Network, NetworkOutput, upright
+from .base import ROTATIONS, Estimate, Network, NetworkOutput
 from .blocks import ConvGRU, PerState
 from .settings import Settings
 from .torch_body import MARKERS, TorchBody, full_translation, marker_points, project, sixd_to_matrix
@@ -224,9 +224,7 @@ class Tar(Network):
         super().__init__(settings, body)
         self.needs = ("frames", "box", "maps") if settings.refine else ("frames", "box")
         self.globals = GlobalTemporalEncoder(settings)
-        self.initial = _Regressors(settings.state_width, 0.1)
-        with torch.no_grad():
-            self.initial.second.bias.copy_(_state_biases(upright()))
+        self.initial = _Regressors(settings.state_width, 0.02)
         if settings.refine:
             reach = min(settings.target, settings.frames - 1 - settings.target)
             if not (settings.local_window % 2 and settings.local_window // 2 <= reach):
@@ -254,7 +252,8 @@ class Tar(Network):
     ) -> NetworkOutput:
         """Inputs as in `inputs`; `local` (B, L, D, S, S) from `encode_local` may replace the maps."""
         states = self.globals(self.encoder(frames))
-        estimate = self.initial(states, box)
+        start = Estimate.from_flat(self.start(frames[:, self.settings.target]))
+        estimate = Estimate(*(old + new for old, new in zip(start, self.initial(states, box), strict=True)))
         estimates = [estimate]
         if not self.settings.refine:
             return NetworkOutput(estimates, [1.0], {})
@@ -276,16 +275,6 @@ class Tar(Network):
             estimates.append(estimate)
         last = len(estimates) - 1
         return NetworkOutput(estimates, [DISCOUNT ** (last - number) for number in range(last + 1)], {})
-
-
-def _state_biases(flat: Tensor) -> Tensor:
-    """(26, 10) the biases with which the states give the estimate (157,)."""
-    estimate = Estimate.from_flat(flat[None])
-    bias = torch.zeros(STATES, _WIDEST)
-    bias[:ROTATIONS, :6] = estimate.sixd[0]
-    bias[ROTATIONS] = estimate.betas[0]
-    bias[ROTATIONS + 1, :3] = estimate.camera[0]
-    return bias
 
 
 NETWORK, SETTINGS = Tar, TarSettings

@@ -23,14 +23,16 @@ from ... import console, registry
 from ...atomic import atomic_write, write_json
 from ...body.smpl import Body
 from ...camera.intrinsics import Camera, intrinsics
+from ...estimators import LIFTER
 from ...motion import footing, standing
 from ...motion.estimate import stand
 from ...pose.temporal import TemporalNetwork, VideoContext
 from ..evaluation.data_set import track_from_shard
 from ..evaluation.scenes.recipes import RECIPES, read_recipes
 from . import progress, shards
-from .synthesis.error_transfer import check_sources, load_sources, transfer
-from .synthesis.generate import share_work, split_clips
+from .mocap.library import Library
+from .synthesis.error_transfer import DetectorErrors, recorded_shard, rendered_shards
+from .synthesis.generate import FRAMES, share_work, split_clips
 from .trainer import moving_average
 
 SPLITS = ("validation", "train")
@@ -141,8 +143,12 @@ def read_walks(path: Path) -> list[Walk]:
 
 def _work(job: int, jobs: int, options: argparse.Namespace) -> None:
     body = Body.load(registry.body_path())
-    library, errors = load_sources(options.data, body)
-    network = TemporalNetwork(registry.path(_NETWORK), device="cpu")
+    library = Library.load(options.data / "library.npz")
+    rendered = [shards.read_shard(path) for path in rendered_shards(options.data)]
+    errors = DetectorErrors.from_shards(rendered, body, FRAMES)
+    if errors is None:
+        raise shards.ShardError(f"The sequences in {options.data / 'train'} are shorter than {FRAMES} frames: make others.")
+    network = TemporalNetwork(registry.path(LIFTER), registry.path(_NETWORK), device="cpu")
     # The scenes that motions are evaluated on are no training.
     scenes = {person.clip for scene in read_recipes(RECIPES).scenes.values() for person in scene.people}
     files = [
@@ -157,7 +163,7 @@ def _work(job: int, jobs: int, options: argparse.Namespace) -> None:
             continue
         rng = np.random.default_rng([options.seed, 13, SPLITS.index(split), number])
         clips = np.array([clip for clip in split_clips(library, split) if library.names[clip] not in scenes])
-        made = transfer(rng, body, library, clips, errors, _SEQUENCES, as_recorded=True)
+        made = recorded_shard(rng, body, library, clips, errors, _SEQUENCES)
         write_walks(path, list(walks(made, body, network, rng)))
 
 
@@ -213,7 +219,8 @@ def run(options: argparse.Namespace) -> dict[str, float]:
         MocapError: the data's library is missing.
         ShardError: there is no rendered data, or it can't be read.
     """
-    check_sources(options.data)
+    Library.load(options.data / "library.npz")
+    rendered_shards(options.data)
     options.out.mkdir(parents=True, exist_ok=True)
     share_work(_work, options.jobs, options)
     validation, train = (

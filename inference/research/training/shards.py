@@ -54,9 +54,6 @@ from ...people.crops import ROI_VIEWS
 
 VERSION = 2
 
-TRANSFERRED = ("transferred", "imitated")
-"""Folders of shards with transferred errors; the second one is the former name."""
-
 
 class ShardError(VideoMotionError):
     """A shard can't be read; the message is one sentence for the user."""
@@ -147,11 +144,6 @@ def read_shard(path: Path) -> Shard:
         raise ShardError(
             f"{path} cannot be read as training data; delete it and generate it again ({error})."
         ) from error
-
-
-def transferred_shards(folder: Path) -> list[Path]:
-    """The shards of a data set that have transferred errors."""
-    return [path for name in TRANSFERRED for path in sorted((folder / name).glob("*.npz"))]
 
 
 def _mapped(path: Path, member: str) -> np.ndarray:

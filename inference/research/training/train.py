@@ -18,20 +18,24 @@ from ... import console, registry
 from ...body.smpl import Body
 from ...pose import features
 from ..networks import configurations
+from ..networks.base import SIZE as ESTIMATE
 from ..networks.base import Network
 from ..networks.configurations import Configuration, ConfigurationError
+from ..networks.lifter import Lifter
 from ..networks.settings import Settings
-from .dataset import Dataset, WindowSampling
+from .batches import Sampling
+from .imagined import Severity
 from .losses import LOSSES
-from .noise import Noise
-from .trainer import Schedule, Trainer, TrainingError, read_checkpoint, uncommitted
-from .validation import validation_rows
+from .sequences import FilmedFootage, SequenceSource, StagedFootage, WindowSource, load_library
+from .shards import read_shard
+from .synthesis.error_transfer import DetectorErrors
+from .trainer import Schedule, Source, Trainer, TrainingError, read_checkpoint, uncommitted
+from .validation import Check, SequenceCheck
 
 _SETTINGS = "settings"
-_FORMER_NAMES = {"drawing": "sampling", "imitated": "transferred"}
 _STANDARDISED_ON = 512
-_ROUNDING_EVERY = 4
-_Settings = TypeVar("_Settings", Settings, Schedule, WindowSampling, Noise)
+_ROUNDED = 64
+_Settings = TypeVar("_Settings", Settings, Schedule, Sampling, Severity)
 
 
 def changed_settings(
@@ -41,7 +45,7 @@ def changed_settings(
 
     Args:
         name: among the configurations.
-        changes: such as `refine=false` and `local_window=3`, or `noise.jitter=0`, `sampling.still=0.2` and
+        changes: such as `refine=false` and `local_window=3`, or `severity.jitter=0`, `sampling.filmed=0.2` and
             `schedule.clip=1`.
         schedule: to change; None for the default one.
 
@@ -53,22 +57,19 @@ def changed_settings(
     except ConfigurationError as error:
         raise TrainingError(str(error)) from error
     schedule = schedule or Schedule()
-    groups: dict[str, dict[str, str]] = {_SETTINGS: {}, "schedule": {}, "sampling": {}, "noise": {}}
+    groups: dict[str, dict[str, str]] = {_SETTINGS: {}, "schedule": {}, "sampling": {}, "severity": {}}
     for change in changes:
         key, sign, text = change.partition("=")
         group, dot, field = key.partition(".")
         if not dot:
             group, field = _SETTINGS, key
-        group = _FORMER_NAMES.get(group, group)
-        if group == "sampling":
-            field = _FORMER_NAMES.get(field, field)
         if not sign or group not in groups:
             raise TrainingError(
-                f"{change} does not fit: write NAME=VALUE, or noise., sampling. or schedule.NAME=VALUE."
+                f"{change} does not fit: write NAME=VALUE, or severity., sampling. or schedule.NAME=VALUE."
             )
         groups[group][field] = text
-    noise = _changed(schedule.sampling.noise, groups["noise"])
-    sampling = dataclasses.replace(_changed(schedule.sampling, groups["sampling"]), noise=noise)
+    severity = _changed(schedule.sampling.severity, groups["severity"])
+    sampling = dataclasses.replace(_changed(schedule.sampling, groups["sampling"]), severity=severity)
     schedule = dataclasses.replace(_changed(schedule, groups["schedule"]), sampling=sampling)
     return dataclasses.replace(default, settings=_changed(default.settings, groups[_SETTINGS])), schedule
 
@@ -168,7 +169,7 @@ def run(options: argparse.Namespace) -> dict[str, object]:
         raise TrainingError(f"{name} is a configuration of {chosen.network}, not of {options.network}.")
     schedule = dataclasses.replace(schedule, weights=loss_weights(chosen.losses, options.loss))
     settings = chosen.settings
-    if settings.features != features.SIZE:
+    if settings.encoder != "blazepose":
         raise TrainingError(f"{name} needs images, which training data do not contain.")
     if options.threads:
         torch.set_num_threads(options.threads)
@@ -189,8 +190,7 @@ def run(options: argparse.Namespace) -> dict[str, object]:
         network = chosen.build(body)
     except ValueError as error:
         raise TrainingError(f"The settings of {name} do not fit: {error}.") from error
-    train = Dataset(options.data, "train", body, settings, network.needs + network.training_needs)
-    check = Dataset(options.data, "validation", body, settings, network.needs)
+    train, check = _data(network, options.data, options.lifter, body, device)
     description = {
         "network": chosen.network,
         "configuration": name,
@@ -212,6 +212,55 @@ def run(options: argparse.Namespace) -> dict[str, object]:
     if options.resume:
         trainer.resume()
     return trainer.run()
+
+
+def _data(
+    network: Network, folder: Path, lifter_checkpoint: Path | None, body: Body, device: str
+) -> tuple[Source, Check]:
+    """What a network is trained and measured on."""
+    library, quick_body = load_library(folder), Body.load(registry.body_path(), np.float32)
+    lifter = network if isinstance(network, Lifter) else _lifter(network, lifter_checkpoint).to(device)
+    frames = lifter.settings.frames
+    rendered = [read_shard(path) for path in sorted((folder / "train").glob("*.npz"))]
+    staged = StagedFootage(library, "train", quick_body, DetectorErrors.from_shards(rendered, body, frames))
+    staged_check = StagedFootage(library, "validation", quick_body)
+
+    def filmed(split: str) -> FilmedFootage | None:
+        if not any((folder / split).glob("*.npz")):
+            return None
+        # For training the detector looks at regions of interest in few frames only: there they are imagined.
+        with_regions = "regions" in network.needs and split == "validation"
+        return FilmedFootage(folder / split, body, "maps" in network.needs, with_regions)
+
+    if network is lifter:
+        source = SequenceSource(staged, filmed("train"), frames)
+        return source, SequenceCheck(filmed("validation") or staged_check, body, frames)
+    sources = [
+        WindowSource(own, filmed(split), lifter, network.settings, network.needs + extra)
+        for own, split, extra in (
+            (staged, "train", network.training_needs),
+            (staged_check, "validation", ()),
+        )
+    ]
+    if "maps" in network.needs and any(source.footage[1] is None for source in sources):
+        raise TrainingError(
+            f"{folder} lacks rendered people, whose local maps this network needs: make some with `train data`."
+        )
+    held_out = sources[1].footage[1] or staged_check
+    return sources[0], SequenceCheck(held_out, body, frames, sources[1])
+
+
+def _lifter(network: Network, checkpoint: Path | None) -> Lifter:
+    """The lifter whose features a network sees."""
+    if checkpoint is None:
+        raise TrainingError("Other networks than the lifter see its features: name its checkpoint with --lifter FILE.")
+    lifter = load_trained(checkpoint)[0]
+    if not isinstance(lifter, Lifter):
+        raise TrainingError(f"{checkpoint} is of another network than the lifter.")
+    seen = features.SIZE + lifter.settings.width + ESTIMATE
+    if seen != network.settings.features:
+        raise TrainingError(f"{checkpoint} describes frames by {seen} numbers: add --set features={seen}.")
+    return lifter
 
 
 def load_trained(checkpoint: Path) -> tuple[Network, str]:
@@ -254,8 +303,8 @@ def export_weights(options: argparse.Namespace) -> str:
     summary = f"{written}: at most {difference:.1e} from PyTorch"
     if options.data and "maps" not in network.needs:
         body = Body.load(registry.body_path())
-        data = Dataset(options.data, "validation", body, network.settings, network.needs)
-        inputs = data.at(validation_rows(data)[::_ROUNDING_EVERY]).inputs
+        source, _ = _data(network, options.data, options.lifter, body, "cpu")
+        inputs = source.draw(_ROUNDED, Sampling(), np.random.default_rng(0)).inputs
         degrees, betas = export.rounding(network, files[-1], {key: inputs[key] for key in network.needs})
         summary += f"; rounding its weights changes rotations by {degrees:.2f}° and betas by {betas:.4f} at most"
     return summary

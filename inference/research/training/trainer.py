@@ -15,7 +15,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -30,8 +30,8 @@ from ...paths import ROOT
 from ..networks.base import Estimate, Network, NetworkOutput
 from ..networks.torch_body import TorchBody, marker_points, sixd_to_matrix, to_local
 from . import curve, losses, progress
-from .dataset import Batch, Dataset, WindowSampling
-from .validation import validate, validate_blazepose, validation_rows
+from .batches import Batch, Sampling
+from .validation import Check
 
 _LOG_SECONDS = 15.0
 # Weight of a step in the running means of the losses.
@@ -42,6 +42,18 @@ CURVES = ("MPJPE", "PA-MPJPE")
 
 class TrainingError(VideoMotionError):
     """Training can't go on; the message is one sentence for the user."""
+
+
+class Source(Protocol):
+    """What a training draws from."""
+
+    def draw(self, count: int, sampling: Sampling, rng: np.random.Generator) -> Batch:
+        """Random windows."""
+        ...
+
+    def describe(self) -> dict[str, object]:
+        """For the report."""
+        ...
 
 
 Objective = Callable[
@@ -80,7 +92,7 @@ class Schedule:
     check: float = 5.0
     check_sequences: int = 32
     weights: Mapping[str, float] = field(default_factory=dict)
-    sampling: WindowSampling = field(default_factory=WindowSampling)
+    sampling: Sampling = field(default_factory=Sampling)
 
     def share(self, elapsed: float, step: int) -> float:
         """The share of training that is done after so many seconds and steps, from 0 to 1."""
@@ -103,8 +115,8 @@ class Trainer:
     Args:
         network: to train.
         body: of the data.
-        train: data to train on.
-        check: data to validate on.
+        train: what to train on.
+        check: what to measure on.
         schedule: of the training.
         folder: for checkpoint, log, curve and report.
         device: `cpu` or `cuda`.
@@ -117,8 +129,8 @@ class Trainer:
         self,
         network: Network,
         body: Body,
-        train: Dataset,
-        check: Dataset,
+        train: Source,
+        check: Check,
         schedule: Schedule,
         folder: Path,
         device: str,
@@ -126,7 +138,7 @@ class Trainer:
         objective: Objective = losses.total,
         workers: int = 1,
     ):
-        self.network, self.body, self.train_data, self.check_data = network.to(device), body, train, check
+        self.network, self.train_data, self.check = network.to(device), train, check
         self.schedule, self.folder, self.device, self.description = schedule, folder, device, dict(description)
         self.objective, self.workers = objective, workers
         self.torch_body = TorchBody(body, marker_points(body)).to(device)
@@ -205,7 +217,7 @@ class Trainer:
             self.log.unlink(missing_ok=True)
         if self.device == "cuda":
             torch.set_float32_matmul_precision("high")
-        baseline = validate_blazepose(self.check_data, self.body, validation_rows(self.check_data))
+        baseline = self.check.baseline()
         began, before = time.monotonic(), self.elapsed
         checked = logged = self.elapsed
         logged_step, check_seconds = self.step, 0.0
@@ -329,7 +341,7 @@ class Trainer:
         return line
 
     def _check(self, baseline: Mapping[str, float], sequences: int | None) -> dict[str, float]:
-        measured = validate(self.estimate, self.check_data, self.body, validation_rows(self.check_data, sequences))
+        measured = self.check.measure(self.estimate, sequences)
         self.history.append(self._write(measured))
         tqdm.write(
             f"{self.elapsed / 60:.1f} min, step {self.step}, loss {self._recent.get('loss', math.nan):.3f}: "
@@ -352,13 +364,7 @@ class Trainer:
             if self.device == "cuda"
             else f"cpu, {torch.get_num_threads()} threads",
             "commit": _commit(),
-            "data": {
-                "folder": self.train_data.folder.name,
-                **{
-                    data.split: {"shards": data.shard_count, "sequences": len(data.sequences), "frames": len(data)}
-                    for data in (self.train_data, self.check_data)
-                },
-            },
+            "data": self.train_data.describe(),
             "schedule": asdict(self.schedule),
             "validation": {"network": dict(final), "BlazePose": dict(baseline)},
         }

@@ -1,66 +1,125 @@
-"""Measures of a network on the validation split, and of BlazePose's own world landmarks."""
+"""Measures of a network on held-out motions, and of BlazePose's own world landmarks."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from typing import Protocol
 
 import numpy as np
 
 from ...body.smpl import Body
 from ...pose import features
 from ..evaluation import metrics
-from .dataset import Batch, Dataset
+from .batches import Batch, Observed, Sampling, sequence_batch
+from .sequences import FilmedFootage, Footage, WindowSource
 
 Estimator = Callable[[Batch], tuple[np.ndarray, np.ndarray]]
-"""From a batch to local rotations (B, 24, 3, 3) in the rolled camera and betas (B, 10)."""
+"""From a batch to local rotations (B, 24, 3, 3) of its targets in crop axes, and betas (B, 10)."""
 
 _SURFACE_EVERY = 8
+# Of staged footage so many sequences are measured, always the same.
+_STAGED, _SEED = 96, 4
+_AT_ONCE = 8
 
 
-def validation_rows(data: Dataset, sequences: int | None = None) -> np.ndarray:
-    """All rows that can be estimated, of at most so many sequences, spread over the data."""
-    count = len(data.sequences)
-    chosen = data.sequences[np.linspace(0, count - 1, min(sequences or count, count)).astype(int)]
-    rows = np.concatenate([np.arange(start, end) for start, end in chosen])
-    return rows[data.usable[rows]]
+class Check(Protocol):
+    """What a training is measured on."""
+
+    def baseline(self) -> dict[str, float]:
+        """The measures of BlazePose's world landmarks."""
+        ...
+
+    def measure(self, estimate: Estimator, sequences: int | None) -> dict[str, float]:
+        """The measures of an estimator on so many sequences; None for all."""
+        ...
 
 
-def validate(estimate: Estimator, data: Dataset, body: Body, rows: np.ndarray, batch: int = 128) -> dict[str, float]:
-    """Measures over rows (n,) in their order; millimetres, and mm/frame² for Accel.
+class SequenceCheck:
+    """Measures on sequences of held-out motions: rendered ones if there are any, else staged ones.
 
-    Joints are the 12 limb joints from the midpoint of the hips, as in `evaluate`; frames without a detection are left
-    out for both. PVE is measured on every eighth frame.
+    Joints are the 12 limb joints from the midpoint of the hips, as in `evaluate`; millimetres, and mm/frame² for Accel.
+    Frames without a detection are left out. PVE is measured on every eighth frame.
+
+    Args:
+        footage: of the validation split.
+        body: that performs.
+        frames: of the lifter's windows.
+        windows: makes a network's windows of them; None for the lifter itself.
     """
-    joints, true_joints, surface, surfaces = [], [], 0.0, 0
-    for start in range(0, len(rows), batch):
-        some = rows[start : start + batch]
-        windows = data.at(some)
-        local, betas = estimate(windows)
-        # Back to the camera's own axes, to compare frames of different crops.
-        local, _ = features.unroll(local, np.zeros((len(some), 3)), data.crops(some))
-        true, true_betas = data.truth(some)
-        joints.append(body.joints(local, betas.astype(float)))
-        true_joints.append(body.joints(true, true_betas))
-        part = slice(None, None, _SURFACE_EVERY)
-        roots, true_roots = joints[-1][part, 0], true_joints[-1][part, 0]
-        vertices = body.vertices(local[part], betas[part].astype(float))
-        true_vertices = body.vertices(true[part], true_betas[part])
-        surface += len(roots) * metrics.pve(vertices, true_vertices, roots, true_roots)
-        surfaces += len(roots)
-    placed, true_placed = np.concatenate(joints), np.concatenate(true_joints)
-    return {
-        **_measures(placed[:, metrics.LIMB_JOINTS], true_placed[:, metrics.LIMB_JOINTS], data, rows),
-        "PVE": surface / surfaces,
-    }
+
+    def __init__(self, footage: Footage, body: Body, frames: int, windows: WindowSource | None = None):
+        self.body, self.frames, self.windows = body, frames, windows
+        if isinstance(footage, FilmedFootage):
+            numbers = np.arange(len(footage))
+            self._observed = footage.take(numbers, 0 * numbers, frames, numbers < 0)
+        else:
+            self._observed = footage.draw(_STAGED, frames, Sampling(), np.random.default_rng(_SEED))
+
+    def baseline(self) -> dict[str, float]:
+        """See `Check`."""
+        observed = self._observed
+        known = observed.detected["known"]
+        world = observed.detected["world_landmarks"][known][:, metrics.LIMB_LANDMARKS]
+        return metrics.scores(world, self._true_joints(observed, known), _frame_numbers(known))
+
+    def measure(self, estimate: Estimator, sequences: int | None) -> dict[str, float]:
+        """See `Check`."""
+        count = len(self._observed.stage.betas)
+        chosen = np.linspace(0, count - 1, min(sequences or count, count)).astype(int)
+        limbs, true, frames, surface = [], [], [], []
+        for start in range(0, len(chosen), _AT_ONCE):
+            observed = _some(self._observed, chosen[start : start + _AT_ONCE])
+            known = observed.detected["known"]
+            local, betas = (part[known] for part in self._estimates(estimate, observed))
+            K = np.repeat(observed.stage.camera_K[:, None], self.frames, axis=1)[known]
+            # In the camera's own axes, to compare frames of different crops.
+            local, _ = features.to_camera(local, np.zeros((len(local), 3)), observed.detected["crops"][known], K)
+            limbs.append(self.body.joints(local, betas.astype(float))[:, metrics.LIMB_JOINTS])
+            true.append(self._true_joints(observed, known))
+            frames.append(_frame_numbers(known) + 2 * start * self.frames)
+            surface.append(self._surface_error(local, betas, observed, known))
+        measures = metrics.scores(np.concatenate(limbs), np.concatenate(true), np.concatenate(frames))
+        return {**measures, "PVE": float(np.mean(surface))}
+
+    def _estimates(self, estimate: Estimator, observed: Observed) -> Iterator[np.ndarray]:
+        """(B, T, 24, 3, 3) local rotations in crop axes and (B, T, 10) betas of B sequences of T frames."""
+        shape = observed.detected["known"].shape
+        assumed = np.ones(shape[0], bool)
+        if self.windows is None:
+            return (part.reshape(*shape, *part.shape[1:]) for part in estimate(sequence_batch(observed, assumed)))
+        place = tuple(index.ravel() for index in np.indices(shape))
+        batch = self.windows.windows(
+            observed, (place[0], place[1]), np.zeros(shape[0]), Sampling(), np.random.default_rng(_SEED)
+        )
+        return (part.reshape(*shape, *part.shape[1:]) for part in estimate(batch))
+
+    def _true_joints(self, observed: Observed, known: np.ndarray) -> np.ndarray:
+        return self.body.joints(*_truth(observed, known))[:, metrics.LIMB_JOINTS]
+
+    def _surface_error(self, local: np.ndarray, betas: np.ndarray, observed: Observed, known: np.ndarray) -> float:
+        some = slice(None, None, _SURFACE_EVERY)
+        true_local, true_betas = (part[some] for part in _truth(observed, known))
+        vertices = self.body.vertices(local[some], betas[some].astype(float))
+        true = self.body.vertices(true_local, true_betas)
+        roots = (self.body.joints(local[some], betas[some])[:, 0], self.body.joints(true_local, true_betas)[:, 0])
+        return metrics.pve(vertices, true, *roots)
 
 
-def validate_blazepose(data: Dataset, body: Body, rows: np.ndarray) -> dict[str, float]:
-    """The same measures of BlazePose's world landmarks."""
-    true_joints = body.joints(*data.truth(rows))[:, metrics.LIMB_JOINTS]
-    return _measures(data.world_landmarks(rows)[:, metrics.LIMB_LANDMARKS], true_joints, data, rows)
+def _truth(observed: Observed, known: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """True local rotations (N, 24, 3, 3), the root's in camera axes, and betas (N, 10) of known frames."""
+    betas = np.repeat(observed.stage.betas[:, None], known.shape[1], axis=1)[known]
+    return observed.stage.local[known].astype(float), betas.astype(float)
 
 
-def _measures(limbs: np.ndarray, true: np.ndarray, data: Dataset, rows: np.ndarray) -> dict[str, float]:
-    # A gap between sequences: no acceleration is measured across it.
-    frames = rows + 10 * data.sequence[rows]
-    return metrics.scores(limbs, true, frames)
+def _some(observed: Observed, rows: np.ndarray) -> Observed:
+    """Some of the sequences."""
+    stage = type(observed.stage)(**{name: values[rows] for name, values in vars(observed.stage).items()})
+    detected = {name: values[rows] for name, values in observed.detected.items()}
+    regions = None if observed.regions is None else {name: part[rows] for name, part in observed.regions.items()}
+    return Observed(stage, detected, None if observed.maps is None else observed.maps[rows], regions)
+
+
+def _frame_numbers(known: np.ndarray) -> np.ndarray:
+    """Numbers of the known frames of sequences (B, T), with gaps between these: no acceleration is measured there."""
+    sequence, frame = np.nonzero(known)
+    return sequence * 2 * known.shape[1] + frame

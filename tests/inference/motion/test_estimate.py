@@ -106,15 +106,37 @@ def test_smaller_errors_than_the_world_landmarks(body: Body, stroll: scenes.Scen
     assert joint_errors(stroll_motion, stroll)[:, limbs].mean() < 0.7 * raw
 
 
+def true_estimate(scene: scenes.Scene, sigma: float) -> PoseEstimate:
+    """What a network that is right says, and how far off it takes itself to be, metres."""
+    n = len(scene.poses)
+    return PoseEstimate(
+        rotations=Rotation.from_rotvec(scene.poses.reshape(-1, 3)).as_matrix().reshape(-1, 24, 3, 3),
+        pelvis=scene.joints[:, 0],
+        betas=np.tile(scene.betas, (n, 1)),
+        sigma=np.full((n, 24, 2), sigma),
+        gravity=-scene.to_world[:, 2, :3],
+        contacts=np.repeat(scene.standing, 2, axis=1).astype(float),
+    )
+
+
+def test_a_network_is_believed_as_far_as_it_is_sure(body: Body, stroll: scenes.Scene):
+    """Landmarks show that its arm is wrong: the less sure it was, the more they count."""
+    track = scenes.film(stroll, np.random.default_rng(3))
+    elbow, wrist = JOINT_NAMES.index("left_elbow"), JOINT_NAMES.index("left_wrist")
+    off = []
+    for sigma in (0.02, 0.2):
+        wrong = true_estimate(stroll, sigma)
+        wrong.rotations[:, elbow] = wrong.rotations[:, elbow] @ Rotation.from_rotvec([0, 0, 0.8]).as_matrix()
+        (motion,) = estimate(body, stroll, track, pose_estimates=[wrong], estimator="wrong")
+        off.append(joint_errors(motion, stroll)[:, wrist].mean())
+    assert off[1] < 0.8 * off[0]
+
+
 def test_a_true_estimate_of_someone_at_the_edge_of_the_picture_stays_true(body: Body):
     """Networks give the root's orientation in the camera's axes, not along the line of sight."""
     scene = scenes.walk(as_seen(body), np.arange(60) / 30, centre=(1.6, 0.0))
     track = scenes.film(scene, np.random.default_rng(3))
-    true = PoseEstimate(
-        Rotation.from_rotvec(scene.poses.reshape(-1, 3)).as_matrix().reshape(-1, 24, 3, 3),
-        scene.joints[:, 0],
-        np.tile(scene.betas, (len(scene.poses), 1)),
-    )
+    true = true_estimate(scene, 0.03)
     (motion,) = estimate(body, scene, track, pose_estimates=[true], estimator="true")
     assert joint_errors(motion, scene).mean() < 0.02
 

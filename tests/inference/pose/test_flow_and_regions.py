@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from video_motion.inference.body.rotations import axis_angle_to_matrix
 from video_motion.inference.camera.tracking import homographies_from_rotations
+from video_motion.inference.people import crops
 from video_motion.inference.pose import features
 from video_motion.inference.pose.temporal import VideoContext, flow_homographies
 from video_motion.inference.runtime.session import NetworkError
@@ -63,22 +64,72 @@ def test_flow_is_seen_in_the_rolled_camera():
     assert not features.flow_features(np.tile(np.eye(3), (1, features.FLOW_STEPS, 1, 1)), crop).any()
 
 
-def test_each_region_is_described_as_if_it_were_the_only_crop():
+@pytest.fixture
+def regions() -> dict[str, np.ndarray]:
+    """One person's landmarks in three frames and five regions, as a detector with errors of its own in each."""
     rng = np.random.default_rng(0)
-    b, r = 3, 5
-    crops = np.concatenate([rng.uniform(100, 400, (b, r, 3)), np.repeat(rng.normal(0, 1, (b, 1, 1)), r, 1)], axis=2)
-    seen = {
-        "landmarks": rng.uniform(0, 500, (b, r, 33, 2)),
-        "visibility": rng.random((b, r, 33)),
-        "presence": rng.random((b, r, 33)),
-        "world_landmarks": rng.normal(0, 0.3, (b, r, 33, 3)),
-        "scores": rng.random((b, r)),
-        "crops": crops,
+    made = []
+    for _ in range(3):
+        crop = np.array([*rng.uniform(150, 450, 2), rng.uniform(150, 300), rng.normal(0, 1)])
+        made.append(np.concatenate([crop[None], crops.roi_crops(crop)]))
+    seen = np.stack(made)
+    around = rng.normal(0, 0.2, (3, 5, 33, 2)) * seen[:, :1, None, 2:3]
+    return {
+        "landmarks": seen[:, :1, None, :2] + around,
+        "visibility": rng.random((3, 5, 33)),
+        "presence": rng.random((3, 5, 33)),
+        "world_landmarks": rng.normal(0, 0.3, (3, 5, 33, 3)),
+        "scores": rng.random((3, 5)),
+        "crops": seen,
     }
-    K = np.tile(np.array([[700.0, 0, 320], [0, 700, 240], [0, 0, 1]]), (b, 1, 1))
-    result, boxes = features.region_features(seen, K)
-    for region in range(r):
-        alone = {name: values[:, region : region + 1] for name, values in seen.items()}
-        of_time = {"offsets": np.zeros((b, 1)), "known": np.ones((b, 1), bool)}
-        np.testing.assert_array_equal(result[:, region], features.window_features(**alone, **of_time, camera_K=K)[:, 0])
-        np.testing.assert_allclose(boxes[:, region], features.box_info(crops[:, region], K))
+
+
+K = np.tile(np.array([[700.0, 0, 320], [0, 700, 240], [0, 0, 1]]), (3, 1, 1))
+PERIOD = np.full(3, 0.04)
+
+
+def alone(regions: dict[str, np.ndarray], number: int) -> np.ndarray:
+    """(3, F) features of one region's frame, as if it were the only crop."""
+    return features.frame_features(
+        **{name: values[:, number] for name, values in regions.items()},
+        known=np.ones(3, bool),
+        period=PERIOD,
+        camera_K=K,
+    )
+
+
+def test_the_first_region_is_the_crop(regions: dict[str, np.ndarray]):
+    result, boxes = features.region_features(regions, PERIOD, K)
+    assert result.shape == (3, 5, features.SIZE)
+    assert result.dtype == np.float32
+    np.testing.assert_allclose(result[:, 0], alone(regions, 0), atol=1e-6)
+    np.testing.assert_allclose(boxes[:, 0], features.box_info(regions["crops"][:, 0], K), atol=1e-9)
+
+
+def test_each_region_is_described_nearly_as_if_it_were_the_only_crop(regions: dict[str, np.ndarray]):
+    """Its centre lies a tenth of the crop aside, so that it is seen under nearly the same angle."""
+    result, _ = features.region_features(regions, PERIOD, K)
+    points = slice(0, 66)
+    size_and_direction = [-7, -4, -3]
+    for number in range(1, 5):
+        expected = alone(regions, number)
+        np.testing.assert_allclose(result[:, number, points], expected[:, points], atol=0.04)
+        rest = np.delete(np.arange(features.SIZE), np.r_[points, np.array(size_and_direction) % features.SIZE])
+        np.testing.assert_array_equal(result[:, number, rest], expected[:, rest])
+        # Size and direction are those of the crop, in whose axes everything is.
+        np.testing.assert_array_equal(result[:, number, size_and_direction], result[:, 0, size_and_direction])
+
+
+def test_what_stands_in_the_crops_axes_shows_in_every_region(regions: dict[str, np.ndarray]):
+    """A point in the axes of the crop, seen through each region's box, lies where the region's features have it."""
+    rng = np.random.default_rng(2)
+    first = regions["crops"][:, 0]
+    points = rng.normal([0, 0, 4], 0.4, (3, 33, 3))
+    there = points @ features.crop_axes(first, K)
+    pixels = there[..., :2] / there[..., 2:] * 700 + K[0, :2, 2]
+    regions["landmarks"] = np.repeat(pixels[:, None], 5, axis=1)
+    result, boxes = features.region_features(regions, PERIOD, K)
+    for number in range(5):
+        centre, size = boxes[:, number, :2] / 2.8, 0.06 * boxes[:, number, 2:] + 0.24
+        expected = (points[..., :2] / points[..., 2:] - centre[:, None]) / size[:, None]
+        np.testing.assert_allclose(result[:, number, :66].reshape(3, 33, 2), expected, atol=2e-5)

@@ -1,5 +1,6 @@
 """Windows along a track, and a network run over them in ONNX Runtime against the same in torch."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,14 +11,17 @@ from video_motion.inference.body.smpl import Body
 from video_motion.inference.people.maps import MapStore
 from video_motion.inference.people.track import Track
 from video_motion.inference.pose import features
+from video_motion.inference.pose.lifting import Lifter
 from video_motion.inference.pose.temporal import TemporalNetwork, VideoContext, windows
 from video_motion.inference.research.networks.export import export
 from video_motion.inference.research.networks.tar import Tar, TarSettings
 from video_motion.inference.research.networks.torch_body import full_translation, sixd_to_matrix, to_local
 from video_motion.inference.runtime.session import NetworkError, Session
 
-K = np.array([[900.0, 0, 640], [0, 900, 360], [0, 0, 1]])
+from .conftest import K, track_of
+
 TINY = TarSettings(
+    features=features.SIZE + 16 + 157,
     static_width=32,
     width=32,
     feedforward=32,
@@ -57,75 +61,70 @@ def seen() -> tuple[Track, MapStore]:
     """A track of 150 frames with two gaps."""
     rng = np.random.default_rng(5)
     frames = np.delete(np.arange(10, 165), [30, 31, 32, 70, 71])
-    n = len(frames)
     store = MapStore()
-    kept = np.zeros((n, 40, 64, 64), np.uint8)
-    kept[:, :, 20:40, 20:40] = rng.integers(0, 255, (n, 40, 20, 20))
-    numbers = np.array([store.add(one) for one in kept])
-    middle = np.stack([600 + 2.0 * frames, 300 + 0 * frames, 400 + frames, 0.01 * frames], axis=1)
-    track = Track(
-        number=1,
-        frames=frames,
-        timestamps=frames / 25,
-        landmarks=middle[:, None, :2] + rng.normal(0, 80, (n, 33, 2)),
-        visibility=rng.uniform(0.2, 1, (n, 33)),
-        presence=rng.uniform(0.2, 1, (n, 33)),
-        world_landmarks=rng.normal(0, 0.4, (n, 33, 3)),
-        crops=middle,
-        boxes=np.zeros((n, 4)),
-        scores=np.ones(n),
-        maps=numbers,
-    )
-    return track, store
+    kept = np.zeros((len(frames), 40, 64, 64), np.uint8)
+    kept[:, :, 20:40, 20:40] = rng.integers(0, 255, (len(frames), 40, 20, 20))
+    return track_of(frames, 25, np.array([store.add(one) for one in kept])), store
+
+
+@pytest.fixture(scope="module")
+def engine(lifter_file: Path, files: list[Path]) -> TemporalNetwork:
+    return TemporalNetwork(lifter_file, files[1], files[0], "cpu")
 
 
 def test_windows_worked_by_hand():
-    rows, known, offsets = windows(np.array([3, 4, 6, 7]), np.array([3, 4, 6, 7]) / 25, 5, 2)
+    rows, known = windows(np.array([3, 4, 6, 7]), np.array([3, 4, 6, 7]) / 25, 5, 2)
     # Around frame 4 lie 2, 3, 4, 5 and 6: the first is not there and the fourth was missed.
     np.testing.assert_array_equal(rows[1], [0, 0, 1, 1, 2])
     np.testing.assert_array_equal(known[1], [False, True, True, False, True])
     np.testing.assert_array_equal(rows[3], [2, 2, 3, 3, 3])
     np.testing.assert_array_equal(known[3], [False, True, True, False, False])
-    np.testing.assert_allclose(offsets[0], np.arange(-2, 3) / 25)
 
 
 def test_fast_footage_is_seen_at_the_usual_rate():
     frames = np.arange(40)
-    rows, known, offsets = windows(frames, frames / 60, 9, 4)
+    rows, known = windows(frames, frames / 60, 9, 4)
     np.testing.assert_array_equal(rows[20], 20 + 2 * np.arange(-4, 5))
     assert known[20].all()
-    np.testing.assert_allclose(offsets[20], np.arange(-4, 5) / 30)
 
 
 def test_a_lone_frame_is_its_own_window():
-    rows, known, _ = windows(np.array([7]), np.array([0.3]), 9, 4)
+    rows, known = windows(np.array([7]), np.array([0.3]), 9, 4)
     assert (rows == 0).all()
     assert known.sum() == 1
 
 
-def test_along_a_track_the_engine_says_what_torch_says(network: Tar, files: list[Path], seen: tuple[Track, MapStore]):
+def test_along_a_track_the_engine_says_what_torch_says(
+    network: Tar, engine: TemporalNetwork, lifter_file: Path, seen: tuple[Track, MapStore]
+):
     track, store = seen
-    estimate = TemporalNetwork(files[1], files[0], "cpu").estimate(track, VideoContext(K, store))
-    rows, known, offsets = windows(track.frames, track.timestamps, 9, 4)
+    estimate = engine.estimate(track, VideoContext(K, store))
+    rows, known = windows(track.frames, track.timestamps, 9, 4)
+    lifted = Lifter(lifter_file, "cpu").lift(track, K)
+    frames = lifted.frames[rows]
+    frames[..., features.KNOWN] = known
     camera = np.broadcast_to(K, (len(track), 3, 3))
-    arrays = (getattr(track, name)[rows] for name in ("landmarks", "visibility", "presence", "world_landmarks"))
-    frames = features.window_features(*arrays, track.scores[rows], track.crops[rows], offsets, known, camera)
     box = torch.from_numpy(features.box_info(track.crops, camera)).float()
     maps = torch.from_numpy(store.read(track.maps))[torch.from_numpy(rows[:, 2:7].copy())]
     with torch.no_grad():
         last = network(torch.from_numpy(frames), box, maps).estimates[-1]
-        local = to_local(sixd_to_matrix(last.sixd)).numpy()
+        local = to_local(sixd_to_matrix(last.sixd)).numpy().astype(float)
         pelvis = full_translation(last.camera, box).numpy()
-    expected, there = features.unroll(local, pelvis, track.crops)
-    np.testing.assert_allclose(estimate.rotations, expected, atol=1e-4)
+    # Turned back into the camera's axes: crop axes' rows are where those of the crop's camera point.
+    axes = features.crop_axes(track.crops, camera)
+    local[:, 0] = np.swapaxes(axes, 1, 2) @ local[:, 0]
+    np.testing.assert_allclose(estimate.rotations, local, atol=1e-4)
+    there = np.einsum("nji,nj->ni", axes, pelvis)
     np.testing.assert_allclose(estimate.pelvis, there, rtol=1e-4, atol=1e-4)
     np.testing.assert_allclose(estimate.betas, last.betas.numpy(), atol=1e-4)
+    np.testing.assert_array_equal(estimate.sigma, lifted.sigma)
+    np.testing.assert_array_equal(estimate.contacts, lifted.contacts)
+    np.testing.assert_allclose(np.einsum("nij,nj->ni", axes, estimate.gravity), lifted.gravity, atol=1e-6)
 
 
-def test_every_input_of_a_window_counts(files: list[Path], seen: tuple[Track, MapStore]):
+def test_every_input_of_a_window_counts(engine: TemporalNetwork, seen: tuple[Track, MapStore]):
     """Neither landmarks nor maps may be lost on the way into the network."""
     track, store = seen
-    engine = TemporalNetwork(files[1], files[0], "cpu")
     before = engine.estimate(track, VideoContext(K, store))
     again = engine.estimate(track, VideoContext(K, store))
     np.testing.assert_array_equal(before.rotations, again.rotations)
@@ -134,6 +133,8 @@ def test_every_input_of_a_window_counts(files: list[Path], seen: tuple[Track, Ma
         other.add(np.roll(store.read([number])[0], 9, axis=2))
     changed = np.abs(engine.estimate(track, VideoContext(K, other)).rotations - before.rotations).max()
     assert changed > 1e-6
+    moved = replace(track, landmarks=track.landmarks + np.random.default_rng(0).normal(0, 20, track.landmarks.shape))
+    assert np.abs(engine.estimate(moved, VideoContext(K, store)).rotations - before.rotations).max() > 1e-4
 
 
 def test_files_that_are_no_networks_are_named(tmp_path: Path):
@@ -155,7 +156,9 @@ def test_cuda_is_refused_where_there_is_none(files: list[Path]):
         Session(files[1], "cuda")
 
 
-def test_weights_for_other_features_are_refused(files: list[Path], monkeypatch: pytest.MonkeyPatch):
+def test_weights_for_other_features_are_refused(lifter_file: Path, files: list[Path], monkeypatch: pytest.MonkeyPatch):
+    engine = Lifter(lifter_file, "cpu")
+    monkeypatch.setattr("video_motion.inference.pose.temporal.Lifter", lambda *_: engine)
     monkeypatch.setattr(features, "VERSION", 99)
-    with pytest.raises(NetworkError, match="another version"):
-        TemporalNetwork(files[1], files[0], "cpu")
+    with pytest.raises(NetworkError, match=r"tiny\.onnx was made for another version"):
+        TemporalNetwork(lifter_file, files[1], files[0], "cpu")

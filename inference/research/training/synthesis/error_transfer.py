@@ -1,28 +1,25 @@
 """Transfers the detector's errors from rendered people to others who are only posed.
 
 Rendering a person costs a hundred times as much as posing one. With the errors of rendered sequences in similar poses
-any number of training sequences can be made, without local maps.
+any number of training sequences can be drawn, without local maps.
 """
 
 from __future__ import annotations
 
-import argparse
 from dataclasses import dataclass, fields
 from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 
-from .... import registry
 from ....body.skeleton import LANDMARK_MIRROR, LANDMARK_NAMES
 from ....body.smpl import Body
 from ....people.crops import ROI_VIEWS
-from .. import progress
+from ....pose.features import crop_axes
 from ..mocap.library import Library
-from ..shards import TRANSFERRED, Shard, ShardError, compact, read_shard, transferred_shards, write_shard
-from .generate import FRAMES, share_work, split_clips, stage, truth
+from ..shards import Shard, ShardError, compact, read_shard
+from .generate import FRAMES, stage, truth
 
-SEQUENCES = 96
 # At these shares of a sequence poses are compared.
 _COMPARED = (1 / 8, 3 / 8, 5 / 8, 7 / 8)
 # Errors are taken from one of this many sequences with the most similar poses, so that they vary.
@@ -67,22 +64,24 @@ class DetectorErrors:
     detectors: np.ndarray
 
     def __post_init__(self):
-        self._flat = self.pose.reshape(len(self.pose), -1).astype(np.float32)
+        self._flat = self.pose.reshape(len(self.pose), len(_COMPARED) * 33 * 3).astype(np.float32)
         self._squares = np.square(self._flat).sum(1)
 
     @classmethod
-    def from_shards(cls, shards: list[Shard], body: Body) -> DetectorErrors:
-        """The errors in rendered shards, and their mirror images."""
-        parts = [cls._from_shard(shard, body) for shard in shards]
+    def from_shards(cls, shards: list[Shard], body: Body, frames: int) -> DetectorErrors | None:
+        """The errors in rendered sequences of so many frames, and their mirror images; None if all are shorter."""
+        parts = [cls._from_shard(shard, body, frames) for shard in shards]
+        parts = [part for part in parts if len(part.pose)]
+        if not parts:
+            return None
         parts += [part._mirrored() for part in parts]
         return cls(*(np.concatenate([getattr(part, item.name) for part in parts]) for item in fields(cls)))
 
     @classmethod
-    def _from_shard(cls, shard: Shard, body: Body) -> DetectorErrors:
-        n = FRAMES
+    def _from_shard(cls, shard: Shard, body: Body, n: int) -> DetectorErrors:
         # Longer sequences count as several; the remainder is left out.
         firsts = np.concatenate(
-            [np.arange(start, end - n + 1, n) for start, end in pairwise(shard.sequence_starts.tolist())]
+            [np.arange(start, end - n + 1, n) for start, end in pairwise(shard.sequence_starts.astype(int).tolist())]
         )
         rows = firsts[:, None] + np.arange(n)
         sequences = np.searchsorted(shard.sequence_starts, firsts, side="right") - 1
@@ -165,12 +164,22 @@ class DetectorErrors:
         roi_views = {f"look_{name}": values[:, :, 1:] for name, values in output.items()}
         return {**first, "looked": np.all(found[:, :, 1:], axis=2), **roi_views}
 
-    def similar_sequence(self, pose: np.ndarray, rng: np.random.Generator) -> int:
-        """Row of one of the sequences with the poses most similar to `pose` (4, 33, 3)."""
-        # Squared distances minus the pose's own square.
-        distance = self._squares - 2 * self._flat @ pose.ravel().astype(np.float32)
-        nearest = np.argpartition(distance, min(_SIMILAR, len(distance) - 1))[:_SIMILAR]
-        return int(rng.choice(nearest))
+    def transfer(self, landmarks: np.ndarray, camera_K: np.ndarray, rng: np.random.Generator) -> dict[str, np.ndarray]:
+        """The detector's output for true landmarks (S, n, 33, 3) in camera axes, seen with intrinsics (S, 3, 3).
+
+        Each gets the errors of one of the sequences with the most similar poses. Returns what `apply` does.
+        """
+        true = TrueLandmarks.from_camera(landmarks, camera_K)
+        return self.apply(true, self.similar(true, rng))
+
+    def similar(self, true: TrueLandmarks, rng: np.random.Generator) -> np.ndarray:
+        """(S,) for each of S other sequences, one of the sequences here with the most similar poses."""
+        compared = _compared(true)
+        compared = compared.reshape(len(compared), self._flat.shape[1]).astype(np.float32)
+        # Squared distances minus the poses' own squares.
+        distance = self._squares - 2 * compared @ self._flat.T
+        nearest = np.argpartition(distance, min(_SIMILAR, distance.shape[1] - 1), axis=1)[:, :_SIMILAR]
+        return rng.permuted(nearest, axis=1)[:, 0]
 
 
 @dataclass
@@ -178,7 +187,8 @@ class TrueLandmarks:
     """True landmarks of S sequences in 3D and in the image.
 
     Attributes:
-        from_hips: (S, n, 33, 3) metres in camera axes from the midpoint of the hips.
+        from_hips: (S, n, 33, 3) metres from the midpoint of the hips, in the axes of a camera that looks there: the
+            detector takes its crops for such pictures.
         pixels: (S, n, 33, 2).
         centre: (S, n, 2) midpoint of the hips, pixels.
         reach: (S, n) pixels from there to the farthest landmark.
@@ -199,7 +209,10 @@ class TrueLandmarks:
         centre = pixels[:, :, _HIPS].mean(2)
         up = pixels[:, :, _SHOULDERS].mean(2) - centre
         reach = np.linalg.norm(pixels - centre[:, :, None], axis=-1).max(-1)
-        return cls(marks - marks[:, :, _HIPS].mean(2, keepdims=True), pixels, centre, reach, _angle(up))
+        upright = np.concatenate([centre, reach[..., None], 0 * reach[..., None]], axis=-1)
+        from_hips = marks - marks[:, :, _HIPS].mean(2, keepdims=True)
+        looking = from_hips @ np.swapaxes(crop_axes(upright, camera_K[:, None]), -1, -2)
+        return cls(looking, pixels, centre, reach, _angle(up))
 
 
 def _compared(true: TrueLandmarks) -> np.ndarray:
@@ -235,77 +248,43 @@ def _in_crop(crops: np.ndarray, pixels: np.ndarray) -> np.ndarray:
     return np.einsum("...ij,...kj->...ki", _rotation_2d(-crops[..., 3]), from_centre) / crops[..., None, 2:3]
 
 
-def check_sources(data: Path) -> None:
-    """See that a folder of data has what `load_sources` loads, before processes begin.
+def rendered_shards(data: Path) -> list[Path]:
+    """The rendered shards for training in a folder of data.
 
     Raises:
-        MocapError: the library is missing.
-        ShardError: there is no rendered data.
+        ShardError: there are none.
     """
-    Library.load(data / "library.npz")
-    if not any((data / "train").glob("*.npz")):
+    paths = sorted((data / "train").glob("*.npz"))
+    if not paths:
         raise ShardError(f"There is no rendered data in {data / 'train'}: make some with `train data` first.")
+    return paths
 
 
-def load_sources(data: Path, body: Body) -> tuple[Library, DetectorErrors]:
-    """The motions of a folder of data, and the errors in its rendered shards."""
-    rendered = [read_shard(path) for path in sorted((data / "train").glob("*.npz"))]
-    return Library.load(data / "library.npz"), DetectorErrors.from_shards(rendered, body)
-
-
-def _work(job: int, jobs: int, options: argparse.Namespace) -> None:
-    body = Body.load(registry.body_path())
-    library, errors = load_sources(options.data, body)
-    there = {path.name for path in transferred_shards(options.data)}
-    numbers = range(job, options.shards, jobs)
-    for number in progress.bar(f"shards, job {job + 1}", iterable=numbers, position=job, unit="shard"):
-        name = f"{number:06d}.npz"
-        if name not in there:
-            rng = np.random.default_rng([options.seed, 11, number])
-            shard = transfer(rng, body, library, split_clips(library, "train"), errors)
-            write_shard(options.data / TRANSFERRED[0] / name, shard)
-
-
-def run(options: argparse.Namespace) -> int:
-    """Make data with the options of `train transfer-errors`; returns the exit status.
-
-    Raises:
-        MocapError: the data's library is missing.
-        ShardError: there is no rendered data, or it can't be read.
-    """
-    check_sources(options.data)
-    return share_work(_work, options.jobs, options)
-
-
-def transfer(
+def recorded_shard(
     rng: np.random.Generator,
     body: Body,
     library: Library,
     clips: np.ndarray,
     errors: DetectorErrors,
-    sequences: int = SEQUENCES,
-    as_recorded: bool = False,
+    sequences: int,
 ) -> Shard:
-    """A training shard of so many sequences without local maps, of clips by their numbers; see `motions.perform`."""
-    names, betas, rates, shots, chosen, marks, truths = ([] for _ in range(7))
+    """A shard of so many sequences without local maps, of people who move as recorded in clips by their numbers."""
+    names, betas, rates, shots, marks, truths = ([] for _ in range(6))
     for _ in range(sequences):
-        made, shot, shape, rate = stage(body, library, clips, "train", rng, as_recorded)
+        made, shot, shape, rate = stage(body, library, clips, "train", rng, as_recorded=True)
         true = truth(body, shape, made, shot, rate)
-        landmarks = body.landmark_positions(true["poses"], shape, true["trans"])
-        compared = _compared(TrueLandmarks.from_camera(landmarks[None], shot.K[None]))[0]
         for values, value in (
             (names, made.name),
             (betas, shape),
             (rates, rate),
             (shots, shot),
             (truths, true),
-            (marks, landmarks),
-            (chosen, errors.similar_sequence(compared, rng)),
+            (marks, body.landmark_positions(true["poses"], shape, true["trans"])),
         ):
             values.append(value)
-    output = errors.apply(
-        TrueLandmarks.from_camera(np.stack(marks), np.stack([shot.K for shot in shots])), np.array(chosen)
-    )
+    seen = TrueLandmarks.from_camera(np.stack(marks), np.stack([shot.K for shot in shots]))
+    chosen = errors.similar(seen, rng)
+    output = errors.apply(seen, chosen)
     rows = sequences * FRAMES
     return Shard(
         sequence_starts=np.arange(sequences + 1) * FRAMES,

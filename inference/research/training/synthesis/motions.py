@@ -16,7 +16,7 @@ from ....body.smpl import Body
 from ....motion.limits import LIMITS
 from ..mocap.library import Library
 
-_UPPER = [
+UPPER = [
     number
     for number, name in enumerate(JOINT_NAMES)
     if any(part in name for part in ("spine", "neck", "head", "collar", "shoulder", "elbow", "wrist"))
@@ -32,8 +32,7 @@ _PARTS = tuple(
         ("right_collar", "right_shoulder", "right_elbow", "right_wrist"),
     )
 )
-# Typical size of a slow disturbance of each joint, degrees.
-_DISTURBANCE = {
+_DISTURBANCE_DEGREES = {
     "pelvis": 4,
     "spine": 5,
     "neck": 10,
@@ -48,6 +47,10 @@ _DISTURBANCE = {
     "foot": 3,
     "hand": 0,
 }
+DISTURBANCE = np.radians(
+    [next(value for part, value in _DISTURBANCE_DEGREES.items() if part in name) for name in JOINT_NAMES]
+)
+"""Typical size of a slow disturbance of each joint, radians."""
 _SOLES = [LANDMARK_NAMES.index(f"{side}_{part}") for side in ("left", "right") for part in ("heel", "foot_index")]
 _SKIN = 0.01
 _SLOWEST = 1.3
@@ -91,7 +94,7 @@ def perform(
         made = _recorded(library, clips, frames, rate, rng)
         if kind == "recombined":
             other = _recorded(library, clips, frames, rate, rng)
-            made.rotations[:, _UPPER] = other.rotations[:, _UPPER]
+            made.rotations[:, UPPER] = other.rotations[:, UPPER]
             made.name += f" + {other.name}"
         if kind == "still":
             made.rotations[:], made.trans[:] = made.rotations[frames // 2], made.trans[frames // 2]
@@ -149,11 +152,11 @@ def _invented(library: Library, clips: np.ndarray, frames: int, rate: float, rng
     seconds = frames / rate
     pause = rng.uniform(0.35, 1.4)
     count = int(np.ceil(seconds / pause)) + 3
-    keys = _random_poses(library, clips, count, rng)
+    keys = random_poses(library, clips, count, rng)
     # People rarely turn over between two poses.
-    lean = rotations.axis_angle_to_matrix(_lean(rng) + rng.normal(0, 0.15, (count, 3)))
+    leaning = rotations.axis_angle_to_matrix(lean(rng) + rng.normal(0, 0.15, (count, 3)))
     spin = np.cumsum(rng.normal(0, 0.5, count))
-    keys[:, 0] = rotations.axis_angle_to_matrix(spin[:, None] * np.array([0.0, 1.0, 0.0])) @ lean
+    keys[:, 0] = rotations.axis_angle_to_matrix(spin[:, None] * np.array([0.0, 1.0, 0.0])) @ leaning
     at = np.arange(frames) / rate / pause + rng.uniform(0, 1) + 0.5
     before = np.floor(at).astype(int)
     ease = at - before
@@ -165,7 +168,7 @@ def _invented(library: Library, clips: np.ndarray, frames: int, rate: float, rng
     return Performance("invented", rotations.quaternion_to_matrix(eased), trans)
 
 
-def _lean(rng: np.random.Generator) -> np.ndarray:
+def lean(rng: np.random.Generator) -> np.ndarray:
     """Inclination of the whole body (3,), axis-angle: mostly upright, sometimes bent over, rarely lying."""
     kind = rng.random()
     if kind < 0.7:
@@ -175,7 +178,7 @@ def _lean(rng: np.random.Generator) -> np.ndarray:
     return np.array([rng.choice([-1, 1]) * rng.normal(1.5, 0.2), 0.0, rng.normal(0, 0.3)])
 
 
-def _random_poses(library: Library, clips: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
+def random_poses(library: Library, clips: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
     """(count, 24, 3, 3) poses: limbs combined from recorded ones, some joints anywhere within their limits."""
 
     def anyones() -> np.ndarray:
@@ -237,8 +240,7 @@ def _slow_noise(frames: int, rate: float, curves: tuple[int, ...], rng: np.rando
 
 def _disturb(local: np.ndarray, rate: float, rng: np.random.Generator, strength: float) -> np.ndarray:
     """The motion with a slow disturbance of every joint, within anatomical limits."""
-    size = np.radians([next(value for part, value in _DISTURBANCE.items() if part in name) for name in JOINT_NAMES])
-    noise = _slow_noise(len(local), rate, (24, 3), rng) * size[:, None] * strength
+    noise = _slow_noise(len(local), rate, (24, 3), rng) * DISTURBANCE[:, None] * strength
     angles = rotations.matrix_to_axis_angle(local @ rotations.axis_angle_to_matrix(noise))
     before = rotations.matrix_to_axis_angle(local)
     low, high = np.minimum(LIMITS[..., 0], before), np.maximum(LIMITS[..., 1], before)

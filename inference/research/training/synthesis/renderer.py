@@ -14,7 +14,7 @@ import numpy as np
 
 from ....people import crops
 from ....people.landmarker import INPUT_SIZE
-from ....pose.features import box_info, roll
+from ....pose.features import roll
 from . import room
 from .actor import Actor, Light
 from .filming import Shot
@@ -134,11 +134,11 @@ class Scene:
 
     def _render(self, frame: int, crop: np.ndarray) -> np.ndarray:
         """(s, s, 3) uint8 BGR: a frame in the crop (4,) at the video's resolution, at most `_region` pixels wide."""
-        info = box_info(crop[None], self.shot.K[None])[0]
-        centre, size = info[:2] / 2.8, 0.06 * info[2] + 0.24
+        focal, rolled = self.shot.K[0, 0], roll(crop[None])[0]
+        centre, size = rolled[:2, :2] @ (crop[:2] - self.shot.K[:2, 2]) / focal, crop[2] / focal
         # An off-axis crop is the same as a centred view of a sheared scene.
         shear = np.array([[1, 0, -centre[0]], [0, -1, centre[1]], [0, 0, -1]])
-        to_crop = (shear @ roll(crop[None])[0]).astype(np.float32)
+        to_crop = (shear @ rolled).astype(np.float32)
         vertices, colours = self._mesh(frame)
         background = self._background(frame, crop)
         views = [vertices @ to_crop.T]

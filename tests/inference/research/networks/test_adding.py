@@ -69,7 +69,8 @@ def test_it_is_trained_exported_and_run(added, body, tmp_path):
         scores=np.ones(n),
         maps=np.zeros(n, int),
     )
+    (lifter,) = export(configurations.configuration("lifter-compact").build(body), tmp_path, "lifter")
     K = np.array([[600.0, 0, 320], [0, 600, 240], [0, 0, 1]])
-    estimate = TemporalNetwork(tmp_path / f"{added}.onnx", device="cpu").estimate(track, VideoContext(K))
+    estimate = TemporalNetwork(lifter, tmp_path / f"{added}.onnx", device="cpu").estimate(track, VideoContext(K))
     assert estimate.rotations.shape == (n, 24, 3, 3)
     np.testing.assert_allclose(np.linalg.det(estimate.rotations), 1, atol=1e-4)

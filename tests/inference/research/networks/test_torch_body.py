@@ -79,8 +79,9 @@ def test_equals_smplx(body, people):
 
 
 def test_projection_is_the_full_images():
+    """Points in a crop's axes, projected into the crop, lie where the whole picture has them."""
     focal, principal = 900.0, np.array([640.0, 360.0])
-    crops = np.array([[400.0, 500.0, 300.0, 0.0], [900.0, 200.0, 120.0, 0.0]])
+    crops = np.array([[400.0, 500.0, 300.0, 0.3], [900.0, 200.0, 120.0, -1.0]])
     K = np.broadcast_to(np.array([[focal, 0, principal[0]], [0, focal, principal[1]], [0, 0, 1]]), (2, 3, 3))
     box = features.box_info(crops, K)
     camera = np.array([[0.9, 0.1, -0.2], [0.5, 0.0, 0.1]])
@@ -88,11 +89,16 @@ def test_projection_is_the_full_images():
 
     translation = torch_body.full_translation(tensor(camera), tensor(box))
     np.testing.assert_allclose(translation, features.full_translation(camera, box), rtol=1e-5)
-    np.testing.assert_allclose(translation[:, 2], 2 * focal / (crops[:, 2] * camera[:, 0]), rtol=1e-5)
+    size = features.crop_size(crops, K)
+    np.testing.assert_allclose(translation[:, 2], 2 / (size * camera[:, 0]), rtol=1e-5)
 
-    there = points + translation.numpy()[:, None]
+    there = (points + translation.numpy()[:, None]) @ features.crop_axes(crops, K)
     pixels = focal * there[..., :2] / there[..., 2:] + principal
-    expected = (pixels - crops[:, None, :2]) / crops[:, None, 2:3]
+    nothing = np.zeros((2, 33))
+    marks = np.concatenate([pixels, pixels[:, :7]], axis=1)
+    world, zero = np.zeros((2, 33, 3)), np.zeros(2)
+    seen = features.frame_features(marks, nothing, nothing, world, zero, crops, zero, zero, K)
+    expected = seen[:, :66].reshape(2, 33, 2)[:, :26]
     np.testing.assert_allclose(torch_body.project(tensor(points), translation, tensor(box)), expected, atol=1e-4)
 
 

@@ -1,15 +1,21 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from video_motion.inference import registry
-from video_motion.inference.body.skeleton import LANDMARK_NAMES
+from video_motion.inference.body.skeleton import JOINT_NAMES, LANDMARK_NAMES
 from video_motion.inference.body.smpl import Body
 from video_motion.inference.people import crops, maps
-from video_motion.inference.research.training import shards
+from video_motion.inference.pose import features
+from video_motion.inference.research.networks.lifter import Lifter, LifterSettings
+from video_motion.inference.research.training import shards, staging
+from video_motion.inference.research.training.mocap.library import Library
+from video_motion.inference.research.training.sequences import LIBRARY
 
 SEQUENCES, FRAMES = 3, 12
 WIDTH, HEIGHT, FOCAL = 640, 480, 700.0
@@ -23,12 +29,56 @@ def body() -> Body:
 
 
 @pytest.fixture(scope="session")
-def data_folder(tmp_path_factory: pytest.TempPathFactory, body: Body) -> Path:
+def performers() -> Library:
+    """Six clips of two seconds, of three people who stand and wave their arms, and jump on the spot."""
+    n, rate = 120, 60.0
+    time = np.arange(n) / rate
+    poses, trans = np.zeros((6, n, 24, 3), np.float32), np.zeros((6, n, 3), np.float32)
+    for clip in range(6):
+        wave = np.sin((2 + clip) * time)
+        poses[clip, :, JOINT_NAMES.index("left_shoulder"), 2] = -0.9 + 0.3 * wave
+        poses[clip, :, JOINT_NAMES.index("right_shoulder"), 2] = 0.6 + 0.5 * wave
+        poses[clip, :, JOINT_NAMES.index("right_elbow"), 1] = 0.5 + 0.4 * wave
+        if clip % 2:
+            trans[clip, :, 1] = 0.4 * np.abs(np.sin(2 * np.pi * time))
+    return Library(
+        poses=poses.reshape(-1, 24, 3),
+        trans=trans.reshape(-1, 3),
+        starts=np.arange(0, 6 * n + 1, n),
+        names=np.array(["standing", "jumping"] * 3),
+        groups=np.repeat(["a", "b", "c"], 2),
+        weights=np.full(6, 1 / 6),
+        frame_rate=rate,
+    )
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _small() -> Iterator[None]:
+    """So few poses are not worth a pool of tens of thousands."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(staging, "_POOL", 200)
+        yield
+
+
+@pytest.fixture(scope="session")
+def data_folder(tmp_path_factory: pytest.TempPathFactory, body: Body, performers: Library) -> Path:
     """A tiny data set of a detector that makes no mistakes, but loses the person in some rows."""
     folder = tmp_path_factory.mktemp("data")
+    performers.save(folder / LIBRARY)
     for seed, split in enumerate(("train", "validation")):
         shards.write_shard(folder / split / "000000.npz", make_shard(body, seed))
     return folder
+
+
+TINY = LifterSettings(
+    static_width=16, width=16, feedforward=32, layers=1, frame_layers=1, heads=2, kernel=3, frames=8, target=4
+)
+"""A lifter whose windows are shorter than the sequences."""
+
+
+def tiny_lifter(body: Body) -> Lifter:
+    torch.manual_seed(0)
+    return Lifter(TINY, body)
 
 
 def make_shard(body: Body, seed: int) -> shards.Shard:
@@ -47,13 +97,15 @@ def make_shard(body: Body, seed: int) -> shards.Shard:
     centre = pixels[:, HIPS].mean(1)
     side = 2.6 * np.linalg.norm(pixels - centre[:, None], axis=-1).max(1)
     crop = np.concatenate([centre, side[:, None], rng.normal(0, 0.2, (count, 1))], axis=1)
+    looking = features.crop_axes(crop * [1, 1, 1, 0], np.broadcast_to(K, (count, 3, 3)))
     found = np.ones(count, bool)
     found[list(LOST)] = False
     seen = {
         "landmarks": pixels,
         "visibility": rng.uniform(0.5, 1, (count, 33)),
         "presence": rng.uniform(0.5, 1, (count, 33)),
-        "world_landmarks": marks - marks[:, HIPS].mean(1, keepdims=True),
+        # It takes crops for pictures of a camera that looks straight at people.
+        "world_landmarks": (marks - marks[:, HIPS].mean(1, keepdims=True)) @ np.swapaxes(looking, 1, 2),
         "crops": crop,
         "boxes": np.concatenate([pixels.min(1), np.ptp(pixels, axis=1)], axis=1),
         "scores": rng.uniform(0.8, 1, count),

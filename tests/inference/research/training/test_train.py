@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shutil
 import sys
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -18,25 +20,49 @@ from video_motion.inference.research.training.shards import read_shard, write_sh
 from video_motion.inference.research.training.trainer import Schedule, TrainingError
 
 from .conftest import with_roi_views
+from .test_sequences import SEEN
 
 SMALL = ("static_width=32", "width=32", "feedforward=32", "layers=1", "heads=2", "state_layer=32", "local_channels=4")
+LIFTER = ("static_width=16", "width=16", "feedforward=32", "layers=1", "frame_layers=1", "heads=2", "kernel=3")
 
 
-def given(data: Path, out: Path, *more: str) -> list[str]:
-    sizes = [word for size in SMALL for word in ("--set", size)]
-    return ["train", "tar", "--data", str(data), "--out", str(out), "--batch", "4", "--device", "cpu", *sizes, *more]
+def words(sizes: Sequence[str]) -> list[str]:
+    return [word for size in sizes for word in ("--set", size)]
+
+
+def command(network: str, data: Path, out: Path, *more: str) -> list[str]:
+    options = ["--data", str(data), "--out", str(out), "--device", "cpu", "--threads", "1", "--uncommitted"]
+    return ["train", network, *options, *more]
+
+
+def lifter_command(data: Path, out: Path, *more: str) -> list[str]:
+    return command("lifter", data, out, "--batch", "4", *words((*LIFTER, "frames=8", "target=4")), *more)
+
+
+@pytest.fixture(scope="module")
+def lifter(data_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkpoint."""
+    out = tmp_path_factory.mktemp("lifter")
+    assert cli.main(lifter_command(data_folder, out, "--steps", "1")) == 0
+    return out / "checkpoint.pt"
 
 
 @pytest.fixture(autouse=True)
-def committed(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(train, "uncommitted", lambda: False)
+def _same_threads() -> Iterator[None]:
+    threads = torch.get_num_threads()
+    yield
+    torch.set_num_threads(threads)
 
 
-def test_changed_code_is_not_trained_with(data_folder, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(train, "uncommitted", lambda: True)
-    assert cli.main(given(data_folder, tmp_path / "out")) == 1
-    assert "commit first" in capsys.readouterr().err
-    assert not (tmp_path / "out").exists()
+@pytest.fixture
+def given(lifter: Path):
+    """The command to train a small TAR."""
+
+    def given(data: Path, out: Path, *more: str) -> list[str]:
+        sizes = words((*SMALL, f"features={SEEN}"))
+        return command("tar", data, out, "--batch", "4", "--lifter", str(lifter), *sizes, *more)
+
+    return given
 
 
 def test_settings_change():
@@ -46,22 +72,17 @@ def test_settings_change():
             "refine=false",
             "local_window=3",
             "dropout=0",
-            "noise.jitter=0.5",
-            "sampling.strides=[1, 3]",
+            "severity.jitter=0.5",
+            "sampling.targets=3",
             "schedule.clip=1",
         ],
     )
     default = configuration("tar-compact").settings
     assert chosen.settings == dataclasses.replace(default, refine=False, local_window=3, dropout=0.0)
-    assert schedule.sampling.noise.jitter == 0.5
-    assert schedule.sampling.strides == (1, 3)
-    assert schedule.sampling.still == Schedule().sampling.still
+    assert schedule.sampling.severity == dataclasses.replace(Schedule().sampling.severity, jitter=0.5)
+    assert schedule.sampling.targets == 3
+    assert schedule.sampling.filmed == Schedule().sampling.filmed
     assert schedule.clip == 1.0
-
-
-def test_former_names_of_settings_are_understood():
-    _, schedule = train.changed_settings("tar-compact", ["drawing.still=0.25", "drawing.imitated=0.7"])
-    assert (schedule.sampling.still, schedule.sampling.transferred) == (0.25, 0.7)
 
 
 @pytest.mark.parametrize(
@@ -72,10 +93,10 @@ def test_former_names_of_settings_are_understood():
         "refine=1",
         "local_window=1.5",
         "beauty=1",
-        "noise.beauty=1",
+        "severity.beauty=1",
         "music.jitter=1",
-        "sampling.strides=2",
-        "sampling.noise=1",
+        "sampling.targets=2.5",
+        "sampling.severity=1",
         "schedule.weights=1",
     ],
 )
@@ -102,30 +123,33 @@ def test_loss_weights_change():
 
 
 def test_the_command_trains_resumes_and_begins_from_another(data_folder, tmp_path, capsys):
-    threads = torch.get_num_threads()
     out = tmp_path / "out"
-    try:
-        options = given(data_folder, out, "--threads", "1")
-        assert cli.main([*options, "--steps", "2"]) == 0
-        assert "2 steps" in capsys.readouterr().out
-        assert cli.main([*options, "--steps", "2"]) == 1
-        assert "holds another training: add --resume" in capsys.readouterr().err
-        assert cli.main([*options, "--steps", "3", "--resume"]) == 0
-        assert "3 steps" in capsys.readouterr().out
-        coarse = given(data_folder, tmp_path / "coarse", "--set", "refine=false", "--steps", "1")
-        assert cli.main([*coarse, "--from", str(out / "checkpoint.pt")]) == 0
-        assert "tensors begin with those of" in capsys.readouterr().err
-    finally:
-        torch.set_num_threads(threads)
+    options = lifter_command(data_folder, out)
+    assert cli.main([*options, "--steps", "2"]) == 0
+    assert "2 steps" in capsys.readouterr().out
+    assert cli.main([*options, "--steps", "2"]) == 1
+    assert "holds another training: add --resume" in capsys.readouterr().err
+    assert cli.main([*options, "--steps", "3", "--resume"]) == 0
+    assert "3 steps" in capsys.readouterr().out
+    report = json.loads((out / "report.json").read_text())
+    assert set(report["data"]) == {"staged", "filmed"}
+    assert set(report["schedule"]["weights"]) >= {"velocity", "certainty", "gravity", "contacts"}
+    wider = lifter_command(data_folder, tmp_path / "wider", "--set", "feedforward=48", "--steps", "1")
+    assert cli.main([*wider, "--from", str(out / "checkpoint.pt")]) == 0
+    assert "tensors begin with those of" in capsys.readouterr().err
 
 
-def test_what_a_checkpoint_lacks_comes_from_the_next(data_folder, tmp_path):
-    threads = torch.get_num_threads()
-    try:
-        for name, more in (("plain", ["--set", "refine=false"]), ("whole", [])):
-            assert cli.main([*given(data_folder, tmp_path / name, "--threads", "1", "--steps", "1"), *more]) == 0
-    finally:
-        torch.set_num_threads(threads)
+def test_a_lifter_needs_no_rendered_people(performers, tmp_path):
+    performers.save(tmp_path / "library.npz")
+    assert cli.main(lifter_command(tmp_path, tmp_path / "out", "--steps", "1")) == 0
+    report = json.loads((tmp_path / "out" / "report.json").read_text())
+    assert set(report["data"]) == {"staged"}
+    assert np.isfinite(report["validation"]["network"]["MPJPE"])
+
+
+def test_what_a_checkpoint_lacks_comes_from_the_next(data_folder, tmp_path, given):
+    for name, more in (("plain", ["--set", "refine=false"]), ("whole", [])):
+        assert cli.main([*given(data_folder, tmp_path / name, "--steps", "1"), *more]) == 0
     plain, whole = (train.load_trained(tmp_path / name / "checkpoint.pt")[0] for name in ("plain", "whole"))
     network = train.load_trained(tmp_path / "whole" / "checkpoint.pt")[0]
     for part in network.parameters():
@@ -135,31 +159,27 @@ def test_what_a_checkpoint_lacks_comes_from_the_next(data_folder, tmp_path):
     torch.testing.assert_close(network.refinement.state_dict(), whole.refinement.state_dict())
 
 
-def test_ablations_are_trained_once_and_reported(data_folder, tmp_path, capsys, monkeypatch):
+def test_ablations_are_trained_once_and_reported(data_folder, tmp_path, capsys, monkeypatch, given):
     rows = (
         ablations.ABLATIONS["tar"][0],
         ablations.Variant("plain", "without RRM", ("refine=false",), ("pose=0",), {"MPJPE": 73.7}),
     )
     monkeypatch.setitem(ablations.ABLATIONS, "tar", rows)
-    command = given(data_folder, tmp_path / "out", "--threads", "1", "--steps", "1")
-    command.insert(1, "ablate")
-    threads = torch.get_num_threads()
-    try:
-        assert cli.main(command) == 0
-        table = capsys.readouterr().out
-        assert table == (tmp_path / "out" / "ablations.md").read_text()
-        first, second = table.splitlines()[2:]
-        measured = json.loads((tmp_path / "out" / "plain" / "report.json").read_text())
-        assert measured["settings"]["refine"] is False
-        assert "pose" not in measured["schedule"]["weights"]
-        assert f"{measured['validation']['network']['MPJPE']:.1f} (73.7)" in second
-        assert "(67.3)" in first
-        written = (tmp_path / "out" / "whole" / "report.json").stat().st_mtime_ns
-        assert cli.main(command) == 0
-        assert capsys.readouterr().out == table
-        assert (tmp_path / "out" / "whole" / "report.json").stat().st_mtime_ns == written
-    finally:
-        torch.set_num_threads(threads)
+    options = given(data_folder, tmp_path / "out", "--steps", "1")
+    options.insert(1, "ablate")
+    assert cli.main(options) == 0
+    table = capsys.readouterr().out
+    assert table == (tmp_path / "out" / "ablations.md").read_text()
+    first, second = table.splitlines()[2:]
+    measured = json.loads((tmp_path / "out" / "plain" / "report.json").read_text())
+    assert measured["settings"]["refine"] is False
+    assert "pose" not in measured["schedule"]["weights"]
+    assert f"{measured['validation']['network']['MPJPE']:.1f} (73.7)" in second
+    assert "(67.3)" in first
+    written = (tmp_path / "out" / "whole" / "report.json").stat().st_mtime_ns
+    assert cli.main(options) == 0
+    assert capsys.readouterr().out == table
+    assert (tmp_path / "out" / "whole" / "report.json").stat().st_mtime_ns == written
 
 
 @pytest.mark.parametrize(
@@ -173,32 +193,49 @@ def test_ablations_are_trained_once_and_reported(data_folder, tmp_path, capsys, 
         (["--from", "nothing.pt"], "nothing.pt can't be read as a checkpoint"),
     ],
 )
-def test_options_that_do_not_fit_are_one_sentence(data_folder, tmp_path, capsys, more, message):
-    assert cli.main(given(data_folder, tmp_path / "out", *more)) == 1
+def test_options_that_do_not_fit_are_one_sentence(data_folder, tmp_path, capsys, given, more, message):
+    assert_refused(given(data_folder, tmp_path / "out", *more), message, capsys)
+
+
+def assert_refused(options: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
+    capsys.readouterr()
+    assert cli.main(options) == 1
     error = capsys.readouterr().err
     assert message in error
     assert error.startswith("video-motion: ")
     assert error.count("\n") == 1
 
 
-def test_missing_data_is_one_sentence(tmp_path, capsys):
-    assert cli.main(given(tmp_path / "nothing", tmp_path / "out")) == 1
-    assert "no training data in" in capsys.readouterr().err
+def test_a_missing_or_wrong_lifter_is_one_sentence(data_folder, tmp_path, capsys, given):
+    options = given(data_folder, tmp_path / "out", "--steps", "1", "--set", "refine=false")
+    at = options.index("--lifter")
+    assert_refused(options[:at] + options[at + 2 :], "name its checkpoint with --lifter FILE", capsys)
+    assert_refused([*options, "--lifter", str(tmp_path / "none.pt")], "none.pt can't be read", capsys)
+    assert_refused([*options, "--set", "features=300"], f"add --set features={SEEN}", capsys)
+    assert cli.main(options) == 0
+    again = [*given(data_folder, tmp_path / "again"), "--lifter", str(tmp_path / "out" / "checkpoint.pt")]
+    assert_refused(again, "is of another network than the lifter", capsys)
+
+
+def test_missing_data_is_one_sentence(performers, tmp_path, capsys, given):
+    assert_refused(given(tmp_path / "nothing", tmp_path / "out"), "library.npz", capsys)
+    performers.save(tmp_path / "library.npz")
+    assert_refused(given(tmp_path, tmp_path / "out"), "lacks rendered people, whose local maps", capsys)
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
-def test_a_missing_gpu_is_one_sentence(data_folder, tmp_path, capsys):
+def test_a_missing_gpu_is_one_sentence(data_folder, tmp_path, capsys, given):
     assert cli.main([*given(data_folder, tmp_path / "out"), "--device", "cuda"]) == 1
     assert "no GPU" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("more", [["--minutes", "-1"], ["--batch", "0"], ["--seed", "x"], ["--rate", "0"]])
-def test_senseless_numbers_are_refused(data_folder, tmp_path, more):
+def test_senseless_numbers_are_refused(data_folder, tmp_path, given, more):
     with pytest.raises(SystemExit):
         arguments.parse(given(data_folder, tmp_path, *more))
 
 
-def test_a_trained_network_is_exported(data_folder, tmp_path, capsys, monkeypatch):
+def test_a_trained_network_is_exported(data_folder, tmp_path, capsys, monkeypatch, given, lifter):
     def export(network, folder: Path, name: str, half: bool) -> list[Path]:
         assert not network.training
         assert network.settings.width == 32
@@ -212,19 +249,20 @@ def test_a_trained_network_is_exported(data_folder, tmp_path, capsys, monkeypatc
     out = tmp_path / "out"
     assert cli.main(given(data_folder, out, "--steps", "1")) == 0
     capsys.readouterr()
-    command = ["train", "export", "--out", str(tmp_path / "weights"), "--checkpoint"]
-    assert cli.main([*command, str(out / "checkpoint.pt"), "--name", "mine"]) == 0
+    options = ["train", "export", "--out", str(tmp_path / "weights"), "--checkpoint"]
+    assert cli.main([*options, str(out / "checkpoint.pt"), "--name", "mine"]) == 0
     output = capsys.readouterr().out
     assert output == f"{tmp_path / 'weights' / 'mine.onnx'} (0.2 MB): at most 1.0e-04 from PyTorch\n"
 
     plain = tmp_path / "plain"
     assert cli.main([*given(data_folder, plain, "--steps", "1"), "--set", "refine=false"]) == 0
     capsys.readouterr()
-    command[3] = str(tmp_path / "others")
-    assert cli.main([*command, str(plain / "checkpoint.pt"), "--data", str(data_folder)]) == 0
+    options[3] = str(tmp_path / "others")
+    of_data = ["--data", str(data_folder), "--lifter", str(lifter)]
+    assert cli.main([*options, str(plain / "checkpoint.pt"), *of_data]) == 0
     assert "changes rotations by 0.25° and betas by 0.0010 at most" in capsys.readouterr().out
 
-    assert cli.main([*command, str(tmp_path / "nothing.pt")]) == 1
+    assert cli.main([*options, str(tmp_path / "nothing.pt")]) == 1
     assert "nothing.pt can't be read" in capsys.readouterr().err
     state = torch.load(out / "checkpoint.pt", weights_only=True)
     description = json.loads(state["description"])
@@ -233,7 +271,7 @@ def test_a_trained_network_is_exported(data_folder, tmp_path, capsys, monkeypatc
         ({"settings": {}}, "does not fit the current"),
     ):
         torch.save({**state, "description": json.dumps({**description, **change})}, out / "old.pt")
-        assert cli.main([*command, str(out / "old.pt")]) == 1
+        assert cli.main([*options, str(out / "old.pt")]) == 1
         assert sentence in capsys.readouterr().err
 
 
@@ -256,18 +294,15 @@ def test_every_ablation_can_be_asked_for(name):
         ("multi_roi", ("static_width=32", "hidden=32", "attention=16")),
     ],
 )
-def test_the_other_networks_train_too(data_folder, tmp_path, name, sizes):
-    for split in ("train", "validation"):
-        shard = with_roi_views(read_shard(data_folder / split / "000000.npz"), np.random.default_rng(0))
+def test_the_other_networks_train_too(data_folder, tmp_path, lifter, name, sizes):
+    """Also on rendered people who were seen in other regions in all frames for validation, in few for training."""
+    for split, every in (("train", 3), ("validation", 1)):
+        shard = with_roi_views(read_shard(data_folder / split / "000000.npz"), np.random.default_rng(0), every)
         write_shard(tmp_path / "data" / split / "000000.npz", shard)
+    shutil.copy(data_folder / "library.npz", tmp_path / "data")
     out = tmp_path / "out"
-    changes = [word for size in sizes for word in ("--set", size)]
-    command = ["train", name, "--data", str(tmp_path / "data"), "--out", str(out), "--batch", "6", "--steps", "2"]
-    threads = torch.get_num_threads()
-    try:
-        assert cli.main([*command, "--device", "cpu", "--threads", "1", *changes]) == 0
-    finally:
-        torch.set_num_threads(threads)
+    more = ["--batch", "6", "--steps", "2", "--lifter", str(lifter), *words((*sizes, f"features={SEEN}"))]
+    assert cli.main(command(name, tmp_path / "data", out, *more)) == 0
     report = json.loads((out / "report.json").read_text())
     assert (report["network"], report["configuration"], report["steps"]) == (name, f"{name}-compact", 2)
     last = json.loads((out / "log.jsonl").read_text().splitlines()[-1])
@@ -278,6 +313,13 @@ def test_the_other_networks_train_too(data_folder, tmp_path, name, sizes):
 
 
 def test_a_configuration_of_another_network_is_refused(data_folder, tmp_path, capsys):
-    command = ["train", "multi_roi", "--data", str(data_folder), "--out", str(tmp_path / "out")]
-    assert cli.main([*command, "--configuration", "tar-compact"]) == 1
+    assert cli.main(command("multi_roi", data_folder, tmp_path / "out", "--configuration", "tar-compact")) == 1
     assert "tar-compact is a configuration of tar, not of multi_roi" in capsys.readouterr().err
+
+
+def test_changed_code_is_not_trained_with(data_folder, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(train, "uncommitted", lambda: True)
+    words = [word for word in lifter_command(data_folder, tmp_path / "out") if word != "--uncommitted"]
+    assert cli.main(words) == 1
+    assert "commit first" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
