@@ -33,8 +33,21 @@ _HIDDEN_TOGETHER = (*_LIMBS, np.concatenate(_LIMBS[2:]), np.concatenate(_LIMBS[:
 # Parts of the diagonal, and the share of frames whose background is not followed.
 _FLOW, _STILL = 1e-4, 0.03
 _AGAIN = 4
-# How far the hips are seen below their joints, metres, and how far in front of them their world landmarks are.
-_DROP, _DROP_SPREAD, _IN_FRONT, _IN_FRONT_SPREAD = 0.025, 0.02, 0.02, 0.045
+# Where pairs of landmarks are seen on real people, on average and by how much people differ: metres beyond their place
+# on rendered ones, away from the same side's other landmark. Four cameras see hips and knees of a man in clothes 4 cm
+# lower.
+_SEEN_BEYOND = (
+    ((23, 24), (11, 12), 0.03, 0.025),
+    ((25, 26), (23, 24), 0.025, 0.025),
+    ((27, 28), (25, 26), 0.0, 0.015),
+    ((11, 12), (23, 24), 0.0, 0.02),
+    ((13, 14), (11, 12), 0.0, 0.015),
+    ((15, 16), (13, 14), 0.0, 0.012),
+)
+# How much of that world landmarks follow, which keep a body's usual proportions better.
+_SEEN_IN_WORLD = 0.4
+# How far in front of their joints the hips' world landmarks are.
+_IN_FRONT, _IN_FRONT_SPREAD = 0.02, 0.045
 # Hips lie inside the body, hands and feet move fast.
 _FACTOR = np.ones(33)
 _FACTOR[[*_HIPS]] = 1.6
@@ -53,7 +66,7 @@ class Severity:
         turn: of the whole body's world landmarks about any axis, degrees.
         resized: of the logarithm of their size in a sequence; on average they are a little too small.
         flattened: of their depth's share of its true size; on average it is a little too small.
-        hips: how far hips are seen below and in front of their joints, as a share of what is usual.
+        places: how far landmarks are seen from their places on rendered people, as a share of what is usual.
         hidden: share of sequences in which a limb is hidden for some time.
         exchanged: share of sequences in which the whole body's sides are exchanged for some time; half as often
             those of arms, and of legs, alone.
@@ -72,7 +85,7 @@ class Severity:
     turn: float = 5.5
     resized: float = 0.07
     flattened: float = 0.15
-    hips: float = 1.0
+    places: float = 1.0
     hidden: float = 0.3
     exchanged: float = 0.2
     folded: float = 0.06
@@ -91,14 +104,10 @@ def detect(
     count, frames = stage.pelvis.shape[:2]
     K = stage.camera_K[:, None, None]
     marks = landmarks_3d.astype(float)
-    # BlazePose sees the hips of people in clothes below their joints, in the image more than in its world landmarks.
-    trunk = marks[:, :, _HIPS].mean(2) - marks[:, :, _SHOULDERS].mean(2)
-    trunk /= np.maximum(np.linalg.norm(trunk, axis=-1, keepdims=True), 1e-6)
-    drop = severity.hips * np.clip(rng.normal(_DROP, _DROP_SPREAD, (count, 1, 1, 1)), -0.02, 0.08)
-    dropped = marks.copy()
-    dropped[:, :, _HIPS] += drop * trunk[:, :, None]
-    marks[:, :, _HIPS] += 0.5 * drop * trunk[:, :, None]
-    pixels = dropped[..., :2] / np.maximum(dropped[..., 2:], 0.2) * K[..., 0, :1] + K[..., :2, 2]
+    beyond = seen_beyond(marks, severity, rng)
+    pictured = marks + beyond
+    marks += _SEEN_IN_WORLD * beyond
+    pixels = pictured[..., :2] / np.maximum(pictured[..., 2:], 0.2) * K[..., 0, :1] + K[..., :2, 2]
     crops = _crops(pixels, stage.rate, rng)
     axes = crop_axes(crops, stage.camera_K[:, None])
     level = np.exp(rng.normal(0, severity.spread, (count, 1, 1, 1)))
@@ -138,6 +147,36 @@ def detect(
     output["known"] = np.ones((count, frames), bool)
     _miss(output, severity, rng)
     return output
+
+
+def seen_beyond(marks: np.ndarray, severity: Severity, rng: np.random.Generator) -> np.ndarray:
+    """How far (B, T, 33, 3) from true landmarks (B, T, 33, 3) a detector sees them on people of B sequences, metres."""
+    offsets = np.zeros(marks.shape)
+    for points, others, mean, spread in _SEEN_BEYOND:
+        away = marks[:, :, points] - marks[:, :, others]
+        away = away / np.maximum(np.linalg.norm(away, axis=-1, keepdims=True), 1e-6)
+        far = rng.normal(mean, spread, (len(marks), 1, 1, 1)) + rng.normal(0, 0.3 * spread, (len(marks), 1, 2, 1))
+        offsets[:, :, points] = severity.places * far * away
+    return offsets
+
+
+def move(detected: dict[str, np.ndarray], marks: np.ndarray, beyond: np.ndarray, camera_K: np.ndarray) -> None:
+    """Move what was detected of people with true landmarks (B, T, 33, 3) by (B, T, 33, 3) metres, in place.
+
+    Args:
+        detected: arrays by their names in tracks, (B, T, ...).
+        marks: in camera axes, metres.
+        beyond: see `seen_beyond`.
+        camera_K: (B, 3, 3).
+    """
+
+    def projected(points: np.ndarray) -> np.ndarray:
+        return points[..., :2] / np.maximum(points[..., 2:], 0.2) * camera_K[:, None, None, [0, 1], [0, 1]]
+
+    detected["landmarks"] += projected(marks + beyond) - projected(marks)
+    crops = detected["crops"] * [1, 1, 1, 0]
+    world = _SEEN_IN_WORLD * beyond @ np.swapaxes(crop_axes(crops, camera_K[:, None]), -1, -2)
+    detected["world_landmarks"] += world - world[:, :, _HIPS].mean(2, keepdims=True)
 
 
 def regions(detected: dict[str, np.ndarray], severity: Severity, rng: np.random.Generator) -> dict[str, np.ndarray]:
@@ -214,7 +253,7 @@ def _mistaken(
     level = level[..., 0]
     turn = rng.normal(0, 0.8, (count, 1, 3)) + 0.6 * slow_curves(count, frames, stage.rate, (3,), (0.3, 1.5), rng)
     turned = world @ np.swapaxes(rotations.axis_angle_to_matrix(np.radians(severity.turn) * level * turn), -1, -2)
-    turned[:, :, _HIPS, 2] -= severity.hips * rng.normal(_IN_FRONT, _IN_FRONT_SPREAD, (count, 1, 1))
+    turned[:, :, _HIPS, 2] -= severity.places * rng.normal(_IN_FRONT, _IN_FRONT_SPREAD, (count, 1, 1))
     size = np.exp(severity.resized * rng.normal(-0.7, 1, (count, 1, 1, 1)))
     flat = np.clip(1 + severity.flattened * rng.normal(-0.7, 1, (count, 1, 1, 1)), 0.4, 1.3)
     for root, limb in zip(_ROOTS, _LIMBS, strict=True):

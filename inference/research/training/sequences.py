@@ -18,7 +18,7 @@ from ...pose import features
 from ..networks.lifter import Lifter
 from ..networks.settings import Settings
 from .batches import Batch, Observed, Sampling, sequence_batch, window_batch
-from .imagined import detect
+from .imagined import detect, move, seen_beyond
 from .mocap.library import Library
 from .shards import ShardError, read_shard
 from .staging import Director, Stage
@@ -67,7 +67,9 @@ class StagedFootage:
         detected = detect(stage, landmarks, sampling.severity, rng)
         if self._errors is not None:
             chosen = np.flatnonzero(rng.random(count) < sampling.transferred)
-            output = self._errors.transfer(landmarks[chosen].astype(float), stage.camera_K[chosen], rng)
+            marks, K = landmarks[chosen].astype(float), stage.camera_K[chosen]
+            output = self._errors.transfer(marks, K, rng)
+            move(output, marks, seen_beyond(marks, sampling.severity, rng), K)
             known = output["found"]
             rows = repeated(known)
             usable = known.any(1)

@@ -204,7 +204,7 @@ def film(
     slowly = np.stack([edged[:, lag : lag + frames] * share for lag, share in enumerate(kernel)]).sum(0)
     aim = middle[:, None] + follow[:, None, None] * (slowly - pelvis.mean(1, keepdims=True))
     upright = _look_at(position, aim)
-    roll = np.where(rng.random(count) < 0.9, rng.normal(0, np.radians(3), count), rng.normal(0, np.radians(20), count))
+    roll = rng.normal(0, np.radians(np.where(rng.random(count) < 0.8, 5, 20)))
     shake = angles + roll[:, None, None] * np.array([0.0, 0.0, 1.0])
     # Where in the image the person is.
     spare = np.maximum(1 - fill[:, None] * np.array([0.5, 1.0]), 0.1)
