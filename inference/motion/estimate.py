@@ -21,7 +21,7 @@ from ..body.smpl import Body
 from ..camera.intrinsics import Camera
 from ..people.track import Track
 from ..pose.pose_estimate import PoseEstimate
-from . import sides, standing
+from . import standing
 from .fit import Evidence, Fit, ShapedBody, fit, solve_translation, view_rotations
 from .footing import Footing
 from .motion import Motion
@@ -41,7 +41,7 @@ _WORLD_NOISE, _WORLD_DEPTH_FACTOR = 0.10, 5.0
 # next landmark: the trunk of people who stand is 0.69 of their legs (four, in a street and a hall), of our body 0.61.
 _SEEN_LOWER = {"hip": ("knee", 0.09), "knee": ("ankle", 0.05)}
 # A network's errors last for many frames, which count as independent: by how much its own σ is too small for the fit.
-_ESTIMATE_CAUTION = 10.0
+_ESTIMATE_CAUTION = 5.0
 
 _HIPS = [LANDMARK_NAMES.index("left_hip"), LANDMARK_NAMES.index("right_hip")]
 _TORSO = [LANDMARK_NAMES.index(f"{side}_{part}") for part in ("shoulder", "hip") for side in ("left", "right")]
@@ -199,9 +199,6 @@ def _fit_person(
         evidence.world[:] = landmarks_3d @ view_rotations(evidence)
         evidence.world_sigma, evidence.depth_factor = _estimate_noise(body, pose_estimate)
         _, _, points = shaped_body.pose(pose_estimate.rotations, np.zeros((len(track), 3)))
-        period = float(np.median(np.diff(seconds))) if len(seconds) > 1 else 1.0
-        wrong = sides.exchanged_landmarks(evidence, points, evidence.world_sigma / _ESTIMATE_CAUTION, period)
-        sides.exchange(evidence, wrong)
         first = fit(shaped_body, evidence, pose_estimate.rotations, solve_translation(evidence, points), steps=5)
     spread = _spread_evidence(evidence, seen, len(seconds))
     subject = Subject(

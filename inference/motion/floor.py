@@ -10,6 +10,8 @@ _FLOOR_SIGMA = 0.06
 # How surely the upright direction is known sideways, and along the camera's y and z at best.
 _LEVEL_SIGMA, _UPRIGHT_SIGMA = np.radians(2.0), np.radians(1.5)
 _ROLL_TRUST = 0.5
+# How far off the gravity is that a network sees of people who stand and walk.
+_NETWORK_SIGMA = np.radians(3.0)
 # Cameras look down on people a little: that counts like so many frames of an upright person, and a share of all.
 _USUAL_UP = np.array([0.0, -np.cos(np.radians(6)), -np.sin(np.radians(6))])
 _USUAL_FRAMES, _USUAL_SHARE, _USUAL_SPREAD = 0.5, 0.02, np.radians(12)
@@ -80,6 +82,24 @@ def _along_lines(up: np.ndarray, roll_sigma: float, sigma: float, lines: np.ndar
     best /= np.linalg.norm(best)
     spread = np.sqrt(probability @ np.arccos(np.clip(directions @ best, -1, 1)) ** 2 / 2)
     return best, max(_UPRIGHT_SIGMA, float(spread))
+
+
+def with_gravity(up: np.ndarray, sigma: float, seen: np.ndarray) -> tuple[np.ndarray, float]:
+    """`upright_direction` and its standard deviation, joined with what a network saw.
+
+    Args:
+        up: (3,) away from the floor.
+        sigma: radians.
+        seen: (n, 3) unit vectors of gravity in the same axes, of all frames and people.
+    """
+    mean = -seen.mean(axis=0)
+    mean /= np.linalg.norm(mean)
+    spread = np.sqrt(np.mean(np.arccos(np.clip(-seen @ mean, -1, 1)) ** 2))
+    # Its errors last, too; where the two are far apart, bodies and lines are mostly right.
+    apart = np.arccos(np.clip(up @ mean, -1, 1)) / 2
+    other = np.sqrt(_NETWORK_SIGMA**2 + spread**2 + apart**2)
+    joined = up / sigma**2 + mean / other**2
+    return joined / np.linalg.norm(joined), float(1 / np.hypot(1 / sigma, 1 / other))
 
 
 def _cosine(first: np.ndarray, second: np.ndarray) -> np.ndarray:

@@ -15,13 +15,15 @@ from .subject import Subject, limb_length, shape_from_limbs, smoothed_prior
 
 # Metres between the lowest landmark of a flat foot and the floor.
 _SKIN = 0.01
-_BALANCE_SIGMA = 0.08
+_BALANCE_SIGMA = 0.15
 _PLANTED_SIGMA = 0.012
 # Full smoothing would make planted feet slide again.
 _LAST_SMOOTHING = 0.35
 _ENOUGH_STANDING = 5.0
 _LOWEST_EYE = 0.5
 _LARGEST_RESIZING = 1.15
+# Of a pose estimate's contacts, in the order of sole points.
+_CONTACTS = [0, 2, 1, 3]
 
 
 def _soles(subject: Subject) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -54,7 +56,7 @@ def find_pace(subjects: list[Subject]) -> None:
 
 
 def estimate_floor(subjects: list[Subject], lines: np.ndarray) -> np.ndarray:
-    """(4, 4) first camera to world, from everybody's standing feet and upright bodies, and `Camera.lines` (L, 4)."""
+    """(4, 4) first camera to world, from standing feet, upright bodies, `Camera.lines` (L, 4), networks."""
     joints, points, weights = [], [], []
     for subject in subjects:
         subject_joints, soles, scores = _soles(subject)
@@ -63,6 +65,8 @@ def estimate_floor(subjects: list[Subject], lines: np.ndarray) -> np.ndarray:
         points.append(soles)
         weights.append(contacts.standing(speed, None, scores) / len(subjects))
     up, sigma = floor.upright_direction(np.concatenate(joints), lines)
+    if len(seen := _gravity(subjects)):
+        up, sigma = floor.with_gravity(up, sigma, seen)
     ground = [
         soles - _sole_heights(subject.shaped_body)[:, None] * up
         for soles, subject in zip(points, subjects, strict=True)
@@ -76,6 +80,16 @@ def estimate_floor(subjects: list[Subject], lines: np.ndarray) -> np.ndarray:
         sigma,
     )
     return floor.camera_to_world(normal, offset, joints[0][0, 0])
+
+
+def _gravity(subjects: list[Subject]) -> np.ndarray:
+    """(n, 3) directions of gravity in the first camera's space, as networks saw it frame by frame; (0, 3) without."""
+    seen = [
+        np.einsum("nij,nj->ni", subject.camera_rotations[subject.seen], subject.pose_estimate.gravity)
+        for subject in subjects
+        if subject.pose_estimate is not None
+    ]
+    return np.concatenate(seen) if seen else np.zeros((0, 3))
 
 
 def _lowest(height: np.ndarray) -> np.ndarray:

@@ -147,7 +147,7 @@ def _work(job: int, jobs: int, options: argparse.Namespace) -> None:
     rendered = [shards.read_shard(path) for path in rendered_shards(options.data)]
     errors = DetectorErrors.from_shards(rendered, body, FRAMES)
     if errors is None:
-        raise shards.ShardError(f"The sequences in {options.data / 'train'} are shorter than {FRAMES} frames: make others.")
+        raise shards.ShardError(f"Sequences in {options.data / 'train'} are shorter than {FRAMES} frames: make others.")
     network = TemporalNetwork(registry.path(LIFTER), registry.path(_NETWORK), device="cpu")
     # The scenes that motions are evaluated on are no training.
     scenes = {person.clip for scene in read_recipes(RECIPES).scenes.values() for person in scene.people}

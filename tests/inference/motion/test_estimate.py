@@ -372,11 +372,7 @@ def test_the_height_of_a_person_tells_how_far_away_they_are(
     body: Body, tall_walk: tuple[scenes.Scene, Track], network: bool
 ):
     scene, track = tall_walk
-    seen_as_average = PoseEstimate(
-        Rotation.from_rotvec(scene.poses.reshape(-1, 3)).as_matrix().reshape(-1, 24, 3, 3),
-        scene.joints[:, 0],
-        np.zeros((len(scene.poses), 10)),
-    )
+    seen_as_average = replace(true_estimate(scene, 0.03), betas=np.zeros((len(scene.poses), 10)))
     estimates = {"pose_estimates": [seen_as_average], "estimator": "average"} if network else {}
     true = stature(body, scene.betas)
     (without,) = estimate(body, scene, track, **estimates)

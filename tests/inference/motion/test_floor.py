@@ -52,6 +52,18 @@ def test_people_who_lie_do_not_point_up():
     assert degrees_between(up, seen_up(6)) < 5, "as cameras usually look"
 
 
+@pytest.mark.parametrize(
+    ("noise", "pitch", "share"), [(2.0, 4, 0.41), (2.0, 10, 0.28), (2.0, 40, 0.03), (25.0, 10, 0.01)]
+)
+def test_gravity_that_a_network_saw_counts_as_it_is_steady_and_near(noise: float, pitch: float, share: float):
+    """Upright bodies say 0° down, give or take 4°, a network `pitch` in all frames, but for its noise."""
+    rng = np.random.default_rng(0)
+    seen = -Rotation.from_rotvec(np.radians(noise) * rng.normal(size=(400, 3))).apply(seen_up(pitch))
+    up, sigma = floor.with_gravity(seen_up(0), np.radians(4), seen)
+    assert degrees_between(up, seen_up(0)) / pitch == pytest.approx(share, abs=0.03)
+    assert sigma < np.radians(4), "two know more than one"
+
+
 def test_those_who_sway_leave_it_less_certain():
     steady, swaying = people(seen_up(10), [0]), []
     for lean in (-14, 14):

@@ -17,7 +17,7 @@ from ....body.smpl import Body
 from ....people.crops import ROI_VIEWS
 from ....pose.features import crop_axes
 from ..mocap.library import Library
-from ..shards import Shard, ShardError, compact, read_shard
+from ..shards import Shard, ShardError, compact
 from .generate import FRAMES, stage, truth
 
 # At these shares of a sequence poses are compared.

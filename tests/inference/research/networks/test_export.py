@@ -56,6 +56,8 @@ def test_float16_changes_little(network, folder):
     window = Session(folder / "tar-compact.onnx", "cpu")
     rng = torch.Generator().manual_seed(3)
     frames, box = torch.randn(4, 9, SETTINGS.features, generator=rng), torch.randn(4, 3, generator=rng)
+    # People are in front of the camera: s is positive.
+    frames[..., -3] = 1.0
     local = torch.rand(4, 5, 16, 16, 16, generator=rng)
     _, betas, camera = window(frames=frames.numpy(), box=box.numpy(), local=local.numpy())
     with torch.no_grad():

@@ -10,6 +10,7 @@ import pytest
 import torch
 from video_motion.inference import registry
 from video_motion.inference.body.smpl import Body
+from video_motion.inference.estimators import LIFTER
 from video_motion.inference.motion.footing import Footing
 from video_motion.inference.pose.temporal import TemporalNetwork
 from video_motion.inference.research.training import footing, shards
@@ -18,7 +19,7 @@ from video_motion.inference.research.training.mocap.library import Library
 
 @pytest.fixture(scope="module")
 def walks(data_folder: Path, body: Body) -> list[footing.Walk]:
-    network = TemporalNetwork(registry.path("cosegmentation"), device="cpu")
+    network = TemporalNetwork(registry.path(LIFTER), registry.path("cosegmentation"), device="cpu")
     shard = shards.read_shard(data_folder / "train" / "000000.npz")
     return list(footing.walks(shard, body, network, np.random.default_rng(0)))
 

@@ -5,6 +5,7 @@ import pytest
 from video_motion.inference.body.smpl import Body
 from video_motion.inference.pose import features
 from video_motion.inference.research.training.batches import Sampling
+from video_motion.inference.research.training.imagined import Severity
 from video_motion.inference.research.training.mocap.library import Library
 from video_motion.inference.research.training.sequences import StagedFootage
 from video_motion.inference.research.training.shards import Shard, read_shard
@@ -120,7 +121,7 @@ def test_staged_footage_takes_them(shard, body):
     )
     errors = error_transfer.DetectorErrors.from_shards([shard], body, FRAMES)
     staged = StagedFootage(library, "train", body, errors)
-    observed = staged.draw(16, FRAMES, Sampling(transferred=1.0), rng)
+    observed = staged.draw(16, FRAMES, Sampling(transferred=1.0, severity=Severity(places=0.0)), rng)
     stage, seen = observed.stage, observed.detected
     betas = np.repeat(stage.betas, FRAMES, axis=0)
     trans = stage.pelvis.reshape(-1, 3) - body.rest_joints(betas)[:, 0]
