@@ -35,8 +35,8 @@ _RATE = 30.0
 _SIDE = 240
 # Metres across the picture of a hand and of a head.
 _HAND, _HEAD = 0.34, 0.36
-# From the camera's axes to a world whose z points up.
-_UPRIGHT = np.array([[1.0, 0.0, 0.0, 0.0], [0.0, 0.0, 1.0, 0.0], [0.0, -1.0, 0.0, 0.0], [0.0, 0.0, 0.0, 1.0]])
+# From the camera's axes to a world whose z points up, above the floor.
+_UPRIGHT = np.array([[1.0, 0.0, 0.0, 0.0], [0.0, 0.0, 1.0, 0.0], [0.0, -1.0, 0.0, 1.7], [0.0, 0.0, 0.0, 1.0]])
 _SHOWN = ("jawOpen", "mouthSmileLeft", "mouthPucker", "mouthFrownRight", "eyeBlinkLeft", "browInnerUp", "cheekPuff")
 
 
