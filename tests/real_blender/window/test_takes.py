@@ -193,9 +193,10 @@ def test_confidence_is_drawn_over_time(two_takes: Panel, blender: Blender, displ
         "del action['video_motion_confidence']\n"
         "action['video_motion_confidence'] = bytes(rows)\n"
         "bpy.context.scene.frame_set(76)\n"
-        "next(one for one in bpy.context.screen.areas if one.type == 'PROPERTIES').type = 'DOPESHEET_EDITOR'\n"
         "bpy.context.scene.video_motion_takes.confidence = True"
     )
+    # Here timelines are as high as their ruler.
+    blender.do("next(one for one in bpy.context.screen.areas if one.type == 'VIEW_3D').type = 'DOPESHEET_EDITOR'")
     # Selected bones have that colour, too.
     shares = [display.share_of(blender.screenshot("takes-confidence"), *DOUBT)]
     blender.do("bpy.context.scene.video_motion_takes.confidence = False")
