@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 LIMIT_BYTES = 2_000_000_000
 _SUFFIX = ".npz"
 _PREFIX = "found-"
+_DIGEST = "digest"
 
 
 class Cache:
@@ -40,10 +41,15 @@ class Cache:
         # A batch hashes code, and starts its worker before anything heavy is loaded.
         import numpy as np
 
+        from .zips import check_zip
+
         file = self._file(key)
         try:
+            check_zip(file)
             with np.load(file, allow_pickle=False) as archive:
                 arrays = {name: archive[name] for name in archive.files}
+            if str(arrays.pop(_DIGEST)) != _digest(arrays):
+                raise ValueError
         except FileNotFoundError:
             return None
         except Exception:  # np.load raises many kinds on damaged files
@@ -65,7 +71,7 @@ class Cache:
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             with atomic_write(self._file(key)) as temporary, temporary.open("wb") as stream:
-                np.savez(stream, **arrays)  # pyright: ignore[reportArgumentType]
+                np.savez(stream, **arrays, **{_DIGEST: np.str_(_digest(arrays))})  # pyright: ignore[reportArgumentType]
             self._make_room()
         except OSError as error:
             return f"{self.folder} can't store intermediate results ({error.strerror}), so the next run starts over."
@@ -105,6 +111,16 @@ class Cache:
                 break
             file.unlink(missing_ok=True)
             excess -= size
+
+
+def _digest(arrays: Mapping[str, np.ndarray]) -> str:
+    """A hash of arrays and their names, which tells results from what was changed in them."""
+    digest = hashlib.sha256()
+    for name in sorted(arrays):
+        array = arrays[name]
+        digest.update(f"{name} {array.dtype.str} {array.shape}".encode())
+        digest.update(array.tobytes())
+    return digest.hexdigest()
 
 
 def hash_of(*parts: object) -> str:

@@ -14,7 +14,7 @@ from dataclasses import Field, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Self
 
-from .errors import VideoMotionError
+from .errors import VideoMotionError, one_line
 from .estimators import DEFAULT, DEFAULT_QUALITY, ESTIMATORS, LANDMARKS
 
 SUFFIXES = {
@@ -39,6 +39,8 @@ ESTIMATION = (FOOTAGE, MOTION)
 EVERYTHING = (*ESTIMATION, SCENE, FILES, BATCH)
 _OPTION = "option"
 _OLD_NAMES = {"body": "smpl"}
+# As long as paths may be.
+_LONGEST = 4096
 
 
 class OptionError(VideoMotionError):
@@ -351,9 +353,9 @@ class Options:
         for old_or_new, value in content.items():
             name = _OLD_NAMES.get(old_or_new, old_or_new)
             if name == "shapes":
-                values[name] = {int(person): tuple(betas) for person, betas in value.items()}
+                values[name] = _shapes(value)
             elif name not in known:
-                raise OptionError(f"There is no option {name}: use the same version of Video Motion on both sides.")
+                raise OptionError(f"There is no option {name:.40}: use the same version of Video Motion on both sides.")
             elif value is not None:
                 values[name] = _from_json(name, known[name], value)
         return cls(**values)
@@ -443,9 +445,22 @@ def _from_json(name: str, option: Option, value: Any) -> Any:
             return value
         raise OptionError(f"The option {name} is {value!r}, neither true nor false.")
     try:
-        return option.parse(",".join(map(str, value)) if _is_list(value) else str(value))
-    except argparse.ArgumentTypeError as error:
-        raise OptionError(f"The option {name} can't be used: {error}.") from error
+        text = ",".join(map(str, value)) if _is_list(value) else str(value)
+        if len(text) > _LONGEST:
+            raise OptionError(f"The option {name} can't be used: it has more than {_LONGEST} characters.")
+        return option.parse(text)
+    except (argparse.ArgumentTypeError, ValueError) as error:
+        raise OptionError(f"The option {name} can't be used: {one_line(error)}.") from error
+
+
+def _shapes(value: Any) -> dict[int, tuple[float, ...]]:
+    try:
+        shapes = {int(person): tuple(map(float, betas)) for person, betas in value.items()}
+    except (AttributeError, TypeError, ValueError, OverflowError) as error:
+        raise OptionError("The option shapes can't be used: it is no table of people's shapes.") from error
+    if not all(math.isfinite(beta) for betas in shapes.values() for beta in betas):
+        raise OptionError("The option shapes can't be used: not all of it are numbers.")
+    return shapes
 
 
 def number(text: str) -> float:

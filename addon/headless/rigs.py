@@ -10,6 +10,7 @@ import bpy
 
 from ...inference.errors import VideoMotionError
 from ...inference.motion.motion import Motion
+from ..interchange.fbx import FbxError, check_fbx
 from ..interchange.vrm import ImportedCharacter, VrmError, import_vrm
 from ..interface import operator_message
 from ..retarget.action import RetargetOptions, retarget
@@ -91,10 +92,10 @@ def _append_rig(rig: Path, collection: Any) -> tuple[Any, BoneMapping | None, li
     span = (bpy.context.scene.frame_start, bpy.context.scene.frame_end)
     try:
         imported = _READERS[rig.suffix.lower()](rig)
-    except VrmError as error:
+    except (FbxError, VrmError) as error:
         raise RigError(str(error)) from error
     except (RuntimeError, OSError) as error:
-        raise RigError(f"{rig} can't be read: {operator_message(error)}") from error
+        raise RigError(f"{rig} can't be read ({operator_message(error).rstrip('.')}): export it again.") from error
     bpy.context.scene.render.fps, bpy.context.scene.render.fps_base = rate
     bpy.context.scene.frame_start, bpy.context.scene.frame_end = span
     new = [one for one in bpy.data.objects if one not in before]
@@ -124,6 +125,7 @@ def _read_blend(rig: Path) -> None:
 
 
 def _read_fbx(rig: Path) -> None:
+    check_fbx(rig)
     bpy.ops.import_scene.fbx(filepath=str(rig), use_anim=False)
 
 

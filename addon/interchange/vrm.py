@@ -112,8 +112,10 @@ def import_vrm(path: Path) -> ImportedCharacter:
             raise VrmError(f"{path} can't be read: enable the add-on glTF 2.0 format in the preferences.") from error
         except RuntimeError as error:
             _remove(before)
-            said = operator_message(error)
-            raise VrmError(f"{path} can't be read: Blender's glTF importer says: {said}") from error
+            said = operator_message(error).rstrip(".")
+            raise VrmError(
+                f"{path} can't be read (Blender's glTF importer says: {said}): export or download it again."
+            ) from error
     new = [one for one in bpy.data.objects if one not in before]
     armatures = [one for one in new if one.type == "ARMATURE"]
     if not armatures:

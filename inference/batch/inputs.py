@@ -82,7 +82,7 @@ class VideoInput:
             if not complete or made != self.origin(options, code):
                 return False
             self.files, self.people = [*sizes, self.report.name], len(content["motions"])
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
             return False
         return True
 

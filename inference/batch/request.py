@@ -8,7 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
+from ..errors import VideoMotionError
 from ..options import Options
+
+
+class RequestError(VideoMotionError):
+    """What was sent is no request."""
 
 
 @dataclass(frozen=True)
@@ -31,16 +36,20 @@ class Request:
 
     @classmethod
     def from_json(cls, text: str) -> Self:
-        """Return the request that `to_json` wrote."""
-        content = json.loads(text)
-        out, python = (None if content[name] is None else Path(content[name]) for name in ("out", "python"))
-        return cls(
-            [Path(video) for video in content["videos"]],
-            out,
-            Options.from_json(content["options"]),
-            Path(content["weights"]),
-            python,
-        )
+        """Return the request that `to_json` wrote.
+
+        Raises:
+            RequestError, OptionError: it is something else.
+        """
+        try:
+            content = json.loads(text)
+            out, python = (None if content[name] is None else Path(content[name]) for name in ("out", "python"))
+            videos, weights = [Path(video) for video in content["videos"]], Path(content["weights"])
+            return cls(videos, out, Options.from_json(content["options"]), weights, python)
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+            raise RequestError(
+                "The request on standard input is none: use the same version of Video Motion on both sides."
+            ) from error
 
     def to_json(self) -> str:
         """Return the request as JSON."""

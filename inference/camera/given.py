@@ -28,6 +28,7 @@ from .intrinsics import Camera, focal_from_film, intrinsics
 _NAMES = ("size", "K", "focal_mm", "camera_to_world", "seconds")
 # Sides of pictures and entries of rotations may be rounded by so much.
 _SAME_SHAPE, _ROUNDED = 0.01, 0.01
+_LARGEST_SIDE = 1_000_000
 # Seconds by which the file may miss the video's ends.
 _SHORT = 0.1
 
@@ -103,7 +104,7 @@ class GivenCamera:
             (
                 why
                 for why, holds in (
-                    ("its size is not that of pictures", min(self.size) > 0),
+                    ("its size is not that of pictures", 0 < min(self.size) <= max(self.size) <= _LARGEST_SIDE),
                     ("its K is no matrix of intrinsics", _are_intrinsics(self.K)),
                     ("its camera_to_world is no list of rigid transforms", _are_rigid(self.camera_to_world)),
                     ("its seconds don't increase, one for each matrix", _are_times(self.seconds, count)),

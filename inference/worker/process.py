@@ -40,6 +40,9 @@ _BELIEF_SECONDS = 3.0
 _PACES = "paces.json"
 """File in the cache folder: how long each stage of the last job of a kind took, for the shares of the next."""
 
+_LONGEST_STAGE = 1e7
+"""Seconds."""
+
 
 class WorkerProcess:
     """One job, or several in turn. Only `poll` reads the process's events and updates the attributes.
@@ -276,9 +279,10 @@ def _known_pace(cache: Path, name: str, task: str) -> dict[str, float]:
     try:
         pace = json.loads((cache / _PACES).read_text())[name]
         # Where no hands and no faces were large enough, nobody looked at them.
-        return {stage: float(pace.get(stage, 0.0)) for stage in (*pace["passes"], *_LATER.get(task, ()))}
-    except (OSError, ValueError, KeyError, TypeError):
+        known = {stage: float(pace.get(stage, 0.0)) for stage in (*pace["passes"], *_LATER.get(task, ()))}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
         return {}
+    return known if all(0 <= seconds < _LONGEST_STAGE for seconds in known.values()) and any(known.values()) else {}
 
 
 def _keep_pace(cache: Path, name: str, report: Mapping[str, Any] | None) -> None:
@@ -291,10 +295,10 @@ def _keep_pace(cache: Path, name: str, report: Mapping[str, Any] | None) -> None
     pace["passes"] = [stage for stage in ("people", "landmarks") if stage in timings]
     try:
         known = json.loads((cache / _PACES).read_text())
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         known = {}
     with contextlib.suppress(OSError):
-        write_json(cache / _PACES, {**known, name: pace})
+        write_json(cache / _PACES, {**(known if isinstance(known, dict) else {}), name: pace})
 
 
 def _read(stream: IO[bytes], lines: queue.SimpleQueue[str | None]) -> None:

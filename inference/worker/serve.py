@@ -34,31 +34,39 @@ def main() -> int:
     # Libraries may print anything; only our events go to the real standard output.
     lines = os.fdopen(os.dup(1), "w", encoding="utf-8", buffering=1)
     os.dup2(2, 1)
-    jobs: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
+    jobs: queue.SimpleQueue[bytes] = queue.SimpleQueue()
     threading.Thread(target=_listen, args=(jobs,), daemon=True).start()
-    job = jobs.get()
+    job = read_job(jobs.get())
     sys.path[:0] = [str(ROOT)]
-    sys.path += [folder for folder in job["packages"] if folder not in sys.path]
+    packages = job.get("packages")
+    sys.path += [folder for folder in packages if folder not in sys.path] if isinstance(packages, list) else []
     # The fit multiplies many small matrices, for which OpenBLAS is slower with several threads.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     tasks = importlib.import_module("video_motion.inference.worker.tasks")
     while True:
-        del job["packages"]
-        more = job.pop("more", False)
-        status = tasks.serve(tasks.Job(**job), lines)
-        if not more:
+        status = tasks.serve(job, lines)
+        if not job.get("more", False):
             return status
-        job = jobs.get()
+        job = read_job(jobs.get())
 
 
-def _listen(jobs: queue.SimpleQueue[dict[str, Any]]) -> None:
+def read_job(line: bytes) -> dict[str, Any]:
+    """Return the fields of the job on a line; none where it is no job, which the tasks report."""
+    try:
+        job = json.loads(line)
+    except (ValueError, RecursionError):
+        return {}
+    return job if isinstance(job, dict) else {}
+
+
+def _listen(jobs: queue.SimpleQueue[bytes]) -> None:
     """Queue each line of standard input; at its end, end the process."""
     rest = b""
     # Not through `sys.stdin`: ending the process would wait for its lock.
     while block := os.read(0, 1 << 16):
         *complete, rest = (rest + block).split(b"\n")
         for line in complete:
-            jobs.put(json.loads(line))
+            jobs.put(line)
     os._exit(1)
 
 

@@ -6,9 +6,9 @@ import json
 import time
 import traceback
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, Self
 
 from ..errors import VideoMotionError, sentence
 from ..options import Options
@@ -22,6 +22,10 @@ PICTURE_PIXELS = 256
 """Longer side of the pictures that the panel shows."""
 
 Report = Callable[..., None]
+
+
+class JobError(VideoMotionError):
+    """What was sent is no job."""
 
 
 @dataclass(frozen=True)
@@ -50,20 +54,44 @@ class Job:
     items: tuple[str, ...] = ()
     log: str = ""
 
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> Self:
+        """Return the job of a line; fields of others are left out.
 
-def serve(job: Job, lines: IO[str]) -> int:
-    """Run a job and write its events to ``lines``; return the exit status."""
+        Raises:
+            JobError: it is none.
+        """
+        values = {item.name: content[item.name] for item in fields(cls) if item.name in content}
+        texts = all(isinstance(values.get(name, ""), str) for name in ("weights", "cache", "out", "video", "log"))
+        items = values.get("items", ())
+        if not (
+            {"task", "weights", "cache", "out"} <= values.keys()
+            and texts
+            and values["task"] in list(TASKS)
+            and isinstance(values.get("options", {}), dict)
+            and isinstance(items, list | tuple)
+            and all(isinstance(item, str) for item in items)
+        ):
+            raise JobError("The worker was sent something that is no job: install Video Motion again.")
+        return cls(**values)
+
+
+def serve(content: Mapping[str, Any], lines: IO[str]) -> int:
+    """Run the job of a line and write its events to ``lines``; return the exit status."""
 
     def report(event: str, **content: Any) -> None:
         lines.write(json.dumps({"event": event, **content}) + "\n")
         lines.flush()
 
+    job = None
     try:
+        job = Job.from_json(content)
         report("result", value=TASKS[job.task](job, report))
     except Exception as error:
         traceback.print_exc()
         # What was seen of a video without a result.
-        report("error", message=_sentence(error, job), report=getattr(error, "report", None))
+        message = sentence(error) if job is None else _sentence(error, job)
+        report("error", message=message, report=getattr(error, "report", None))
         return 1
     return 0
 

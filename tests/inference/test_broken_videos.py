@@ -65,7 +65,7 @@ def run(task: str, video: Path, folder: Path) -> tuple[dict[str, Any] | None, st
     weights, lines = str(registry.cache_folder()), io.StringIO()
     options = {"end": 1.0, "quality": "fast"}
     job = Job(task, weights, str(folder), str(folder), video=str(video), options=options, reuse=False)
-    status = serve(job, lines)
+    status = serve(vars(job), lines)
     last = json.loads(lines.getvalue().splitlines()[-1])
     assert status == (last["event"] == "error")
     return last.get("value"), last.get("message", "")
