@@ -37,14 +37,14 @@ def test_damaged_results_are_absent_and_removed(tmp_path: Path, content: bytes):
 
 
 def test_unused_results_go_when_room_is_short(tmp_path: Path):
-    cache = Cache(tmp_path, limit=3 * 8400)
+    cache = Cache(tmp_path, limit=3 * 9200)
     for age, key in enumerate("abc"):
         cache.keep(key, {"x": np.zeros(1000)})
         os.utime(next(tmp_path.glob(f"*-{key}.npz")), (1e9 + age, 1e9 + age))
     assert cache.load("a") is not None, "used just now"
     cache.keep("d", {"x": np.zeros(1000)})
     assert [key for key in "abcd" if cache.load(key) is not None] == ["a", "c", "d"]
-    assert cache.size() <= 3 * 8400
+    assert cache.size() <= 3 * 9200
 
 
 def test_files_of_others_are_never_touched(tmp_path: Path):
