@@ -42,6 +42,22 @@ def hold(file: Path, waiting: Callable[[], AbstractContextManager[object]] = nul
         os.close(descriptor)
 
 
+def is_free(file: Path) -> bool:
+    """Return whether no process holds the lock on a file; that holds, too, where there is none.
+
+    Raises:
+        OSError: the file can't be opened.
+    """
+    try:
+        descriptor = os.open(file, os.O_RDWR)
+    except FileNotFoundError:
+        return True
+    try:
+        return _take(descriptor)
+    finally:
+        os.close(descriptor)
+
+
 def _take(descriptor: int) -> bool:
     try:
         if fcntl is None:

@@ -18,13 +18,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, Any
 
+from .. import locks
 from ..atomic import write_json
 from ..estimators import DEFAULT_QUALITY, LANDMARKS
 
 WORKER = Path(__file__).with_name("serve.py")
-STALE_SECONDS = 24 * 3600
 LOG_BYTES = 20_000
 _PREFIX = "video-motion-job-"
+_LOCK = "lock"
+_NEW_SECONDS = 10.0
+"""For so long a folder without a lock may be one that is being made."""
 
 # Roughly how long stages take, in order: people are found in one pass or two, then their motion is made.
 _PASSES: Mapping[int, Mapping[str, float]] = {
@@ -84,6 +87,9 @@ class WorkerProcess:
         cache.mkdir(parents=True, exist_ok=True)
         _remove_stale_folders(cache)
         self.folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=cache))
+        # However this program ends, its folder is then known to be left.
+        self._held = contextlib.ExitStack()
+        self._held.enter_context(locks.hold(self.folder / _LOCK))
         self._log = self.folder / "worker.log"
         self._lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
         self._ended = False
@@ -98,7 +104,7 @@ class WorkerProcess:
                     **_OWN_GROUP,
                 )
         except OSError:
-            shutil.rmtree(self.folder, ignore_errors=True)
+            self._remove_folder()
             raise
         assert self.process.stdin is not None
         assert self.process.stdout is not None
@@ -196,6 +202,10 @@ class WorkerProcess:
     def close(self) -> None:
         """End the process if it still runs, and remove its files."""
         self.cancel()
+        self._remove_folder()
+
+    def _remove_folder(self) -> None:
+        self._held.close()
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _handle(self, line: str) -> None:
@@ -316,13 +326,13 @@ def _variables() -> dict[str, str]:
 
 
 def _remove_stale_folders(cache: Path) -> None:
-    """Remove the folders of jobs whose Blender crashed."""
+    """Remove the folders of jobs whose program was killed or crashed."""
     for folder in cache.glob(f"{_PREFIX}*"):
-        try:
-            if time.time() - folder.stat().st_mtime > STALE_SECONDS:
+        with contextlib.suppress(OSError):
+            # Also where the clock was set back.
+            is_new = abs(time.time() - folder.stat().st_mtime) < _NEW_SECONDS
+            if not is_new and locks.is_free(folder / _LOCK):
                 shutil.rmtree(folder, ignore_errors=True)
-        except OSError:
-            continue
 
 
 @atexit.register
