@@ -79,7 +79,8 @@ def _json(content: bytes, source: random.Random) -> bytes:
 
 def _change_value(table: Any, source: random.Random) -> Any:
     """Replace, remove or add a value somewhere."""
-    holder, key = None, None
+    holder: Any = None
+    key: Any = None
     value = table
     while isinstance(value, dict | list) and value and source.random() < 0.8:
         holder, key = value, source.choice(list(value) if isinstance(value, dict) else range(len(value)))

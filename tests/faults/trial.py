@@ -128,14 +128,15 @@ class ReadingProcess:
 
     def _baseline(self, reader: str, valid: Path) -> int:
         """The most memory that the valid file takes; at first it also loads libraries."""
-        content = valid.read_bytes()
+        content, known = valid.read_bytes(), 0
         for _ in range(2):
             answer = self._ask(f"read\t{reader}\t{valid}", START_SECONDS, None)
             assert isinstance(answer, dict), answer
             # What adds weights takes no others.
             assert answer["kind"] == "result" or reader == "added weights", answer["said"]
+            known = answer["peak"]
             valid.write_bytes(content)
-        return answer["peak"]
+        return known
 
     def _ask(self, line: str, seconds: float, limit: int | None) -> dict[str, Any] | tuple[str, str]:
         """An answer, or why there is none: the kind of the outcome and what is known of it."""
