@@ -97,7 +97,7 @@ def parser() -> argparse.ArgumentParser:
         "test",
         "run the project's tests",
         "Run every test, then those that touch Blender's interface under a second Blender. A first argument `main` or "
-        "`bpy-5.0.1` chooses one of the two runs; `faults` tries damaged files, killed programs and full disks at"
+        "`bpy-5.0.1` chooses one of the two runs; `faults` tries damaged files and killed programs at"
         " length.",
     )
     test.add_argument("pytest_arguments", nargs="*", metavar="ARGUMENT", help="all arguments go to pytest")

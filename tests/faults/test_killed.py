@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import random
 import signal
 import subprocess
 import sys
@@ -12,12 +11,8 @@ import time
 from pathlib import Path
 
 import pytest
-from video_motion.inference import registry
-from video_motion.inference.motion.motion import Motion
 from video_motion.inference.worker.process import WorkerProcess
 
-from .conftest import KILLS
-from .readers import SAMPLE
 from .reading import ROOT
 
 pytest.importorskip("onnxruntime")
@@ -80,36 +75,3 @@ def test_a_worker_that_is_sent_no_job_says_so_and_ends(tmp_path: Path):
     assert worker.returncode == 1
     # Its input may end before it has answered.
     assert not said or json.loads(said)["event"] == "error"
-
-
-@pytest.mark.skipif(os.name == "nt", reason="Windows has other signals")
-@pytest.mark.timeout(3000)
-def test_killed_at_any_moment_results_are_whole_or_absent_and_resume_completes(tmp_path: Path, tell):
-    out, source = tmp_path / "out", random.Random(7)
-    command = [sys.executable, "-P", "-m", "video_motion.inference.cli", "estimate", str(SAMPLE)]
-    command += ["--out", str(out), "--end", "0.6", "--quality", "fast", "--no-hands", "--resume"]
-    variables = VARIABLES | {"TMPDIR": str(tmp_path), registry.CACHE_VARIABLE: str(registry.cache_folder())}
-    began = time.monotonic()
-    assert subprocess.run(command, capture_output=True, env=variables, check=False).returncode == 0
-    whole, seconds = (out / "sample.motion.npz").read_bytes(), time.monotonic() - began
-    for _ in range(KILLS):
-        for file in out.iterdir():
-            file.unlink()
-        running = subprocess.Popen(command, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL, env=variables)
-        time.sleep(source.uniform(0, seconds))
-        running.send_signal(signal.SIGKILL)
-        running.wait()
-        for file in out.glob("[!.]*"):
-            if file.suffix == ".npz":
-                assert len(Motion.load(file)) == 15
-            else:
-                assert json.loads(file.read_text())["people"]
-    assert subprocess.run(command, capture_output=True, env=variables, check=False).returncode == 0
-    assert {file.name for file in out.iterdir()} == {"sample.motion.npz", "sample.json"}
-    assert len(Motion.load(out / "sample.motion.npz")) == 15
-    assert (out / "sample.motion.npz").stat().st_size == pytest.approx(len(whole), rel=0.01)
-    for folder in tmp_path.glob("video-motion-job-*"):
-        os.utime(folder, (0, 0))
-    subprocess.run(command[:-1], capture_output=True, env=variables, check=True)
-    assert not list(tmp_path.glob("video-motion-job-*"))
-    tell(f"killed at {KILLS} moments of estimate: every result whole or absent, completed by --resume, nothing left")
