@@ -255,8 +255,9 @@ class Blender:
         self.redraw_sidebar()
         heights = list(range(top + _STEP_PIXELS, bottom, _STEP_PIXELS))
         known = self._found.get(what)
-        if near is not None or known:
-            heights.sort(key=lambda y: abs(y - (near if near is not None else known[1])))
+        start = near if near is not None else known[1] if known is not None else None
+        if start is not None:
+            heights.sort(key=lambda y: abs(y - start))
         columns = [(left + right) // 2, right - _RIGHT_BUTTONS_PIXELS]
         if across is not None:
             columns = [round(left + across * (right - left))]
