@@ -124,7 +124,8 @@ def dressed(armature: bpy.types.Object, names) -> bpy.types.Object:
     bpy.context.scene.collection.objects.link(skin)
     skin.modifiers.new("Armature", "ARMATURE").object = armature
     for name in ("Basis", *names):
-        skin.shape_key_add(name=name)
+        # New ones are fully in effect since Blender 5.2.
+        skin.shape_key_add(name=name).value = 0.0
     return skin
 
 
