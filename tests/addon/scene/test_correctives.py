@@ -80,6 +80,6 @@ def test_another_motion_replaces_the_correctives_keys(make_motion, licensed_like
         deformed = vertices(character.mesh, go_to(frame))
         assert np.abs(deformed - skin[index]).max() < TENTH_OF_A_MILLIMETRE
     names = {action.name, character.mesh.data.shape_keys.animation_data.action.name}
-    expected = {"walk person 1"} if SLOTTED_ACTIONS else {"walk person 1", "walk person 1 correctives"}
+    expected = {"walk person 1"} if SLOTTED_ACTIONS else {"walk person 1", "walk person 1 shapes"}
     assert names == expected
     assert {action.name for action in bpy.data.actions} == expected
