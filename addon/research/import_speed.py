@@ -86,7 +86,7 @@ def one_by_one(motion: Motion, body: Body) -> float:
     """Return the seconds for `keyframe_insert` on every bone and frame."""
     armature = _armature(motion, body)
     began = time.perf_counter()
-    quaternions = keyframes.bone_rotations(motion.poses, keyframes.rest_axes(armature))
+    quaternions = keyframes.bone_rotations(motion.poses, keyframes.rest_axes(armature)[: len(JOINT_NAMES)])
     trans = motion.trans
     for frame in range(len(motion)):
         for bone, name in enumerate(JOINT_NAMES):
