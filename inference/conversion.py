@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from itertools import chain, groupby, product, takewhile
 from operator import itemgetter
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 
@@ -33,6 +33,7 @@ from .motion.motion import Motion
 from .options import Options
 from .people import reasons, sides
 from .people.blazepose import LandmarkModel
+from .people.details import DetailSearch, DetailTrack
 from .people.left_out import NOT_CHOSEN, TOO_UNCERTAIN, LeftOut
 from .people.maps import MapStore
 from .people.observations import Observations, shots_as_arrays, shots_from_arrays
@@ -61,7 +62,7 @@ Progress = Callable[[str, int, int | None], None]
 # Metres.
 _SAME_HEIGHT = 0.01
 
-_Seen = TypeVar("_Seen", HandTrack, FaceTrack)
+_Seen = TypeVar("_Seen", bound=DetailTrack)
 
 
 class NobodyFoundError(VideoMotionError):
@@ -465,7 +466,7 @@ class _Detail(Generic[_Seen]):
         kind: what it sees of one person.
     """
 
-    def __init__(self, search: HandSearch | FaceSearch, kind: type[_Seen]):
+    def __init__(self, search: DetailSearch[Any, _Seen], kind: type[_Seen]):
         self.search, self._kind = search, kind
         self._known: list[_Seen] | None = None
 
@@ -488,9 +489,7 @@ class _Detail(Generic[_Seen]):
 
     def seen(self) -> list[_Seen]:
         """What was seen of each person."""
-        if self._known is not None:
-            return self._known
-        return [one for one in self.search.tracks() if isinstance(one, self._kind)]
+        return self.search.tracks() if self._known is None else self._known
 
 
 def _by_shot(detail: _Detail[_Seen] | None, counts: Sequence[int]) -> list[list[_Seen | None]]:

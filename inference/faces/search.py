@@ -1,12 +1,11 @@
 """Where the faces of people who were followed are, and looking at them.
 
-The body says where each face is and how large. What the network saw of it places the next crop; of several frames all
-faces of all people are seen together.
+`people/details.py` has what this shares with hands.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -14,6 +13,7 @@ import numpy as np
 from ..body.face import COEFFICIENTS
 from ..body.skeleton import LANDMARK_NAMES, SIDES
 from ..footage.reader import Frame
+from ..people.details import DetailSearch, Look, Memory, Tolerance
 from ..people.track import Track
 from .landmarker import MARGIN, Face, FaceLandmarker, next_crop
 from .track import FaceTrack
@@ -23,8 +23,6 @@ RATE = 12.0
 """About how often a second faces are looked at."""
 
 MIN_SCORE = 0.5
-_GROUP = 2
-"""Frames that are seen together."""
 
 # Metres: a face from chin to hairline, and how far its middle may be from where the body has it.
 _FACE, _NEAR = 0.18, 0.12
@@ -40,10 +38,7 @@ _MIN_VISIBILITY = 0.3
 _AWAY = -0.2
 # From this cosine on both halves of a face are seen, and nothing of it below the other.
 _SEEN, _UNSEEN = 0.7, 0.0
-# A crop that is moved, in its sides, or turned, in radians, by more than this, or of another size, is seen again.
-_MOVED, _TURNED, _RESIZED = 0.08, 0.35, 1.2
-# Seconds for which a face that was seen says where it is, and after which an unseen one is looked for again.
-_MEMORY, _RETRY = 0.4, 0.2
+_TOLERANCE = Tolerance(moved=0.08, turned=0.35, resized=1.2)
 
 _EYES = [[LANDMARK_NAMES.index(f"{side}_eye{part}") for part in ("_inner", "", "_outer")] for side in SIDES]
 _MOUTH = [LANDMARK_NAMES.index(f"mouth_{side}") for side in SIDES]
@@ -62,11 +57,6 @@ class FaceModels:
 
     landmarker: FaceLandmarker
     key: str = ""
-
-
-def look_step(frame_rate: float) -> int:
-    """Of how many frames faces are looked at in one, for footage at a rate in hertz."""
-    return max(1, round(frame_rate / RATE))
 
 
 @dataclass
@@ -109,42 +99,31 @@ def expected_face(track: Track, size: tuple[int, int]) -> Expected:
     )
 
 
-@dataclass
-class _Memory:
+@dataclass(kw_only=True)
+class _Memory(Memory):
     """What is known of one face.
 
     Attributes:
         crop: (4,) that its landmarks asked for when it was last seen, relative to the body's.
-        seen: second of that.
-        tried: second when it was last looked for while unseen.
     """
 
     crop: np.ndarray = field(default_factory=lambda: np.zeros(4))
-    seen: float = -np.inf
-    tried: float = -np.inf
 
 
-@dataclass
-class _Look:
+class _Look(Look[Face]):
     """One face in one frame."""
-
-    frame: Frame
-    person: int
-    crop: np.ndarray
-    body_crop: np.ndarray
-    face: Face | None = None
 
     @property
     def good(self) -> bool:
         """Whether a face is seen, where the body has it."""
-        if self.face is None or self.face.score < MIN_SCORE:
+        if self.seen is None or self.seen.score < MIN_SCORE:
             return False
-        seen, expected = next_crop(self.face.landmarks), self.body_crop
+        seen, expected = next_crop(self.seen.landmarks), self.body_crop
         near = np.hypot(*(seen[:2] - expected[:2])) < _NEAR / (MARGIN * _FACE) * expected[2]
         return bool(near and max(seen[2] / expected[2], expected[2] / seen[2]) < _SIZES)
 
 
-class FaceSearch:
+class FaceSearch(DetailSearch[_Look, FaceTrack]):
     """Looks at the faces of people.
 
     Args:
@@ -163,62 +142,17 @@ class FaceSearch:
         frame_rate: float,
         slow_motion: float = 1.0,
     ):
-        self._landmarker, self._slow_motion = models.landmarker, slow_motion
-        self._step = look_step(frame_rate * slow_motion)
         self._expected = [expected_face(track, size) for track in tracks]
+        visible = [one.frames[one.visible] for one in self._expected]
+        super().__init__(models.landmarker.read, next_crop, _TOLERANCE, RATE, visible, frame_rate, slow_motion)
         self._memories = [_Memory() for _ in tracks]
         self._rows: list[list[tuple[int, Face | None]]] = [[] for _ in tracks]
-        self._waiting: list[Frame] = []
-
-    @property
-    def worthwhile(self) -> bool:
-        """Whether any face is worth looking at."""
-        return any(one.visible.any() for one in self._expected)
-
-    @property
-    def frames(self) -> tuple[int, int]:
-        """The first and the last frame in which one is."""
-        numbers = np.concatenate([one.frames[one.visible] for one in self._expected])
-        return int(numbers.min()), int(numbers.max())
-
-    def see(self, frames: Iterable[Frame]) -> Iterator[Frame]:
-        """Look at the frames of the footage in order, once; yields each."""
-        for count, frame in enumerate(frames):
-            if count % self._step == 0:
-                self._waiting.append(frame)
-                if len(self._waiting) == _GROUP:
-                    self._look(self._waiting)
-                    self._waiting = []
-            yield frame
-        if self._waiting:
-            self._look(self._waiting)
-            self._waiting = []
 
     def tracks(self) -> list[FaceTrack]:
         """What was seen of each person's face."""
         return [_track(rows) for rows in self._rows]
 
-    def _look(self, frames: list[Frame]) -> None:
-        looks = list(self._looks(frames))
-        self._read(looks)
-        again = []
-        for look in looks:
-            if look.good and look.face is not None and _differs(look.crop, wanted := next_crop(look.face.landmarks)):
-                look.crop = wanted
-                again.append(look)
-        self._read(again)
-        lost = [look for look in looks if not look.good and look.crop is not look.body_crop]
-        for look in lost:
-            look.crop = look.body_crop
-        self._read(lost)
-        for look in looks:
-            memory = self._memories[look.person]
-            if look.good and look.face is not None:
-                memory.crop = _relative(next_crop(look.face.landmarks), look.body_crop)
-                memory.seen = self._second(look.frame)
-            self._rows[look.person].append((look.frame.number, look.face if look.good else None))
-
-    def _looks(self, frames: list[Frame]) -> Iterator[_Look]:
+    def _looks(self, frames: Sequence[Frame]) -> Iterator[_Look]:
         for frame in frames:
             second = self._second(frame)
             for person, expected in enumerate(self._expected):
@@ -227,23 +161,20 @@ class FaceSearch:
                     continue
                 memory, body_crop = self._memories[person], expected.crops[row]
                 crop = body_crop
-                if second - memory.seen <= _MEMORY:
+                if memory.is_fresh(second):
                     crop = _placed(memory.crop, body_crop)
-                elif second - memory.tried < _RETRY:
+                elif not memory.is_due(second):
                     continue
-                else:
-                    memory.tried = second
-                yield _Look(frame, person, crop, body_crop)
+                yield _Look(frame=frame, person=person, crop=crop, body_crop=body_crop)
 
-    def _second(self, frame: Frame) -> float:
-        return frame.timestamp / self._slow_motion
-
-    def _read(self, looks: Sequence[_Look]) -> None:
-        if not looks:
-            return
-        faces = self._landmarker.read([one.frame.image for one in looks], np.array([one.crop for one in looks]))
-        for look, face in zip(looks, faces, strict=True):
-            look.face = face
+    def _keep(self, frames: Sequence[Frame], looks: Sequence[_Look]) -> None:
+        for look in looks:
+            seen = look.seen if look.good else None
+            if seen is not None:
+                memory = self._memories[look.person]
+                memory.crop = _relative(next_crop(seen.landmarks), look.body_crop)
+                memory.seen = self._second(look.frame)
+            self._rows[look.person].append((look.frame.number, seen))
 
 
 def _relative(crop: np.ndarray, other: np.ndarray) -> np.ndarray:
@@ -254,12 +185,6 @@ def _relative(crop: np.ndarray, other: np.ndarray) -> np.ndarray:
 def _placed(relative: np.ndarray, other: np.ndarray) -> np.ndarray:
     """The inverse of `_relative`."""
     return np.array([*(other[:2] + relative[:2] * other[2]), relative[2] * other[2], relative[3] + other[3]])
-
-
-def _differs(crop: np.ndarray, wanted: np.ndarray) -> bool:
-    turned = abs((wanted[3] - crop[3] + np.pi) % (2 * np.pi) - np.pi)
-    resized = max(crop[2] / wanted[2], wanted[2] / crop[2])
-    return bool(np.hypot(*(wanted[:2] - crop[:2])) > _MOVED * wanted[2] or turned > _TURNED or resized > _RESIZED)
 
 
 def _track(rows: Sequence[tuple[int, Face | None]]) -> FaceTrack:

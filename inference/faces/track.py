@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, fields
-from typing import Self
+from dataclasses import dataclass
 
 import numpy as np
+
+from ..people.details import DetailTrack
 
 LANDMARKS = 478
 """How many MediaPipe sees of a face, the last ten of its irises."""
@@ -16,11 +16,10 @@ RIGHT_EYE, LEFT_EYE = 33, 263
 
 
 @dataclass
-class FaceTrack:
+class FaceTrack(DetailTrack):
     """One person's face, one row per frame in which it was looked at (n rows).
 
     Attributes:
-        frames: (n,) frame numbers in the footage, increasing.
         coefficients: (n, 52) ARKit's coefficients, named by `body.face.COEFFICIENTS`.
         turns: (n, 3, 3) rotations of the head, from the body's axes to the camera's as if it looked straight at the
             face.
@@ -28,20 +27,7 @@ class FaceTrack:
         scores: (n,) confidence that the face is seen, 0 where it was not.
     """
 
-    frames: np.ndarray
     coefficients: np.ndarray
     turns: np.ndarray
     centers: np.ndarray
     scores: np.ndarray
-
-    def __len__(self) -> int:
-        return len(self.frames)
-
-    def arrays(self, prefix: str = "") -> dict[str, np.ndarray]:
-        """Everything by name, after a prefix."""
-        return {f"{prefix}{item.name}": getattr(self, item.name) for item in fields(self)}
-
-    @classmethod
-    def from_arrays(cls, arrays: Mapping[str, np.ndarray], prefix: str = "") -> Self:
-        """The inverse of `arrays`."""
-        return cls(**{item.name: arrays[f"{prefix}{item.name}"] for item in fields(cls)})
