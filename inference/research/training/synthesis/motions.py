@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ....body import rotations
-from ....body.skeleton import JOINT_MIRROR, JOINT_NAMES, LANDMARK_NAMES
+from ....body.skeleton import JOINT_MIRROR, JOINT_NAMES
 from ....body.smpl import Body
 from ....motion.limits import LIMITS
 from ..mocap.library import Library
@@ -51,7 +51,6 @@ DISTURBANCE = np.radians(
     [next(value for part, value in _DISTURBANCE_DEGREES.items() if part in name) for name in JOINT_NAMES]
 )
 """Typical size of a slow disturbance of each joint, radians."""
-_SOLES = [LANDMARK_NAMES.index(f"{side}_{part}") for side in ("left", "right") for part in ("heel", "foot_index")]
 _SKIN = 0.01
 _SLOWEST = 1.3
 _KINDS = {"recorded": 0.5, "recombined": 0.17, "invented": 0.25, "still": 0.08}
