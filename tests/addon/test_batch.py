@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import shutil
@@ -23,13 +22,11 @@ from video_motion.inference.batch import inputs, queue
 from video_motion.inference.motion.motion import Motion
 
 from .blender import bone_heads, go_to
+from .sample import SAMPLE, needs_packages
 
 pytestmark = pytest.mark.interface
 
 DATA = Path(__file__).parent / "data"
-SAMPLE = Path(__file__).parents[1] / "sample" / "sample.mp4"
-
-needs_packages = pytest.mark.skipif(importlib.util.find_spec("onnxruntime") is None, reason="needs 'onnxruntime'")
 
 
 def command(*arguments: object) -> list[str]:

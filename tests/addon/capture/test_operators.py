@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import sys
 from pathlib import Path
@@ -20,33 +19,24 @@ from video_motion.addon.compatibility import channels_of
 from video_motion.addon.scene.camera import CAMERA_AXES, set_intrinsics
 from video_motion.addon.scene.layers import captured_channels, corrections_of
 from video_motion.addon.takes.record import TAKE, provenance_of, take_of
-from video_motion.inference import registry
 from video_motion.inference.estimators import LANDMARKS
 from video_motion.inference.motion.motion import Motion
 from video_motion.inference.options import Options, default, described
 
 from ..blender import bone_heads, go_to
+from ..sample import SAMPLE, needs_packages
 
 pytestmark = pytest.mark.interface
 
 ROOT = Path(__file__).parents[3]
-SAMPLE = ROOT / "tests" / "sample" / "sample.mp4"
-
-needs_packages = pytest.mark.skipif(importlib.util.find_spec("onnxruntime") is None, reason="needs 'onnxruntime'")
 
 
 @pytest.fixture
-def settings(monkeypatch, tmp_path):
-    """The panel's choices in a scene whose extension is enabled; half a second of the sample, without mesh."""
-    monkeypatch.setattr(preferences, "weights_folder", registry.cache_folder)
-    monkeypatch.setattr(preferences, "cache_folder", lambda: tmp_path / "cache")
-    video_motion.addon.register()
-    chosen = bpy.context.scene.video_motion
-    chosen.filepath = str(SAMPLE)
-    chosen.trim, chosen.start, chosen.end = True, 2.0, 2.6
-    chosen.mesh, chosen.quality = False, "fast"
-    yield chosen
-    video_motion.addon.unregister()
+def settings(enabled):
+    """The panel's choices; half a second of the sample."""
+    enabled.filepath = str(SAMPLE)
+    enabled.trim, enabled.start, enabled.end = True, 2.0, 2.6
+    return enabled
 
 
 def error_of(operator) -> str:

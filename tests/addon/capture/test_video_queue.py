@@ -2,35 +2,24 @@
 
 from __future__ import annotations
 
-import importlib.util
 from pathlib import Path
 
 import bpy
 import pytest
-import video_motion.addon
-from video_motion.addon import preferences
 from video_motion.addon.capture.video_queue import DONE, FAILED, WAITING
 from video_motion.addon.takes.record import provenance_of, takes_in
-from video_motion.inference import registry
+
+from ..sample import SAMPLE, needs_packages
 
 pytestmark = pytest.mark.interface
 
-SAMPLE = Path(__file__).parents[3] / "tests" / "sample" / "sample.mp4"
-
-needs_packages = pytest.mark.skipif(importlib.util.find_spec("onnxruntime") is None, reason="needs 'onnxruntime'")
-
 
 @pytest.fixture
-def queue(monkeypatch, tmp_path):
-    monkeypatch.setattr(preferences, "weights_folder", registry.cache_folder)
-    monkeypatch.setattr(preferences, "cache_folder", lambda: tmp_path / "cache")
-    video_motion.addon.register()
-    settings = bpy.context.scene.video_motion
-    settings.mesh, settings.quality, settings.hands = False, "fast", False
+def queue(enabled):
+    enabled.hands = False
     waiting = bpy.context.window_manager.video_motion_queue
     waiting.clear()
-    yield waiting
-    video_motion.addon.unregister()
+    return waiting
 
 
 def open_videos(*files: Path, **more) -> None:

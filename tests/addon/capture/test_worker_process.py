@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import signal
@@ -18,10 +17,11 @@ from video_motion.inference.estimators import LANDMARKS
 from video_motion.inference.worker import process as worker_process
 from video_motion.inference.worker.process import WorkerProcess
 
-ROOT = Path(__file__).parents[3]
-SAMPLE = ROOT / "tests" / "sample" / "sample.mp4"
+from ..sample import SAMPLE, needs_packages
 
-pytestmark = pytest.mark.skipif(importlib.util.find_spec("onnxruntime") is None, reason="needs 'onnxruntime'")
+ROOT = Path(__file__).parents[3]
+
+pytestmark = needs_packages
 
 
 @pytest.fixture
