@@ -25,7 +25,7 @@ PACKAGES = ("cv2", "onnxruntime")
 """Packages that the networks need."""
 
 REQUEST = "--request"
-"""The only argument when `convert` starts this file: the request is on standard input, as JSON."""
+"""The only argument when `convert` starts this file: the request is a line of JSON on standard input, kept open."""
 
 EPILOG = """\
 From videos it writes, for each one, NAME.motion.npz (further people's are NAME.person-2.motion.npz and so on, those of
@@ -42,14 +42,14 @@ def main(argv: Sequence[str]) -> int:
     from video_motion.inference.batch import interruption
     from video_motion.inference.batch.request import Request
     from video_motion.inference.batch.summary import print_error
-    from video_motion.inference.errors import VideoMotionError
+    from video_motion.inference.errors import VideoMotionError, sentence
     from video_motion.inference.options import Options
     from video_motion.inference.paths import IS_CHECKOUT
 
     interruption.listen()
     try:
         if list(argv) == [REQUEST]:
-            return _convert(Request.from_json(sys.stdin.read()))
+            return _convert(Request.from_json(interruption.first_line()))
         chosen = _parse(argv)
         options = Options.from_arguments(chosen)
         if chosen.motion:
@@ -58,8 +58,8 @@ def main(argv: Sequence[str]) -> int:
         if chosen.python is None and IS_CHECKOUT and not all(map(importlib.util.find_spec, PACKAGES)):
             return _launch(argv)
         return _convert(Request(chosen.videos, chosen.out, options, _weights(), chosen.python))
-    except VideoMotionError as error:
-        print_error(error)
+    except (VideoMotionError, OSError) as error:
+        print_error(sentence(error))
         return 1
     except KeyboardInterrupt:
         print("video-motion: interrupted.", file=sys.stderr, flush=True)
@@ -67,10 +67,14 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _convert(request: Request) -> int:
-    from video_motion.addon.headless.writer import SceneWriter
-    from video_motion.inference.batch.queue import VideoBatch
+    from video_motion.inference import temporary
 
-    return VideoBatch(request, SceneWriter(request.options)).run()
+    # Blender as a module, or where it is killed, never removes its folder of temporary files.
+    with temporary.own_folder("video-motion-batch-"):
+        from video_motion.addon.headless.writer import SceneWriter
+        from video_motion.inference.batch.queue import VideoBatch
+
+        return VideoBatch(request, SceneWriter(request.options)).run()
 
 
 def _parse(argv: Sequence[str]) -> argparse.Namespace:

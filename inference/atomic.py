@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+
+_LEFT_SECONDS = 60.0
+"""What did not change for so long is of a program that was killed."""
 
 
 @contextmanager
@@ -18,6 +23,15 @@ def atomic_write(path: Path) -> Iterator[Path]:
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def remove_left(folder: Path, pattern: str, seconds: float = _LEFT_SECONDS) -> None:
+    """Remove what `atomic_write` has left of files whose names match a pattern and did not change for some seconds."""
+    for left in folder.glob(f".{pattern}.*.part"):
+        with contextlib.suppress(OSError):
+            # Also where the clock was set back.
+            if abs(time.time() - left.stat().st_mtime) > seconds:
+                left.unlink()
 
 
 def write_json(path: Path, content: Mapping[str, object]) -> None:

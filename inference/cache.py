@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .atomic import atomic_write
+from .atomic import atomic_write, remove_left
 from .paths import ROOT
 
 if TYPE_CHECKING:
@@ -70,6 +70,7 @@ class Cache:
 
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
+            remove_left(self.folder, f"{_PREFIX}*{_SUFFIX}")
             with atomic_write(self._file(key)) as temporary, temporary.open("wb") as stream:
                 np.savez(stream, **arrays, **{_DIGEST: np.str_(_digest(arrays))})  # pyright: ignore[reportArgumentType]
             self._make_room()

@@ -13,8 +13,6 @@ import os
 import shutil
 import subprocess
 import sys
-import tempfile
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -24,7 +22,7 @@ from functools import cache
 from pathlib import Path
 from typing import Literal
 
-from . import console, locks
+from . import console, locks, temporary
 from .errors import VideoMotionError
 from .paths import IS_CHECKOUT, ROOT, user_cache
 
@@ -33,7 +31,6 @@ BUNDLED = ROOT / "weights" / "bundled"
 CACHE_VARIABLE = "VIDEO_MOTION_CACHE"
 BLOCK_BYTES = 1 << 20
 TIMEOUT_SECONDS = 60
-STALE_SECONDS = 6 * 3600
 
 BODY_MODULES = ("anny", "build", "fingers", "landmarks", "rotations", "skeleton")
 """Modules of ``inference/body`` that make the body; it is built again when they change."""
@@ -313,17 +310,12 @@ def _intact(file: Path, sha256: str) -> bool:
 @contextmanager
 def _working_folder() -> Iterator[Path]:
     """A temporary folder in the cache, on the same disk as the final place so that a rename suffices."""
-    cache = cache_folder()
-    try:
-        cache.mkdir(parents=True, exist_ok=True)
-        for left in cache.glob(".fetch-*"):
-            if time.time() - left.stat().st_mtime > STALE_SECONDS:
-                shutil.rmtree(left, ignore_errors=True)
-        folder = tempfile.TemporaryDirectory(prefix=".fetch-", dir=cache)
-    except OSError as error:
-        raise RegistryError(_unwritable(error)) from error
-    with folder as name:
-        yield Path(name)
+    with ExitStack() as stack:
+        try:
+            folder = stack.enter_context(temporary.folder_in(cache_folder(), ".fetch-"))
+        except OSError as error:
+            raise RegistryError(_unwritable(error)) from error
+        yield folder
 
 
 def _unwritable(error: OSError) -> str:

@@ -89,7 +89,7 @@ class VideoInput:
     def remove_unfinished(self) -> None:
         """Remove partly written files of an earlier run that was killed."""
         for left in self.target.parent.glob(f".{glob.escape(self.target.name)}.*"):
-            if re.search(r"\.part$|\.\d+\.blend1?$", left.name) is None:
+            if re.search(r"\.part$|\.\d+\.blend[1@]?$", left.name) is None:
                 continue
             if left.is_dir():
                 shutil.rmtree(left, ignore_errors=True)

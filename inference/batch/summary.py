@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..atomic import write_json
+from ..atomic import remove_left, write_json
 from ..errors import VideoMotionError, one_line
 from .inputs import DONE, FAILED, SKIPPED, WAITING, VideoInput, why_unwritable
 
@@ -53,6 +53,7 @@ class Summary:
             taken = {one.target.name.casefold() for one in inputs}
             if folder is not None:
                 self._file = folder / (NAME if Path(NAME).stem not in taken else NAME_IF_TAKEN)
+                remove_left(folder, self._file.name, 0.0)
 
     @property
     def failed(self) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import dataclasses
 import importlib.util
 import os
@@ -99,12 +100,16 @@ def convert(chosen: argparse.Namespace) -> int:
     request = Request(chosen.videos, chosen.out, wanted, registry.cache_folder(), python)
     command = [str(word) for word in (*program, "--", "--request")]
     try:
-        process = subprocess.Popen(command, stdin=subprocess.PIPE, env=variables, text=True, encoding="utf-8")
+        process = subprocess.Popen(command, stdin=subprocess.PIPE, env=variables)
     except OSError as error:
         raise CommandError(f"{command[0]} can't be started ({error.strerror}): check --blender.") from error
     try:
-        process.communicate(request.to_json())
-        return process.returncode
+        assert process.stdin is not None
+        with contextlib.suppress(BrokenPipeError):
+            process.stdin.write(f"{request.to_json()}\n".encode())
+            process.stdin.flush()
+        # Its input stays open until this process ends, however it does.
+        return process.wait()
     except KeyboardInterrupt:
         # A terminal interrupts both processes, `kill` only one. Either way the child has to clean up.
         if os.name != "nt":

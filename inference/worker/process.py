@@ -7,27 +7,22 @@ import contextlib
 import json
 import os
 import queue
-import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, Any
 
-from .. import locks
-from ..atomic import write_json
+from .. import temporary
+from ..atomic import remove_left, write_json
 from ..estimators import DEFAULT_QUALITY, LANDMARKS
 
 WORKER = Path(__file__).with_name("serve.py")
 LOG_BYTES = 20_000
 _PREFIX = "video-motion-job-"
-_LOCK = "lock"
-_NEW_SECONDS = 10.0
-"""For so long a folder without a lock may be one that is being made."""
 
 # Roughly how long stages take, in order: people are found in one pass or two, then their motion is made.
 _PASSES: Mapping[int, Mapping[str, float]] = {
@@ -84,12 +79,8 @@ class WorkerProcess:
     ):
         self.cancelled = False
         self._weights, self._cache, self._more = weights, cache, more
-        cache.mkdir(parents=True, exist_ok=True)
-        _remove_stale_folders(cache)
-        self.folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=cache))
-        # However this program ends, its folder is then known to be left.
-        self._held = contextlib.ExitStack()
-        self._held.enter_context(locks.hold(self.folder / _LOCK))
+        self._files = contextlib.ExitStack()
+        self.folder = self._files.enter_context(temporary.folder_in(cache, _PREFIX))
         self._log = self.folder / "worker.log"
         self._lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
         self._ended = False
@@ -104,7 +95,7 @@ class WorkerProcess:
                     **_OWN_GROUP,
                 )
         except OSError:
-            self._remove_folder()
+            self._files.close()
             raise
         assert self.process.stdin is not None
         assert self.process.stdout is not None
@@ -202,11 +193,7 @@ class WorkerProcess:
     def close(self) -> None:
         """End the process if it still runs, and remove its files."""
         self.cancel()
-        self._remove_folder()
-
-    def _remove_folder(self) -> None:
-        self._held.close()
-        shutil.rmtree(self.folder, ignore_errors=True)
+        self._files.close()
 
     def _handle(self, line: str) -> None:
         try:
@@ -308,6 +295,7 @@ def _keep_pace(cache: Path, name: str, report: Mapping[str, Any] | None) -> None
     except (OSError, ValueError, RecursionError):
         known = {}
     with contextlib.suppress(OSError):
+        remove_left(cache, _PACES)
         write_json(cache / _PACES, {**(known if isinstance(known, dict) else {}), name: pace})
 
 
@@ -323,16 +311,6 @@ def _read(stream: IO[bytes], lines: queue.SimpleQueue[str | None]) -> None:
 def _variables() -> dict[str, str]:
     # Blender points Python's variables at itself.
     return {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
-
-
-def _remove_stale_folders(cache: Path) -> None:
-    """Remove the folders of jobs whose program was killed or crashed."""
-    for folder in cache.glob(f"{_PREFIX}*"):
-        with contextlib.suppress(OSError):
-            # Also where the clock was set back.
-            is_new = abs(time.time() - folder.stat().st_mtime) < _NEW_SECONDS
-            if not is_new and locks.is_free(folder / _LOCK):
-                shutil.rmtree(folder, ignore_errors=True)
 
 
 @atexit.register

@@ -7,8 +7,14 @@ import os
 import pytest
 from video_motion.inference.cli.testing import WHOLE_FAULTS
 
-FILES = 1000 if os.environ.get(WHOLE_FAULTS) == "all" else 24
+WHOLE = os.environ.get(WHOLE_FAULTS) == "all"
+"""Whether everything is tried, not the short form."""
+
+FILES = 1000 if WHOLE else 24
 """How many files each reader gets."""
+
+KILLS = 50 if WHOLE else 3
+"""At how many moments each program is killed."""
 
 _figures: list[str] = []
 

@@ -2,16 +2,31 @@
 
 from __future__ import annotations
 
+import hashlib
+import http.server
+import importlib.util
 import json
 import os
+import random
+import shutil
+import signal
+import socketserver
 import subprocess
 import sys
+import threading
 import time
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from video_motion.inference import registry
+from video_motion.inference.atomic import remove_left
+from video_motion.inference.motion.motion import Motion
 from video_motion.inference.worker.process import WorkerProcess
 
+from .conftest import KILLS, WHOLE
+from .readers import SAMPLE
 from .reading import ROOT
 
 pytest.importorskip("onnxruntime")
@@ -74,3 +89,189 @@ def test_a_worker_that_is_sent_no_job_says_so_and_ends(tmp_path: Path):
     assert worker.returncode == 1
     # Its input may end before it has answered.
     assert not said or json.loads(said)["event"] == "error"
+
+
+@dataclass(frozen=True)
+class Program:
+    """A command that is killed.
+
+    Attributes:
+        command: `convert` or `estimate`, with its own options.
+        victim: part of the command of the process that is killed; empty for the one that was started.
+        clips: how many videos it has.
+    """
+
+    command: tuple[str, ...]
+    victim: str = ""
+    clips: int = 1
+
+    @property
+    def ends(self) -> tuple[str, ...]:
+        """The endings of a video's results."""
+        return (".json", ".motion.npz", ".blend")[: 3 if self.command[0] == "convert" else 2]
+
+
+CONVERT = ("convert", "--no-hands", "--no-face")
+PROGRAMS = {
+    "worker": Program(("estimate", "--no-hands", "--no-face"), "serve.py"),
+    "convert": Program(CONVERT),
+    "batch": Program((*CONVERT, "--jobs", "2"), clips=3),
+    "Blender": Program(CONVERT, "batch.py"),
+}
+SEEK_TABLE = bytes.fromhex("b1ea928f")
+"""What a whole compressed Blender file ends with."""
+
+
+def marked(mark: Path) -> dict[int, str]:
+    """The commands of the processes that have a folder in their variables, by number."""
+    found = {}
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            if os.fsencode(mark) in (folder / "environ").read_bytes() and is_alive(int(folder.name)):
+                found[int(folder.name)] = (folder / "cmdline").read_text().replace("\0", " ")
+        except OSError:
+            continue
+    return found
+
+
+def kill_at(seconds: float, command: list[str], victim: str, variables: dict[str, str], source: random.Random) -> None:
+    """Run a command, kill one of its processes at a moment, and wait until all have ended."""
+    mark, ends = Path(variables["TMPDIR"]), time.monotonic() + WAIT_SECONDS
+    running = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=variables)
+    time.sleep(seconds)
+    while running.poll() is None:
+        chosen = [one for one, words in marked(mark).items() if victim in words] if victim else [running.pid]
+        if chosen:
+            os.kill(source.choice(chosen), signal.SIGKILL)
+            break
+        time.sleep(0.01)
+    running.wait(WAIT_SECONDS)
+    while left := marked(mark):
+        assert time.monotonic() < ends, f"left running: {left}"
+        time.sleep(0.02)
+
+
+def assert_whole(file: Path) -> None:
+    """A result that is there is complete."""
+    if file.suffix == ".npz":
+        assert len(Motion.load(file)) == 15
+    elif file.suffix == ".json":
+        assert isinstance(json.loads(file.read_text()), dict)
+    else:
+        assert file.read_bytes()[-len(SEEK_TABLE) :] == SEEK_TABLE
+
+
+@pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="Needs the /proc of Linux.")
+@pytest.mark.timeout(3000)
+@pytest.mark.parametrize("name", list(PROGRAMS) if WHOLE else ["worker"])
+def test_killed_at_any_moment_results_are_whole_or_absent_and_resume_completes(name: str, tmp_path: Path, tell):
+    program = PROGRAMS[name]
+    if program.command[0] == "convert" and importlib.util.find_spec("bpy") is None:
+        pytest.skip("needs 'bpy'")
+    videos, out, temporary = (tmp_path / one for one in ("videos", "out", "temporary"))
+    videos.mkdir()
+    temporary.mkdir()
+    for number in range(program.clips):
+        shutil.copy(SAMPLE, videos / f"{number}.mp4")
+    command = [sys.executable, "-P", "-m", "video_motion.inference.cli", *program.command, str(videos)]
+    command += ["--out", str(out), "--end", "0.6", "--quality", "fast", "--resume"]
+    variables = VARIABLES | {"TMPDIR": str(temporary), registry.CACHE_VARIABLE: str(registry.cache_folder())}
+    wanted = {f"{number}{end}" for number in range(program.clips) for end in program.ends}
+    wanted |= {"batch.json"} if program.clips > 1 else set()
+    began = time.monotonic()
+    first = subprocess.run(command, capture_output=True, text=True, env=variables, check=False)
+    assert first.returncode == 0, first.stderr
+    source, seconds = random.Random(7), time.monotonic() - began
+    for _ in range(KILLS):
+        if {file.name for file in out.iterdir()} >= wanted:
+            shutil.rmtree(out)
+        kill_at(source.uniform(0, seconds), command, program.victim, variables, source)
+        for file in out.glob("[!.]*"):
+            assert_whole(file)
+    # As if the next start were later; the clock was set back since.
+    for left in (*temporary.iterdir(), *out.glob(".*")):
+        os.utime(left, (time.time() + 86400, time.time() + 86400))
+    last = subprocess.run(command, capture_output=True, text=True, env=variables, check=False)
+    assert last.returncode == 0, last.stderr
+    assert {file.name for file in out.iterdir()} == wanted
+    for file in out.iterdir():
+        assert_whole(file)
+    assert {left.name for left in temporary.iterdir()} <= {"paces.json"}
+    tell(f"{name} killed at {KILLS} moments: every result whole or absent, nothing is left, --resume completes")
+
+
+SERVED = bytes(range(256)) * 2000
+BLOCKS = 40
+FETCH = """
+import sys
+from pathlib import Path
+from video_motion.inference import registry
+listed = registry.items(Path(sys.argv[1]))
+registry.items = lambda: listed
+registry.path("thing")
+"""
+
+
+class _Slow(http.server.BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        start = int((self.headers["Range"] or "bytes=0-").removeprefix("bytes=").rstrip("-"))
+        self.send_response(206 if start else 200)
+        self.send_header("Content-Length", str(len(SERVED) - start))
+        self.end_headers()
+        size = len(SERVED) // BLOCKS
+        for place in range(start, len(SERVED), size):
+            self.wfile.write(SERVED[place : place + size])
+            time.sleep(0.02)
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+class _Server(socketserver.ThreadingTCPServer):
+    daemon_threads = True
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Clients that are killed are part of the test."""
+
+
+@pytest.fixture
+def slow_server() -> Iterator[str]:
+    """The address of a server that takes a while for SERVED."""
+    with _Server(("127.0.0.1", 0), _Slow) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_address[1]}/thing.bin"
+        server.shutdown()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has other signals")
+@pytest.mark.timeout(3000)
+def test_killed_at_any_moment_a_download_is_whole_or_absent_and_goes_on(tmp_path: Path, slow_server: str, tell):
+    listed, cache = tmp_path / "registry.json", tmp_path / "cache"
+    item = {"id": "thing", "what": "A thing", "licence": "CC0-1.0", "file": "thing.bin", "size": len(SERVED)}
+    item |= {"sha256": hashlib.sha256(SERVED).hexdigest(), "sources": [{"kind": "url", "url": slow_server}]}
+    listed.write_text(json.dumps([item]))
+    command, fetched = [sys.executable, "-P", "-c", FETCH, str(listed)], cache / "thing" / "thing.bin"
+    variables = VARIABLES | {"TMPDIR": str(tmp_path), registry.CACHE_VARIABLE: str(cache)}
+    began = time.monotonic()
+    subprocess.run(command, env=variables, check=True)
+    source, seconds, broken = random.Random(7), time.monotonic() - began, 0
+    for _ in range(KILLS):
+        fetched.unlink(missing_ok=True)
+        kill_at(source.uniform(0, seconds), command, "", variables, source)
+        broken += bool(list(cache.glob("thing/.*.part")))
+        assert not fetched.exists() or fetched.read_bytes() == SERVED
+    subprocess.run(command, env=variables, check=True)
+    assert fetched.read_bytes() == SERVED
+    assert {file.name for file in cache.rglob("*")} == {"thing", "thing.bin", ".thing.bin.lock"}
+    tell(f"download killed at {KILLS} moments, {broken} of them in its middle: whole or absent, and the next goes on")
+
+
+def test_files_of_killed_writers_are_removed_later(tmp_path: Path):
+    left = [tmp_path / f".found-{number}.npz.{number}.part" for number in range(3)]
+    other = tmp_path / ".mine.npz.1.part"
+    for file in (*left, other):
+        file.touch()
+    for file, days in zip(left, (-1, 1), strict=False):
+        os.utime(file, (time.time() + 86400 * days,) * 2)
+    remove_left(tmp_path, "found-*.npz")
+    assert {file.name for file in tmp_path.iterdir()} == {left[2].name, other.name}, "it may be written just now"

@@ -172,7 +172,7 @@ def test_convert_hands_over_to_blender(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     monkeypatch.setenv("LD_LIBRARY_PATH", f"{environment.LIBRARIES / 'usr' / 'lib'}:/opt/lib")
     record = f'echo "$PYTHONPATH,$LD_LIBRARY_PATH" > "{tmp_path}/variables"\nprintf "%s\\n" "$@" > "{tmp_path}/words"\n'
-    record += f'cat > "{tmp_path}/request"\n'
+    record += f'head -n 1 > "{tmp_path}/request"\n'
     blender = write_program(tmp_path / "a blender", f"{record}exit 3\n")
     given = ["a b.mp4", "--format", "fbx,bvh", "--feet", "0.5"]
     assert cli.main(["convert", *given, "--blender", str(blender), "--jobs", "2"]) == 3
