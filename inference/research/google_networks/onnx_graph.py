@@ -224,8 +224,7 @@ class _Translation:
             difference = self._node("Sub", [self._operand(number, layout, len(shape)) for number in inputs])
             name = self._node("Mul", [difference, difference])
         elif kind == "PRELU":
-            slope = self._operand(inputs[1], layout, len(shape))
-            name = self._node("PRelu", [self._in(self._values[inputs[0]], layout), slope])
+            layout, name = FIRST, self._leaking(operator)
         elif kind == "PAD":
             name = self._padding(operator, layout)
         elif kind == "CONCATENATION":
@@ -308,6 +307,18 @@ class _Translation:
     def _conv(self, given: str, kernel: np.ndarray, bias: Sequence[np.ndarray], **attributes: Any) -> str:
         weights = [self._weight(values) for values in (np.ascontiguousarray(kernel), *bias)]
         return self._node("Conv", [given, *weights], kernel_shape=kernel.shape[2:], **attributes)
+
+    def _leaking(self, operator: Operator) -> str:
+        """A limit at zero that lets through a part of what is below, another one in each channel."""
+        source = self._in(self._values[operator.inputs[0]], FIRST)
+        slopes = self._constants[operator.inputs[1]].reshape(-1, 1, 1, 1)
+        # ONNX Runtime leaves its fast layout for a `PRelu`, which takes longer than the convolutions.
+        above = 1 - slopes.astype(np.float32)
+        parts = [
+            self._conv(given, kernel, [], group=len(kernel))
+            for given, kernel in ((source, slopes), (self._node("Relu", [source]), above))
+        ]
+        return self._node("Add", parts)
 
     def _pooling(self, operator: Operator) -> str:
         options = operator.options
