@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -72,9 +73,14 @@ def load_models(options: Options, fetch: bool = True) -> Models:
     weights = estimators.NETWORKS[options.network]
     files = tuple(registry.path(item, fetch=fetch) for item in weights)
     body_path = options.smpl or registry.body_path(fetch=fetch)
-    people, second_pass = load_people(options.quality, options.device, fetch)
-    network = _temporal_network(files, options.device) if files else None
     body = Body.load(body_path)
+    # Networks of details load beside the others.
+    with ThreadPoolExecutor(1) as executor:
+        # A body without fingers can't show them.
+        hands = executor.submit(load_hands, options.device, fetch) if options.hands and body.fingers else None
+        faces = executor.submit(load_faces, options.device, fetch) if options.face else None
+        people, second_pass = load_people(options.quality, options.device, fetch)
+        network = _temporal_network(files, options.device) if files else None
     return Models(
         people=people,
         network=network,
@@ -83,9 +89,8 @@ def load_models(options: Options, fetch: bool = True) -> Models:
         body_path=body_path,
         people_key=_key(estimators.people_items(options.quality)),
         network_key=_key(weights),
-        # A body without fingers can't show them.
-        hands=load_hands(options.device, fetch) if options.hands and body.fingers else None,
-        faces=load_faces(options.device, fetch) if options.face else None,
+        hands=None if hands is None else hands.result(),
+        faces=None if faces is None else faces.result(),
         second_pass=second_pass,
         device=people.landmarker.device,
         notice=people.landmarker.notice,

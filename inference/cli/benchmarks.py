@@ -62,6 +62,15 @@ def add_commands(commands: Commands) -> None:
     options.add_argument(profile, "quality")
     for measure in (people, profile):
         measure.add_argument("--limit", type=count, default=300, metavar="N", help="frames at most (default: 300)")
+    details = command(
+        measures,
+        "details",
+        "what hands and faces cost",
+        "Time `convert` with and without looking at hands and faces, by turns, in each quality.",
+    )
+    details.add_argument(
+        "--rounds", type=count, default=3, metavar="N", help="runs of each; the least counts (default: 3)"
+    )
     memory = command(
         measures,
         "memory",
@@ -83,7 +92,7 @@ def add_commands(commands: Commands) -> None:
         "size and speed of all estimators",
         "Count the parameters and operations of each network, and time it and `estimate` with it on the video.",
     )
-    for measure in (speed, people, profile, memory, cuda, estimators):
+    for measure in (speed, people, profile, details, memory, cuda, estimators):
         measure.add_argument("video", type=Path, nargs="?", metavar="VIDEO", help="footage (default: the sample clip)")
 
 
@@ -96,7 +105,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _lines(chosen: argparse.Namespace) -> Iterator[str]:
-    from ..research.benchmarks import cuda, memory, networks, people, profiling, runs, speed
+    from ..research.benchmarks import cuda, details, memory, networks, people, profiling, runs, speed
 
     video = chosen.video or runs.SAMPLE
     match chosen.what:
@@ -106,6 +115,8 @@ def _lines(chosen: argparse.Namespace) -> Iterator[str]:
             return people.measure(video, chosen.max_people, chosen.limit, chosen.mediapipe, chosen.heavy)
         case "profile":
             return profiling.measure(video, chosen.quality, chosen.limit, chosen.top)
+        case "details":
+            return details.measure(video, chosen.rounds)
         case "memory":
             return memory.measure(video)
         case "cuda":

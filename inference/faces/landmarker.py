@@ -64,7 +64,7 @@ class FaceLandmarker:
 
     def __init__(self, landmarks: Path, coefficients: Path, device: str = "auto"):
         self._landmarks = Session(landmarks, device, side_by_side=True)
-        self._coefficients = Session(coefficients, device)
+        self._coefficients = Session(coefficients, device, side_by_side=True)
         for network, path, outputs in (
             (self._landmarks, landmarks, self.OUTPUTS),
             (self._coefficients, coefficients, ("coefficients",)),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, fields
 from typing import Any, Generic, NamedTuple, Self, TypeVar
 
@@ -141,7 +142,6 @@ class DetailSearch(ABC, Generic[_LookOf, _TrackOf]):
         self._read_crops, self._next_crop, self._tolerance = read, next_crop, tolerance
         self._visible, self._slow_motion = visible, slow_motion
         self._step = max(1, round(frame_rate * slow_motion / rate))
-        self._waiting: list[Frame] = []
 
     @property
     def worthwhile(self) -> bool:
@@ -155,15 +155,23 @@ class DetailSearch(ABC, Generic[_LookOf, _TrackOf]):
         return int(numbers.min()), int(numbers.max())
 
     def see(self, frames: Iterable[Frame]) -> Iterator[Frame]:
-        """Look at the frames of the footage in order, once; yields each."""
-        for count, frame in enumerate(frames):
-            if count % self._step == 0:
-                self._waiting.append(frame)
-                if len(self._waiting) == _GROUP:
-                    self._look()
-            yield frame
-        if self._waiting:
-            self._look()
+        """Look at the frames of the footage in order, once; yields each, the latest before they are looked at."""
+        waiting: list[Frame] = []
+        looking: Future[None] | None = None
+        # Beside the next frames' reading and other searches: a few pictures keep no computer busy.
+        with ThreadPoolExecutor(1, thread_name_prefix="details") as executor:
+            for count, frame in enumerate(frames):
+                if count % self._step == 0:
+                    waiting.append(frame)
+                if len(waiting) == _GROUP:
+                    if looking is not None:
+                        looking.result()
+                    looking, waiting = executor.submit(self._look, waiting), []
+                yield frame
+            if looking is not None:
+                looking.result()
+            if waiting:
+                executor.submit(self._look, waiting).result()
 
     @abstractmethod
     def tracks(self) -> list[_TrackOf]:
@@ -177,8 +185,7 @@ class DetailSearch(ABC, Generic[_LookOf, _TrackOf]):
     def _keep(self, frames: Sequence[Frame], looks: Sequence[_LookOf]) -> None:
         """Keep what was seen."""
 
-    def _look(self) -> None:
-        frames, self._waiting = self._waiting, []
+    def _look(self, frames: Sequence[Frame]) -> None:
         looks = list(self._looks(frames))
         self._read(looks)
         again = []

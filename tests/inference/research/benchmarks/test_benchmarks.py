@@ -16,7 +16,7 @@ from video_motion.inference.footage.reader import Footage, Frame
 from video_motion.inference.models import load_models
 from video_motion.inference.motion.motion import Motion
 from video_motion.inference.options import Options
-from video_motion.inference.research.benchmarks import cuda, memory, people, profiling, runs, speed
+from video_motion.inference.research.benchmarks import cuda, details, memory, people, profiling, runs, speed
 from video_motion.inference.research.comparison import mediapipe_reference as reference
 from video_motion.inference.runtime.devices import Device
 
@@ -65,6 +65,22 @@ def test_the_table_of_stages_has_a_column_for_each_quality_and_kind_of_device(
     monkeypatch.setattr(runs, "COMMAND", ["false"])
     with pytest.raises(runs.BenchError):
         list(speed.measure(tmp_path / "a.mp4", mediapipe=False))
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows does not count what ended processes took.")
+def test_what_details_cost_is_told_against_runs_without_them(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    # A program that takes twice as long where it looks at faces.
+    report_with(
+        monkeypatch,
+        "import time\nlast = 0.15 if '--no-face' in sys.argv else 0.3\nwhile time.process_time() < last: pass",
+    )
+    header, _, *rows = details.measure(tmp_path / "a.mp4", rounds=1)
+    assert cells(header)[1:] == ["looks at", "seconds", "more", "CPU seconds", "more"]
+    table = {(quality, what): values for quality, what, *values in map(cells, rows)}
+    assert len(table) == 8
+    assert table["best", "neither"][3] == table["fast", "neither"][3] == "+0%"
+    for name in ("faces", "both"):
+        assert 30 < int(table["fast", name][3].strip("+%")) < 150
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows does not count what ended processes took.")
