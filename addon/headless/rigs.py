@@ -11,6 +11,7 @@ import bpy
 from ...inference.errors import VideoMotionError
 from ...inference.motion.motion import Motion
 from ..interchange.fbx import FbxError, check_fbx
+from ..interchange.gltf import GltfError, check_gltf
 from ..interchange.vrm import ImportedCharacter, VrmError, import_vrm
 from ..interface import operator_message
 from ..retarget.action import RetargetOptions, retarget
@@ -92,7 +93,7 @@ def _append_rig(rig: Path, collection: Any) -> tuple[Any, BoneMapping | None, li
     span = (bpy.context.scene.frame_start, bpy.context.scene.frame_end)
     try:
         imported = _READERS[rig.suffix.lower()](rig)
-    except (FbxError, VrmError) as error:
+    except (FbxError, GltfError, VrmError) as error:
         raise RigError(str(error)) from error
     except (RuntimeError, OSError) as error:
         raise RigError(f"{rig} can't be read ({operator_message(error).rstrip('.')}): export it again.") from error
@@ -130,6 +131,7 @@ def _read_fbx(rig: Path) -> None:
 
 
 def _read_gltf(rig: Path) -> None:
+    check_gltf(rig)
     bpy.ops.import_scene.gltf(filepath=str(rig), disable_bone_shape=True)
 
 

@@ -436,6 +436,20 @@ def _read_character(path: Path) -> None:
         rigs.check_rig(path)
 
 
+def _make_network(folder: Path) -> Path:
+    from video_motion.inference import registry
+    from video_motion.inference.estimators import FOOTING
+
+    return Path(shutil.copy(registry.items()[FOOTING].path, folder / "network.onnx"))
+
+
+def _read_network(path: Path) -> None:
+    """As one that is trusted, whatever it is."""
+    from video_motion.inference.runtime.session import Session
+
+    Session(path, "cpu")
+
+
 def _parsed(path: Path) -> Any:
     try:
         return json.loads(path.read_bytes())
@@ -457,6 +471,7 @@ READERS: dict[str, Reader] = {
     "camera.npz": Reader(_make_camera_npz, _read_camera, "npz"),
     "weights": Reader(_make_weights, _read_weights),
     "added weights": Reader(_make_weights, _add_weights),
+    "network": Reader(_make_network, _read_network),
     "cache": Reader(_make_cached, _read_cached, "npz"),
     "settings": Reader(_make_options, _read_options, "json"),
     "job": Reader(_make_job, _read_job, "json"),
