@@ -437,10 +437,13 @@ def _read_character(path: Path) -> None:
 
 
 def _make_network(folder: Path) -> Path:
+    """The smallest one."""
     from video_motion.inference import registry
-    from video_motion.inference.estimators import FOOTING
 
-    return Path(shutil.copy(registry.items()[FOOTING].path, folder / "network.onnx"))
+    smallest = min(
+        (item for item in registry.items().values() if item.file.endswith(".onnx")), key=lambda one: one.size
+    )
+    return Path(shutil.copy(smallest.path, folder / "network.onnx"))
 
 
 def _read_network(path: Path) -> None:
