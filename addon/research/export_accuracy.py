@@ -86,14 +86,17 @@ if bpy.app.version >= (4, 5):
     IMPORTERS["fbx in C++"] = ("FBX importer", lambda file: bpy.ops.wm.fbx_import(filepath=str(file)), 1)
 
 
-def read_again(reader: str, files: Sequence[Path], count: int, frame_rate: float) -> np.ndarray:
-    """Joints (N, P, 24, 3) of the characters in files, in the order of their names, read into an empty scene each.
+def read_again(
+    reader: str, files: Sequence[Path], count: int, frame_rate: float, names: Sequence[str] = JOINT_NAMES
+) -> np.ndarray:
+    """Joints (N, P, J, 3) of the characters in files, in the order of their names, read into an empty scene each.
 
     Args:
         reader: one of `IMPORTERS`.
         files: that hold the characters.
         count: frames.
         frame_rate: of the scene.
+        names: of the joints.
     """
     _, read, start = IMPORTERS[reader]
     people = []
@@ -102,7 +105,8 @@ def read_again(reader: str, files: Sequence[Path], count: int, frame_rate: float
         set_frame_rate(bpy.context.scene, frame_rate)
         read(file)
         armatures = [one for one in bpy.context.scene.objects if one.type == "ARMATURE"]
-        people.append(joints_of(sorted(armatures, key=lambda one: one.name), range(start, start + count)))
+        armatures = sorted(armatures, key=lambda one: one.name)
+        people.append(joints_of(armatures, range(start, start + count), names))
     return np.concatenate(people, axis=1)
 
 

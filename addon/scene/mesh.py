@@ -16,7 +16,7 @@ from ...inference.body.face import COEFFICIENTS
 from ...inference.body.skeleton import BODY_JOINTS, JOINT_NAMES
 from ...inference.body.smpl import Body
 from .armature import BODY_TO_ARMATURE, BONE_NAMES, Rest, rest_skin, to_armature
-from .keyframes import CORRECTIVE_NAMES, has_face
+from .keyframes import CORRECTIVE_NAMES, OURS, has_face
 
 SHAPE_LIMIT = 5.0
 """Standard deviations to which the sliders of the shape keys reach."""
@@ -44,7 +44,7 @@ def create_mesh(
     """Make the mesh object of a body of shape ``betas`` (10,), in T-pose in armature space, in no collection yet.
 
     With ``correctives`` it gets the 207 shape keys `CORRECTIVE_NAMES` if the body has pose correctives, with ``face``
-    the 52 of ARKit's names if its face can move.
+    those of `give_face`.
     """
     vertices = to_armature(rest_skin(body, betas), rest.height)
     handed = body.with_fingers
@@ -64,12 +64,33 @@ def create_mesh(
     _write_shape_keys(mesh, names, vertices, (handed or body).shapedirs, SHAPE_LIMIT)
     if correctives and body.posedirs is not None:
         _write_shape_keys(mesh, CORRECTIVE_NAMES, vertices, body.posedirs, _CORRECTIVE_LIMIT)
-    if face and body.face_units is not None:
-        moves = np.zeros((*vertices.shape, len(COEFFICIENTS)))
-        moves[body.face_units.vertices] = np.moveaxis(body.face_units.moves, 0, 2)
-        _write_shape_keys(mesh, COEFFICIENTS, vertices, moves, 1.0, lowest=0.0)
     data.shape_keys.name = data.name
+    if face:
+        give_face(mesh, body)
     return mesh
+
+
+def give_face(mesh: bpy.types.Object, body: Body) -> None:
+    """Give a mesh of `create_mesh` the 52 shape keys of ARKit's names.
+
+    Those of a body whose face can't move, such as SMPL's, only carry what the face does to other characters and files.
+    """
+    basis = mesh.data.shape_keys.key_blocks[0].data
+    vertices = np.empty((len(basis), 3), dtype=np.float32)
+    basis.foreach_get("co", vertices.ravel())
+    moves = np.zeros((*vertices.shape, len(COEFFICIENTS)))
+    if body.face_units is not None:
+        moves[body.face_units.vertices] = np.moveaxis(body.face_units.moves, 0, 2)
+    _write_shape_keys(mesh, COEFFICIENTS, vertices, moves, 1.0, lowest=0.0)
+
+
+def show_face(armature: bpy.types.Object, body: Body) -> None:
+    """Give the skin of a character of this body the keys of `give_face` where it lacks them."""
+    for mesh in armature.children:
+        if mesh.type == "MESH" and OURS in mesh and len(mesh.data.vertices) == len(body.weights):
+            keys = mesh.data.shape_keys
+            if keys is not None and not has_face(keys):
+                give_face(mesh, body)
 
 
 def move_skin(data: bpy.types.Mesh, moves: np.ndarray) -> None:

@@ -18,6 +18,7 @@ from ..capture.solved_camera import keep_camera
 from ..capture.worker_operator import ImportVideoError, WorkerOperator, check_part, load_result
 from ..scene.keyframes import OURS, scene_frame_rate
 from ..scene.layers import corrections_of
+from ..scene.mesh import show_face
 from ..scene.take import SceneOptions, add_character, replace_action, replace_camera, reshape
 from .cleanup import give_marks, is_tidied, marks_of, tidy_take
 from .making import readable
@@ -112,6 +113,8 @@ the part, lens, quality or motion model is another"""
                 continue
             if self._new_shapes:
                 reshape(armature, body, motion.betas)
+            if motion.face is not None:
+                show_face(armature, body)
             marks = marks_of(armature)
             done = replace_action(armature, motion, rate, self._whole_frames)
             updated.append(done.action.name)

@@ -14,6 +14,7 @@ from video_motion.addon.compatibility import channels_of
 from video_motion.addon.interchange import export
 from video_motion.addon.interchange.export import exporters
 from video_motion.addon.research.export_accuracy import IMPORTERS, joints_of, read_again
+from video_motion.addon.scene.armature import BONE_NAMES
 from video_motion.addon.scene.keyframes import OURS
 from video_motion.addon.scene.take import SceneOptions, build_scene, set_frame_rate
 from video_motion.inference.body import rotations
@@ -70,13 +71,13 @@ def test_joints_are_where_they_were(take, tmp_path, reader, engine):
     format = reader.split()[0]
     if format == "usd" and not bpy.app.build_options.usd:
         pytest.skip("This Blender was built without USD.")
-    truth = joints_of(armatures_of(take), range(1, 15))
+    truth = joints_of(armatures_of(take), range(1, 15), BONE_NAMES)
     path = tmp_path / f"a täke{export.ENDINGS[format]}"
     files = export.export_take(armatures_of(take), path, format, export.ExportOptions(engine=engine))
     expected = [path.name] if format != "bvh" else ["a täke.bvh", "a täke.person-2.bvh"]
     assert [file.name for file in files] == expected
     assert sorted(file.name for file in tmp_path.iterdir()) == sorted(expected)
-    assert furthest(read_again(reader, files, 14, 25.0), truth) < CLOSE
+    assert furthest(read_again(reader, files, 14, 25.0, BONE_NAMES), truth) < CLOSE
 
 
 @pytest.mark.parametrize("format", ["glb", "bvh"])

@@ -12,6 +12,7 @@ from video_motion.addon.interchange import export
 from video_motion.addon.research.export_accuracy import IMPORTERS
 from video_motion.addon.retarget.action import RetargetOptions, retarget
 from video_motion.addon.retarget.face import read_face, recipes
+from video_motion.addon.scene.mesh import show_face
 from video_motion.addon.scene.take import SceneOptions, build_scene, replace_action, set_frame_rate
 from video_motion.inference.body.face import COEFFICIENTS
 from video_motion.inference.body.skeleton import BODY_JOINTS
@@ -90,6 +91,28 @@ def test_a_new_motion_moves_the_face_anew(character, motion):
     replace_action(character.armature, calm, RATE)
     values = values_of(character.mesh.data.shape_keys, "jawOpen", range(1, COUNT + 1))
     np.testing.assert_allclose(values, acted(calm)["jawOpen"], atol=1e-6)
+
+
+def test_a_face_that_is_seen_later_moves_a_skin_that_had_none(motion, body):
+    still = replace(motion, face=None, face_scores=None)
+    character = build_scene([still], body, options=SceneOptions(frame_rate=RATE)).characters[0]
+    show_face(character.armature, body)
+    replace_action(character.armature, motion, RATE)
+    deformed = vertices(character.mesh, go_to(4))
+    assert np.abs(deformed - skin_with_face(body, motion)[3]).max() < TENTH_OF_A_MILLIMETRE
+    count = len(character.mesh.data.shape_keys.key_blocks)
+    show_face(character.armature, body)
+    assert len(character.mesh.data.shape_keys.key_blocks) == count
+
+
+def test_bodies_without_a_moving_face_carry_what_it_does(motion, body):
+    """As SMPL's: its skin stays as it is, other characters get the face."""
+    rigid = replace(body, face_units=None)
+    character = build_scene([motion], rigid, options=SceneOptions(frame_rate=RATE)).characters[0]
+    assert np.abs(vertices(character.mesh, go_to(4)) - skin_of(body, motion)[3]).max() < TENTH_OF_A_MILLIMETRE
+    assert read_face(character.armature, np.arange(1.0, COUNT + 1))["jawOpen"] == pytest.approx(
+        acted(motion)["jawOpen"], abs=1e-5
+    )
 
 
 @pytest.mark.parametrize("format", ["fbx", "glb", "usd"])
