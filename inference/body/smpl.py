@@ -392,6 +392,32 @@ class Body:
         """All vertices (N, V, 3); computes ``chunk`` frames at a time, to save memory."""
         return self._posed(self.surface, poses, betas, trans, chunk)
 
+    def vertices_in_detail(
+        self,
+        poses: ArrayLike,
+        betas: ArrayLike | None = None,
+        trans: ArrayLike | None = None,
+        fingers: ArrayLike | None = None,
+        face: ArrayLike | None = None,
+    ) -> Floats:
+        """All vertices (N, V, 3) with what hands and faces do, as far as the body can.
+
+        Args:
+            poses: (N, 24, 3) axis-angle.
+            betas: as for ``vertices``.
+            trans: the same.
+            fingers: (N, 30, 3) axis-angle, None for relaxed ones.
+            face: (N, 52), None for one at rest.
+        """
+        handed, whole = self.with_fingers, np.asarray(poses)
+        body: Body = self
+        if fingers is not None and handed is not None:
+            body, whole = handed, np.concatenate([whole[:, :BODY_JOINTS], fingers], axis=1)
+        points = body.vertices(whole, betas, trans)
+        if face is not None and self.face_units is not None:
+            points[:, self.face_units.vertices] += self.face_moves(face, self.global_rotations(poses))
+        return points
+
     def vertices_subset(
         self,
         indices: ArrayLike,

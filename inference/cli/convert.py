@@ -60,7 +60,8 @@ def add_commands(commands: Commands) -> None:
         "overlay",
         "draw the character over its footage",
         "Draw the character over its footage, to judge a result by eye: NAME.overlay.mp4, and NAME.overlay.jpg with"
-        " several moments side by side (footage with landmarks, character over it, character from its left).",
+        " several moments side by side (footage with landmarks, character over it, character from its left), and"
+        " NAME.overlay.close.jpg where hands or a face were seen.",
     )
     overlay.add_argument("video", type=Path, metavar="VIDEO", help="the footage")
     overlay.add_argument(
@@ -142,7 +143,9 @@ def overlay(chosen: argparse.Namespace) -> int:
     check_folder(chosen.out)
     wanted = Options.from_arguments(chosen)
     folder = chosen.out or (chosen.motion or [chosen.video])[0].parent
-    video, picture = (folder / f"{chosen.video.stem}{OVERLAY_MARK}{suffix}" for suffix in (".mp4", ".jpg"))
+    video, picture, close = (
+        folder / f"{chosen.video.stem}{OVERLAY_MARK}{suffix}" for suffix in (".mp4", ".jpg", ".close.jpg")
+    )
     footage = Footage(chosen.video, wanted.start, wanted.end)
     if chosen.motion:
         motions = [Motion.load(file) for file in chosen.motion]
@@ -158,9 +161,10 @@ def overlay(chosen: argparse.Namespace) -> int:
     folder.mkdir(parents=True, exist_ok=True)
     with console.step(f"Drawing {picture}"):
         overlay.write_contact_sheet(footage, motions, body, picture, chosen.columns, chosen.row_height)
+        with_close = overlay.write_close_pictures(footage, motions, body, close, chosen.columns)
     with console.step(f"Drawing {video}"):
         overlay.write_video(footage, motions, body, video)
-    print(video, picture, sep="\n")
+    print(video, picture, *([close] if with_close else []), sep="\n")
     return 0
 
 

@@ -8,15 +8,24 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from ..body.skeleton import JOINT_NAMES, SIDES
 from ..body.smpl import Body
 from ..footage.reader import Footage
 from ..motion.motion import Motion
+from ..people import crops
 
 _COLOURS = ((120, 190, 255), (255, 190, 120), (150, 230, 140), (220, 150, 240), (120, 230, 240), (190, 190, 190))
 _LIGHT = np.array([0.35, -0.75, -0.55]) / np.linalg.norm([0.35, -0.75, -0.55])
 _OPACITY = 0.85
 _BONES = ((11, 13), (13, 15), (12, 14), (14, 16), (11, 12), (23, 24), (11, 23), (12, 24), (23, 25), (25, 27), (24, 26))
 _BONES += ((26, 28), (27, 29), (28, 30), (29, 31), (30, 32), (15, 19), (16, 20))
+
+
+# Metres across the close picture of a face and of a hand, the pixels of its side, and MediaPipe's bones of a hand.
+_FACE_SIDE, _HAND_SIDE, _CLOSE = 0.34, 0.3, 240
+_HAND_BONES = (*((0, first) for first in (1, 5, 17)), (5, 9), (9, 13), (13, 17))
+_HAND_BONES += tuple((first + part, first + part + 1) for first in (1, 5, 9, 13, 17) for part in range(3))
+_HEAD, _WRISTS = JOINT_NAMES.index("head"), [JOINT_NAMES.index(f"{side}_wrist") for side in SIDES]
 
 
 def draw_mesh(
@@ -126,13 +135,78 @@ def write_contact_sheet(
         raise OSError(f"{path} cannot be written; check the folder and the free space.")
 
 
+def write_close_pictures(footage: Footage, motions: Sequence[Motion], body: Body, path: Path, columns: int = 8) -> bool:
+    """Write close pictures of several moments of the person whose hands, or else face, were seen most often.
+
+    Its rows are face, left and right hand: each with landmarks, and with the character over it. Nothing is written, and
+    False returned, where neither was seen of anybody.
+
+    Args:
+        footage, motions, body, path, columns: as for `write_contact_sheet`.
+    """
+    motion = max(motions, key=lambda one: _seen_closely(one).sum())
+    seen = np.flatnonzero(_seen_closely(motion))
+    if not len(seen):
+        return False
+    rows = seen[np.linspace(0, len(seen) - 1, min(columns, len(seen))).round().astype(int)]
+    numbers = dict(zip(motion.frames[rows].tolist(), rows.tolist(), strict=True))
+    strips = []
+    for frame in footage:
+        if (row := numbers.get(frame.number)) is None:
+            continue
+        joints, skin, hands = motion.joints_cam[row], _skin(motion, row, body), motion.hand_landmarks
+        strip = []
+        for part, (place, side) in enumerate(
+            [(joints[_HEAD] - [0.0, 0.06, 0.0], _FACE_SIDE), *((joints[wrist], _HAND_SIDE) for wrist in _WRISTS)]
+        ):
+            middle = (motion.camera_K @ place)[:2] / place[2]
+            side_pixels = side * motion.camera_K[0, 0] / place[2]
+            plain = crops.cut(frame.image, np.array([*middle, side_pixels, 0.0]), _CLOSE)
+            scale = _CLOSE / side_pixels
+            to_close = np.array([[scale, 0.0, 0.0], [0.0, scale, 0.0], [0.0, 0.0, 1.0]])
+            to_close[:2, 2] = _CLOSE / 2 - scale * middle
+            over = plain.copy()
+            draw_mesh(over, skin, _faces(body), to_close @ motion.camera_K, _COLOURS[0], 1.0)
+            if part and hands is not None and hands[row, part - 1, 0, 2] > 0:
+                _draw_hand(plain, scale * hands[row, part - 1, :, :2] + to_close[:2, 2])
+            strip += [plain, over]
+        strips.append(np.concatenate(strip))
+    if not cv2.imwrite(str(path), np.concatenate(strips, axis=1)):
+        raise OSError(f"{path} cannot be written; check the folder and the free space.")
+    return True
+
+
+def _seen_closely(motion: Motion) -> np.ndarray:
+    """(n,) whether a hand was looked at and seen; where none ever was, the face."""
+    if motion.hand_landmarks is not None:
+        return (motion.hand_landmarks[..., 2] > 0).any(axis=(1, 2))
+    return np.zeros(len(motion), bool) if motion.face_scores is None else motion.face_scores > 0
+
+
+def _draw_hand(image: np.ndarray, landmarks: np.ndarray) -> None:
+    """Draw a hand's landmarks (21, 2) into a close picture."""
+    for start, end in _HAND_BONES:
+        (x, y), (to_x, to_y) = np.round(landmarks[[start, end]]).astype(int).tolist()
+        cv2.line(image, (x, y), (to_x, to_y), (60, 255, 60), 2, cv2.LINE_AA)
+
+
+def _skin(motion: Motion, row: int, body: Body) -> np.ndarray:
+    """Vertices (V, 3) in camera space of a row of a motion."""
+    one = slice(row, row + 1)
+    fingers, face = (None if values is None else values[one] for values in (motion.fingers, motion.face))
+    return body.vertices_in_detail(motion.poses_cam[one], motion.betas, motion.trans_cam[one], fingers, face)[0]
+
+
+def _faces(body: Body) -> np.ndarray:
+    return body.faces if body.quads is None else body.quads
+
+
 def _draw_people(image: np.ndarray, scale: float, number: int, motions: Sequence[Motion], body: Body) -> None:
-    faces = body.faces if body.quads is None else body.quads
     rows = [(motion, int(row)) for motion in motions for row in np.flatnonzero(motion.frames == number)]
     for motion, row in sorted(rows, key=lambda item: -item[0].joints_cam[item[1], 0, 2]):
-        vertices = body.vertices(motion.poses_cam[row : row + 1], motion.betas, motion.trans_cam[row : row + 1])[0]
+        vertices = _skin(motion, row, body)
         camera_K = motion.camera_K * [[scale], [scale], [1.0]]
-        draw_mesh(image, vertices, faces, camera_K, _COLOURS[(motion.person - 1) % len(_COLOURS)])
+        draw_mesh(image, vertices, _faces(body), camera_K, _COLOURS[(motion.person - 1) % len(_COLOURS)])
 
 
 def _from_the_side(shape: tuple[int, ...], number: int, motions: Sequence[Motion], body: Body) -> np.ndarray:
@@ -148,7 +222,6 @@ def _from_the_side(shape: tuple[int, ...], number: int, motions: Sequence[Motion
     camera_K = np.array([[shape[0], 0, shape[1] / 2], [0, shape[0], shape[0] / 2], [0, 0, 1.0]])
     # Seen from the world's +x: the picture's right is y, its down is -z, its depth is -x.
     view = np.array([[0, 1.0, 0], [0, 0, -1.0], [-1.0, 0, 0]])
-    faces = body.faces if body.quads is None else body.quads
     floor = int(shape[0] / 2 + shape[0] * 0.85 / reach)
     cv2.line(image, (0, floor), (shape[1], floor), (150, 150, 150), 1)
     for motion, row in rows:
@@ -157,5 +230,5 @@ def _from_the_side(shape: tuple[int, ...], number: int, motions: Sequence[Motion
         side[:, 2] = reach * 20 + side[:, 2]
         far = camera_K * [[20.0], [20.0], [1.0]]
         far[:2, 2] = camera_K[:2, 2]
-        draw_mesh(image, side, faces, far, _COLOURS[(motion.person - 1) % len(_COLOURS)], 1.0)
+        draw_mesh(image, side, _faces(body), far, _COLOURS[(motion.person - 1) % len(_COLOURS)], 1.0)
     return image

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 import cv2
 import numpy as np
 
-from ...body.skeleton import BODY_JOINTS
 from ...body.smpl import Body
 from ...footage.reader import Frame
 from ...motion.motion import Motion
@@ -80,13 +79,20 @@ def track(motion: Motion) -> Track:
     )
 
 
+def skin(motion: Motion, row: int, body: Body) -> np.ndarray:
+    """Vertices (V, 3) in camera space of a row of a motion."""
+    one = slice(row, row + 1)
+    return body.vertices_in_detail(
+        motion.poses_cam[one],
+        motion.betas,
+        motion.trans_cam[one],
+        None if motion.fingers is None else motion.fingers[one],
+        None if motion.face is None else motion.face[one],
+    )[0]
+
+
 def pictures(motion: Motion, body: Body, colours: np.ndarray, rng: np.random.Generator) -> Iterator[Frame]:
     """The person in colours (V, 3) under one light, before a blurred pattern."""
-    handed = body.with_fingers
-    assert handed is not None
-    assert body.fingers is not None
-    hands = np.tile(body.fingers.relaxed, (len(motion), 1, 1)) if motion.fingers is None else motion.fingers
-    poses = np.concatenate([motion.poses_cam[:, :BODY_JOINTS], hands], axis=1)
     faces = body.faces.astype(np.int32)
     light = np.array([rng.normal() * 0.5, -0.6, -0.8])
     light = light / np.linalg.norm(light)
@@ -95,12 +101,8 @@ def pictures(motion: Motion, body: Body, colours: np.ndarray, rng: np.random.Gen
     settings = cv2.TriangleRasterizeSettings()
     settings.setCullingMode(cv2.RASTERIZE_CULLING_CW)
     settings.setShadingType(cv2.RASTERIZE_SHADING_SHADED)
-    for number, pose in enumerate(poses):
-        points = handed.vertices(pose[None], motion.betas, motion.trans_cam[number : number + 1])[0]
-        if motion.face is not None:
-            assert handed.face_units is not None
-            turns = handed.global_rotations(pose[None])
-            points[handed.face_units.vertices] += handed.face_moves(motion.face[number : number + 1], turns)[0]
+    for number in range(len(motion)):
+        points = skin(motion, number, body)
         lit = colours * (0.45 + 0.6 * np.clip(normals_of(points, faces) @ light, 0.0, None))[:, None]
         picture, depth = background.astype(np.float32).copy(), np.full((SIZE, SIZE), 100.0, np.float32)
         cv2.triangleRasterize(

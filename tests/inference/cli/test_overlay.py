@@ -289,3 +289,27 @@ def test_hidden_landmarks_are_not_drawn(body: Body):
     image = blank()
     overlay.draw_landmarks(image, landmarks)
     np.testing.assert_array_equal(image, blank())
+
+
+def test_hands_are_shown_close_as_they_were_seen_and_are(body: Body, footage: Footage, out: Path):
+    motion = standing(body, depth=3.0)
+    assert not overlay.write_close_pictures(footage, [motion], body, out / "close.png")
+    assert not (out / "close.png").exists()
+    assert body.fingers is not None
+    motion.fingers = np.tile(body.fingers.relaxed, (FRAMES, 1, 1))
+    motion.fingers[3:, ::3, 2] += 1.2
+    motion.hand_landmarks = np.zeros((FRAMES, 2, 21, 3))
+    motion.hand_landmarks[..., :2] = pixels(motion.joints_cam[:, [20, 21]])[:, :, None]
+    motion.hand_landmarks[[1, 4], 0, :, 2] = 1.0
+    motion.hand_landmarks[[1, 4], 0, 4, 0] += 15.0
+    assert overlay.write_close_pictures(footage, [motion], body, out / "close.png")
+    picture = cv2.imread(str(out / "close.png"))
+    assert picture.shape == (6 * 240, 2 * 240, 3)
+    cells = picture.reshape(6, 240, 2, 240, 3).transpose(0, 2, 1, 3, 4)
+    # Landmarks of the left hand alone; characters everywhere, of which only fingers move.
+    green = (cells[..., 1].astype(int) - cells[..., 0] > 100).any(axis=(2, 3))
+    np.testing.assert_array_equal(green, np.array([0, 0, 1, 0, 0, 0], bool)[:, None].repeat(2, axis=1))
+    assert all(painted(cell).mean() > 0.1 for row in cells[1::2] for cell in row)
+    moved = np.abs(cells[:, 0].astype(int) - cells[:, 1]).max(axis=-1) > 30
+    assert not moved[1].any()
+    assert moved[3].any()
