@@ -21,6 +21,11 @@ def atomic_write(path: Path) -> Iterator[Path]:
     try:
         yield temporary
         os.replace(temporary, path)
+    except OSError as error:
+        # Users know the file by its own name; an error of copying names the source first.
+        if error.filename is None or str(temporary) in (str(error.filename), str(error.filename2)):
+            error.filename, error.filename2 = str(path), None
+        raise
     finally:
         temporary.unlink(missing_ok=True)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import time
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
@@ -20,6 +21,8 @@ LIMIT_BYTES = 2_000_000_000
 _SUFFIX = ".npz"
 _PREFIX = "found-"
 _DIGEST = "digest"
+_CLOCKS_DIFFER = 60.0
+"""Seconds that a drive's clock may be ahead."""
 
 
 class Cache:
@@ -73,7 +76,7 @@ class Cache:
             remove_left(self.folder, f"{_PREFIX}*{_SUFFIX}")
             with atomic_write(self._file(key)) as temporary, temporary.open("wb") as stream:
                 np.savez(stream, **arrays, **{_DIGEST: np.str_(_digest(arrays))})  # pyright: ignore[reportArgumentType]
-            self._make_room()
+            self._make_room(self._file(key))
         except OSError as error:
             return f"{self.folder} can't store intermediate results ({error.strerror}), so the next run starts over."
         return None
@@ -95,21 +98,24 @@ class Cache:
 
     def _files(self) -> list[tuple[float, int, Path]]:
         """When each file was last used, its size and path; least recently used first."""
-        files = []
+        files, soon = [], time.time() + _CLOCKS_DIFFER
         for file in self.folder.glob(f"{_PREFIX}*{_SUFFIX}"):
             try:
                 status = file.stat()
             except FileNotFoundError:
                 continue
-            files.append((status.st_mtime, status.st_size, file))
+            # Times to come are from before the clock was set back.
+            files.append((status.st_mtime if status.st_mtime < soon else 0.0, status.st_size, file))
         return sorted(files)
 
-    def _make_room(self) -> None:
+    def _make_room(self, kept: Path) -> None:
         files = self._files()
         excess = sum(size for _, size, _ in files) - self._limit
-        for _, size, file in files[:-1]:
+        for _, size, file in files:
             if excess <= 0:
                 break
+            if file == kept:
+                continue
             file.unlink(missing_ok=True)
             excess -= size
 

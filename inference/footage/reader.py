@@ -194,6 +194,8 @@ class Footage:
         capture = cv2.VideoCapture(name, cv2.CAP_FFMPEG)
         if not capture.isOpened():
             capture.release()
+            # It may have vanished since.
+            self._check_file()
             raise FootageError(
                 f"{self.path} holds no video that can be read: it is not a video, is damaged, or has sound only."
             )
