@@ -27,6 +27,9 @@ PACKAGES = ("cv2", "onnxruntime")
 REQUEST = "--request"
 """The only argument when `convert` starts this file: the request is a line of JSON on standard input, kept open."""
 
+SERVE = "--serve"
+"""The only argument when a cluster's worker starts this file: tasks are on standard input, see `batch.serving`."""
+
 EPILOG = """\
 From videos it writes, for each one, NAME.motion.npz (further people's are NAME.person-2.motion.npz and so on, those of
 a film's further shots NAME.shot-2.motion.npz and so on), NAME.json, and a file of each format: NAME.blend, .fbx, .glb,
@@ -46,6 +49,8 @@ def main(argv: Sequence[str]) -> int:
     from video_motion.inference.options import Options
     from video_motion.inference.paths import IS_CHECKOUT
 
+    if list(argv) == [SERVE]:
+        return _serve()
     interruption.listen()
     try:
         if list(argv) == [REQUEST]:
@@ -75,6 +80,17 @@ def _convert(request: Request) -> int:
         from video_motion.inference.batch.queue import VideoBatch
 
         return VideoBatch(request, SceneWriter(request.options)).run()
+
+
+def _serve() -> int:
+    from video_motion.addon.headless.writer import SceneWriter
+    from video_motion.inference.batch import serving
+
+    # Blender prints on standard output; only our answers go to the real one.
+    out = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+    serving.serve(SceneWriter, out)
+    return 0
 
 
 def _parse(argv: Sequence[str]) -> argparse.Namespace:
@@ -115,7 +131,7 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
 def _launch(argv: Sequence[str]) -> int:
     """Run the launcher's `convert`, which makes the environment that this Python lacks and starts this file again."""
     import bpy
-    from video_motion.inference.batch.queue import BatchError
+    from video_motion.inference.batch.inputs import BatchError
 
     command = [str(LAUNCHER), "convert", *argv]
     if bpy.app.binary_path:
@@ -149,7 +165,7 @@ def _weights() -> Path:
 def _convert_motions(chosen: argparse.Namespace, options: Options) -> None:
     """Make one scene of motion files and save it."""
     from video_motion.inference import registry
-    from video_motion.inference.batch.queue import BatchError
+    from video_motion.inference.batch.inputs import BatchError, blender_path
     from video_motion.inference.batch.summary import print_warning
     from video_motion.inference.body.smpl import Body
     from video_motion.inference.motion.formats import read_motion
@@ -165,7 +181,8 @@ def _convert_motions(chosen: argparse.Namespace, options: Options) -> None:
 
     with scenes.quiet():
         takes, warnings = scenes.build(motions, body, chosen.video, options)
-        scenes.save(chosen.blend, takes, chosen.video)
+        footage = None if chosen.video is None else blender_path(chosen.video, chosen.blend.parent)
+        scenes.save(chosen.blend, takes, footage)
     for warning in [*warnings, *(text for motion in motions for text in motion.provenance.get("warnings") or ())]:
         print_warning(warning)
 

@@ -444,6 +444,8 @@ def _from_json(name: str, option: Option, value: Any) -> Any:
         if isinstance(value, bool):
             return value
         raise OptionError(f"The option {name} is {value!r}, neither true nor false.")
+    if option.kind == "formats" and value == []:
+        return ()
     try:
         text = ",".join(map(str, value)) if _is_list(value) else str(value)
         if len(text) > _LONGEST:

@@ -60,16 +60,21 @@ def build(motions: Sequence[Motion], body: Body, video: Path | None, options: Op
     return takes, warnings
 
 
-def save(blend: Path, takes: Sequence[Take], video: Path | None) -> None:
+def save(blend: Path, takes: Sequence[Take], footage: str | None) -> None:
     """Save the open file as ``blend``, atomically.
+
+    Args:
+        blend: the file.
+        takes: what it shows.
+        footage: Blender's path of the video, see `blender_path`.
 
     Raises:
         SceneFileError: it can't be written.
     """
     blend = blend.resolve()
     for take in takes:
-        if take.footage is not None and video is not None:
-            take.footage.filepath = _relative(video.resolve(), blend.parent)
+        if take.footage is not None and footage is not None:
+            take.footage.filepath = footage
     temporary = blend.with_name(f".{blend.stem}.{os.getpid()}.blend")
     try:
         blend.parent.mkdir(parents=True, exist_ok=True)
@@ -80,11 +85,3 @@ def save(blend: Path, takes: Sequence[Take], video: Path | None) -> None:
         raise SceneFileError(f"{blend} can't be written ({message}): check the folder and its disk.") from error
     finally:
         temporary.unlink(missing_ok=True)
-
-
-def _relative(file: Path, folder: Path) -> str:
-    """Blender's way to write ``file`` as seen from ``folder``; absolute where they share no drive."""
-    try:
-        return "//" + os.path.relpath(file, folder).replace(os.sep, "/")
-    except ValueError:
-        return str(file)

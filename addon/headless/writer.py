@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class SceneWriter:
-    """See `inference.batch.queue.Writer`. Blender is loaded while networks work on the first video.
+    """See `inference.batch.results.Writer`. Blender is loaded while networks work on the first video.
 
     Args:
         options: the user's choices.
@@ -97,7 +97,7 @@ class SceneWriter:
         report["warnings"] = [*report["warnings"], *warnings]
         if "blend" in options.format:
             files.append(one.file(SUFFIXES["blend"]))
-            scenes.save(files[-1], takes, one.video)
+            scenes.save(files[-1], takes, one.footage_path)
             report["blend"] = files[-1].name
         report["timings"]["scene"] = round(time.perf_counter() - began, 3)
         began = time.perf_counter()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import glob
 import json
+import os
 import re
 import shutil
 import tempfile
@@ -22,6 +23,10 @@ class FolderError(VideoMotionError):
     """Results can't go to a folder."""
 
 
+class BatchError(VideoMotionError):
+    """A result can't be made."""
+
+
 @dataclass
 class VideoInput:
     """One video and its results.
@@ -34,6 +39,9 @@ class VideoInput:
         files: names of the results, in the target's folder.
         people: number of people found.
         seconds: processing time.
+        how: what gave the result, for the terminal.
+        warnings: about the result, a sentence each.
+        footage: how files name the footage, as seen from their folder; empty while it is where it will be.
     """
 
     video: Path
@@ -43,6 +51,9 @@ class VideoInput:
     files: list[str] = field(default_factory=list)
     people: int = 0
     seconds: float = 0.0
+    how: str = ""
+    warnings: list[str] = field(default_factory=list)
+    footage: str = ""
 
     def file(self, suffix: str) -> Path:
         """Return the path of the result with a suffix."""
@@ -58,6 +69,11 @@ class VideoInput:
     def log(self) -> Path:
         """Where the traceback of an internal error is written."""
         return self.file(".error.log")
+
+    @property
+    def footage_path(self) -> str:
+        """How Blender files of the target's folder name the footage."""
+        return self.footage or blender_path(self.video, self.target.parent)
 
     def fail(self, message: str) -> None:
         """Record why there is no result."""
@@ -97,6 +113,15 @@ class VideoInput:
                 # A folder that can't be changed is reported before something is written to it.
                 with contextlib.suppress(OSError):
                     left.unlink()
+
+
+def blender_path(file: Path, folder: Path) -> str:
+    """Return Blender's way to write a file as seen from a folder; absolute where they share no drive."""
+    file, folder = file.resolve(), folder.resolve()
+    try:
+        return "//" + os.path.relpath(file, folder).replace(os.sep, "/")
+    except ValueError:
+        return str(file)
 
 
 def check_folder(out: Path | None) -> None:

@@ -15,6 +15,8 @@ from .inputs import DONE, FAILED, SKIPPED, WAITING, VideoInput, why_unwritable
 
 NAME = "batch.json"
 NAME_IF_TAKEN = "batch.summary.json"
+_PAUSES = 20
+"""How many times as long as writing the summary takes nobody writes it again."""
 
 
 class SummaryError(VideoMotionError):
@@ -39,13 +41,20 @@ class Summary:
         unusable: a sentence for each input that gives no video.
         out: the folder of the results, None for each video's own.
         options: those the results depend on, ready for JSON.
+        notes: sentences about who worked, which may grow.
     """
 
     def __init__(
-        self, inputs: Sequence[VideoInput], unusable: Sequence[str], out: Path | None, options: Mapping[str, Any]
+        self,
+        inputs: Sequence[VideoInput],
+        unusable: Sequence[str],
+        out: Path | None,
+        options: Mapping[str, Any],
+        notes: Sequence[str] = (),
     ):
-        self._inputs, self._unusable, self._options = inputs, unusable, options
-        self._began = time.perf_counter()
+        self._inputs, self._unusable, self._options, self._notes = inputs, unusable, options, notes
+        self._numbers = {id(one): number for number, one in enumerate(inputs, 1)}
+        self._began, self._next = time.perf_counter(), 0.0
         self._file: Path | None = None
         # A single video's own files report everything.
         if len(inputs) > 1:
@@ -63,16 +72,17 @@ class Summary:
     def say(self, one: VideoInput, result: Path, what: str) -> None:
         """Print the outcome of one video."""
         total = len(self._inputs)
-        number = f"{self._inputs.index(one) + 1} of {total}: " if total > 1 else ""
+        number = f"{self._numbers[id(one)]} of {total}: " if total > 1 else ""
         print(f"{number}{result}: {what}", flush=True)
 
-    def write(self) -> None:
-        """Write batch.json, where there are several videos.
+    def write(self, final: bool = False) -> None:
+        """Write batch.json, where there are several videos; of many not after each of them.
 
         Raises:
             SummaryError: it can't be written.
         """
-        if self._file is None:
+        began = time.perf_counter()
+        if self._file is None or (began < self._next and not final):
             return
         rows = [
             {
@@ -91,6 +101,7 @@ class Summary:
             "seconds": round(time.perf_counter() - self._began, 3),
             "options": self._options,
             "unusable": self._unusable,
+            "notes": list(self._notes),
             "videos": rows,
         }
         try:
@@ -100,10 +111,13 @@ class Summary:
             raise SummaryError(
                 f"{self._file} can't be written ({error.strerror}): choose another folder for --out."
             ) from error
+        # Of ten thousand videos it has megabytes.
+        now = time.perf_counter()
+        self._next = now + _PAUSES * (now - began)
 
     def close(self, interrupted: bool) -> None:
         """Write the summary, and print it if there are several inputs or the batch was interrupted."""
-        self.write()
+        self.write(final=True)
         if len(self._inputs) + len(self._unusable) < 2 and not interrupted:
             return
         states = self._states()
@@ -112,6 +126,8 @@ class Summary:
         seconds = time.perf_counter() - self._began
         where = f"; details are in {self._file}" if self._file is not None else ""
         print(f"video-motion: {', '.join(words)}, {seconds:.1f} s{where}.", file=sys.stderr)
+        for note in self._notes:
+            print(f"  {note}", file=sys.stderr)
         if states[FAILED]:
             print(f"video-motion: {states[FAILED]} of the inputs gave no result:", file=sys.stderr)
             for message in [*self._unusable, *(one.message for one in self._inputs if one.state == FAILED)]:

@@ -92,7 +92,15 @@ def add_commands(commands: Commands) -> None:
         "size and speed of all estimators",
         "Count the parameters and operations of each network, and time it and `estimate` with it on the video.",
     )
-    for measure in (speed, people, profile, details, memory, cuda, estimators):
+    cluster = command(
+        measures,
+        "cluster",
+        "a batch on a Dask cluster of this machine",
+        "Run short clips of the video through a scheduler and workers on this machine: with workers that are killed,"
+        " with 1, 2 and 4 workers, and with tasks that do nothing, for what it costs to lead them.",
+    )
+    cluster.add_argument("--clips", type=count, default=200, metavar="N", help="clips at most (default: 200)")
+    for measure in (speed, people, profile, details, memory, cuda, estimators, cluster):
         measure.add_argument("video", type=Path, nargs="?", metavar="VIDEO", help="footage (default: the sample clip)")
 
 
@@ -109,6 +117,11 @@ def _lines(chosen: argparse.Namespace) -> Iterator[str]:
 
     video = chosen.video or runs.SAMPLE
     match chosen.what:
+        case "cluster":
+            # Needs packages that the others don't.
+            from ..research.benchmarks import cluster
+
+            return cluster.measure(video, chosen.clips)
         case "speed":
             return speed.measure(video, chosen.mediapipe, chosen.heavy)
         case "people":

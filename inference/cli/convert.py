@@ -22,8 +22,6 @@ from . import environment
 from .preparation import CommandError, prepare
 from .types import Commands, command, count
 
-BATCH = environment.ROOT / "addon" / "batch.py"
-
 DESCRIPTION = """\
 Convert videos, every video in folders, or those that a pattern finds ('takes/**/*.mp4'), to Blender files or others. A
 video that can't be converted is reported in one sentence and the others continue. For several videos OUT/batch.json
@@ -86,20 +84,17 @@ def convert(chosen: argparse.Namespace) -> int:
     """Fetch what is needed, then let `addon/batch.py` do the work in Blender, with this Python for the networks."""
     wanted = Options.from_arguments(chosen)
     check_folder(chosen.out)
-    if chosen.blender is None and importlib.util.find_spec("bpy") is None:
+    if chosen.blender is None and chosen.scheduler is None and importlib.util.find_spec("bpy") is None:
         raise CommandError(
             "Blender's module (bpy) is not installed here: install it with `pip install bpy==4.2.*` under Python 3.11,"
             " or name an installed Blender with --blender PROGRAM."
         )
     prepare(wanted)
-    if chosen.blender is None:
-        program, variables = [sys.executable, BATCH], dict(os.environ)
-    else:
-        variables = environment.foreign_variables()
-        program = [chosen.blender, "--background", "--factory-startup", "--python-exit-code", "1", "--python", BATCH]
+    if chosen.scheduler is not None:
+        return _on_cluster(chosen, wanted)
     python = Path(sys.executable) if chosen.blender is not None else None
     request = Request(chosen.videos, chosen.out, wanted, registry.cache_folder(), python)
-    command = [str(word) for word in (*program, "--", "--request")]
+    command, variables = environment.batch_command(chosen.blender, "--request")
     try:
         process = subprocess.Popen(command, stdin=subprocess.PIPE, env=variables)
     except OSError as error:
@@ -121,14 +116,30 @@ def convert(chosen: argparse.Namespace) -> int:
 
 def estimate(chosen: argparse.Namespace) -> int:
     """Do as `convert` does, without formats and so without Blender."""
-    from ..batch import interruption
     from ..batch.queue import VideoBatch
 
     wanted = dataclasses.replace(Options.from_arguments(chosen), format=())
     check_folder(chosen.out)
     prepare(wanted)
+    if chosen.scheduler is not None:
+        return _on_cluster(chosen, wanted)
     interruption.listen()
     return VideoBatch(Request(chosen.videos, chosen.out, wanted, registry.cache_folder())).run()
+
+
+def _on_cluster(chosen: argparse.Namespace, wanted: Options) -> int:
+    """Let the workers of a Dask cluster do the work."""
+    from ..batch.queue import VideoBatch
+    from .cluster import ClusterRunner
+
+    if wanted.jobs != options.default("jobs"):
+        raise CommandError("--jobs is for this machine: a cluster works on as many videos as its workers have threads.")
+    interruption.listen()
+    runner = ClusterRunner(chosen.scheduler, wanted, getattr(chosen, "blender", None))
+    try:
+        return VideoBatch(Request(chosen.videos, chosen.out, wanted, registry.cache_folder()), runner=runner).run()
+    finally:
+        runner.close()
 
 
 def overlay(chosen: argparse.Namespace) -> int:
@@ -177,3 +188,8 @@ def _add_videos(command: argparse.ArgumentParser) -> None:
         help="a video, a folder whose videos are all taken, or a pattern in quotes",
     )
     command.add_argument("--out", type=Path, metavar="FOLDER", help="where to write (default: next to each video)")
+    command.add_argument(
+        "--scheduler",
+        metavar="ADDRESS",
+        help="let the workers of a Dask cluster do the work (tcp://HOST:8786), in place of this machine",
+    )

@@ -28,6 +28,7 @@ LOG = CACHE / "setup.log"
 LIBRARIES = CACHE / "system-libraries"
 PYTHON_TAG = f"{sys.version_info.major}.{sys.version_info.minor}"
 LOG_LINES = 5
+BATCH = ROOT / "addon" / "batch.py"
 PIP_INSTALL = ("install", "--quiet", "--no-input", "--progress-bar", "off")
 
 
@@ -68,6 +69,7 @@ class Environment:
 CONVERT = Environment(".venv", "convert", "Blender's module, OpenCV, ONNX Runtime", "460 MB")
 TEST = Environment(".venv", "test", "pytest, PyTorch and checkers", "380 MB")
 PLOTS = Environment(".venv", "plots", "matplotlib", "30 MB")
+CLUSTER = Environment(".venv", "cluster", "dask.distributed", "10 MB")
 TEST_BPY = Environment(".venv-bpy-5.0.1", "bpy-5.0.1", "Blender 5.0.1's module for the tests", "450 MB")
 
 PACKAGES = {
@@ -114,6 +116,21 @@ def foreign_variables() -> dict[str, str]:
     if left := [folder for folder in folders if folder and not Path(folder).is_relative_to(LIBRARIES)]:
         variables["LD_LIBRARY_PATH"] = os.pathsep.join(left)
     return variables
+
+
+def batch_command(blender: str | Path | None, *arguments: str) -> tuple[list[str], dict[str, str]]:
+    """Return the command and the environment variables that run `addon/batch.py`.
+
+    Args:
+        blender: the Blender to run it in; None for this Python, with Blender's module.
+        arguments: of `batch.py`.
+    """
+    if blender is None:
+        program, variables = [sys.executable, BATCH], dict(os.environ)
+    else:
+        program = [blender, "--background", "--factory-startup", "--python-exit-code", "1", "--python", BATCH]
+        variables = foreign_variables()
+    return [str(word) for word in (*program, "--", *arguments)], variables
 
 
 def ensure(wanted: Environment) -> Path:

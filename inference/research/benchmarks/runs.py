@@ -97,16 +97,16 @@ def run(command: str, video: Path, *options: str, out: Path | None = None) -> Ru
     """
     with tempfile.TemporaryDirectory() as temporary:
         folder = out or Path(temporary)
-        began, cpu_began = time.perf_counter(), _cpu_of_children()
+        began, cpu_began = time.perf_counter(), cpu_of_children()
         words = [*COMMAND, command, *options, str(video), "--out", str(folder)]
         if subprocess.run(words, stdout=sys.stderr, check=False).returncode:
             raise BenchError(f"`{command}` can't be measured: it failed as said above.")
-        seconds, cpu_seconds = time.perf_counter() - began, _cpu_of_children() - cpu_began
+        seconds, cpu_seconds = time.perf_counter() - began, cpu_of_children() - cpu_began
         (file,) = folder.glob("*.json")
         return Run(json.loads(file.read_text(encoding="utf-8")), seconds, cpu_seconds)
 
 
-def _cpu_of_children() -> float:
+def cpu_of_children() -> float:
     """Seconds of all processes that were started and have ended, with those that they started."""
     times = os.times()
     return times.children_user + times.children_system

@@ -14,7 +14,7 @@ from video_motion.inference import console, registry
 from video_motion.inference.atomic import write_json
 from video_motion.inference.batch.request import Request
 from video_motion.inference.cli import __main__ as cli
-from video_motion.inference.cli import arguments, convert, environment
+from video_motion.inference.cli import arguments, environment
 from video_motion.inference.footage.reader import Footage
 from video_motion.inference.motion.motion import Motion
 from video_motion.inference.options import Options
@@ -179,7 +179,7 @@ def test_convert_hands_over_to_blender(tmp_path: Path, monkeypatch: pytest.Monke
     # A Blender of the system gets its own libraries.
     assert (tmp_path / "variables").read_text() == ",/opt/lib\n"
     words = (tmp_path / "words").read_text().splitlines()
-    assert words[words.index("--python") + 1 :] == [str(convert.BATCH), "--", "--request"]
+    assert words[words.index("--python") + 1 :] == [str(environment.BATCH), "--", "--request"]
     request = Request.from_json((tmp_path / "request").read_text(encoding="utf-8"))
     assert request.videos == [Path("a b.mp4")]
     assert request.options == Options(format=("fbx", "bvh"), feet=0.5, jobs=2)
