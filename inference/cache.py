@@ -75,7 +75,7 @@ class Cache:
             self.folder.mkdir(parents=True, exist_ok=True)
             remove_left(self.folder, f"{_PREFIX}*{_SUFFIX}")
             with atomic_write(self._file(key)) as temporary, temporary.open("wb") as stream:
-                np.savez(stream, **arrays, **{_DIGEST: np.str_(_digest(arrays))})  # pyright: ignore[reportArgumentType]
+                np.savez(stream, **arrays, **{_DIGEST: np.str_(_digest(arrays))})  # pyrefly: ignore[bad-argument-type]
             self._make_room(self._file(key))
         except OSError as error:
             return f"{self.folder} can't store intermediate results ({error.strerror}), so the next run starts over."

@@ -149,7 +149,7 @@ def items(registry_file: Path = REGISTRY_FILE) -> dict[str, Item]:
     """Return the registry's items by id."""
     entries = json.loads(registry_file.read_text(encoding="utf-8"))
     return {
-        entry["id"]: Item(**{**entry, "sources": tuple(Source(**source) for source in entry["sources"])})
+        entry["id"]: Item(**(entry | {"sources": tuple(Source(**source) for source in entry["sources"])}))
         for entry in entries
     }
 

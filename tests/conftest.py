@@ -25,11 +25,6 @@ def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(Skips(environment()), "skips")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with what takes longest, the types, so that the end need not wait for it."""
-    items.sort(key=lambda item: item.path.name != "test_style.py")
-
-
 def environment() -> str:
     """Return what these tests run in, as `skips.toml` names it."""
     if "bpy" in sys.modules and sys.modules["bpy"].app.binary_path:

@@ -91,7 +91,7 @@ class _CharacterOperator:
     def poll(cls, context: bpy.types.Context) -> bool:
         """Only on a character with an action."""
         if not has_motion(context.active_object):
-            cls.poll_message_set("Select a character of Video Motion that has an action")  # pyright: ignore
+            cls.poll_message_set("Select a character of Video Motion that has an action")  # pyrefly: ignore[missing-attribute]
             return False
         return True
 
@@ -110,7 +110,7 @@ class MarkActionAsset(_CharacterOperator, bpy.types.Operator):
         action = captured_action(context.active_object)
         tags = [tag.strip() for tag in self.tags.split(",") if tag.strip()]
         mark_action(action, self.text, tags)
-        self.report({"INFO"}, f"{action.name} is in the asset browser under Current File.")
+        self.report({"INFO"}, f"{action.name} is in the asset browser under Current File.")  # pyrefly: ignore[missing-attribute]
         return {"FINISHED"}
 
 
@@ -126,7 +126,7 @@ class MakePoseAsset(_CharacterOperator, bpy.types.Operator):
     def execute(self, context: bpy.types.Context) -> set[str]:
         """Make the asset."""
         armature, scene = context.active_object, context.scene
-        name = self.pose or f"{captured_action(armature).name} pose {scene.frame_current}"
+        name = self.pose or f"{captured_action(armature).name} pose {scene.frame_current}"  # pyrefly: ignore[missing-attribute]
         action = make_pose_asset(armature, scene.frame_current_final, name)
         self.report({"INFO"}, f"{action.name} is in the asset browser under Current File.")
         return {"FINISHED"}

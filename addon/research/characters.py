@@ -333,7 +333,7 @@ def make_material(name: str, colour: Colour) -> bpy.types.Material:
     material = bpy.data.materials.new(name)
     if material.node_tree is None:
         material.use_nodes = True
-    shader = next(node for node in material.node_tree.nodes if node.type == "BSDF_PRINCIPLED")
+    shader = next(node for node in material.node_tree.nodes if node.type == "BSDF_PRINCIPLED")  # pyrefly: ignore[missing-attribute]
     shader.inputs["Base Color"].default_value = (*colour, 1.0)
     shader.inputs["Roughness"].default_value = 0.65
     return material

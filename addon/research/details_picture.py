@@ -97,7 +97,7 @@ def _take(motion: Motion, body: Body) -> bpy.types.Object:
         frame_rate=_RATE, camera=False, floor=False, lights=False, resolution=False, only_while_seen=False
     )
     character = build_scene([motion], body, None, bare).characters[0]
-    slots = character.mesh.data.materials
+    slots = character.mesh.data.materials  # pyrefly: ignore[missing-attribute]
     slots[0] = make_material("Skin", (0.42, 0.19, 0.095))
     return character.armature
 

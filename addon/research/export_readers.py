@@ -313,11 +313,11 @@ def read_fbx(file: Path, count: int, frame_rate: float, moments: Sequence[int]) 
     readings = []
     skinned = [node for node in nodes if node.mesh is not None and len(node.mesh.skin_deformers)]
     for node in sorted(skinned, key=lambda node: node.name):
-        own = [clusters[cluster.typed_id] for cluster in node.mesh.skin_deformers[0].clusters]
+        own = [clusters[cluster.typed_id] for cluster in node.mesh.skin_deformers[0].clusters]  # pyrefly: ignore[missing-attribute]
         bones = [cluster.bone_node.typed_id for cluster in own]
         joints = np.array([[_place(one[bone].node_to_world) for bone in bones] for one in posed_nodes])
         bind = np.array([_place(cluster.bind_to_world) for cluster in own])
-        rest = np.array([[vertex.x, vertex.y, vertex.z] for vertex in node.mesh.vertices])
+        rest = np.array([[vertex.x, vertex.y, vertex.z] for vertex in node.mesh.vertices])  # pyrefly: ignore[missing-attribute]
         reading = Reading([nodes[bone].name for bone in bones], joints, bind, _move(node.geometry_to_world, rest))
         reading.skin = np.array([_skin(posed_nodes[at][node.typed_id]) for at in moments]).reshape(-1, len(rest), 3)
         readings.append(reading)

@@ -45,8 +45,8 @@ def main(path: str) -> None:
     body, motion = Body.load(registry.body_path()), Motion.load(SAMPLE)
     bare = SceneOptions(frame_rate=25.0, camera=False, floor=False, lights=False, resolution=False)
     source = build_scene([motion], body, None, bare).characters[0]
-    source.mesh.data.materials.clear()
-    source.mesh.data.materials.append(make_material("Take", (0.55, 0.19, 0.08)))
+    source.mesh.data.materials.clear()  # pyrefly: ignore[missing-attribute]
+    source.mesh.data.materials.append(make_material("Take", (0.55, 0.19, 0.08)))  # pyrefly: ignore[missing-attribute]
     characters = [source.armature]
     for name, build in BUILDS.items():
         character = make_character(name, build)
@@ -68,7 +68,7 @@ def set_up(scene: bpy.types.Scene) -> None:
     scene.world = bpy.data.worlds.new("World")
     if scene.world.node_tree is None:
         scene.world.use_nodes = True
-    background = next(node for node in scene.world.node_tree.nodes if node.type == "BACKGROUND")
+    background = next(node for node in scene.world.node_tree.nodes if node.type == "BACKGROUND")  # pyrefly: ignore[missing-attribute]
     background.inputs["Color"].default_value = (0.75, 0.85, 1.0, 1.0)
     background.inputs["Strength"].default_value = 0.55
     bpy.ops.mesh.primitive_plane_add(size=200)

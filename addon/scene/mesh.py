@@ -189,7 +189,7 @@ def _material(name: str, colour: tuple[float, float, float], roughness: float) -
     material = bpy.data.materials.new(name)
     if material.node_tree is None:
         material.use_nodes = True
-    shader = next(node for node in material.node_tree.nodes if node.type == "BSDF_PRINCIPLED")
+    shader = next(node for node in material.node_tree.nodes if node.type == "BSDF_PRINCIPLED")  # pyrefly: ignore[missing-attribute]
     shader.inputs["Base Color"].default_value = (*colour, 1.0)
     shader.inputs["Roughness"].default_value = roughness
     material.diffuse_color = (*colour, 1.0)

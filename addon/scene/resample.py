@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import fields, replace
+from typing import Any
 
 import numpy as np
 
@@ -57,7 +58,7 @@ def on_whole_frames(motion: Motion, frame_rate: float) -> Motion:
     step = np.where(after > before, frames[after] - frames[before], 1.0)
     part = ((wanted - frames[before]) / step).clip(0.0, 1.0)
     nearest = np.where(part < 0.5, before, after)
-    rows = {
+    rows: dict[str, Any] = {
         one.name: value[nearest]
         for one in fields(motion)
         if isinstance(value := getattr(motion, one.name), np.ndarray)

@@ -237,11 +237,11 @@ def replace_camera(
         if camera.type == "CAMERA" and OURS in camera and filmed:
             old = camera.animation_data.action if camera.animation_data is not None else None
             if old is not None:
-                camera.animation_data.action = None
+                camera.animation_data.action = None  # pyrefly: ignore[missing-attribute]
             set_intrinsics(camera.data, filmed[0].camera_K, filmed[0].image_size)
             place_camera(camera, keyed, frame_rate)
             if old is not None:
-                _succeed(camera.animation_data.action, old)
+                _succeed(camera.animation_data.action, old)  # pyrefly: ignore[missing-attribute]
             if footage is not None and camera.data.background_images:
                 hide_footage(camera)
                 show_footage(camera, footage, filmed, frame_rate)

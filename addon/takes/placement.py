@@ -67,7 +67,7 @@ def _reach(take: bpy.types.Collection) -> tuple[float, float]:
     for armature in characters_in(take).values():
         bone = armature.data.bones[0]
         channels = captured_channels(armature)
-        curves = [channels.fcurves.find(f'pose.bones["{bone.name}"].location', index=axis) for axis in range(3)]
+        curves = [channels.fcurves.find(f'pose.bones["{bone.name}"].location', index=axis) for axis in range(3)]  # pyrefly: ignore[missing-attribute]
         keys = np.stack([read_keys(curve)[:, 1] for curve in curves], axis=1)
         own = keys @ np.array(bone.matrix_local.to_3x3()).T + np.array(bone.head_local)
         along = own @ place[0, :3] + place[0, 3]

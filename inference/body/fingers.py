@@ -71,7 +71,7 @@ BEND_AXES = np.cross(AXES[..., 0, :], AXES[..., 1, :])
 SWING_AXES = np.cross(AXES[..., 0, :], AXES[..., 2, :])
 """(2, 5, 3) about which fingers swing."""
 
-THUMB_BASE = axis_angle_to_matrix(np.radians([[_THUMB_BASE], [np.multiply(_THUMB_BASE, (1, -1, -1))]]))[:, 0]
+THUMB_BASE = axis_angle_to_matrix(np.radians([[_THUMB_BASE], [np.multiply(_THUMB_BASE, (1, -1, -1))]]))[:, 0]  # pyrefly: ignore[no-matching-overload]
 """(2, 3, 3) rotations of the relaxed thumbs' base joints."""
 
 _THUMB = FINGERS.index("thumb")

@@ -261,17 +261,18 @@ class Body:
         vertices[:, moved] = np.linalg.solve(matrices, (vertices[:, moved] - moves)[..., None])[..., 0]
         last = list(FINGER_TIP_PARENTS)
         tips = np.einsum("tba,...tb->...ta", turns[last], bent[:, count:] - relaxed[:, last]) + straight[:, last]
+        attributes: dict[str, Any] = {item.name: getattr(self, item.name) for item in fields(self)}
+        attributes |= {
+            "fingers": None,
+            "posedirs": None,
+            "v_template": vertices[0],
+            "shapedirs": np.ascontiguousarray(np.moveaxis(vertices[1:], 0, 2)),
+            "weights": weights,
+            "parents": SMPLH_PARENTS,
+            "landmark_bones": None if self.landmark_bones is None else _without_hands(self.landmark_bones),
+        }
         return _BodyWithFingers(
-            **{item.name: getattr(self, item.name) for item in fields(self)}
-            | {
-                "fingers": None,
-                "posedirs": None,
-                "v_template": vertices[0],
-                "shapedirs": np.ascontiguousarray(np.moveaxis(vertices[1:], 0, 2)),
-                "weights": weights,
-                "parents": SMPLH_PARENTS,
-                "landmark_bones": None if self.landmark_bones is None else _without_hands(self.landmark_bones),
-            },
+            **attributes,
             straight=straight,
             tips=tips,
         )

@@ -94,7 +94,7 @@ class GivenCamera:
             arrays["seconds"] = self.seconds
         with atomic_write(self.path) as temporary, temporary.open("wb") as stream:
             if self.path.suffix == ".npz":
-                np.savez(stream, **arrays)  # pyright: ignore[reportArgumentType]
+                np.savez(stream, **arrays)  # pyrefly: ignore[bad-argument-type]
             else:
                 stream.write(json.dumps({name: array.tolist() for name, array in arrays.items()}).encode())
 

@@ -56,7 +56,8 @@ class CameraMotion:
         self._homographies: list[np.ndarray] = []
         self._key_rotation = np.eye(3)
         self._previous: np.ndarray | None = None
-        self._key_points = self._points = np.empty((0, 2), np.float32)
+        self._points: np.ndarray = np.empty((0, 2), np.float32)
+        self._key_points = self._points
         self._numbers = np.empty(0, np.int32)
         self._key_count = self._next_number = 0
         self._frame_rate = frame_rate

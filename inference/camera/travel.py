@@ -147,7 +147,8 @@ class _Bundle:
         self._key, self._places = sightings.keys, sightings.places
         self._by_key, self._by_point = _Groups(self._key, len(turns)), _Groups(self._point, len(self.numbers))
         self._batches = self._together()
-        self.rotations, self.positions = np.array(turns), np.zeros((len(turns), 3))
+        self.rotations = np.array(turns)
+        self.positions: np.ndarray = np.zeros((len(turns), 3))
         # The focal length, as the logarithm of its share of the assumed one.
         self.zoom, self._zooms, self.travels = 0.0, not focal_known, False
         rays = np.concatenate([self._places, np.ones((len(self._places), 1))], axis=1)

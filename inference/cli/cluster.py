@@ -121,7 +121,7 @@ class ClusterRunner:
         config.set({"distributed.admin.large-graph-warning-threshold": "10GB"})
         try:
             self._client = distributed.Client(address, timeout=TIMEOUT, set_as_default=False)
-        except (OSError, TimeoutError, ValueError) as error:
+        except (OSError, ValueError) as error:
             raise BatchError(
                 f"No scheduler answers at {address} ({one_line(error)}): start one by `dask scheduler`, and give the"
                 " address that it prints."

@@ -179,7 +179,7 @@ def write_close_pictures(footage: Footage, motions: Sequence[Motion], body: Body
 def _seen_closely(motion: Motion) -> np.ndarray:
     """(n,) whether a hand was looked at and seen; where none ever was, the face."""
     if motion.hand_landmarks is not None:
-        return (motion.hand_landmarks[..., 2] > 0).any(axis=(1, 2))
+        return np.any(motion.hand_landmarks[..., 2] > 0, axis=(1, 2))
     return np.zeros(len(motion), bool) if motion.face_scores is None else motion.face_scores > 0
 
 

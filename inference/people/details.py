@@ -190,7 +190,7 @@ class DetailSearch(ABC, Generic[_LookOf, _TrackOf]):
         self._read(looks)
         again = []
         for look in looks:
-            if look.good and self._tolerance.is_exceeded(look.crop, wanted := self._next_crop(look.seen.landmarks)):
+            if look.good and self._tolerance.is_exceeded(look.crop, wanted := self._next_crop(look.seen.landmarks)):  # pyrefly: ignore[missing-attribute]
                 look.crop = wanted
                 again.append(look)
         self._read(again)

@@ -97,7 +97,7 @@ class LeftOut:
     @classmethod
     def from_json(cls, content: dict[str, Any]) -> Self:
         """The inverse of `to_json`. Raises TypeError or KeyError if it is something else."""
-        return cls(**{**content, "box": tuple(content["box"])})
+        return cls(**(content | {"box": tuple(content["box"])}))
 
     def to_json(self) -> dict[str, Any]:
         """The attributes, ready for JSON."""

@@ -53,11 +53,16 @@ class Observations:
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Everything as named arrays; the tracks' local maps are not among them."""
-        header = {"size": self.size, "frame_rate": self.frame_rate, "focal": self.focal, "warnings": self.warnings}
-        header["shot"] = self.shot
-        header["people"] = [track.number for track in self.tracks]
-        header["trusts"] = list(self.trusts.items())
-        header["left_out"] = [one.to_json() for one in self.left_out]
+        header = {
+            "size": self.size,
+            "frame_rate": self.frame_rate,
+            "focal": self.focal,
+            "warnings": self.warnings,
+            "shot": self.shot,
+            "people": [track.number for track in self.tracks],
+            "trusts": list(self.trusts.items()),
+            "left_out": [one.to_json() for one in self.left_out],
+        }
         named = {
             "header": np.str_(json.dumps(header)),
             **{name: getattr(self, name) for name in _ARRAYS},

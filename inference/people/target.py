@@ -163,7 +163,7 @@ class Target:
         rows, trusts = map(np.array, zip(*self._rechecks, strict=True))
         rows = np.minimum(rows, len(self.rows))
         weights = np.diff(np.concatenate([[0], (rows[1:] + rows[:-1]) / 2, [len(self.rows)]]))
-        return float(np.average(trusts, weights=weights))
+        return float(np.average(trusts, weights=weights))  # pyrefly: ignore[incompatible-overload-argument]
 
     @property
     def recheck_count(self) -> int:

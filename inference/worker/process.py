@@ -86,7 +86,7 @@ class WorkerProcess:
         self._ended = False
         try:
             with self._log.open("wb") as log:
-                self.process = subprocess.Popen(
+                self.process: subprocess.Popen[bytes] = subprocess.Popen(
                     [str(python or sys.executable), "-I", str(WORKER)],
                     stdin=subprocess.PIPE,
                     stdout=subprocess.PIPE,
@@ -218,7 +218,7 @@ class WorkerProcess:
         for stream in (self.process.stdin, self.process.stdout):
             # Its last input may never have been read.
             with contextlib.suppress(OSError):
-                stream.close()
+                stream.close()  # pyrefly: ignore[missing-attribute]
         for left in self.folder.parent.glob(f".*.{self.process.pid}.part"):
             left.unlink(missing_ok=True)
         if self.value is None and self.message is None and not self.cancelled:

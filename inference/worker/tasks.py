@@ -152,8 +152,8 @@ def _find(job: Job, report: Report) -> dict[str, Any]:
 
     # Finding people must not fail on an unreadable body file.
     options, models = _prepare(job, smpl=None)
-    people = []
-    best = {}
+    people: list[dict[str, Any]] = []
+    best: dict[int, list[tuple[int, int, Any]]] = {}
     for observations in find_people(Path(job.video), options, models, _progress(report), _cache(job)):
         for track in observations.tracks:
             row = int((track.scores * track.boxes[:, 3]).argmax())
@@ -167,11 +167,11 @@ def _find(job: Job, report: Report) -> dict[str, Any]:
                     "share": len(track) / len(observations.frames),
                 }
             )
-    pictures = {}
+    pictures: dict[tuple[int, int], str] = {}
     rate = options.frame_rate or IMAGES_FRAME_RATE
     with Footage(job.video, options.start, options.end, rate) as footage:
         for frame in footage:
-            for shot, number, box in best.pop(frame.number, ()):
+            for shot, number, box in best.pop(frame.number, []):
                 file = Path(job.out) / f"shot-{shot}.person-{number}.png"
                 pictures[shot, number] = _write_picture(file, _cut(frame.image, box))
             if not best:

@@ -20,7 +20,7 @@ _status = 0
 
 def pytest_sessionfinish(exitstatus: int) -> None:
     global _status
-    _status = int(exitstatus)
+    _status = exitstatus
 
 
 @pytest.hookimpl(trylast=True)

@@ -94,7 +94,7 @@ def _change_value(table: Any, source: random.Random) -> Any:
         case 1 if isinstance(holder, dict):
             holder[source.choice(("x", "", "task", "__class__"))] = new
         case 1:
-            holder.append(new)
+            holder.append(new)  # pyrefly: ignore[missing-attribute]
         case 2 if isinstance(value, int | float) and not isinstance(value, bool):
             holder[key] = source.choice((-value, value + 1, value * 1e12, 2 * value))
         case _:

@@ -92,7 +92,7 @@ def _without_looking() -> None:
     """JSON is believed."""
     from video_motion.inference.options import Options
 
-    Options.from_json = classmethod(lambda cls, content: cls(**content))
+    Options.from_json = classmethod(lambda cls, content: cls(**content))  # pyrefly: ignore[not-callable]
 
 
 def _endless() -> None:

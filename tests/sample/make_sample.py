@@ -15,7 +15,7 @@ import numpy as np
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
-import choreography  # noqa: E402
+import choreography  # noqa: E402  # pyrefly: ignore[missing-import]
 from video_motion.inference.body.skeleton import JOINT_NAMES  # noqa: E402
 from video_motion.inference.body.smpl import Body  # noqa: E402
 from video_motion.inference.motion.motion import Motion  # noqa: E402

@@ -6,6 +6,7 @@ What a face does, which AMASS doesn't know, is beside them as in a motion file.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -66,7 +67,7 @@ def write_amass(sample: CharacterSamples, path: Path, body: Body | None, frame_r
     if is_smpl(body):
         shape[: len(betas)] = betas[:_AMASS_BETAS]
         rest_pelvis = body.rest_joints(betas)[0]
-    arrays = {
+    arrays: dict[str, Any] = {
         "poses": poses.reshape(len(poses), -1),
         "trans": bones[:, 0, :3, 3] - rest_pelvis,
         "betas": shape,

@@ -17,7 +17,7 @@ def main() -> None:
     # Libraries print to standard output; the answers need one of their own.
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
-    import mediapipe  # pyright: ignore[reportMissingImports]
+    import mediapipe  # pyrefly: ignore[missing-import]
     import numpy as np
 
     complexity = int(sys.argv[1])

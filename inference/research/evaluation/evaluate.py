@@ -217,7 +217,7 @@ def _run_on_data(options: argparse.Namespace) -> dict[str, Scores]:
     from ...pose.temporal import TemporalNetwork
     from .data_set import evaluate_data
 
-    networks = {}
+    networks: dict[str, TemporalNetwork | None] = {}
     for name in options.network:
         files = [registry.path(file) for file in estimators.NETWORKS[name]]
         networks[name] = TemporalNetwork(*files, device=options.device) if files else None

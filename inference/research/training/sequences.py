@@ -59,7 +59,10 @@ class StagedFootage:
         clips = split_clips(library, split)
         self._director = Director(library, clips, body, split)
         lengths = np.diff(library.starts)[clips]
-        self._what = {"clips": len(clips), "minutes": round(float(lengths.sum() / library.frame_rate / 60), 1)}
+        self._what: dict[str, object] = {
+            "clips": len(clips),
+            "minutes": round(float(lengths.sum() / library.frame_rate / 60), 1),
+        }
 
     def draw(self, count: int, frames: int, sampling: Sampling, rng: np.random.Generator) -> Observed:
         """See `Footage`."""

@@ -198,7 +198,7 @@ def film(
     position = (middle + distance[:, None] * back)[:, None] + shifts
     # An operator follows slowly, and always when somebody walks away.
     follow = np.where(rng.random(count) < np.where(extent.max(1) > 2.2, 0.85, 0.3), rng.uniform(0.4, 1.0, count), 0)
-    wide = int(max(np.median(rate) // 3, 1))
+    wide = max(int(np.median(rate)) // 3, 1)
     kernel = np.ones(2 * wide + 1) / (2 * wide + 1)
     edged = np.concatenate([pelvis[:, :1].repeat(wide, 1), pelvis, pelvis[:, -1:].repeat(wide, 1)], axis=1)
     slowly = np.stack([edged[:, lag : lag + frames] * share for lag, share in enumerate(kernel)]).sum(0)

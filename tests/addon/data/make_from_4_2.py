@@ -9,7 +9,7 @@ import numpy as np
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parents[2]), str(HERE.parent)]
 
-from motions import make_motion  # noqa: E402
+from motions import make_motion  # noqa: E402  # pyrefly: ignore[missing-import]
 from video_motion.addon.scene.take import SceneOptions, build_scene, footage_frame_rate  # noqa: E402
 from video_motion.inference.body.smpl import Body  # noqa: E402
 

@@ -42,7 +42,7 @@ class Projector:
             scene.collection.objects.link(thing)
         scene.camera = camera
         material = bpy.data.materials.new("screen")
-        if material.node_tree is None:
+        if not material.use_nodes:
             material.use_nodes = True
         tree = material.node_tree
         tree.nodes.clear()

@@ -304,6 +304,7 @@ def test_hands_are_shown_close_as_they_were_seen_and_are(body: Body, footage: Fo
     motion.hand_landmarks[[1, 4], 0, 4, 0] += 15.0
     assert overlay.write_close_pictures(footage, [motion], body, out / "close.png")
     picture = cv2.imread(str(out / "close.png"))
+    assert picture is not None
     assert picture.shape == (6 * 240, 2 * 240, 3)
     cells = picture.reshape(6, 240, 2, 240, 3).transpose(0, 2, 1, 3, 4)
     # Landmarks of the left hand alone; characters everywhere, of which only fingers move.

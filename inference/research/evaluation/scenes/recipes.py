@@ -133,7 +133,7 @@ def _made(kind: type[_Kind], content: dict[str, Any]) -> _Kind:
     Raises:
         TypeError: an entry is missing, or unknown.
     """
-    known = {item.name for item in fields(kind)}  # pyright: ignore[reportArgumentType]
+    known = {item.name for item in fields(kind)}  # pyrefly: ignore[bad-argument-type]
     if unknown := set(content) - known:
         raise TypeError(f"{', '.join(sorted(unknown))} is unknown")
     return kind(**{key: tuple(value) if isinstance(value, list) else value for key, value in content.items()})

@@ -10,6 +10,7 @@ import zipfile
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -70,12 +71,12 @@ class Library:
         try:
             with np.load(path, allow_pickle=False) as file:
                 version = int(file["version"])
-                arrays = {name: file[name] for name in cls.__dataclass_fields__}
+                arrays: dict[str, Any] = {name: file[name] for name in cls.__dataclass_fields__}
         except (OSError, KeyError, ValueError, TypeError, AttributeError, EOFError, zipfile.BadZipFile) as error:
             raise MocapError(f"{path.name} is not a library of motions: build it again.") from error
         if version != VERSION:
             raise MocapError(f"{path.name} has version {version}, not {VERSION}: build it again.")
-        library = cls(**{**arrays, "frame_rate": float(arrays["frame_rate"])})
+        library = cls(**(arrays | {"frame_rate": float(arrays["frame_rate"])}))
         if not library._is_consistent():
             raise MocapError(f"{path.name} is damaged, its arrays do not fit together: build it again.")
         return library

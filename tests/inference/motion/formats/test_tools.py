@@ -221,7 +221,7 @@ def test_gvhmrs_world_gets_the_size_of_this_bodys_legs(tmp_path: Path, body: Bod
     cameras = np.tile(np.eye(4), (60, 1, 1))
     cameras[:, :3, :3], cameras[:, :3, 3] = known.UPRIGHT, (0.0, -5.0, 1.0)
     walker = Dancer(1, frames, turns, 1.1 * roots, np.zeros(10), cameras, body)
-    known_frames, known.FRAMES = known.FRAMES, 60
+    known_frames, known.FRAMES = known.FRAMES, 60  # pyrefly: ignore[bad-assignment]
     try:
         path = known.gvhmr(tmp_path / "x.pt", [walker])
     finally:

@@ -65,7 +65,7 @@ def scenes(data: Path, body: Body) -> dict[tuple[str, str], FilmedScene]:
 
 
 def picture(scene: FilmedScene, frame: int) -> np.ndarray:
-    return cv2.imread(str(scene.footage / f"{frame:06d}.jpg"), cv2.IMREAD_GRAYSCALE).astype(float)
+    return cv2.imread(str(scene.footage / f"{frame:06d}.jpg"), cv2.IMREAD_GRAYSCALE).astype(float)  # pyrefly: ignore[missing-attribute]
 
 
 def test_people_stand_on_the_floor_and_sit_on_the_chair(scenes: dict[tuple[str, str], FilmedScene], body: Body):
