@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
 from ..batch import interruption
@@ -27,6 +28,15 @@ def add_commands(commands: Commands) -> None:
         " OUT/train and OUT/validation. Existing shards are kept, so that an interrupted run can continue.",
     )
     _add_data(data)
+    whole = command(
+        networks,
+        "all",
+        "make data, train every network, and write them for use",
+        "From motion capture to the networks that ship: render data, train the lifter, what it needs and what needs it,"
+        " and write them into OUT/weights. Each step has a folder in OUT; steps that are done are left out, so that an"
+        " interrupted run can continue.",
+    )
+    _add_whole(whole)
     realism = command(
         networks,
         "realism",
@@ -95,18 +105,32 @@ def add_commands(commands: Commands) -> None:
     export.add_argument("--full", action="store_true", help="store weights in float32, twice as large")
 
 
-def _add_data(command: argparse.ArgumentParser) -> None:
+def _add_whole(command: argparse.ArgumentParser) -> None:
+    _add_sources(command)
+    command.add_argument(
+        "--minutes",
+        type=non_negative,
+        default=120.0,
+        metavar="N",
+        help="of all steps, without setting up and the last validation of each (default: 120)",
+    )
+    command.add_argument("--threads", type=count, metavar="N", help="threads of the CPU in training (default: all)")
+    command.add_argument(
+        "--recipe", type=Path, metavar="FILE", help="steps in a file like inference/cli/whole_training.toml"
+    )
+    _add_machine(command)
+
+
+def _add_sources(command: argparse.ArgumentParser) -> None:
+    """What data are made of."""
     command.add_argument(
         "--mocap",
         type=Path,
         nargs="+",
         metavar="FILE",
-        help="motion capture: .bvh, .asf/.amc, CMU's .npz, AMASS; needed once, then it is in OUT/library.npz",
+        help="motion capture: .bvh, .asf/.amc, CMU's .npz, AMASS; needed once, then a library of it is kept",
     )
     command.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="where to write")
-    command.add_argument(
-        "--minutes", type=non_negative, default=60.0, metavar="N", help="stop after this time (default: 60)"
-    )
     command.add_argument("--jobs", type=count, default=2, metavar="N", help="processes (default: 2)")
     command.add_argument(
         "--seed", type=non_negative_int, default=0, metavar="N", help="of all random numbers (default: 0)"
@@ -115,8 +139,15 @@ def _add_data(command: argparse.ArgumentParser) -> None:
         "--looks",
         type=Path,
         metavar="FILE",
-        help="archive of MakeHuman's clothes and skins; needed once, then they are in OUT/looks.npz (default: clothes"
-        " are painted onto the body)",
+        help="archive of MakeHuman's clothes and skins; needed once, then they are kept (default: clothes are painted"
+        " onto the body)",
+    )
+
+
+def _add_data(command: argparse.ArgumentParser) -> None:
+    _add_sources(command)
+    command.add_argument(
+        "--minutes", type=non_negative, default=60.0, metavar="N", help="stop after this time (default: 60)"
     )
     command.add_argument(
         "--no-maps",
@@ -209,15 +240,19 @@ def _add_training(command: argparse.ArgumentParser) -> None:
         help="start from the weights of another training's checkpoint; what it lacks is taken from further ones",
     )
     _add_lifter(command)
+    command.add_argument("--resume", action="store_true", help="continue from the checkpoint in --out, if there is one")
+    _add_machine(command)
+    command.add_argument(
+        "--check", type=positive, default=5.0, metavar="N", help="minutes between validations (default: 5)"
+    )
+
+
+def _add_machine(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--uncommitted", action="store_true", help="train although the code has changes; the report says so"
     )
-    command.add_argument("--resume", action="store_true", help="continue from the checkpoint in --out, if there is one")
     command.add_argument(
         "--device", choices=("auto", "cpu", "cuda"), default="auto", help="where to train (default: auto)"
-    )
-    command.add_argument(
-        "--check", type=positive, default=5.0, metavar="N", help="minutes between validations (default: 5)"
     )
 
 
@@ -229,6 +264,10 @@ def _add_lifter(command: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Train, or make and measure training data; return the exit status."""
+    if arguments.what == "all":
+        from . import whole_training
+
+        return whole_training.run(arguments, _train)
     if arguments.what == "realism":
         return _compare_realism(arguments)
     if arguments.what == "google":
@@ -266,6 +305,13 @@ def run(arguments: argparse.Namespace) -> int:
     report = train.run(arguments)
     print(f"{arguments.out / 'report.md'}: {report['steps']} steps, {report['minutes']} minutes", flush=True)
     return interruption.STATUS if report["interrupted"] else 0
+
+
+def _train(words: Sequence[str]) -> int:
+    """Run `train` with further words of a command line; return the exit status."""
+    top = argparse.ArgumentParser()
+    add_commands(top.add_subparsers())
+    return run(top.parse_args(["train", *words]))
 
 
 def _compare_realism(arguments: argparse.Namespace) -> int:

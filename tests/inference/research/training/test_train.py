@@ -4,6 +4,7 @@ import dataclasses
 import json
 import shutil
 import sys
+import tomllib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,7 +13,8 @@ import numpy as np
 import pytest
 import torch
 from video_motion.inference.cli import __main__ as cli
-from video_motion.inference.cli import arguments
+from video_motion.inference.cli import arguments, whole_training
+from video_motion.inference.estimators import TRAINABLE
 from video_motion.inference.research import networks
 from video_motion.inference.research.networks.configurations import configuration
 from video_motion.inference.research.training import ablations, train
@@ -323,3 +325,56 @@ def test_changed_code_is_not_trained_with(data_folder, tmp_path, capsys, monkeyp
     assert cli.main(words) == 1
     assert "commit first" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+def test_everything_is_trained_in_steps(data_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    """What is done is not done again; a step that failed is tried again."""
+    out = tmp_path / "out"
+    shutil.copytree(data_folder, out / "data")
+    sizes = {"lifter": (*LIFTER, "frames=8", "target=4"), "cosegmentation": ("hidden=32", f"features={SEEN}")}
+    steps = {name: ["--steps", "1", "--batch", "4", *words(size)] for name, size in sizes.items()}
+    steps["cosegmentation"] += ["--lifter", "{lifter}/checkpoint.pt"]
+    steps["embedding"] = ["--hidden", "8", "--batch", "8"]
+    recipe = tmp_path / "recipe.toml"
+
+    def write(order: Sequence[str]) -> None:
+        rows = [{"name": name, "minutes": 0.001, "command": [name, *steps[name]]} for name in order]
+        lines = [
+            f"[[step]]\n{''.join(f'{key} = {json.dumps(value)}' + chr(10) for key, value in row.items())}"
+            for row in rows
+        ]
+        recipe.write_text("\n".join(lines))
+
+    command = ["train", "all", "--out", str(out), "--minutes", "1", "--threads", "1", "--device", "cpu"]
+    command += ["--uncommitted", "--recipe", str(recipe)]
+    steps["cosegmentation"].append("--set=hidden=nonsense")
+    write(["lifter", "embedding", "cosegmentation"])
+    assert cli.main(command) == 1
+    assert "hidden=nonsense does not fit" in capsys.readouterr().err
+    assert list(json.loads((out / "done.json").read_text())) == ["lifter", "embedding"]
+    first = (out / "lifter" / "checkpoint.pt").stat().st_mtime_ns
+
+    steps["cosegmentation"].pop()
+    write(["lifter", "embedding", "cosegmentation"])
+    assert cli.main(command) == 0
+    assert (out / "lifter" / "checkpoint.pt").stat().st_mtime_ns == first
+    written = {file.name for file in (out / "weights").iterdir()}
+    assert written == {"lifter-compact.onnx", "cosegmentation-compact.onnx"}
+    table = capsys.readouterr().out.splitlines()[-4:]
+    assert [row.split(" | ")[0] for row in table] == [
+        "| lifter",
+        "| embedding",
+        "| cosegmentation",
+        "| BlazePose's world landmarks",
+    ]
+
+
+def test_all_steps_are_commands_that_exist():
+    """With a share of the time each, all of which make one."""
+    steps = tomllib.loads(whole_training.RECIPE.read_text())["step"]
+    for step in steps:
+        more = ["--out", "out"] + (["--data", "data"] if step["name"] != "data" else [])
+        chosen = arguments.parse(["train", *step["command"], *more])
+        assert chosen.what == step["name"]
+    assert sum(step["minutes"] for step in steps) == pytest.approx(1)
+    assert {step["name"] for step in steps} >= set(TRAINABLE)
