@@ -135,6 +135,9 @@ class Network(nn.Module):
     training_needs: tuple[str, ...] = ()
     """Names of further inputs that it gets in training only."""
 
+    targets: int = 1
+    """How many frames of a window it estimates in training, of which the last is its target."""
+
     own_losses: ClassVar[Mapping[str, str]] = {}
     """Descriptions of the losses that only this network has, by name."""
 

@@ -3,12 +3,11 @@
 | name | shape | meaning |
 |---|---|---|
 | `frames` | (B, T, F) | features of a window's frames: `pose.lifting.Lifted`, or `encoders.encode_windows` |
-| `box` | (B, 3) | CLIFF's box information of the target's crop |
+| `box` | (B, 3) | CLIFF's box information of the target's crop; in training (B K, 3), of K targets of each window |
 | `maps` | (B, L, M, 64, 64) | local maps of the L frames around the target |
 | `flow` | (B, 15, 9) | motion of the background, `pose.features.flow_features` |
 | `regions` | (B, R, F) | features of the target frame in R regions of interest, the crop first |
 | `region_boxes` | (B, R, 3) | their box information |
-| `motion` | (B, T, 24, 6) | true global rotations of the window's frames, in the target's crop axes; in training only |
 | `gravity` | (B, T, 3) | true direction of gravity in crop axes; in training only |
 | `contacts` | (B, T, 4) | whether left heel and toes, right heel and toes truly rest on the floor; in training only |
 | `contacts_known` | (B, T) | whether that is known; in training only |
@@ -41,7 +40,6 @@ _EXAMPLES: Mapping[str, _Draw] = {
     "maps": lambda of, batch, rng: torch.randint(
         0, 256, (batch, of.local_window, of.maps, 64, 64), generator=rng, dtype=torch.uint8
     ),
-    "motion": lambda of, batch, rng: torch.randn(batch, of.frames, 24, 6, generator=rng),
     "flow": lambda of, batch, rng: 0.01 * torch.randn(batch, FLOW_STEPS, 9, generator=rng),
     "regions": lambda of, batch, rng: torch.randn(batch, of.regions, of.features, generator=rng),
     "region_boxes": lambda of, batch, rng: _boxes(batch, of.regions, rng=rng),
@@ -49,7 +47,8 @@ _EXAMPLES: Mapping[str, _Draw] = {
 }
 
 
-def example(needs: tuple[str, ...], settings: Any, batch: int, seed: int) -> dict[str, Tensor]:
-    """Random inputs of those names in the sizes of a network's settings."""
+def example(needs: tuple[str, ...], settings: Any, batch: int, seed: int, targets: int = 1) -> dict[str, Tensor]:
+    """Random inputs of those names in the sizes of a network's settings, with so many targets in each window."""
     rng = torch.Generator().manual_seed(seed)
-    return {name: _EXAMPLES[name](settings, batch, rng) for name in needs}
+    rows = {"box": batch * targets}
+    return {name: _EXAMPLES[name](settings, rows.get(name, batch), rng) for name in needs}

@@ -1,6 +1,7 @@
 """Uncertainty-aware human mesh recovery by learning part-based 3D dynamics.
 
-The estimated frame is the last one of its window: the network sees only what came before.
+The estimated frame is the last one of its window: the network sees only what came before. In training all frames of the
+window count that have enough others before them, as the paper's loss is a sum over time.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ PARTS = (
 """SMPL's joints of torso and head, left arm, right arm, left leg, right leg."""
 
 DELTA_SHARE = 0.1
-"""Weight in training of the estimate that is the previous frame's with the predicted change."""
+"""Weight in training of the estimates that are the previous frame's with the predicted change."""
 
 _LARGEST = max(map(len, PARTS))
 _KERNEL, _LAYERS = 3, 2
@@ -94,7 +95,9 @@ class SplitAndRecombine(nn.Module):
 
 
 class PartDynamics(Network):
-    """The network: in training it also estimates from the previous frame and the predicted change.
+    """The network: in training it estimates `targets` frames, also from the frame before and the predicted change.
+
+    Those of B windows of K targets are (B K, ...), and so is the box information then.
 
     Args:
         settings: sizes.
@@ -112,6 +115,7 @@ class PartDynamics(Network):
     def __init__(self, settings: PartDynamicsSettings, body: Body):
         super().__init__(settings, body)
         self.needs = ("frames", "box", "flow") if settings.dynamics else ("frames", "box")
+        self.targets = settings.frames - _REACH
         self.register_buffer("flow_spread", torch.ones(9))
         # Trained before, by `training.embedding`, and kept fixed.
         self.embedding = Embedding(settings.embedding_hidden).requires_grad_(False).eval()
@@ -124,7 +128,6 @@ class PartDynamics(Network):
         self.rest = nn.Linear(len(PARTS) * settings.share + 3, 13)
         if settings.critic:
             self.critic = MotionDiscriminator(settings.critic)
-            self.training_needs = ("motion",)
         order = [(part, slot) for part, joints in enumerate(PARTS) for slot in range(len(joints))]
         joints = torch.tensor([joint for part in PARTS for joint in part])
         flat = torch.tensor([part * _LARGEST + slot for part, slot in order])
@@ -150,14 +153,11 @@ class PartDynamics(Network):
         if "flow" in inputs:
             self.flow_spread.copy_(inputs["flow"].flatten(0, 1).std(0) + 1e-4)
 
-    def forward(
-        self, frames: Tensor, box: Tensor, flow: Tensor | None = None, motion: Tensor | None = None
-    ) -> NetworkOutput:
+    def forward(self, frames: Tensor, box: Tensor, flow: Tensor | None = None) -> NetworkOutput:
         """Inputs as in `inputs`."""
-        # The frames that the convolutions need for the last frame; in training also for the one before it, and for the
-        # discriminator for all that have enough frames before them.
-        outputs = 1 if not self.training else 2 if motion is None else self.settings.frames - _REACH
-        reach = _REACH + outputs
+        targets = self.targets if self.training else 1
+        # The convolutions need earlier frames, too.
+        reach = _REACH + targets
         features = [self.recurrent(self.encoder(frames))[0][:, -reach:]]
         if self.settings.embedding:
             keypoints = frames[:, -reach:, : 2 * 33].unflatten(-1, (33, 2))[:, :, AMONG_LANDMARKS]
@@ -166,27 +166,20 @@ class PartDynamics(Network):
             scaled = (flow / self.flow_spread).clamp(-6, 6).flatten(1)
             features.append(scaled[:, None].expand(-1, reach, -1))
         shares = torch.relu(self.split(torch.cat(features, dim=-1))).unflatten(-1, (len(PARTS), -1))
-        decoded = self.layers(shares)
-        now = decoded[:, -1]
-        starts = [Estimate.from_flat(self.start(frames[:, number])) for number in range(-decoded.shape[1], 0)]
-        rest = self.rest(torch.cat([now.flatten(1), box], dim=1))
+        decoded = self.layers(shares).flatten(0, 1)
+        start = Estimate.from_flat(self.start(frames[:, -targets:].flatten(0, 1)))
+        rest = self.rest(torch.cat([decoded.flatten(1), box], dim=1))
         estimate = Estimate(
-            starts[-1].sixd + self._turned(now, box), starts[-1].betas + rest[:, :10], starts[-1].camera + rest[:, 10:]
+            start.sixd + self._turned(decoded, box), start.betas + rest[:, :10], start.camera + rest[:, 10:]
         )
         if not self.training:
             return NetworkOutput([estimate], [1.0], {})
-        change = self._by_joint(self.change(now))
-        before = sixd_to_matrix((starts[-2].sixd + self._turned(decoded[:, -2], box)).detach())
-        carried = matrix_to_sixd(sixd_to_matrix(change) @ before)
-        extra = {}
-        if motion is not None:
-            flat, boxes = decoded.flatten(0, 1), box.repeat_interleave(decoded.shape[1], dim=0)
-            extra = {
-                "generated": torch.stack([one.sixd for one in starts], dim=1)
-                + self._turned(flat, boxes).unflatten(0, decoded.shape[:2]),
-                "real": motion[:, -outputs:],
-            }
-        return NetworkOutput([Estimate(carried, estimate.betas, estimate.camera), estimate], [DELTA_SHARE, 1.0], extra)
+        by_window = estimate.sixd.unflatten(0, (-1, targets))
+        change = sixd_to_matrix(self._by_joint(self.change(decoded)).unflatten(0, (-1, targets))[:, 1:])
+        carried = matrix_to_sixd(change @ sixd_to_matrix(by_window[:, :-1].detach()))
+        # Nothing is before the first.
+        carried = torch.cat([by_window[:, :1], carried], dim=1).flatten(0, 1)
+        return NetworkOutput([Estimate(carried, estimate.betas, estimate.camera), estimate], [DELTA_SHARE, 1.0], {})
 
     def compute_losses(self, output: NetworkOutput, posed: PosedBodies, truth: PosedBodies) -> dict[str, Tensor]:
         """See `Network.compute_losses`."""
@@ -194,8 +187,12 @@ class PartDynamics(Network):
             self.embedding.describe(body.points_2d[:, ROTATIONS:][:, AMONG_MARKERS]) for body in (posed, truth)
         )
         losses = {"agreement": (ours - theirs).square().mean(1)}
-        if "generated" in output.extra:
-            losses |= self.critic.losses(output.extra["generated"], output.extra["real"])
+        if self.settings.critic:
+            generated, real = (
+                matrix_to_sixd(body.rotations).unflatten(0, (-1, self.targets)) for body in (posed, truth)
+            )
+            rated = self.critic.losses(generated, real)
+            losses |= {name: values.repeat_interleave(self.targets) for name, values in rated.items()}
         return losses
 
     def _turned(self, shares: Tensor, box: Tensor) -> Tensor:

@@ -7,12 +7,10 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 import numpy as np
-import torch
 
 from ...camera.tracking import homographies_from_rotations
 from ...pose import features
 from ..networks.settings import Settings
-from ..networks.torch_body import matrix_to_sixd, to_global
 from . import imagined
 from .imagined import Severity
 from .staging import Stage
@@ -139,6 +137,7 @@ def window_batch(
     needs: Sequence[str],
     severity: Severity,
     rng: np.random.Generator,
+    targets: int = 1,
 ) -> Batch:
     """Windows around some frames of sequences.
 
@@ -152,6 +151,7 @@ def window_batch(
         needs: names of its inputs, but for local maps.
         severity: of imagined errors in regions of interest where the detector did not look.
         rng: for those.
+        targets: how many frames of each window are targets, the last of them that of `place`.
     """
     sequence, target = place
     frames = observed.stage.pelvis.shape[1]
@@ -159,7 +159,10 @@ def window_batch(
     inside = np.clip(wanted, 0, frames - 1)
     at = (sequence[:, None], inside)
     described = np.concatenate([sequences.inputs["frames"], lifted], axis=-1)
-    batch = sequences.rows(slice(0, 0), sequence * frames + target)
+    last = settings.target + 1
+    some = slice(last - targets, last)
+    batch = sequences.rows(slice(0, 0), (sequence[:, None] * frames + inside[:, some]).ravel())
+    batch.weights *= (wanted == inside)[:, some].ravel()
     inputs: dict[str, np.ndarray] = {"box": batch.box}
     if "frames" in needs:
         inputs["frames"] = described[at]
@@ -169,8 +172,6 @@ def window_batch(
         flows = _flows(observed.stage, sequence, target)
         imagined.disturb_flow(flows, rng)
         inputs["flow"] = features.flow_features(flows, crops)
-    if "motion" in needs:
-        inputs["motion"] = _motion(observed, at, crops)
     if "regions" in needs:
         inputs |= _regions(observed, place, described[place], assumed, settings, severity, rng)
     batch.inputs = inputs
@@ -189,16 +190,6 @@ def _flows(stage: Stage, sequence: np.ndarray, target: np.ndarray) -> np.ndarray
         (stage.camera_K[sequence, 0, 0] / np.hypot(*stage.size[sequence].T))[:, None], features.FLOW_STEPS, axis=1
     )
     return homographies_from_rotations(turns[:, :-1], turns[:, 1:], focal)
-
-
-def _motion(observed: Observed, at: tuple[np.ndarray, np.ndarray], crops: np.ndarray) -> np.ndarray:
-    """(N, T, 24, 6) true global rotations of windows' frames, in the crop axes of their targets (N, 4)."""
-    stage = observed.stage
-    local = stage.local[at].astype(float)
-    axes = features.crop_axes(crops, stage.camera_K[at[0][:, 0]])
-    local[:, :, 0] = axes[:, None] @ local[:, :, 0]
-    global_rotations = to_global(torch.from_numpy(local.reshape(-1, 24, 3, 3)).float())
-    return matrix_to_sixd(global_rotations).unflatten(0, local.shape[:2]).numpy()
 
 
 def _regions(

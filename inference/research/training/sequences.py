@@ -240,6 +240,7 @@ class WindowSource:
         lifter: which describes the frames; it is not trained.
         settings: of the network.
         needs: names of its inputs.
+        targets: how many frames of a window it estimates.
     """
 
     def __init__(
@@ -249,9 +250,10 @@ class WindowSource:
         lifter: Lifter,
         settings: Settings,
         needs: Sequence[str],
+        targets: int = 1,
     ):
         self.footage: tuple[Footage | None, FilmedFootage | None] = (None if "maps" in needs else staged, filmed)
-        self.lifter, self.settings, self.needs = lifter.eval(), settings, tuple(needs)
+        self.lifter, self.settings, self.needs, self.targets = lifter.eval(), settings, tuple(needs), targets
 
     def describe(self) -> dict[str, object]:
         """For the report."""
@@ -294,7 +296,7 @@ class WindowSource:
         batch = sequence_batch(observed, assumed)
         lifted = lift(self.lifter, batch.inputs["frames"])
         result = window_batch(
-            observed, batch, lifted, place, assumed, self.settings, self.needs, sampling.severity, rng
+            observed, batch, lifted, place, assumed, self.settings, self.needs, sampling.severity, rng, self.targets
         )
         filmed = self.footage[1]
         if "maps" in self.needs and filmed is not None and observed.maps is not None:

@@ -236,11 +236,8 @@ def _data(
         source = SequenceSource(staged, filmed("train"), frames)
         return source, SequenceCheck(filmed("validation") or staged_check, body, frames)
     sources = [
-        WindowSource(own, filmed(split), lifter, network.settings, network.needs + extra)
-        for own, split, extra in (
-            (staged, "train", network.training_needs),
-            (staged_check, "validation", ()),
-        )
+        WindowSource(own, filmed(split), lifter, network.settings, network.needs, targets)
+        for own, split, targets in ((staged, "train", network.targets), (staged_check, "validation", 1))
     ]
     if "maps" in network.needs and any(source.footage[1] is None for source in sources):
         raise TrainingError(

@@ -39,7 +39,8 @@ def test_settings_survive_saving():
 @pytest.mark.parametrize("name", OTHERS)
 def test_everything_learns_and_the_result_depends_on_every_input(name, body):
     network = build(name, body).train()
-    inputs = {key: value.requires_grad_() for key, value in example(network.needs, network.settings, 4, 1).items()}
+    given = example(network.needs, network.settings, 4, 1, network.targets)
+    inputs = {key: value.requires_grad_() for key, value in given.items()}
     output = network(**inputs)
     assert len(output.shares) == len(output.estimates) > 1
     values = [*(estimate.flat() for estimate in output.estimates), *output.extra.values()]
@@ -124,7 +125,7 @@ def test_variants_differ(name, change, body):
     variant.load_state_dict(
         {key: shared[key] for key in mine if key in shared and shared[key].shape == mine[key].shape}, strict=False
     )
-    variant.train()(**example(variant.needs, variant.settings, 2, 1))
+    variant.train()(**example(variant.needs, variant.settings, 2, 1, variant.targets))
     with torch.no_grad():
         given = flat(whole(**example(whole.needs, whole.settings, 2, 1)))
         assert (flat(variant.eval()(**example(variant.needs, variant.settings, 2, 1))) - given).abs().max() > 1e-6

@@ -1,4 +1,5 @@
 from dataclasses import replace
+from types import SimpleNamespace
 
 import torch
 from video_motion.inference.research.networks.base import NetworkOutput
@@ -7,7 +8,7 @@ from video_motion.inference.research.networks.discriminator import MotionDiscrim
 from video_motion.inference.research.networks.embedding import KEYPOINTS, Embedding, normalised
 from video_motion.inference.research.networks.inputs import example
 from video_motion.inference.research.networks.part_dynamics import PARTS, PartDynamicsSettings, SplitAndRecombine
-from video_motion.inference.research.networks.torch_body import sixd_to_matrix
+from video_motion.inference.research.networks.torch_body import matrix_to_sixd, sixd_to_matrix
 
 
 def test_parts_are_the_whole_body():
@@ -42,20 +43,20 @@ def test_a_change_is_carried_over_from_the_frame_before(body):
     """With changes of a quarter turn about z."""
     torch.manual_seed(0)
     network = configuration("part_dynamics-compact").build(body).train()
-    inputs = example(network.needs, network.settings, 2, 0)
+    inputs = example(network.needs, network.settings, 2, 0, network.targets)
     with torch.no_grad():
         network.change.weight.zero_()
-        still, _ = network(**inputs).estimates
         network.change.bias.copy_(torch.tensor([0.0, 1, 0, -1, 0, 0]).repeat(5, 6))
-        changed, _ = network(**inputs).estimates
+        changed, estimate = (sixd_to_matrix(one.sixd).unflatten(0, (2, 12)) for one in network(**inputs).estimates)
     quarter = torch.tensor([[0.0, -1, 0], [1, 0, 0], [0, 0, 1]])
-    torch.testing.assert_close(sixd_to_matrix(changed.sixd), quarter @ sixd_to_matrix(still.sixd), atol=1e-5, rtol=0)
+    torch.testing.assert_close(changed[:, 1:], quarter @ estimate[:, :-1], atol=1e-5, rtol=0)
+    torch.testing.assert_close(changed[:, 0], estimate[:, 0], atol=1e-5, rtol=0)
 
 
 def test_the_pose_embedding_stays_fixed(body):
     network = configuration("part_dynamics-compact").build(body).train()
     before = {key: part.clone() for key, part in network.embedding.state_dict().items()}
-    network(**example(network.needs, network.settings, 8, 0))
+    network(**example(network.needs, network.settings, 8, 0, network.targets))
     torch.testing.assert_close(network.embedding.state_dict(), before)
     assert not any(part.requires_grad for part in network.embedding.parameters())
 
@@ -122,16 +123,26 @@ def test_the_discriminator_distinguishes_shaking_from_smooth_motion():
         assert critic(motions(0.0)).mean() > critic(motions(1.0)).mean() + 0.5
 
 
-def test_with_a_discriminator_all_frames_are_estimated_in_training_and_one_in_use(body):
-    chosen = configuration("part_dynamics-compact")
-    chosen = replace(chosen, settings=replace(chosen.settings, critic=16))
+def test_all_frames_are_estimated_in_training_and_the_last_in_use(body):
+    """Those that have four frames before them; each as if it were the last of a window of its own."""
     torch.manual_seed(0)
-    network = chosen.build(body).train()
-    inputs = example((*network.needs, *network.training_needs), network.settings, 3, 0)
-    output = network(**inputs)
-    assert output.extra["generated"].shape == output.extra["real"].shape == (3, 12, 24, 6)
-    torch.testing.assert_close(output.extra["generated"][:, -1], output.estimates[-1].sixd)
-    torch.testing.assert_close(output.extra["real"], inputs["motion"][:, 4:])
-    without = {name: inputs[name] for name in network.needs}
-    torch.testing.assert_close(network(**without).estimates[0].sixd, output.estimates[0].sixd)
-    assert len(network.eval()(**without).estimates) == 1
+    network = configuration("part_dynamics-compact").build(body).train()
+    inputs = example(network.needs, network.settings, 3, 0, network.targets)
+    estimate = network(**inputs).estimates[-1]
+    assert estimate.sixd.shape == (3 * 12, 24, 6)
+    inputs["box"] = inputs["box"].unflatten(0, (3, 12))[:, -1]
+    (last,) = network.eval()(**inputs).estimates
+    for ours, alone in zip(estimate, last, strict=True):
+        torch.testing.assert_close(ours.unflatten(0, (3, 12))[:, -1], alone)
+
+
+def test_the_discriminator_rates_whole_motions(body):
+    chosen = configuration("part_dynamics-compact")
+    torch.manual_seed(0)
+    network = replace(chosen, settings=replace(chosen.settings, critic=16)).build(body)
+    rotations = torch.linalg.qr(torch.randn(2 * 12, 24, 3, 3))[0]
+    posed = SimpleNamespace(points_2d=torch.randn(24, 24 + 26, 2), rotations=rotations)
+    losses = network.compute_losses(NetworkOutput([], [], {}), posed, posed)
+    motions = matrix_to_sixd(rotations).unflatten(0, (2, 12))
+    rated = (network.critic(motions) - 1).square()
+    torch.testing.assert_close(losses["realism"], rated.repeat_interleave(12))

@@ -6,13 +6,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-import torch
 from video_motion.inference.body import rotations
 from video_motion.inference.body.smpl import Body
 from video_motion.inference.pose import features
 from video_motion.inference.research.networks.multi_roi import MultiRoiSettings
 from video_motion.inference.research.networks.part_dynamics import PartDynamicsSettings
-from video_motion.inference.research.networks.torch_body import matrix_to_sixd, to_global
 from video_motion.inference.research.training.batches import Batch, Observed, sequence_batch, window_batch
 from video_motion.inference.research.training.imagined import detect
 from video_motion.inference.research.training.mocap.library import Library
@@ -99,10 +97,12 @@ def test_an_assumed_focal_changes_the_input_and_not_the_truth(observed: Observed
     np.testing.assert_allclose(direction[0] * longer[:, None], direction[1], atol=1e-5)
 
 
-def windows(observed: Observed, place: tuple[np.ndarray, np.ndarray], settings, needs, lifted: np.ndarray) -> Batch:
+def windows(
+    observed: Observed, place: tuple[np.ndarray, np.ndarray], settings, needs, lifted: np.ndarray, targets: int = 1
+) -> Batch:
     batch = sequence_batch(observed, TRUE)
     rng = np.random.default_rng(2)
-    return window_batch(observed, batch, lifted, place, TRUE, settings, needs, NONE, rng)
+    return window_batch(observed, batch, lifted, place, TRUE, settings, needs, NONE, rng, targets)
 
 
 @pytest.fixture
@@ -132,12 +132,18 @@ def test_windows_are_the_frames_around_their_targets(observed: Observed, lifted:
     )
 
 
-def test_true_motion_ends_in_the_truth_of_its_target(observed: Observed, lifted: np.ndarray):
+def test_the_last_frames_of_a_window_can_all_be_targets(observed: Observed, lifted: np.ndarray):
+    """Those before the sequence's beginning count for nothing."""
     settings = PartDynamicsSettings(features=features.SIZE + LIFTED)
-    made = windows(observed, PLACE, settings, ("frames", "motion"), lifted)
-    assert made.inputs["motion"].shape == (4, settings.frames, 24, 6)
-    truth = matrix_to_sixd(to_global(torch.from_numpy(made.rotations))).numpy()
-    np.testing.assert_allclose(made.inputs["motion"][:, settings.target], truth, atol=1e-5)
+    one, many = (windows(observed, PLACE, settings, ("frames", "box"), lifted, targets) for targets in (1, 3))
+    np.testing.assert_array_equal(many.inputs["frames"], one.inputs["frames"])
+    for name in ("rotations", "pelvis", "box", "betas", "weights"):
+        np.testing.assert_array_equal(getattr(many, name)[2::3], getattr(one, name))
+    whole = sequence_batch(observed, TRUE)
+    before = PLACE[0] * FRAMES + PLACE[1] - 1
+    np.testing.assert_array_equal(many.rotations[4::3], whole.rotations[before[1:]])
+    np.testing.assert_array_equal(many.weights[4::3], whole.weights[before[1:]])
+    np.testing.assert_array_equal(many.weights[:2], 0)
 
 
 def test_flow_is_how_the_camera_turned_up_to_the_target(
