@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from video_motion.inference import registry
 from video_motion.inference.body import fingers, rotations
 from video_motion.inference.body.skeleton import JOINT_NAMES
 from video_motion.inference.body.smpl import Body
+from video_motion.inference.footage.reader import Footage
 from video_motion.inference.hands.fit import finger_angles, move_hands
 from video_motion.inference.hands.landmarker import decode, next_crop
 from video_motion.inference.hands.search import MIN_PIXELS, HandSearch, expected_hands
@@ -16,8 +19,9 @@ from video_motion.inference.hands.track import FIRST, WRIST, HandTrack
 from video_motion.inference.models import load_hands
 from video_motion.inference.research.evaluation import drawn
 from video_motion.inference.research.evaluation import hands as scores
-from video_motion.inference.research.google_networks.networks import pictures, recorded
+from video_motion.inference.research.google_networks.networks import CLIP, pictures, recorded
 
+MEDIAPIPE = Path(__file__).parents[2] / "data" / "hands" / "mediapipe.npz"
 WRISTS = [JOINT_NAMES.index("left_wrist"), JOINT_NAMES.index("right_wrist")]
 
 
@@ -87,6 +91,27 @@ def test_networks_give_what_litert_gives():
             flat = values.reshape(len(values), -1)
             thin = flat[:, :: max(1, flat.shape[1] // 1000)]
             np.testing.assert_allclose(thin, record[output], atol=0.01 * max(1.0, np.abs(record[output]).max()))
+
+
+def test_real_hands_are_read_as_mediapipe_reads_them():
+    """MediaPipe's own pipeline on the same parts of frames of a real man, whose hands are 35 to 60 pixels long."""
+    models = load_hands("cpu")
+    with Footage(CLIP) as footage:
+        images = [frame.image for frame in footage]
+    with np.load(MEDIAPIPE) as record:
+        theirs = {name: record[name] for name in record.files}
+    images = [images[number] for number in theirs["frames"]]
+    palms = models.detector.find(images, theirs["regions"])
+    hands = models.landmarker.read(images, np.array([found[0] for found in palms]))
+    assert len(hands) == 5
+    for hand, landmarks, world, left in zip(
+        hands, theirs["landmarks"], theirs["world_landmarks"], theirs["left"], strict=True
+    ):
+        palm = np.linalg.norm(landmarks[FIRST["middle"]] - landmarks[WRIST])
+        assert np.linalg.norm(hand.landmarks - landmarks, axis=1).mean() < 0.04 * palm
+        assert np.linalg.norm(hand.world_landmarks - world, axis=1).mean() < 0.003
+        # It takes pictures for mirrored ones.
+        assert (hand.left < 0.5) == left
 
 
 def test_true_landmarks_give_true_hands(body, acted):
