@@ -68,9 +68,17 @@ def add_commands(commands: Commands) -> None:
         "what hands and faces cost",
         "Time `convert` with and without looking at hands and faces, by turns, in each quality.",
     )
-    details.add_argument(
-        "--rounds", type=count, default=3, metavar="N", help="runs of each; the least counts (default: 3)"
+    camera = command(
+        measures,
+        "camera",
+        "what finding the camera's way costs",
+        "Time `estimate`, without hands and faces, with a camera that is given and with one that is found, by turns, in"
+        " each quality.",
     )
+    for measure in (details, camera):
+        measure.add_argument(
+            "--rounds", type=count, default=3, metavar="N", help="runs of each; the least counts (default: 3)"
+        )
     memory = command(
         measures,
         "memory",
@@ -100,7 +108,7 @@ def add_commands(commands: Commands) -> None:
         " with 1, 2 and 4 workers, and with tasks that do nothing, for what it costs to lead them.",
     )
     cluster.add_argument("--clips", type=count, default=200, metavar="N", help="clips at most (default: 200)")
-    for measure in (speed, people, profile, details, memory, cuda, estimators, cluster):
+    for measure in (speed, people, profile, details, camera, memory, cuda, estimators, cluster):
         measure.add_argument("video", type=Path, nargs="?", metavar="VIDEO", help="footage (default: the sample clip)")
 
 
@@ -113,7 +121,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _lines(chosen: argparse.Namespace) -> Iterator[str]:
-    from ..research.benchmarks import cuda, details, memory, networks, people, profiling, runs, speed
+    from ..research.benchmarks import camera, cuda, details, memory, networks, people, profiling, runs, speed
 
     video = chosen.video or runs.SAMPLE
     match chosen.what:
@@ -130,6 +138,8 @@ def _lines(chosen: argparse.Namespace) -> Iterator[str]:
             return profiling.measure(video, chosen.quality, chosen.limit, chosen.top)
         case "details":
             return details.measure(video, chosen.rounds)
+        case "camera":
+            return camera.measure(video, chosen.rounds)
         case "memory":
             return memory.measure(video)
         case "cuda":

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from ...estimators import LANDMARKS
@@ -20,8 +20,6 @@ WITHOUT: dict[str, tuple[str, ...]] = {
 def measure(video: Path, rounds: int = 3) -> Iterator[str]:
     """Yield the table of `convert` with and without hands and faces, by turns, in each quality.
 
-    Other programs only add to what a run takes, so the least of all rounds counts.
-
     Args:
         video: the footage.
         rounds: how often each is run.
@@ -29,13 +27,28 @@ def measure(video: Path, rounds: int = 3) -> Iterator[str]:
     Raises:
         BenchError: `convert` failed.
     """
-    yield f"| {video.name}: `convert` | looks at | seconds | more | CPU seconds | more |"
+    yield from compared("convert", video, "looks at", WITHOUT, LANDMARKS, rounds)
+
+
+def compared(
+    command: str,
+    video: Path,
+    what: str,
+    variants: Mapping[str, Sequence[str]],
+    qualities: Iterable[str],
+    rounds: int,
+) -> Iterator[str]:
+    """Yield a table of a command with the options of each variant, by turns; ratios are to the first.
+
+    Other programs only add to what a run takes, so the least of all rounds counts.
+    """
+    yield f"| {video.name}: `{command}` | {what} | seconds | more | CPU seconds | more |"
     yield "|---|---|---:|---:|---:|---:|"
-    for quality in LANDMARKS:
-        taken: dict[str, list[runs.Run]] = {name: [] for name in WITHOUT}
+    for quality in qualities:
+        taken: dict[str, list[runs.Run]] = {name: [] for name in variants}
         for _ in range(rounds):
-            for name, options in WITHOUT.items():
-                taken[name].append(runs.run("convert", video, "--quality", quality, *options))
+            for name, options in variants.items():
+                taken[name].append(runs.run(command, video, "--quality", quality, *options))
         base: tuple[float, float] | None = None
         for name, own in taken.items():
             seconds, cpu = min(run.seconds for run in own), min(run.cpu_seconds for run in own)

@@ -16,7 +16,7 @@ from video_motion.inference.footage.reader import Footage, Frame
 from video_motion.inference.models import load_models
 from video_motion.inference.motion.motion import Motion
 from video_motion.inference.options import Options
-from video_motion.inference.research.benchmarks import cuda, details, memory, people, profiling, runs, speed
+from video_motion.inference.research.benchmarks import camera, cuda, details, memory, people, profiling, runs, speed
 from video_motion.inference.research.comparison import mediapipe_reference as reference
 from video_motion.inference.runtime.devices import Device
 
@@ -81,6 +81,23 @@ def test_what_details_cost_is_told_against_runs_without_them(monkeypatch: pytest
     assert table["best", "neither"][3] == table["fast", "neither"][3] == "+0%"
     for name in ("faces", "both"):
         assert 30 < int(table["fast", name][3].strip("+%")) < 150
+
+
+def test_what_the_camera_costs_is_told_against_runs_with_one_that_is_given(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
+    """With the file of a camera that is as the footage."""
+    code = (
+        "from video_motion.inference.camera.given import GivenCamera\nfrom pathlib import Path\n"
+        "given = '--camera-file' in sys.argv\n"
+        "assert not given or GivenCamera.load(Path(sys.argv[sys.argv.index('--camera-file') + 1])).size == (160, 120)"
+    )
+    report_with(monkeypatch, code)
+    header, _, *rows = camera.measure(write_grey(tmp_path / "grey.avi"), rounds=1)
+    assert cells(header)[1] == "camera"
+    assert [row[:2] for row in map(cells, rows)] == [
+        [quality, what] for quality in ("fast", "best") for what in ("given", "found")
+    ]
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows does not count what ended processes took.")
