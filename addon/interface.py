@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import textwrap
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -16,6 +15,7 @@ TAB = "Video Motion"
 
 _MARGIN, _PIXELS_PER_CHARACTER = 50.0, 7.2
 _SHORTEST_LINE = 12
+_SEPARATORS = "/\\_-.,:"
 
 
 class SidebarPanel:
@@ -47,8 +47,27 @@ def draw_text(layout: bpy.types.UILayout, text: str, characters: int, icon: str 
     """Draw a text wrapped to lines of at most ``characters``; Blender's own labels do not wrap."""
     lines = layout.column(align=True)
     lines.scale_y = 0.8
-    for number, line in enumerate(textwrap.wrap(text, max(characters, _SHORTEST_LINE)) or [""]):
+    for number, line in enumerate(wrapped(text, max(characters, _SHORTEST_LINE))):
         lines.label(text=line, icon=icon if number == 0 or icon == "NONE" else "BLANK1")
+
+
+def wrapped(text: str, width: int) -> list[str]:
+    """Lines of at most ``width`` characters; a word that is longer, such as a path, is broken after separators."""
+    lines = [""]
+    for word in text.split():
+        while len(lines[-1]) + bool(lines[-1]) + len(word) > width:
+            room = max(width - len(lines[-1]) - bool(lines[-1]), 0)
+            cut = max(word.rfind(sign, 0, room) for sign in _SEPARATORS) + 1 if len(word) > width else 0
+            if cut < 2:
+                if lines[-1]:
+                    lines.append("")
+                    continue
+                cut = width
+            lines[-1] = f"{lines[-1]} {word[:cut]}".lstrip()
+            lines.append("")
+            word = word[cut:]
+        lines[-1] = f"{lines[-1]} {word}".lstrip()
+    return lines
 
 
 def characters_per_line(context: bpy.types.Context) -> int:
