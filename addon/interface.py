@@ -43,6 +43,13 @@ def draw_known(layout: bpy.types.UILayout, settings: bpy.types.PropertyGroup, na
         row.label(text="Automatic")
 
 
+def draw_choice(layout: bpy.types.UILayout, owner: bpy.types.bpy_struct, name: str) -> None:
+    """Draw the values of an enumeration side by side over the whole width, without its name."""
+    row = layout.row()
+    row.use_property_split = False
+    row.prop(owner, name, expand=True)
+
+
 def draw_text(layout: bpy.types.UILayout, text: str, characters: int, icon: str = "NONE") -> None:
     """Draw a text wrapped to lines of at most ``characters``; Blender's own labels do not wrap."""
     lines = layout.column(align=True)

@@ -15,7 +15,7 @@ from .interchange.export import menu as export_menu
 from .retarget import operators as retarget_operators
 from .retarget import panel as retarget_panel
 from .retarget import preview, properties
-from .takes import activation, cleanup, confidence, record, update
+from .takes import activation, cleanup, confidence, figures, record, update
 from .takes import operators as take_operators
 from .takes import panel as take_panel
 
@@ -26,6 +26,7 @@ MODULES: tuple[ModuleType, ...] = (
     record,
     activation,
     confidence,
+    figures,
     jobs,
     video_queue,
     worker_operator,

@@ -29,8 +29,9 @@ from .hands.search import HandModels, HandSearch
 from .hands.track import HandTrack
 from .models import Models
 from .motion import estimate as motion_estimate
+from .motion.figure import give_figure
 from .motion.motion import Motion
-from .options import Options
+from .options import Options, default
 from .people import reasons, sides
 from .people.blazepose import LandmarkModel
 from .people.details import DetailSearch, DetailTrack
@@ -596,7 +597,10 @@ def convert_footage(
                 made[number] = move_hands(made[number], seen, models.body, options.smoothing)
         for motion in made:
             motion.provenance = provenance | ({"shot": observations.shot} if conversion.has_cuts(shots) else {})
-        motions += made
+        motions += [
+            one if one.person in options.shapes else give_figure(one, models.body, options.gender, options.build)
+            for one in made
+        ]
     conversion.times.add("motion", began)
     return Result(motions, models, _report(path, options, models, conversion, shots, motions))
 
@@ -635,6 +639,8 @@ def _report(
             if track.number not in made
         ]
         left_out += [{"shot": observations.shot, **one.to_json()} for one in (*not_chosen, *observations.left_out)]
+    if models.body.figures is None and (options.gender, options.build) != (default("gender"), default("build")):
+        warnings.append(f"The body {models.body.name} has no other figures: its shape is as seen.")
     if models.notice is not None:
         warnings.append(models.notice)
     return {

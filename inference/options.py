@@ -14,6 +14,7 @@ from dataclasses import Field, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Self
 
+from .body.kinds import BUILDS, GENDERS
 from .errors import VideoMotionError, one_line
 from .estimators import DEFAULT, DEFAULT_QUALITY, ESTIMATORS, LANDMARKS
 
@@ -231,6 +232,22 @@ class Options:
         positive=True,
         metavar="METRES",
     )
+    gender: str = _option(
+        GENDERS[0],
+        MOTION,
+        "Figure",
+        "whose body it is, with bones as long as they are seen; of the free body only",
+        "choice",
+        choices=GENDERS,
+    )
+    build: str = _option(
+        BUILDS[0],
+        MOTION,
+        "Build",
+        "how the body is built, with bones as long as they are seen; of the free body only",
+        "choice",
+        choices=BUILDS,
+    )
     hands: bool = _option(
         True,
         MOTION,
@@ -254,6 +271,9 @@ class Options:
         metavar="FILE",
     )
     mesh: bool = _option(True, SCENE, "Body", "make the skinned body", "bool")
+    clothes: bool = _option(
+        True, SCENE, "Clothes", "dress the free body in shirt, trousers and shoes; otherwise it is plain", "bool"
+    )
     correctives: bool = _option(
         False,
         SCENE,

@@ -32,7 +32,7 @@ CACHE_VARIABLE = "VIDEO_MOTION_CACHE"
 BLOCK_BYTES = 1 << 20
 TIMEOUT_SECONDS = 60
 
-BODY_MODULES = ("anny", "build", "fingers", "landmarks", "rotations", "skeleton")
+BODY_MODULES = ("anny", "build", "clothes", "figures", "fingers", "kinds", "landmarks", "rotations", "skeleton")
 """Modules of ``inference/body`` that make the body; it is built again when they change."""
 
 

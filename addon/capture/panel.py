@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import bpy
 
-from ..interface import SidebarPanel, characters_per_line, draw_known, draw_text, use_two_columns
+from .. import preferences
+from ..interface import SidebarPanel, characters_per_line, draw_choice, draw_known, draw_text, use_two_columns
 from ..scene.keyframes import scene_frame_rate
 from ..takes.record import take_of
 from . import jobs
@@ -121,7 +122,8 @@ class PeoplePanel(_SubPanel, bpy.types.Panel):
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
         """Needs a video."""
-        return context.scene.video_motion.video is not None and not context.window_manager.video_motion_queue.waiting()
+        queue = context.window_manager.video_motion_queue
+        return context.scene.video_motion.video is not None and not (queue.waiting() or queue.running())
 
     def draw(self, context: bpy.types.Context) -> None:
         """Draw the people found, to choose from."""
@@ -184,7 +186,15 @@ class MakePanel(_SubPanel, bpy.types.Panel):
         column.prop(settings, "mesh")
         row = column.row()
         row.enabled = settings.mesh
-        row.prop(settings, "correctives")
+        if preferences.licensed_body() is None:
+            row.prop(settings, "clothes")
+            figure = layout.column()
+            figure.enabled = settings.mesh
+            draw_choice(figure, settings, "gender")
+            figure.prop(settings, "build")
+            column = layout.column()
+        else:
+            row.prop(settings, "correctives")
         column.prop(settings, "camera")
         column.prop(settings, "floor")
         row = column.row()

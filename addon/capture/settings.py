@@ -9,6 +9,7 @@ from typing import Any
 import bpy
 from bpy.props import BoolProperty, EnumProperty, FloatProperty, IntProperty, PointerProperty, StringProperty
 
+from ...inference.body.kinds import BUILDS, GENDERS
 from ...inference.estimators import ESTIMATORS, LANDMARKS
 from ...inference.options import FROM_VIDEO, KEEP, MAX_PEOPLE, MOTION, SCENE, Options, described, options
 from .. import preferences
@@ -52,6 +53,23 @@ _NETWORKS = [(name, *MODEL_WORDS[name]) for name in ESTIMATORS]
 
 _QUALITIES = [(name, name.capitalize(), f"{one.what[0].upper()}{one.what[1:]}") for name, one in LANDMARKS.items()]
 
+GENDER_WORDS = {
+    "neutral": ("Neutral", "Neither a woman's nor a man's body, shaped as far as the video shows it"),
+    "woman": ("Woman", "A woman's body with bones as long as the video shows them"),
+    "man": ("Man", "A man's body with bones as long as the video shows them"),
+}
+BUILD_WORDS = {
+    "average": ("Average", "Neither slim nor heavy"),
+    "slim": ("Slim", "Little weight"),
+    "heavy": ("Heavy", "Much weight"),
+    "muscular": ("Muscular", "Trained"),
+}
+
+_FIGURES = {
+    "gender": [(name, *GENDER_WORDS[name]) for name in GENDERS],
+    "build": [(name, *BUILD_WORDS[name]) for name in BUILDS],
+}
+
 # Blender keeps no reference to the strings of a dynamic menu.
 _device_items: list[tuple[str, str, str, int]] = []
 
@@ -88,13 +106,15 @@ def _forget_problem(settings: Any, context: bpy.types.Context) -> None:
 
 def _show_part(settings: Any, context: bpy.types.Context) -> None:
     jobs.problem = None
-    # The pictures are those of the next import.
+    # A take's own part has neither pictures nor a choice of people.
     if isinstance(settings, VideoMotionSettings) and settings.trim:
+        settings.forget_people()
         settings.show_part()
 
 
 def _trim(settings: VideoMotionSettings, context: bpy.types.Context) -> None:
     jobs.problem = None
+    settings.forget_people()
     if settings.trim and not settings.end:
         settings.end = jobs.video_info.get("seconds") or 0.0
     if settings.trim:
@@ -233,6 +253,12 @@ class VideoMotionSettings(bpy.types.PropertyGroup):
         path = Path(bpy.path.abspath(self.filepath))
         return path.parent if path.suffix.lower() in IMAGE_SUFFIXES else path
 
+    def forget_people(self) -> None:
+        """Choose everyone: people are numbered anew in another part of the video."""
+        if jobs.people:
+            jobs.people.clear()
+            self.person, self.shot = ALL_PEOPLE, 0
+
     def show_part(self) -> None:
         """Let the panel show the first and the last picture of the part."""
         if self.video is not None:
@@ -248,6 +274,7 @@ class VideoMotionSettings(bpy.types.PropertyGroup):
         chosen = estimation_values(self, scene) | {name: getattr(self, name) for name in SWITCHES}
         if self.person != ALL_PEOPLE:
             chosen["person"] = int(self.person)
+        chosen |= {name: getattr(self, name) for name in _FIGURES}
         chosen["shot"] = self.shot or None
         chosen["frame_rate"] = self._frame_rate
         chosen["fps"] = self.rate.lower()
@@ -256,7 +283,9 @@ class VideoMotionSettings(bpy.types.PropertyGroup):
 
 # Sliders and switches come from their options; a new one needs no line here.
 VideoMotionSettings.__annotations__.update(
-    estimation_properties(_trim) | {name: property_for(name) for name in SWITCHES}
+    estimation_properties(_trim)
+    | {name: property_for(name, items=items) for name, items in _FIGURES.items()}
+    | {name: property_for(name) for name in SWITCHES}
 )
 
 classes = (VideoMotionSettings,)

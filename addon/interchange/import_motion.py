@@ -94,6 +94,7 @@ class ImportMotion(bpy.types.Operator, ImportHelper):
     directory: StringProperty(subtype="DIR_PATH", options={"HIDDEN", "SKIP_SAVE"})
 
     mesh: BoolProperty(name="Body", description="Make the skinned body", default=True)
+    clothes: property_for("clothes")
     correctives: BoolProperty(
         name="Pose Correctives",
         description="Shape keys that mend the skin at bent joints; only bodies that have them, such as SMPL",
@@ -138,9 +139,10 @@ class ImportMotion(bpy.types.Operator, ImportHelper):
         layout = self.layout
         use_two_columns(layout)
         layout.prop(self, "mesh")
-        correctives = layout.column()
-        correctives.enabled = self.mesh
-        correctives.prop(self, "correctives")
+        skin = layout.column()
+        skin.enabled = self.mesh
+        skin.prop(self, "clothes")
+        skin.prop(self, "correctives")
         for name in ("camera", "floor", "rate", "frame_rate", "whole_frames", "frame_range", "look"):
             layout.prop(self, name)
 
@@ -150,6 +152,7 @@ class ImportMotion(bpy.types.Operator, ImportHelper):
         body = Body.load(preferences.body_path())
         options = SceneOptions(
             mesh=self.mesh,
+            clothes=self.clothes,
             correctives=self.correctives,
             camera=self.camera,
             floor=self.floor,

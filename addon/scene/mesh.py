@@ -5,7 +5,6 @@ Shape directions are shape keys; so are, on request, what moves the face and a b
 
 from __future__ import annotations
 
-import colorsys
 from collections.abc import Sequence
 
 import bmesh
@@ -16,6 +15,7 @@ from ...inference.body.face import COEFFICIENTS
 from ...inference.body.skeleton import BODY_JOINTS, JOINT_NAMES
 from ...inference.body.smpl import Body
 from .armature import BODY_TO_ARMATURE, BONE_NAMES, Rest, rest_skin, to_armature
+from .clothes import CLOTHES, write_materials
 from .keyframes import CORRECTIVE_NAMES, OURS, has_face
 
 SHAPE_LIMIT = 5.0
@@ -23,13 +23,6 @@ SHAPE_LIMIT = 5.0
 
 # Blender clamps keyed values to the sliders; an entry of R − I lies between −2 and 1.
 _CORRECTIVE_LIMIT = 2.0
-
-# Colours (linear RGB) and roughness of parts that are not skin.
-_PARTS = {
-    "left_eye": ((0.7, 0.7, 0.68), 0.2),
-    "right_eye": ((0.7, 0.7, 0.68), 0.2),
-    "tongue": ((0.45, 0.12, 0.11), 0.4),
-}
 
 
 def create_mesh(
@@ -53,10 +46,10 @@ def create_mesh(
     _write_geometry(data, vertices, faces)
     if body.uv is not None and body.uv_quads is not None and body.quads is not None:
         data.uv_layers.new(name="UVMap").uv.foreach_set("vector", body.uv[body.uv_quads].astype(np.float32).ravel())
-    _write_materials(data, body, faces, person)
     weights = body.weights if handed is None else _bone_weights(handed.weights)
     _write_weights(data, weights)
     mesh = bpy.data.objects.new(name, data)
+    write_materials(mesh, body, person)
     for bone in BONE_NAMES[: weights.shape[1]]:
         mesh.vertex_groups.new(name=bone)
     mesh.shape_key_add(name="Basis", from_mix=False)
@@ -64,6 +57,8 @@ def create_mesh(
     _write_shape_keys(mesh, names, vertices, (handed or body).shapedirs, SHAPE_LIMIT)
     if correctives and body.posedirs is not None:
         _write_shape_keys(mesh, CORRECTIVE_NAMES, vertices, body.posedirs, _CORRECTIVE_LIMIT)
+    if body.clothes is not None and body.quads is not None:
+        _write_shape_keys(mesh, [CLOTHES], vertices, body.clothes[..., None], 1.0, lowest=0.0)
     data.shape_keys.name = data.name
     if face:
         give_face(mesh, body)
@@ -169,29 +164,3 @@ def _write_shape_keys(
         key.data.foreach_set("co", positions.ravel())
         key.slider_min, key.slider_max = -limit if lowest is None else lowest, limit
         key.value = 0.0
-
-
-def _write_materials(data: bpy.types.Mesh, body: Body, faces: np.ndarray, person: int) -> None:
-    """Give each part of the body a material; a body without parts is all skin."""
-    for part in body.part_names if body.parts is not None and body.part_names else ("skin",):
-        colour, roughness = _PARTS.get(part, (_clay(person), 0.55))
-        data.materials.append(_material(f"{data.name} {part}", colour, roughness))
-    if body.parts is not None:
-        data.polygons.foreach_set("material_index", body.parts[faces[:, 0]].astype(np.int32))
-
-
-def _clay(person: int) -> tuple[float, float, float]:
-    """A muted colour of the person's own, so that the people of a take look different."""
-    return colorsys.hsv_to_rgb((0.06 + 0.382 * (person - 1)) % 1.0, 0.45, 0.6)
-
-
-def _material(name: str, colour: tuple[float, float, float], roughness: float) -> bpy.types.Material:
-    material = bpy.data.materials.new(name)
-    if material.node_tree is None:
-        material.use_nodes = True
-    shader = next(node for node in material.node_tree.nodes if node.type == "BSDF_PRINCIPLED")  # pyrefly: ignore[missing-attribute]
-    shader.inputs["Base Color"].default_value = (*colour, 1.0)
-    shader.inputs["Roughness"].default_value = roughness
-    material.diffuse_color = (*colour, 1.0)
-    material.roughness = roughness
-    return material

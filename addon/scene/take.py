@@ -11,13 +11,16 @@ from typing import Self
 import bpy
 import numpy as np
 
+from ...inference.body.kinds import BUILDS, GENDERS
 from ...inference.body.smpl import Body
+from ...inference.motion.figure import FIGURE
 from ...inference.motion.motion import Motion
 from ...inference.options import FROM_VIDEO, KEEP, Options
 from ..compatibility import Channels
 from .armature import ALL_BONES, create_armature, move_bones, rest_bones, rest_skin, to_armature
 from .backdrop import hide_footage, movie_rate, show_footage
 from .camera import create_camera, place_camera, set_intrinsics, set_resolution, view_sides
+from .clothes import dress
 from .floor import create_floor
 from .keyframes import OURS, create_action, frames_of, key_shapes, scene_frame_rate
 from .layers import assign, captured_action, is_edited, put_captured, stamp
@@ -44,6 +47,7 @@ class SceneOptions:
     Attributes:
         frame_rate: the scene's new frame rate; None keeps the one it has.
         mesh: make the skin.
+        clothes: dress it, where the body has clothes.
         correctives: give the skin SMPL's pose correctives as keyed shape keys, where the body has them.
         camera: make the camera, with the footage behind its view, and look through it, where one filmed the motion.
         whole_frames: resample the motions onto whole frames of the scene; otherwise keys lie at their own times.
@@ -57,6 +61,7 @@ class SceneOptions:
 
     frame_rate: float | None = None
     mesh: bool = True
+    clothes: bool = False
     correctives: bool = False
     camera: bool = True
     whole_frames: bool = True
@@ -78,6 +83,7 @@ class SceneOptions:
         return cls(
             frame_rate=rate,
             mesh=options.mesh,
+            clothes=options.clothes,
             correctives=options.correctives,
             camera=options.camera,
             whole_frames=options.whole_frames,
@@ -360,6 +366,11 @@ def add_character(
         "gender": motion.gender,
         "betas": [float(beta) for beta in motion.betas],
     }
+    if body.figures is not None:
+        known = motion.provenance.get(FIGURE, {"gender": GENDERS[0], "build": BUILDS[0], "betas": betas})
+        ours = armature[OURS]
+        ours["figure"], ours["build"] = known["gender"], known["build"]
+        ours["seen"] = [float(beta) for beta in known["betas"]]
     collection.objects.link(armature)
     mesh = None
     if options.mesh:
@@ -369,6 +380,7 @@ def add_character(
         mesh[OURS] = True
         collection.objects.link(mesh)
         bind(mesh, armature)
+        dress(mesh, options.clothes)
     if options.only_while_seen and motion.has_camera:
         follow_seen(armature, armature.data.collections[ALL_BONES])
     action, slot, channels = create_action(armature, motion, name, frame_rate)

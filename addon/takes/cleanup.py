@@ -18,6 +18,7 @@ from ...inference.motion.legs import contact_spans
 from ..compatibility import Channels, keep_bytes
 from ..retarget.sampling import read_contacts
 from ..retarget.simplify import distance, keep_keys, rotation_error
+from ..scene.armature import bone_names
 from ..scene.keyframes import CONSTANT, CONTACT, FEET, add_keys, read_keys, scene_frame_rate, write_curve
 from ..scene.layers import captured_action, captured_channels, is_edited, stamp
 from ..scene.resample import frames_around
@@ -114,6 +115,18 @@ def tidy_take(take: bpy.types.Collection, scene: bpy.types.Scene) -> None:
     if (settings.first, settings.last) == (scene.frame_start, scene.frame_end):
         scene.frame_start, scene.frame_end = first, max(first, last)
     settings.first, settings.last = first, max(first, last)
+
+
+def turn_kept(armature: bpy.types.Object, turns: np.ndarray, moved: np.ndarray) -> None:
+    """Express what was captured before clean-up in bones that `figure.set_figure` has turned."""
+    action = captured_action(armature)
+    if action is None or _KEPT not in action:
+        return
+    moves = _unpack(action[_KEPT])
+    own = dict(zip(bone_names(armature), turns, strict=True))
+    turned = moves.turns.copy()
+    turned[..., 1:] = np.einsum("bij,nbj->nbi", [own[name] for name in moves.bones], moves.turns[..., 1:])
+    keep_bytes(action, _KEPT, _pack(replace(moves, turns=turned, hips=moves.hips + moved)))
 
 
 def is_tidied(take: bpy.types.Collection) -> bool:

@@ -11,15 +11,17 @@ import numpy as np
 from ...inference.options import described
 from ..capture import jobs
 from ..capture.settings import MODEL_WORDS
-from ..interface import SidebarPanel, characters_per_line, draw_known, draw_text, use_two_columns
+from ..interface import SidebarPanel, characters_per_line, draw_choice, draw_known, draw_text, use_two_columns
 from ..scene.confidence import LIMBS, confidence_at
-from ..scene.keyframes import FEET
+from ..scene.figure import has_figure
+from ..scene.keyframes import FEET, OURS
 from ..scene.layers import corrections_of
 from ..scene.plate import can_show
 from ..scene.visibility import can_hide
 from .activation import layer_collection
 from .cleanup import stands
 from .confidence import DOUBTFUL, known_of
+from .figures import skins_of
 from .placement import handle_of
 from .record import came_from_video, camera_of, characters_in, provenance_of, take_of, takes_in
 
@@ -109,6 +111,7 @@ class TakesPanel(SidebarPanel, bpy.types.Panel):
         _draw_people(layout, take)
         if can_show(camera_of(take)):
             layout.prop(take.video_motion_take, "render_footage")
+        _draw_body(layout, context, take)
         _draw_motion(layout, context, take)
         _draw_corrections(layout, take)
         _draw_cleanup(layout, context, take)
@@ -130,6 +133,23 @@ def _draw_people(layout: bpy.types.UILayout, take: bpy.types.Collection) -> None
         row = layout.row(heading=described("only_while_seen").label, align=True)
         for number, armature in people.items():
             row.prop(armature, "video_motion_only_while_seen", text=str(number), toggle=True)
+
+
+def _draw_body(layout: bpy.types.UILayout, context: bpy.types.Context, take: bpy.types.Collection) -> None:
+    """Draw the figure and clothes of the active character, else of the take's first."""
+    people = [one for _, one in sorted(characters_in(take).items())]
+    active = context.active_object
+    shown = next((one for one in people if active in (one, *one.children)), people[0] if people else None)
+    if shown is None or not skins_of(shown):
+        return
+    header, body = layout.panel("video_motion_body", default_closed=True)
+    header.label(text="Body" if len(people) == 1 else f"Body of Person {shown[OURS]['person']}")
+    if body is None:
+        return
+    if has_figure(shown):
+        draw_choice(body, shown, "video_motion_gender")
+        body.prop(shown, "video_motion_build")
+    body.prop(shown, "video_motion_clothes")
 
 
 def _draw_motion(layout: bpy.types.UILayout, context: bpy.types.Context, take: bpy.types.Collection) -> None:

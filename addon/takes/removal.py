@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import bpy
 
+from ..scene.clothes import materials_of
 from ..scene.keyframes import OURS
 from ..scene.layers import is_corrections
 from ..scene.plate import hide_in_renders
@@ -61,6 +62,7 @@ def _used_by(thing: bpy.types.Object) -> Iterator[bpy.types.ID]:
         return
     yield data
     yield from (one for one in getattr(data, "materials", ()) if one is not None)
+    yield from materials_of(thing)
     yield from (one.image for one in getattr(data, "background_images", ()) if one.image is not None)
 
 

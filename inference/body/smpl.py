@@ -18,6 +18,8 @@ from . import fingers
 from . import landmarks as landmark_recipes
 from .bodyfile import Arrays, BodyError
 from .face import COEFFICIENTS
+from .figures import Figures
+from .kinds import BUILDS, GENDERS
 from .rotations import Floats, axis_angle_to_matrix
 from .skeleton import (
     BODY_JOINTS,
@@ -123,6 +125,10 @@ class Body:
         landmark_bones: (33, 24) skinning weights of the landmarks, or None.
         fingers: of a body that can have SMPL-H's fingers, else None.
         face_units: of a body whose face can move, else None.
+        figures: of a body that can be a woman's or a man's, else None.
+        regions: (Q,) numbers into ``region_names`` of the quads, or None.
+        region_names: names of the regions of skin, clothes and hair.
+        clothes: (V, 3) moves that dress the body, metres, or None.
     """
 
     name: str
@@ -143,6 +149,10 @@ class Body:
     landmark_bones: Floats | None = None
     fingers: Fingers | None = None
     face_units: FaceUnits | None = None
+    figures: Figures | None = None
+    regions: Ints | None = None
+    region_names: tuple[str, ...] = ()
+    clothes: Floats | None = None
 
     @classmethod
     def load(cls, path: str | Path, dtype: type[np.floating[Any]] = np.float64) -> "Body":
@@ -210,6 +220,11 @@ class Body:
         if "face_units" in arrays:
             moved = indices("face_vertices", count, None)
             face_units = FaceUnits(moved, number("face_units", len(COEFFICIENTS), len(moved), 3))
+        figures = None
+        if "figure_means" in arrays:
+            side = shapedirs.shape[2]
+            means = number("figure_means", len(GENDERS), len(BUILDS), side)
+            figures = Figures(means, number("figure_covariance", side, side))
         return cls(
             name=str(arrays.get("name", "U")) if "name" in arrays else path.stem,
             licence=str(arrays.get("licence", "U")) if "licence" in arrays else "",
@@ -229,6 +244,10 @@ class Body:
             landmark_bones=landmark_bones,
             fingers=own_fingers,
             face_units=face_units,
+            figures=figures,
+            regions=indices("regions", 256, len(arrays.get("quads"))) if "regions" in arrays else None,
+            region_names=tuple(arrays.get("region_names", "U").tolist()) if "region_names" in arrays else (),
+            clothes=optional("clothes", count, 3),
         )
 
     @property

@@ -33,6 +33,8 @@ WORDS = {
     "quality": (NOT_THE_DEFAULT,) * 2,
     "network": ("tar", "tar"),
     "device": ("cuda:1", "cuda:1"),
+    "gender": ("woman", "woman"),
+    "build": ("slim", "slim"),
     "smoothing": ("0", 0.0),
     "feet": ("0.5", 0.5),
     "height": ("1.78", 1.78),

@@ -8,6 +8,7 @@ import bpy
 import numpy as np
 import pytest
 from video_motion.addon.compatibility import SLOTTED_ACTIONS, channels_of
+from video_motion.addon.scene.clothes import CLOTHES
 from video_motion.addon.scene.keyframes import CORRECTIVE_NAMES, frames_of
 from video_motion.addon.scene.take import SceneOptions, build_scene, replace_action
 from video_motion.inference.body.smpl import Body
@@ -48,7 +49,7 @@ def test_correctives_have_a_slot_in_the_action(make_motion, licensed_like):
     keys = character.mesh.data.shape_keys
     names = [key.name for key in keys.key_blocks]
     shapes = [f"shape_{index:02d}" for index in range(licensed_like.shapedirs.shape[2])]
-    assert names == ["Basis", *shapes, *CORRECTIVE_NAMES]
+    assert names == ["Basis", *shapes, *CORRECTIVE_NAMES, CLOTHES]
     channels = channels_of(keys)
     assert len(channels.fcurves) == 207
     curve = channels.fcurves.find('key_blocks["pose_113"].value')
@@ -64,7 +65,7 @@ def test_bodies_and_users_without_them_get_none(make_motion, body, licensed_like
     motion = make_motion(count=2)
     for character in (build(motion, body, correctives=True), build(motion, licensed_like)):
         keys = character.mesh.data.shape_keys
-        assert len(keys.key_blocks) == 1 + body.shapedirs.shape[2]
+        assert not set(CORRECTIVE_NAMES) & set(keys.key_blocks.keys())
         assert keys.animation_data is None
 
 

@@ -20,7 +20,14 @@ START = "bpy.ops.video_motion.start_corrections("
 RENDER = ".video_motion_take.render_footage"
 RENDER_SECONDS = 200.0
 DOUBT = ("rgb(255,107,13)", "12%")
+GENDER, CLOTHES = ".video_motion_gender", ".video_motion_clothes"
+KNOWS_HEIGHT = ".video_motion_take.knows_height"
 UPDATE = "bpy.ops.video_motion.update_motion("
+
+_SWITCH, _WOMAN = 0.42, 0.5
+"""Where the switch of a number, and the second of three choices, are as shares of the sidebar's width."""
+
+_ROW, _HEADER_LEFT = 24, 60
 
 _TAKES = """
 def takes():
@@ -39,6 +46,11 @@ def state():
         "range": [scene.frame_start, scene.frame_end],
         "active": bpy.context.view_layer.objects.active.name,
     }
+
+def figure():
+    armature = bpy.context.active_object
+    chest = armature.data.bones["left_shoulder"].head_local
+    return [armature.video_motion_gender, [round(part, 4) for part in chest]]
 
 def head():
     bone = bpy.context.active_object.pose.bones["head"]
@@ -102,6 +114,26 @@ def test_a_click_selects_a_take(two_takes: Panel, blender: Blender):
     blender.click(*row_of(blender, 0))
     wait_until(lambda: blender.ask("state()")["shown"] == ["sample"], 5, "selecting shows that one alone")
     blender.screenshot("takes-alone")
+
+
+def test_another_figure_and_no_clothes_by_two_clicks(two_takes: Panel, blender: Blender):
+    height = blender.find_button(KNOWS_HEIGHT, across=_SWITCH)[1]
+    left = blender.region("UI")[0]
+    # The section's header is above.
+    blender.click(left + _HEADER_LEFT, height - _ROW)
+    blender.screenshot("takes-body")
+    before = blender.ask("figure()")
+    assert before[0] == "neutral"
+    blender.click(*blender.find_button(GENDER, near=height, across=_WOMAN))
+    wait_until(lambda: blender.ask("figure()")[0] == "woman", 10, "the click chooses a woman's body")
+    blender.screenshot("takes-woman")
+    assert blender.ask("figure()")[1:] != before[1:]
+    blender.click(*blender.find_button(CLOTHES, near=height + 2 * _ROW, across=_SWITCH))
+    wait_until(lambda: not blender.ask("bpy.context.active_object.video_motion_clothes"), 5, "clothes come off")
+    blender.screenshot("takes-plain")
+    undo(blender, lambda: blender.ask("bpy.context.active_object.video_motion_clothes"), "one undo dresses again")
+    blender.key("ctrl+z")
+    wait_until(lambda: blender.ask("figure()") == before, 10, "another one gives the body back")
 
 
 def test_a_take_is_deleted_by_one_click(two_takes: Panel, blender: Blender):
