@@ -304,6 +304,9 @@ def test_people_are_found_first_and_kept(settings):
     settings.person = "1"
     bpy.ops.video_motion.import_video()
     assert provenance_of(take_of(bpy.context))["report"]["reused"] == ["people"]
+    settings.start += 0.5
+    assert not jobs.people, "people are numbered anew in another part"
+    assert settings.person == "0"
 
 
 @needs_packages
