@@ -104,9 +104,7 @@ class VideoInput:
 
     def remove_unfinished(self) -> None:
         """Remove partly written files of an earlier run that was killed."""
-        for left in self.target.parent.glob(f".{glob.escape(self.target.name)}.*"):
-            if re.search(r"\.part$|\.\d+\.blend[1@]?$", left.name) is None:
-                continue
+        for left in unfinished(self.target.parent, self.target.name):
             if left.is_dir():
                 shutil.rmtree(left, ignore_errors=True)
             else:
@@ -122,6 +120,12 @@ def blender_path(file: Path, folder: Path) -> str:
         return "//" + os.path.relpath(file, folder).replace(os.sep, "/")
     except ValueError:
         return str(file)
+
+
+def unfinished(folder: Path, name: str = "") -> list[Path]:
+    """Return partly written files in a folder: those of a result's name, or all."""
+    pattern = f".{glob.escape(name)}.*" if name else ".*"
+    return [left for left in folder.glob(pattern) if re.search(r"\.part$|\.\d+\.blend[1@]?$", left.name)]
 
 
 def check_folder(out: Path | None) -> None:

@@ -15,7 +15,7 @@ from ..cache import hash_of_code
 from ..console import Progress
 from ..footage.naming import find_videos, output_names
 from . import interruption
-from .inputs import FAILED, SKIPPED, BatchError, VideoInput, check_folder, why_unwritable
+from .inputs import FAILED, SKIPPED, BatchError, VideoInput, check_folder, unfinished, why_unwritable
 from .local import LocalRunner
 from .request import Request
 from .results import Writer
@@ -136,9 +136,11 @@ class VideoBatch:
     def _pending_inputs(self) -> collections.deque[VideoInput]:
         """Return the videos that need converting."""
         waiting: collections.deque[VideoInput] = collections.deque()
-        unwritable = functools.cache(why_unwritable)
+        # Thousands of videos share a folder, which need not be read for each.
+        unwritable, has_unfinished = functools.cache(why_unwritable), functools.cache(unfinished)
         for one in self._inputs:
-            one.remove_unfinished()
+            if has_unfinished(one.target.parent):
+                one.remove_unfinished()
             if self._options.resume and one.reuse_results(self._made_with(), hash_of_code(*RESULT_CODE)):
                 one.state = SKIPPED
                 self._summary.say(one, self._first_result(one), "is done already")
