@@ -25,6 +25,8 @@ MEASURES = (
     "frames",
     "MPJPE",
     "PA-MPJPE",
+    "MPJPE, landmarks",
+    "PA-MPJPE, landmarks",
     "Accel",
     "disagreement",
     "worlds apart",
@@ -120,6 +122,7 @@ def truth_of(camera: CalibratedCamera, joints: np.ndarray, frame_rate: float) ->
         limbs=camera.to_camera(joints[known]),
         pixels=pixels,
         boxes=boxes_around(pixels),
+        limbs_are_landmarks=True,
     )
 
 

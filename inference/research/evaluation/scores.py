@@ -9,6 +9,7 @@ import numpy as np
 
 from ...body.skeleton import JOINT_NAMES
 from ...body.smpl import Body
+from ...motion.estimate import as_seen
 from ...motion.motion import Motion
 from . import metrics
 from .truth import EvaluationError, Truth
@@ -22,6 +23,8 @@ UNITS = {
     "true frames": "",
     "MPJPE": "mm",
     "PA-MPJPE": "mm",
+    "MPJPE, landmarks": "mm",
+    "PA-MPJPE, landmarks": "mm",
     "PVE": "mm",
     "Accel": "mm/frame²",
     "disagreement": "mm",
@@ -205,6 +208,10 @@ def _score_motion(
         scores["foot sliding"] = metrics.foot_sliding(world[:, _FEET], truth.contacts[true_rows], frames)
     if truth.pelvis is not None and len(rows):
         scores["root depth"] = 1000 * float(np.abs(joints[:, 0, 2] - truth.pelvis[true_rows, 2]).mean())
+    if truth.limbs_are_landmarks and len(rows):
+        landmarks = as_seen(body).landmark_positions(motion.poses_cam[rows], motion.betas, motion.trans_cam[rows])
+        compared = landmarks[:, metrics.LIMB_LANDMARKS], truth.limbs[true_rows]
+        scores |= {"MPJPE, landmarks": metrics.mpjpe(*compared), "PA-MPJPE, landmarks": metrics.pa_mpjpe(*compared)}
     if truth.joints is not None:
         true = truth.joints[true_rows]
         scores |= {

@@ -38,6 +38,7 @@ class Truth:
         betas: (10,) SMPL shape.
         body: the body model of poses and betas, for the true surface.
         contacts: (N, 2) whether the left and right foot stand on the floor.
+        limbs_are_landmarks: whether limbs are BlazePose's landmarks, which lie elsewhere than SMPL's joints.
     """
 
     frames: np.ndarray
@@ -52,6 +53,7 @@ class Truth:
     betas: np.ndarray | None = None
     body: Body | None = None
     contacts: np.ndarray | None = None
+    limbs_are_landmarks: bool = False
 
     @classmethod
     def from_smpl(

@@ -10,9 +10,11 @@ import numpy as np
 import pytest
 from video_motion.inference.body.smpl import Body
 from video_motion.inference.cli import __main__ as cli
+from video_motion.inference.motion.estimate import as_seen
 from video_motion.inference.motion.motion import Motion
 from video_motion.inference.research.evaluation import cameras, metrics
 from video_motion.inference.research.evaluation.cameras import MEAN, View
+from video_motion.inference.research.evaluation.scores import evaluate
 from video_motion.inference.research.evaluation.truth import EvaluationError
 
 from . import rig
@@ -101,6 +103,18 @@ def test_a_turned_and_shrunk_estimate(views: list[View], body: Body):
     aligned = metrics.align_root(rig.someone(len(views[0].motions[0])), metrics.HIPS)
     assert found["MPJPE, clip turned"] == pytest.approx(100 * np.linalg.norm(aligned, axis=-1).mean())
     assert found["MPJPE"] > found["MPJPE, clip turned"] + 10
+
+
+def test_true_landmarks_are_compared_with_the_body_s_landmarks_too(true_motion: Motion, body: Body):
+    """Whose joints lie elsewhere: hips of people in clothes are seen lower."""
+    limbs = as_seen(body).landmark_positions(true_motion.poses_cam, true_motion.betas, true_motion.trans_cam)
+    camera = replace(rig.around()[0], rotation=np.eye(3), translation=np.zeros(3), K=true_motion.camera_K)
+    truth = cameras.truth_of(camera, limbs[:, metrics.LIMB_LANDMARKS], true_motion.frame_rate)
+    truth = replace(truth, frames=true_motion.frames)
+    scores = evaluate([true_motion], truth, body).table[true_motion.estimator]
+    for measure in ("MPJPE", "PA-MPJPE"):
+        assert scores[f"{measure}, landmarks"] == pytest.approx(0, abs=1e-4)
+        assert scores[measure] > 10
 
 
 def test_a_camera_that_found_nobody(views: list[View], body: Body):
