@@ -16,7 +16,7 @@ from ..paths import IS_CHECKOUT
 from . import arguments, benchmarks, convert, evaluation, testing, training
 from .preparation import CommandError, prepare
 
-FOR_CHECKOUTS = ("evaluate", "bench", "build-extension", "train", "test")
+FOR_CHECKOUTS = ("evaluate", "bench", "build-extension", "release", "train", "test")
 """Commands that need files which the installed package leaves out."""
 
 
@@ -33,6 +33,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "bench": benchmarks.run,
         "weights": _weights,
         "build-extension": _build_extension,
+        "release": _release,
         "train": training.run,
         "test": _test,
     }
@@ -75,6 +76,15 @@ def _build_extension(chosen: argparse.Namespace) -> int:
             print(f"{file}: {console.megabytes(file.stat().st_size)}", flush=True)
     except (extension.ExtensionError, OSError) as error:
         raise CommandError(str(error)) from error
+    return 0
+
+
+def _release(chosen: argparse.Namespace) -> int:
+    from . import release
+
+    check_folder(chosen.out)
+    for file in release.make(chosen.out, chosen.platform, chosen.flavour, chosen.bundle_cuda):
+        print(f"{file}: {console.megabytes(file.stat().st_size)}", flush=True)
     return 0
 
 

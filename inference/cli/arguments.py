@@ -73,22 +73,16 @@ def parser() -> argparse.ArgumentParser:
         "Build a zip for each platform, OUT/cpu/NAME.zip and OUT/cuda/NAME.zip, that installs in Blender 4.2 and later"
         " and needs no network, and next to them the index.json of a repository to serve.",
     )
-    extension.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="where to write")
-    extension.add_argument(
-        "--platform", nargs="+", choices=PLATFORMS, default=PLATFORMS, help="for these systems (default: all)"
+    release = types.command(
+        commands,
+        "release",
+        "make a release of the commit that is checked out",
+        "Write the extension's zips with their index, the Python package, the changelog's entry (release-notes.md),"
+        " what ships, with licences (sbom.cdx.json, CycloneDX), and checksums (SHA256SUMS). The same commit gives the"
+        " same bytes.",
     )
-    extension.add_argument(
-        "--flavour",
-        nargs="+",
-        choices=FLAVOURS,
-        default=["cpu"],
-        help="to run on the CPU only, or on NVIDIA's GPUs too, where those exist (default: cpu)",
-    )
-    extension.add_argument(
-        "--bundle-cuda",
-        action="store_true",
-        help="put CUDA's and cuDNN's libraries into the zips for cuda, which grow by 1.2 GB",
-    )
+    for one in (extension, release):
+        _add_builds(one)
 
     training.add_commands(commands)
 
@@ -102,6 +96,25 @@ def parser() -> argparse.ArgumentParser:
     )
     test.add_argument("pytest_arguments", nargs="*", metavar="ARGUMENT", help="all arguments go to pytest")
     return top
+
+
+def _add_builds(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="where to write")
+    command.add_argument(
+        "--platform", nargs="+", choices=PLATFORMS, default=PLATFORMS, help="for these systems (default: all)"
+    )
+    command.add_argument(
+        "--flavour",
+        nargs="+",
+        choices=FLAVOURS,
+        default=["cpu"],
+        help="to run on the CPU only, or on NVIDIA's GPUs too, where those exist (default: cpu)",
+    )
+    command.add_argument(
+        "--bundle-cuda",
+        action="store_true",
+        help="put CUDA's and cuDNN's libraries into the zips for cuda, which grow by 1.2 GB",
+    )
 
 
 def parse(argv: Sequence[str]) -> argparse.Namespace:

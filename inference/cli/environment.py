@@ -70,6 +70,7 @@ CONVERT = Environment(".venv", "convert", "Blender's module, OpenCV, ONNX Runtim
 TEST = Environment(".venv", "test", "pytest, PyTorch and checkers", "380 MB")
 PLOTS = Environment(".venv", "plots", "matplotlib", "30 MB")
 CLUSTER = Environment(".venv", "cluster", "dask.distributed", "10 MB")
+RELEASE = Environment(".venv", "release", "hatchling", "1 MB")
 TEST_BPY = Environment(".venv-bpy-5.0.1", "bpy-5.0.1", "Blender 5.0.1's module for the tests", "450 MB")
 
 PACKAGES = {

