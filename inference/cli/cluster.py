@@ -8,6 +8,7 @@ result.
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import pickle
 import queue
@@ -117,6 +118,8 @@ class ClusterRunner:
         self._faults: Counter[str] = Counter()
         self._sends = False
         self._listed, self._alone_since, self._told_alone = -LIST_SECONDS, time.monotonic(), False
+        # Tracebacks of lost connections say nothing to a user.
+        logging.getLogger("distributed").setLevel(logging.CRITICAL)
         # Videos are large, and meant to be sent.
         config.set({"distributed.admin.large-graph-warning-threshold": "10GB"})
         try:

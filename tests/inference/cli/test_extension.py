@@ -154,7 +154,8 @@ def test_what_a_zip_holds(built: Path):
 @pytest.fixture
 def clone(copy: Path) -> Path:
     """The copy as a clone whose only commit is all of it."""
-    git = ["git", "-C", copy, "-c", "core.compression=0", "-c", "user.name=x", "-c", "user.email=x@example.org"]
+    quick = ["-c", "core.compression=0", "-c", "core.fsync=none"]
+    git = ["git", "-C", copy, *quick, "-c", "user.name=x", "-c", "user.email=x@example.org"]
     for words in (["init", "--quiet"], ["add", "--all"], ["commit", "--quiet", "--message", "All of it"]):
         subprocess.run([*git, *words], check=True)
     return copy
