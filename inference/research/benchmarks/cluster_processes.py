@@ -17,7 +17,7 @@ import psutil
 from ...paths import ROOT
 from .runs import BenchError
 
-START_SECONDS = 60.0
+START_SECONDS = 300.0
 
 
 class LocalCluster:
