@@ -73,10 +73,12 @@ def give_face(mesh: bpy.types.Object, body: Body) -> None:
     basis = mesh.data.shape_keys.key_blocks[0].data
     vertices = np.empty((len(basis), 3), dtype=np.float32)
     basis.foreach_get("co", vertices.ravel())
-    moves = np.zeros((*vertices.shape, len(COEFFICIENTS)))
-    if body.face_units is not None:
-        moves[body.face_units.vertices] = np.moveaxis(body.face_units.moves, 0, 2)
-    _write_shape_keys(mesh, COEFFICIENTS, vertices, moves, 1.0, lowest=0.0)
+    units = body.face_units
+    for index, name in enumerate(COEFFICIENTS):
+        positions = vertices.copy()
+        if units is not None:
+            positions[units.vertices] += units.moves[index] @ BODY_TO_ARMATURE.T
+        _write_shape_key(mesh, name, positions, 0.0, 1.0)
 
 
 def show_face(armature: bpy.types.Object, body: Body) -> None:
@@ -152,15 +154,16 @@ def _write_shape_keys(
     vertices: np.ndarray,
     directions: np.ndarray,
     limit: float,
-    lowest: float | None = None,
 ) -> None:
-    """Add ``directions`` (V, 3, K) from ``vertices`` (V, 3) as relative keys of value 0.
-
-    They slide to ± ``limit``, or from ``lowest``.
-    """
+    """Add ``directions`` (V, 3, K) from ``vertices`` (V, 3) as relative keys of value 0, which slide to ± ``limit``."""
     moved = vertices + np.moveaxis(directions, 2, 0) @ BODY_TO_ARMATURE.T
     for name, positions in zip(names, moved.astype(np.float32), strict=True):
-        key = mesh.shape_key_add(name=name, from_mix=False)
-        key.data.foreach_set("co", positions.ravel())
-        key.slider_min, key.slider_max = -limit if lowest is None else lowest, limit
-        key.value = 0.0
+        _write_shape_key(mesh, name, positions, -limit, limit)
+
+
+def _write_shape_key(mesh: bpy.types.Object, name: str, positions: np.ndarray, lowest: float, highest: float) -> None:
+    """Add a relative key of value 0 that moves vertices to ``positions`` (V, 3), float32."""
+    key = mesh.shape_key_add(name=name, from_mix=False)
+    key.data.foreach_set("co", positions.ravel())
+    key.slider_min, key.slider_max = lowest, highest
+    key.value = 0.0
