@@ -19,7 +19,7 @@ from .landmarker import MARGIN, Face, FaceLandmarker, next_crop
 from .track import FaceTrack
 from .turn import turns
 
-RATE = 12.0
+RATE = 9.0
 """About how often a second faces are looked at."""
 
 MIN_SCORE = 0.5

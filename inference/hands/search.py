@@ -17,7 +17,7 @@ from ..people.track import Track
 from .landmarker import Hand, HandLandmarker, PalmDetector, next_crop
 from .track import FIRST, LANDMARKS, WRIST, HandTrack
 
-RATE = 9.0
+RATE = 8.5
 """About how often a second hands are looked at."""
 
 MIN_SCORE = 0.5
@@ -112,12 +112,14 @@ class _Memory(Memory):
     Attributes:
         crop: (4,) that its landmarks asked for when it was last seen.
         wrist: (2,) where the body had the wrist then.
+        rotation: of the body's crop then.
         scale: pixels per metre then.
         searched: second when it was last looked for by its palm.
     """
 
     crop: np.ndarray = field(default_factory=lambda: np.zeros(4))
     wrist: np.ndarray = field(default_factory=lambda: np.zeros(2))
+    rotation: float = 0.0
     scale: float = 1.0
     searched: float = -np.inf
 
@@ -185,6 +187,7 @@ class HandSearch(DetailSearch[_Look, HandTrack]):
                         crop = memory.crop.copy()
                         crop[:2] += wrist - memory.wrist
                         crop[2] *= scale / memory.scale
+                        crop[3] += body_crop[3] - memory.rotation
                     elif not memory.is_due(second):
                         continue
                     yield _Look(
@@ -240,6 +243,7 @@ class HandSearch(DetailSearch[_Look, HandTrack]):
             scores[look.side] = hand.score * (_OTHER_HAND + (1 - _OTHER_HAND) * surely)
             memory = self._memories[person][look.side]
             memory.crop, memory.wrist, memory.scale = next_crop(hand.landmarks), look.wrist, look.scale
+            memory.rotation = float(look.body_crop[3])
             memory.seen = self._second(frame)
         if looks:
             self._rows[person].append((frame.number, hands, scores))
