@@ -154,11 +154,15 @@ def _write_shape_keys(
     vertices: np.ndarray,
     directions: np.ndarray,
     limit: float,
+    lowest: float | None = None,
 ) -> None:
-    """Add ``directions`` (V, 3, K) from ``vertices`` (V, 3) as relative keys of value 0, which slide to ± ``limit``."""
+    """Add ``directions`` (V, 3, K) from ``vertices`` (V, 3) as relative keys of value 0.
+
+    They slide to ± ``limit``, or from ``lowest``.
+    """
     moved = vertices + np.moveaxis(directions, 2, 0) @ BODY_TO_ARMATURE.T
     for name, positions in zip(names, moved.astype(np.float32), strict=True):
-        _write_shape_key(mesh, name, positions, -limit, limit)
+        _write_shape_key(mesh, name, positions, -limit if lowest is None else lowest, limit)
 
 
 def _write_shape_key(mesh: bpy.types.Object, name: str, positions: np.ndarray, lowest: float, highest: float) -> None:
