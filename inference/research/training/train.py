@@ -27,7 +27,7 @@ from .batches import Sampling
 from .imagined import Severity
 from .losses import LOSSES
 from .sequences import FilmedFootage, SequenceSource, StagedFootage, WindowSource, load_library
-from .shards import read_shard
+from .shards import ShardError, read_shard
 from .synthesis.error_transfer import DetectorErrors
 from .trainer import Schedule, Source, Trainer, TrainingError, read_checkpoint, uncommitted
 from .validation import Check, SequenceCheck
@@ -230,7 +230,13 @@ def _data(
             return None
         # For training the detector looks at regions of interest in few frames only: there they are imagined.
         with_regions = "regions" in network.needs and split == "validation"
-        return FilmedFootage(folder / split, body, "maps" in network.needs, with_regions)
+        try:
+            return FilmedFootage(folder / split, body, "maps" in network.needs, with_regions)
+        except ShardError as error:
+            if not with_regions:
+                raise
+            console.say(f"{error} Meanwhile the network is measured on posed people.")
+            return None
 
     if network is lifter:
         source = SequenceSource(staged, filmed("train"), frames)

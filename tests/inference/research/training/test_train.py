@@ -314,6 +314,14 @@ def test_the_other_networks_train_too(data_folder, tmp_path, lifter, name, sizes
     assert type(network).__name__.lower() == name.replace("_", "")
 
 
+def test_without_other_regions_multi_roi_is_measured_on_posed_people(data_folder, tmp_path, lifter, capsys):
+    sizes = words(("static_width=32", "hidden=32", "attention=16", f"features={SEEN}"))
+    more = ["--batch", "4", "--steps", "1", "--lifter", str(lifter), *sizes]
+    assert cli.main(command("multi_roi", data_folder, tmp_path / "out", *more)) == 0
+    assert "Meanwhile the network is measured on posed people" in capsys.readouterr().err
+    assert json.loads((tmp_path / "out" / "report.json").read_text())["validation"]["network"]["MPJPE"] > 0
+
+
 def test_a_configuration_of_another_network_is_refused(data_folder, tmp_path, capsys):
     assert cli.main(command("multi_roi", data_folder, tmp_path / "out", "--configuration", "tar-compact")) == 1
     assert "tar-compact is a configuration of tar, not of multi_roi" in capsys.readouterr().err
