@@ -44,7 +44,7 @@ def write_materials(mesh: bpy.types.Object, body: Body, person: int) -> None:
     if body.parts is None:
         return
     numbers = body.parts[(body.faces if body.quads is None else body.quads)[:, 0]]
-    if regions:
+    if regions and body.regions is not None:
         numbers = np.where(body.regions > 0, len(parts) - 1 + body.regions, numbers)
         mesh[CLOTHES] = {_PLAIN: plain, "regions": ",".join(["", *[""] * (len(parts) - 1), *regions]), "person": person}
     data.polygons.foreach_set("material_index", numbers.astype(np.int32))

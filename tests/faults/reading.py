@@ -164,7 +164,7 @@ def _without_checks() -> None:
         return {stage: pace[stage] for stage in pace["passes"]}
 
     def picture(self: Any) -> tuple[bool, Any]:
-        return True, cv2.imdecode(np.fromfile(self._files[self._position], np.uint8), cv2.IMREAD_COLOR).copy()
+        return True, cv2.imdecode(np.fromfile(self._files[self._position], np.uint8), cv2.IMREAD_COLOR)
 
     opened = reader.Footage._open
 
@@ -174,7 +174,7 @@ def _without_checks() -> None:
     VideoInput.reuse_results = lambda self, options, code: json.loads(self.report.read_bytes())["made"]["options"]
     process._known_pace = known_pace
     named = ("task", "weights", "cache", "out", "video", "options")
-    tasks.Job.from_json = classmethod(lambda cls, content: cls(**{name: content[name] for name in named}))
+    tasks.Job.from_json = classmethod(lambda cls, content: cls(**{name: content[name] for name in named}))  # pyrefly: ignore[not-callable]
     reader.Footage._open = open_anything
     reader._first_image = lambda capture: capture.grab() and capture.retrieve()[1]
     reader._Images.retrieve = picture
