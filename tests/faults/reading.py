@@ -164,7 +164,8 @@ def _without_checks() -> None:
         return {stage: pace[stage] for stage in pace["passes"]}
 
     def picture(self: Any) -> tuple[bool, Any]:
-        return True, cv2.imdecode(np.fromfile(self._files[self._position], np.uint8), cv2.IMREAD_COLOR)
+        image = cv2.imdecode(np.fromfile(self._files[self._position], np.uint8), cv2.IMREAD_COLOR)
+        return True, image.copy()  # pyrefly: ignore[missing-attribute]
 
     opened = reader.Footage._open
 
