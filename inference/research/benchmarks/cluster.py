@@ -130,34 +130,42 @@ def _scaling(root: Path, clips: Sequence[Path], cores: int) -> Iterator[str]:
 def _costs(root: Path) -> Iterator[str]:
     """What a task and a worker cost the scheduler, and what that means for many workers."""
     workers = max(COUNTS)
-    with LocalCluster(root / "cluster costs") as cluster:
+    with (
+        LocalCluster(root / "cluster costs") as cluster,
+        distributed.Client(cluster.address, set_as_default=False) as client,
+    ):
+        alone = _idle(cluster)
         for number in range(workers):
             cluster.start_worker(f"worker {number}")
         cluster.wait(workers)
-        with distributed.Client(cluster.address, set_as_default=False) as client:
-            began = cluster.cpu_seconds()
-            time.sleep(IDLE_SECONDS)
-            idle = (cluster.cpu_seconds() - began) / IDLE_SECONDS
-            # As large as what a video's task is described by.
-            task = pickle.dumps(b"." * 3000)
-            began, client_began, since = cluster.cpu_seconds(), time.process_time(), time.perf_counter()
-            futures = [client.submit(pickle.loads, task, key=f"empty-{number}") for number in range(EMPTY_TASKS)]
-            distributed.wait(futures)
-            seconds = time.perf_counter() - since
-            each = (cluster.cpu_seconds() - began) / EMPTY_TASKS
-            client_each = (time.process_time() - client_began) / EMPTY_TASKS
+        idle = max(_idle(cluster) - alone, 0.0)
+        # As large as what a video's task is described by.
+        task = pickle.dumps(b"." * 3000)
+        began, client_began, since = cluster.cpu_seconds(), time.process_time(), time.perf_counter()
+        futures = [client.submit(pickle.loads, task, key=f"empty-{number}") for number in range(EMPTY_TASKS)]
+        client.gather(futures)
+        seconds = time.perf_counter() - since
+        each = (cluster.cpu_seconds() - began) / EMPTY_TASKS
+        client_each = (time.process_time() - client_began) / EMPTY_TASKS
     beat = idle / workers * heartbeat_interval(workers)
     many = beat * MANY / heartbeat_interval(MANY)
     yield (
         f"{EMPTY_TASKS} tasks that do nothing took {seconds:.1f} s: the scheduler {1e3 * each:.2f} ms of CPU each, the"
         f" client {1e3 * client_each:.2f} ms. An idle worker costs the scheduler {1e3 * beat:.2f} ms at each sign of"
-        f" life, one in {heartbeat_interval(workers):g} s."
+        f" life, one in {heartbeat_interval(workers):g} s; without workers it takes {alone:.1%} of a core."
     )
     yield (
-        f"Extrapolated to {MANY:,} workers, which give a sign of life every {heartbeat_interval(MANY):g} s: that takes"
-        f" {many:.0%} of the scheduler's core, the rest is enough for {(1 - many) / each:.0f} videos per second, so for"
-        f" videos that take a worker {MANY * each / (1 - many):.1f} s or longer."
+        f"Extrapolated to {MANY:,} workers, which give a sign of life every {heartbeat_interval(MANY):g} s, that takes"
+        f" {many:.0%} of the scheduler's core; at {MANY:,} videos of T seconds at once tasks take"
+        f" {100 * MANY * each:.0f} / T % of it."
     )
+
+
+def _idle(cluster: LocalCluster) -> float:
+    """The share of a core that the scheduler takes while nothing is to do."""
+    began = cluster.cpu_seconds()
+    time.sleep(IDLE_SECONDS)
+    return (cluster.cpu_seconds() - began) / IDLE_SECONDS
 
 
 def _run(
