@@ -172,8 +172,10 @@ class ClusterRunner:
         self._futures.clear()
         with contextlib.suppress(Exception):
             self._client.close(timeout=5)
-        for mark in self._marks.values():
-            Path(mark.path).unlink(missing_ok=True)
+        for folder in self._marks:
+            # The mark, and what tasks that ran twice have left.
+            for part in folder.glob(f".*.{self._batch}.part"):
+                part.unlink(missing_ok=True)
         self._marks.clear()
         for job in self._jobs.values():
             job.input.remove_unfinished()

@@ -229,12 +229,13 @@ def _work(order: Order, contents: Mapping[str, bytes], address: str, root: Path,
         answer.report = json.loads(report.read_text(encoding="utf-8"))
         report.unlink()
     where = Path(order.folder) if order.mark.is_seen else None
-    run = uuid.uuid4().hex[:12]
+    # It ends like the mark, so that the client also finds what a task that ran twice has left.
+    ending = uuid.uuid4().hex[:12] + "".join(Path(order.mark.path).suffixes[-2:])
     for file in sorted(out.iterdir()):
         if where is None:
             answer.contents[file.name] = file.read_bytes()
         else:
-            answer.parts[file.name] = f".{file.name}.{run}.part"
+            answer.parts[file.name] = f".{file.name}.{ending}"
             shutil.copyfile(file, where / answer.parts[file.name])
     # Messages name files as the client knows them.
     places = {str(out): order.folder, str(video): order.video.path}

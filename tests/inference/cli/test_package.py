@@ -60,7 +60,7 @@ def test_what_a_wheel_holds(wheel: Path):
         file.relative_to(ROOT)
         for folder in ("addon", "inference")
         for file in (ROOT / folder).rglob("*")
-        if file.suffix in (".py", ".json", ".toml") and "research" not in file.parts
+        if file.suffix in (".py", ".json", ".toml", ".js") and "research" not in file.parts
     ]
     shipped += [Path("weights", item.file) for item in registry.used_items() if item.shipped]
     shipped += [Path("weights", "google", name) for name in ("LICENSE.txt", "NOTICE.txt")]
