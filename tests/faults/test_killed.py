@@ -10,10 +10,8 @@ import os
 import random
 import shutil
 import signal
-import socketserver
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -24,6 +22,8 @@ from video_motion.inference import registry
 from video_motion.inference.atomic import remove_left
 from video_motion.inference.motion.motion import Motion
 from video_motion.inference.worker.process import WorkerProcess
+
+from tests.serving import Quiet, served_by
 
 from .conftest import KILLS, WHOLE
 from .readers import SAMPLE
@@ -216,7 +216,7 @@ registry.path("thing")
 """
 
 
-class _Slow(http.server.BaseHTTPRequestHandler):
+class _Slow(Quiet, http.server.BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         start = int((self.headers["Range"] or "bytes=0-").removeprefix("bytes=").rstrip("-"))
         self.send_response(206 if start else 200)
@@ -227,24 +227,12 @@ class _Slow(http.server.BaseHTTPRequestHandler):
             self.wfile.write(SERVED[place : place + size])
             time.sleep(0.02)
 
-    def log_message(self, format: str, *args: object) -> None:
-        pass
-
-
-class _Server(socketserver.ThreadingTCPServer):
-    daemon_threads = True
-
-    def handle_error(self, request: object, client_address: object) -> None:
-        """Clients that are killed are part of the test."""
-
 
 @pytest.fixture
 def slow_server() -> Iterator[str]:
     """The address of a server that takes a while for SERVED."""
-    with _Server(("127.0.0.1", 0), _Slow) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_address[1]}/thing.bin"
-        server.shutdown()
+    with served_by(_Slow) as address:
+        yield f"{address}/thing.bin"
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has other signals")

@@ -5,7 +5,6 @@ import hashlib
 import http.server
 import json
 import os
-import socketserver
 import subprocess
 import sys
 import threading
@@ -18,6 +17,8 @@ import pytest
 from video_motion.inference import registry
 from video_motion.inference.estimators import FACES, FOOTING, HANDS, LANDMARKS, NETWORKS, people_items
 from video_motion.inference.registry import RegistryError
+
+from tests.serving import Quiet, served_by
 
 ROOT = Path(__file__).parents[2]
 CONTENT = bytes(range(256)) * 100
@@ -39,19 +40,16 @@ def served(tmp_path: Path) -> Iterator[str]:
     (folder / "whole.bin").write_bytes(CONTENT)
     (folder / "half.bin").write_bytes(CONTENT[:1000])
     (folder / "other.bin").write_bytes(CONTENT[::-1] * 2)
-    handler = functools.partial(_Quiet, directory=str(folder))
-    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_address[1]}"
-        server.shutdown()
+    handler = functools.partial(_Folder, directory=str(folder))
+    with served_by(handler) as address:
+        yield address
 
 
-class _Quiet(http.server.SimpleHTTPRequestHandler):
-    def log_message(self, format: str, *args: object) -> None:
-        pass
+class _Folder(Quiet, http.server.SimpleHTTPRequestHandler):
+    pass
 
 
-class _Ranged(http.server.BaseHTTPRequestHandler):
+class _Ranged(Quiet, http.server.BaseHTTPRequestHandler):
     """Sends CONTENT or the rest; `plain` knows no ranges, `cut` breaks off and `stuck` waits at first requests."""
 
     asked: list[tuple[str, str]]
@@ -75,16 +73,6 @@ class _Ranged(http.server.BaseHTTPRequestHandler):
             self.release.wait(20)
         self.wfile.write(CONTENT[start + len(first) :])
 
-    def log_message(self, format: str, *args: object) -> None:
-        pass
-
-
-class _Server(socketserver.ThreadingTCPServer):
-    daemon_threads = True
-
-    def handle_error(self, request: object, client_address: object) -> None:
-        """Clients that are killed are part of the tests."""
-
 
 @pytest.fixture
 def ranged() -> Iterator[tuple[str, type[_Ranged]]]:
@@ -94,11 +82,9 @@ def ranged() -> Iterator[tuple[str, type[_Ranged]]]:
         asked: list[tuple[str, str]] = []  # noqa: RUF012
         release = threading.Event()
 
-    with _Server(("127.0.0.1", 0), Handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_address[1]}", Handler
+    with served_by(Handler) as address:
+        yield address, Handler
         Handler.release.set()
-        server.shutdown()
 
 
 @pytest.fixture
