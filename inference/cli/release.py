@@ -25,6 +25,7 @@ from typing import Any
 
 from .. import registry
 from ..atomic import write_json
+from ..cache import hash_of_content
 from ..errors import VideoMotionError
 from ..registry import ROOT, Source
 from . import extension
@@ -143,7 +144,13 @@ def write_sbom(
     body, data = registry.body_path(), registry.items()[extension.BODY_DATA]
     models.append(
         _component(
-            "data", "body", commit.version, body.name, _hash(body), data.licence, f"made from {extension.origin(data)}"
+            "data",
+            "body",
+            commit.version,
+            body.name,
+            hash_of_content(body),
+            data.licence,
+            f"made from {extension.origin(data)}",
         )
     )
     zips = {
@@ -156,7 +163,9 @@ def write_sbom(
     for file in sorted((*out.glob("*.whl"), *out.glob("*/*.zip"))):
         reference = file.relative_to(out).as_posix()
         artifacts.append(
-            _component("file", reference, commit.version, reference, _hash(file), OWN_LICENCE, "part of this release")
+            _component(
+                "file", reference, commit.version, reference, hash_of_content(file), OWN_LICENCE, "part of this release"
+            )
         )
         # The wheel's weights are those that come with the code; its packages are pip's to fetch.
         held = [model["bom-ref"] for model in models if reference in zips or model["name"] != "body"]
@@ -195,7 +204,7 @@ def write_sbom(
 def write_sums(out: Path) -> Path:
     """Write the SHA-256 of every file, as `sha256sum --check` reads them."""
     files = sorted(file for file in out.rglob("*") if file.is_file() and file.name != SUMS)
-    lines = [f"{_hash(file)}  {file.relative_to(out).as_posix()}\n" for file in files]
+    lines = [f"{hash_of_content(file)}  {file.relative_to(out).as_posix()}\n" for file in files]
     (out / SUMS).write_text("".join(lines), "utf-8", newline="\n")
     return out / SUMS
 
@@ -253,11 +262,6 @@ def _licences(text: str) -> list[dict[str, Any]]:
     if len(words) > 1:
         return [{"expression": " AND ".join(words)}]
     return [{"license": {"id": text} if words == [text] else {"name": text}}]
-
-
-def _hash(file: Path) -> str:
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def _run(source: Path, words: Sequence[object], variables: Mapping[str, str]) -> None:
