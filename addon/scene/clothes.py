@@ -43,7 +43,7 @@ def write_materials(mesh: bpy.types.Object, body: Body, person: int) -> None:
         data.materials.append(_material(f"{data.name} {name}", *_LOOKS[name]) if own else plain)
     if body.parts is None:
         return
-    numbers = body.parts[(body.faces if body.quads is None else body.quads)[:, 0]]
+    numbers = body.parts[body.polygons[:, 0]]
     if regions and body.regions is not None:
         numbers = np.where(body.regions > 0, len(parts) - 1 + body.regions, numbers)
         mesh[CLOTHES] = {_PLAIN: plain, "regions": ",".join(["", *[""] * (len(parts) - 1), *regions]), "person": person}

@@ -41,7 +41,7 @@ def create_mesh(
     """
     vertices = to_armature(rest_skin(body, betas), rest.height)
     handed = body.with_fingers
-    faces = body.faces if body.quads is None else body.quads
+    faces = body.polygons
     data = bpy.data.meshes.new(name)
     _write_geometry(data, vertices, faces)
     if body.uv is not None and body.uv_quads is not None and body.quads is not None:

@@ -255,6 +255,11 @@ class Body:
         """SMPL's names of the joints, or SMPL-H's."""
         return JOINT_NAMES if len(self.parents) == len(JOINT_NAMES) else SMPLH_JOINT_NAMES
 
+    @property
+    def polygons(self) -> Ints:
+        """(F, 3 or 4) the vertices of each: quads where the body has them, else triangles."""
+        return self.faces if self.quads is None else self.quads
+
     @cached_property
     def with_fingers(self) -> "_BodyWithFingers | None":
         """The body with SMPL-H's 52 joints and flat hands at rest; None for one whose fingers don't move.

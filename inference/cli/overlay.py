@@ -166,7 +166,7 @@ def write_close_pictures(footage: Footage, motions: Sequence[Motion], body: Body
             to_close = np.array([[scale, 0.0, 0.0], [0.0, scale, 0.0], [0.0, 0.0, 1.0]])
             to_close[:2, 2] = _CLOSE / 2 - scale * middle
             over = plain.copy()
-            draw_mesh(over, skin, _faces(body), to_close @ motion.camera_K, _COLOURS[0], 1.0)
+            draw_mesh(over, skin, body.polygons, to_close @ motion.camera_K, _COLOURS[0], 1.0)
             if part and hands is not None and hands[row, part - 1, 0, 2] > 0:
                 _draw_hand(plain, scale * hands[row, part - 1, :, :2] + to_close[:2, 2])
             strip += [plain, over]
@@ -197,16 +197,12 @@ def _skin(motion: Motion, row: int, body: Body) -> np.ndarray:
     return body.vertices_in_detail(motion.poses_cam[one], motion.betas, motion.trans_cam[one], fingers, face)[0]
 
 
-def _faces(body: Body) -> np.ndarray:
-    return body.faces if body.quads is None else body.quads
-
-
 def _draw_people(image: np.ndarray, scale: float, number: int, motions: Sequence[Motion], body: Body) -> None:
     rows = [(motion, int(row)) for motion in motions for row in np.flatnonzero(motion.frames == number)]
     for motion, row in sorted(rows, key=lambda item: -item[0].joints_cam[item[1], 0, 2]):
         vertices = _skin(motion, row, body)
         camera_K = motion.camera_K * [[scale], [scale], [1.0]]
-        draw_mesh(image, vertices, _faces(body), camera_K, _COLOURS[(motion.person - 1) % len(_COLOURS)])
+        draw_mesh(image, vertices, body.polygons, camera_K, _COLOURS[(motion.person - 1) % len(_COLOURS)])
 
 
 def _from_the_side(shape: tuple[int, ...], number: int, motions: Sequence[Motion], body: Body) -> np.ndarray:
@@ -230,5 +226,5 @@ def _from_the_side(shape: tuple[int, ...], number: int, motions: Sequence[Motion
         side[:, 2] = reach * 20 + side[:, 2]
         far = camera_K * [[20.0], [20.0], [1.0]]
         far[:2, 2] = camera_K[:2, 2]
-        draw_mesh(image, side, _faces(body), far, _COLOURS[(motion.person - 1) % len(_COLOURS)], 1.0)
+        draw_mesh(image, side, body.polygons, far, _COLOURS[(motion.person - 1) % len(_COLOURS)], 1.0)
     return image

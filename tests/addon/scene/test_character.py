@@ -146,7 +146,7 @@ def test_mesh_is_clean(make_motion, body):
     assert not mesh.data.validate()
     assert [group.name for group in mesh.vertex_groups] == list(BONE_NAMES)
     assert mesh.parent is not None
-    assert len(mesh.data.polygons) == len(body.faces if body.quads is None else body.quads)
+    assert len(mesh.data.polygons) == len(body.polygons)
     assert all(polygon.use_smooth for polygon in mesh.data.polygons)
     # A positive volume: the faces look outwards.
     data = mesh.data

@@ -134,7 +134,7 @@ def test_sphere_is_lit_from_above():
 def test_body_covers_its_own_points(body: Body):
     motion = standing(body, x=0.2)
     vertices = body.vertices(motion.poses_cam[:1], motion.betas, motion.trans_cam[:1])[0]
-    faces = body.faces if body.quads is None else body.quads
+    faces = body.polygons
     image = blank()
     overlay.draw_mesh(image, vertices, faces, K, (120, 190, 255))
     drawn = painted(image)
