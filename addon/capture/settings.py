@@ -53,22 +53,23 @@ _NETWORKS = [(name, *MODEL_WORDS[name]) for name in ESTIMATORS]
 
 _QUALITIES = [(name, name.capitalize(), f"{one.what[0].upper()}{one.what[1:]}") for name, one in LANDMARKS.items()]
 
-GENDER_WORDS = {
+_GENDER_WORDS = {
     "neutral": ("Neutral", "Neither a woman's nor a man's body, shaped as far as the video shows it"),
     "woman": ("Woman", "A woman's body with bones as long as the video shows them"),
     "man": ("Man", "A man's body with bones as long as the video shows them"),
 }
-BUILD_WORDS = {
+_BUILD_WORDS = {
     "average": ("Average", "Neither slim nor heavy"),
     "slim": ("Slim", "Little weight"),
     "heavy": ("Heavy", "Much weight"),
     "muscular": ("Muscular", "Trained"),
 }
 
-_FIGURES = {
-    "gender": [(name, *GENDER_WORDS[name]) for name in GENDERS],
-    "build": [(name, *BUILD_WORDS[name]) for name in BUILDS],
+FIGURES = {
+    "gender": [(name, *_GENDER_WORDS[name]) for name in GENDERS],
+    "build": [(name, *_BUILD_WORDS[name]) for name in BUILDS],
 }
+"""The choices of a figure, by option, with their labels and descriptions."""
 
 # Blender keeps no reference to the strings of a dynamic menu.
 _device_items: list[tuple[str, str, str, int]] = []
@@ -274,7 +275,7 @@ class VideoMotionSettings(bpy.types.PropertyGroup):
         chosen = estimation_values(self, scene) | {name: getattr(self, name) for name in SWITCHES}
         if self.person != ALL_PEOPLE:
             chosen["person"] = int(self.person)
-        chosen |= {name: getattr(self, name) for name in _FIGURES}
+        chosen |= {name: getattr(self, name) for name in FIGURES}
         chosen["shot"] = self.shot or None
         chosen["frame_rate"] = self._frame_rate
         chosen["fps"] = self.rate.lower()
@@ -284,7 +285,7 @@ class VideoMotionSettings(bpy.types.PropertyGroup):
 # Sliders and switches come from their options; a new one needs no line here.
 VideoMotionSettings.__annotations__.update(
     estimation_properties(_trim)
-    | {name: property_for(name, items=items) for name, items in _FIGURES.items()}
+    | {name: property_for(name, items=items) for name, items in FIGURES.items()}
     | {name: property_for(name) for name in SWITCHES}
 )
 

@@ -9,11 +9,10 @@ import bpy
 from bpy.props import BoolProperty, EnumProperty
 
 from ...inference import registry
-from ...inference.body.kinds import BUILDS, GENDERS
 from ...inference.body.smpl import Body
 from ...inference.options import described
 from .. import preferences
-from ..capture.settings import BUILD_WORDS, GENDER_WORDS
+from ..capture.settings import FIGURES
 from ..scene.clothes import can_dress, dress, is_dressed
 from ..scene.figure import figure_of, set_figure
 from .cleanup import turn_kept
@@ -38,17 +37,24 @@ def _free_body() -> Body:
     return _load(preferences.body_path() if own is None else registry.body_path(fetch=False))
 
 
-def _change(armature: bpy.types.Object, gender: str, build: str) -> None:
-    if (gender, build) != figure_of(armature):
-        give_figure(armature, _free_body(), gender, build)
+def _choice(number: int, name: str, description: str) -> Any:
+    """A property of armatures that shows and sets the part of `figure_of` of a number."""
+    values = [item[0] for item in FIGURES[name]]
 
+    def set_value(armature: Any, chosen: int) -> None:
+        figure = list(figure_of(armature))
+        if figure[number] != values[chosen]:
+            figure[number] = values[chosen]
+            give_figure(armature, _free_body(), *figure)
 
-def _set_gender(armature: Any, number: int) -> None:
-    _change(armature, GENDERS[number], figure_of(armature)[1])
-
-
-def _set_build(armature: Any, number: int) -> None:
-    _change(armature, figure_of(armature)[0], BUILDS[number])
+    return EnumProperty(
+        name=described(name).label,
+        description=description,
+        items=FIGURES[name],
+        get=lambda armature: values.index(figure_of(armature)[number]),
+        set=set_value,
+        options=set(),
+    )
 
 
 def _set_clothes(armature: Any, on: bool) -> None:
@@ -58,22 +64,8 @@ def _set_clothes(armature: Any, on: bool) -> None:
 
 def register() -> None:
     """Add the properties to armatures."""
-    bpy.types.Object.video_motion_gender = EnumProperty(
-        name=described("gender").label,
-        description="Whose body it is; bones, keys and feet stay",
-        items=[(name, *GENDER_WORDS[name]) for name in GENDERS],
-        get=lambda armature: GENDERS.index(figure_of(armature)[0]),
-        set=_set_gender,
-        options=set(),
-    )
-    bpy.types.Object.video_motion_build = EnumProperty(
-        name=described("build").label,
-        description="How the body is built; bones, keys and feet stay",
-        items=[(name, *BUILD_WORDS[name]) for name in BUILDS],
-        get=lambda armature: BUILDS.index(figure_of(armature)[1]),
-        set=_set_build,
-        options=set(),
-    )
+    bpy.types.Object.video_motion_gender = _choice(0, "gender", "Whose body it is; bones, keys and feet stay")
+    bpy.types.Object.video_motion_build = _choice(1, "build", "How the body is built; bones, keys and feet stay")
     bpy.types.Object.video_motion_clothes = BoolProperty(
         name=described("clothes").label,
         description="Dress this person; off, the body is plain",
