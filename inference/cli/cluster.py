@@ -177,8 +177,6 @@ class ClusterRunner:
             for part in folder.glob(f".*.{self._batch}.part"):
                 part.unlink(missing_ok=True)
         self._marks.clear()
-        for job in self._jobs.values():
-            job.input.remove_unfinished()
         self._jobs.clear()
 
     def _ready(self) -> Iterator[tuple[Any, Any]]:
