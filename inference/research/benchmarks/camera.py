@@ -10,7 +10,6 @@ import numpy as np
 
 from ...camera.given import GivenCamera
 from ...camera.intrinsics import intrinsics
-from ...estimators import LANDMARKS
 from ...footage.reader import Footage
 from . import details
 
@@ -35,4 +34,4 @@ def measure(video: Path, rounds: int = 3) -> Iterator[str]:
         given.save()
         without = ("--no-hands", "--no-face")
         variants = {"given": (*without, "--camera-file", str(given.path)), "found": without}
-        yield from details.compared("estimate", video, "camera", variants, LANDMARKS, rounds)
+        yield from details.compared("estimate", video, "camera", variants, rounds)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from ...estimators import LANDMARKS
@@ -27,7 +27,7 @@ def measure(video: Path, rounds: int = 3) -> Iterator[str]:
     Raises:
         BenchError: `convert` failed.
     """
-    yield from compared("convert", video, "looks at", WITHOUT, LANDMARKS, rounds)
+    yield from compared("convert", video, "looks at", WITHOUT, rounds)
 
 
 def compared(
@@ -35,16 +35,15 @@ def compared(
     video: Path,
     what: str,
     variants: Mapping[str, Sequence[str]],
-    qualities: Iterable[str],
     rounds: int,
 ) -> Iterator[str]:
-    """Yield a table of a command with the options of each variant, by turns; ratios are to the first.
+    """Yield a table of a command with the options of each variant, by turns, in each quality; ratios are to the first.
 
     Other programs only add to what a run takes, so the least of all rounds counts.
     """
     yield f"| {video.name}: `{command}` | {what} | seconds | more | CPU seconds | more |"
     yield "|---|---|---:|---:|---:|---:|"
-    for quality in qualities:
+    for quality in LANDMARKS:
         taken: dict[str, list[runs.Run]] = {name: [] for name in variants}
         for _ in range(rounds):
             for name, options in variants.items():
