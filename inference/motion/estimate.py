@@ -25,7 +25,7 @@ from . import standing
 from .fit import Evidence, Fit, ShapedBody, fit, solve_translation, view_rotations
 from .footing import Footing
 from .motion import Motion
-from .subject import Subject, limb_length, shape_from_limbs, shape_of_height, smoothed_prior
+from .subject import Subject, limb_length, shape_from_limbs, shape_of_height, windows
 
 Progress = Callable[[int, int], None]
 
@@ -182,13 +182,33 @@ def _fit_person(
     smoothing: float,
     step: Callable[[int], None],
 ) -> Subject:
+    subject = _begin(track, pose_estimate, shape, height, frames, timestamps, camera, body)
+    step(_FIRST_FIT)
+    for strength in (0.5, 0.25):
+        subject.refit(smoothing, strength, steps=4)
+        step(_REFITS // 2)
+    subject.smooth(smoothing)
+    return subject
+
+
+def _begin(
+    track: Track,
+    pose_estimate: PoseEstimate | None,
+    shape: np.ndarray | None,
+    height: float | None,
+    frames: np.ndarray,
+    timestamps: np.ndarray,
+    camera: Camera,
+    body: Body,
+) -> Subject:
+    """A person whose frames are fitted one by one, gaps bridged."""
     rows = np.searchsorted(frames, track.frames)
     span = slice(rows[0], rows[-1] + 1)
-    seconds, camera_rotations, seen = timestamps[span], camera.rotations[span], rows - rows[0]
+    seconds, seen = timestamps[span], rows - rows[0]
     evidence = _evidence(track, camera)
     landmarks_3d = track.world_landmarks if pose_estimate is None else _landmarks_3d(body, pose_estimate)
     betas, size = _shape(body, landmarks_3d, track, shape, height)
-    landmarks_3d = size * landmarks_3d
+    landmarks_3d = np.float32(size) * landmarks_3d
     shaped_body = ShapedBody(body, betas)
     if pose_estimate is None:
         evidence.world[:] = landmarks_3d
@@ -197,29 +217,23 @@ def _fit_person(
     else:
         # A network's body stands in the camera's axes, the evidence along the line of sight.
         evidence.world[:] = landmarks_3d @ view_rotations(evidence)
-        evidence.world_sigma, evidence.depth_factor = _estimate_noise(body, pose_estimate)
-        _, _, points = shaped_body.pose(pose_estimate.rotations, np.zeros((len(track), 3)))
-        first = fit(shaped_body, evidence, pose_estimate.rotations, solve_translation(evidence, points), steps=5)
-    spread = _spread_evidence(evidence, seen, len(seconds))
-    subject = Subject(
+        sigma, evidence.depth_factor = _estimate_noise(body, pose_estimate)
+        evidence.world_sigma = sigma.astype(np.float32)
+        trans = _translations(shaped_body, evidence, pose_estimate.rotations)
+        first = fit(shaped_body, evidence, pose_estimate.rotations, trans, steps=5)
+    return Subject(
         track,
         landmarks_3d,
         frames[span],
         seen,
         seconds,
-        camera_rotations,
+        camera.rotations[span],
         camera.positions[span],
-        spread,
+        _spread_evidence(evidence, seen, len(seconds)),
         shaped_body,
         _bridge(first, seen, seconds),
         pose_estimate,
     )
-    step(_FIRST_FIT)
-    for strength in (0.5, 0.25):
-        subject.refit(smoothed_prior(subject, smoothing, strength), steps=4)
-        step(_REFITS // 2)
-    subject.smooth(smoothing)
-    return subject
 
 
 def as_seen(body: Body) -> Body:
@@ -249,8 +263,11 @@ def _shape(
 
 def _landmarks_3d(body: Body, pose_estimate: PoseEstimate) -> np.ndarray:
     """(n, 33, 3) landmarks of an estimated body, camera axes, origin between the hips, metres."""
-    points = body.landmark_positions(pose_estimate.rotations, pose_estimate.betas)
-    return points - points[:, _HIPS].mean(1, keepdims=True)
+    whole = np.empty((len(pose_estimate.rotations), len(LANDMARK_NAMES), 3), np.float32)
+    for window, _ in windows(len(whole)):
+        points = body.landmark_positions(pose_estimate.rotations[window], pose_estimate.betas[window])
+        whole[window] = points - points[:, _HIPS].mean(1, keepdims=True)
+    return whole
 
 
 def _estimate_noise(body: Body, pose_estimate: PoseEstimate) -> tuple[np.ndarray, float]:
@@ -273,10 +290,10 @@ def _evidence(track: Track, camera: Camera) -> Evidence:
     )
     trust = np.clip(track.visibility, 0.02, 1.0)
     return Evidence(
-        pixels=track.landmarks.astype(float),
-        pixel_sigma=noise * size[:, None] / trust,
-        world=track.world_landmarks.astype(float),
-        world_sigma=_WORLD_NOISE / np.sqrt(trust),
+        pixels=track.landmarks,
+        pixel_sigma=(noise * size[:, None] / trust).astype(np.float32),
+        world=track.world_landmarks.copy(),
+        world_sigma=(_WORLD_NOISE / np.sqrt(trust)).astype(np.float32),
         camera_K=camera.K,
         depth_factor=_WORLD_DEPTH_FACTOR,
     )
@@ -286,7 +303,7 @@ def _spread_evidence(evidence: Evidence, seen: np.ndarray, n: int) -> Evidence:
     """The evidence with empty rows for the frames without detection."""
 
     def spread(values: np.ndarray, empty: float) -> np.ndarray:
-        whole = np.full((n, *values.shape[1:]), empty)
+        whole = np.full((n, *values.shape[1:]), empty, values.dtype)
         whole[seen] = values
         return whole
 
@@ -314,23 +331,35 @@ def _start(shaped_body: ShapedBody, evidence: Evidence) -> tuple[np.ndarray, np.
         before = parent_rotations @ (rest[end] - rest[start])
         swing = rotations.between(before, seen[:, end] - seen[:, start])
         local[:, joint] = np.swapaxes(parent_rotations, 1, 2) @ swing @ parent_rotations @ local[:, joint]
-    _, _, points = shaped_body.pose(local, np.zeros((n, 3)))
-    return local, solve_translation(evidence, points)
+    return local, _translations(shaped_body, evidence, local)
+
+
+def _translations(shaped_body: ShapedBody, evidence: Evidence, local: np.ndarray) -> np.ndarray:
+    """(n, 3) by `solve_translation` for local rotations (n, 24, 3, 3)."""
+    trans = np.empty((len(local), 3))
+    for window, _ in windows(len(local)):
+        _, _, points = shaped_body.pose(local[window], trans[window] * 0)
+        trans[window] = solve_translation(evidence.rows(window), points)
+    return trans
 
 
 def _bridge(seen_fit: Fit, seen: np.ndarray, seconds: np.ndarray) -> Fit:
     """The fit on all frames: gaps are interpolated and have no information."""
     n = len(seconds)
-    after = np.clip(np.searchsorted(seen, np.arange(n)), 0, len(seen) - 1)
-    before = np.clip(np.searchsorted(seen, np.arange(n), side="right") - 1, 0, len(seen) - 1)
-    span = seconds[seen[after]] - seconds[seen[before]]
-    share = np.where(span > 0, (seconds - seconds[seen[before]]) / np.where(span > 0, span, 1), 0)
-    quaternions = rotations.matrix_to_quaternion(seen_fit.rotations)
-    filled = rotations.slerp(quaternions[before], quaternions[after], np.repeat(share[:, None], 24, axis=1))
-    trans = seen_fit.trans[before] + share[:, None] * (seen_fit.trans[after] - seen_fit.trans[before])
+    filled, trans = np.empty((n, 24, 3, 3)), np.empty((n, 3))
+    filled[seen], trans[seen] = seen_fit.rotations, seen_fit.trans
     information = np.zeros((n, 24))
     information[seen] = seen_fit.information
-    return Fit(rotations.quaternion_to_matrix(filled), trans, information)
+    missing = np.setdiff1d(np.arange(n), seen)
+    if len(missing):
+        after = np.searchsorted(seen, missing)
+        before = after - 1
+        share = (seconds[missing] - seconds[seen[before]]) / (seconds[seen[after]] - seconds[seen[before]])
+        earlier, later = (rotations.matrix_to_quaternion(seen_fit.rotations[end]) for end in (before, after))
+        shares = np.repeat(share[:, None], 24, axis=1)
+        filled[missing] = rotations.quaternion_to_matrix(rotations.slerp(earlier, later, shares))
+        trans[missing] = seen_fit.trans[before] + share[:, None] * (seen_fit.trans[after] - seen_fit.trans[before])
+    return Fit(filled, trans, information)
 
 
 def _motion(
@@ -339,7 +368,10 @@ def _motion(
     track, seen, n = subject.track, subject.seen, len(subject.frames)
     bridged = np.ones(n, dtype=bool)
     bridged[seen] = False
-    _, joints, _ = subject.shaped_body.pose(subject.fit.rotations, subject.fit.trans)
+    joints, _, _ = subject.posed()
+    poses = np.empty((n, 24, 3))
+    for window, _ in windows(n):
+        poses[window] = rotations.matrix_to_axis_angle(subject.fit.rotations[window])
 
     def spread(values: np.ndarray) -> np.ndarray:
         whole = np.zeros((n, *values.shape[1:]))
@@ -352,7 +384,7 @@ def _motion(
     boxes = np.stack([np.interp(np.arange(n), seen, column) for column in track.boxes.T], axis=1)
     return Motion(
         timestamps=subject.timestamps,
-        poses_cam=rotations.matrix_to_axis_angle(subject.fit.rotations),
+        poses_cam=poses,
         trans_cam=subject.fit.trans,
         betas=subject.shaped_body.betas,
         rest_pelvis=subject.shaped_body.joints[0],

@@ -159,7 +159,7 @@ def view_rotations(evidence: Evidence) -> np.ndarray:
 
     BlazePose sees a crop as if the camera looked straight at it, so its world landmarks rotate with the line of sight.
     """
-    precision = 1 / evidence.pixel_sigma[..., None]
+    precision = 1 / evidence.pixel_sigma[..., None].astype(float)
     weight = precision.sum(1)
     centre = (evidence.pixels * precision).sum(1) / np.maximum(weight, 1e-12)
     centre = np.where(weight > 0, centre, evidence.camera_K[:2, 2])
@@ -173,7 +173,7 @@ def solve_translation(evidence: Evidence, points: np.ndarray) -> np.ndarray:
     """(n, 3) translation that projects `points` (n, 33, 3) nearest to the pixels, linear least squares."""
     focal = evidence.camera_K[[0, 1], [0, 1]]
     seen = (evidence.pixels - evidence.camera_K[:2, 2]) / focal
-    weight = 1 / evidence.pixel_sigma**2
+    weight = 1 / evidence.pixel_sigma.astype(float) ** 2
     rows = np.zeros((*seen.shape, 3))
     rows[..., 0, 0] = rows[..., 1, 1] = 1
     rows[..., 2] = -seen
@@ -284,9 +284,11 @@ class _Problem:
         self.sight_scale = np.array([1.0, 1.0, 1 / evidence.depth_factor])
         self.across = (sight * self.sight_scale**2) @ np.swapaxes(sight, 1, 2)
         self.focal, self.centre = evidence.camera_K[[0, 1], [0, 1]], evidence.camera_K[:2, 2]
-        self.pixels, self.world = evidence.pixels[:, _USED], evidence.world[:, _USED]
-        self.pixel_scale = 1 / evidence.pixel_sigma[:, _USED]
-        self.world_scale = 1 / evidence.world_sigma[:, _USED]
+        self.pixels, self.world, pixel_sigma, world_sigma = (
+            part[:, _USED].astype(float)
+            for part in (evidence.pixels, evidence.world, evidence.pixel_sigma, evidence.world_sigma)
+        )
+        self.pixel_scale, self.world_scale = 1 / pixel_sigma, 1 / world_sigma
         if prior is not None:
             target_scale = 1 / prior.target_sigma[:, _USED]
             self.targeted = np.flatnonzero(target_scale.any(0))
@@ -511,7 +513,7 @@ def fit(
         window = slice(start, start + chunk)
         part = prior.rows(window) if prior else None
         problem = _Problem(shaped_body, skeleton, evidence.rows(window), sight[window], part, robust)
-        return _descend(problem, local[window], trans[window], steps)
+        return _descend(problem, local[window].astype(float), trans[window], steps)
 
     with ThreadPoolExecutor(min(os.cpu_count() or 1, 4)) as workers:
         parts = list(workers.map(solve, range(0, len(local), chunk)))
@@ -522,7 +524,7 @@ def _descend(problem: _Problem, local: np.ndarray, trans: np.ndarray, steps: int
     n = len(local)
     at = problem.state(local, trans)
     damping = np.full(n, 1e-2)
-    result = Fit(local.copy(), trans.copy(), np.zeros((n, 24)))
+    result = Fit(local, trans.copy(), np.zeros((n, 24)))
     # Converged frames are left out of further steps.
     rows = np.arange(n)
     for _ in range(steps):

@@ -11,6 +11,9 @@ from . import legs
 _LEGS = np.array(
     [[JOINT_NAMES.index(f"{side}_{joint}") for joint in ("hip", "knee", "ankle")] for side in ("left", "right")]
 )
+LOCKED = (0, *_LEGS.ravel().tolist())
+"""The joints whose rotations `lock_feet` needs: the pelvis, then each leg's."""
+
 _BALLS = [JOINT_NAMES.index(f"{side}_foot") for side in ("left", "right")]
 # Seconds over which the hips' displacement is smoothed as they follow the feet, which jitter seen by one camera.
 _HIP_SMOOTHING = 0.8
@@ -32,7 +35,7 @@ def lock_feet(
     """Bend legs so that heels and balls of the feet stay still while they stand, and flat feet don't turn.
 
     Args:
-        global_rotations: (n, 24, 3, 3) in the world, whose z points up.
+        global_rotations: (n, 7, 3, 3) of the joints `LOCKED` in the world, whose z points up.
         joints: (n, 24, 3) metres.
         heels: (n, 2, 3) left and right.
         eyes: (n, 3) the camera's positions, from which depth is least certain.
@@ -47,9 +50,10 @@ def lock_feet(
     heel_spans, ball_spans, flat_spans = (
         legs.contact_spans(some, times) for some in (stands[:, :2], stands[:, 2:], stands[:, :2] & stands[:, 2:])
     )
-    thighs, shins, feet = _LEGS.T
-    balls, ankles = joints[:, _BALLS], joints[:, feet]
-    turns = rotations.axis_angle_to_matrix(share * legs.level(global_rotations[:, feet], flat_spans, times))
+    pelvis, bones = global_rotations[:, :1], global_rotations[:, 1:].reshape(-1, 2, 3, 3, 3)
+    thighs, shins, feet = np.moveaxis(bones, 2, 0)
+    balls, ankles = joints[:, _BALLS], joints[:, _LEGS[:, 2]]
+    turns = rotations.axis_angle_to_matrix(share * legs.level(feet, flat_spans, times))
     turned_ankles, turned_heels = (balls + np.einsum("nfij,nfj->nfi", turns, part - balls) for part in (ankles, heels))
     displacements = share * legs.corrections(balls, ball_spans, times, turned_heels, heel_spans)
     sight = joints[:, 0] - eyes
@@ -60,20 +64,13 @@ def lock_feet(
         displacements + turned_ankles - ankles,
         ball_spans,
         times,
-        global_rotations[:, thighs][..., 2],
+        thighs[..., 2],
         _HIP_SMOOTHING,
         _HIP_COST_ALONG * along + _HIP_COST_ACROSS * (np.eye(3) - along),
         _LOWEST,
     )
-    turned = np.stack(
-        [
-            correction.thighs @ global_rotations[:, thighs],
-            correction.shins @ global_rotations[:, shins],
-            turns @ global_rotations[:, feet],
-        ],
-        axis=2,
-    )
-    above = np.concatenate([np.repeat(global_rotations[:, None, :1], 2, axis=1), turned[:, :, :2]], axis=2)
+    turned = np.stack([correction.thighs @ thighs, correction.shins @ shins, turns @ feet], axis=2)
+    above = np.concatenate([np.repeat(pelvis[:, None], 2, axis=1), turned[:, :, :2]], axis=2)
     return np.swapaxes(above, -1, -2) @ turned, correction.hips
 
 

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 import numpy as np
 
 from . import contacts, floor
-from .fit import Fit, ShapedBody
+from .fit import Fit, Prior, ShapedBody
 from .footing import SEEN_LANDMARKS, Steps, standing_by_speed
-from .locking import lock_feet, with_legs
+from .locking import LOCKED, lock_feet, with_legs
 from .pace import metres_per_unit
-from .subject import Subject, limb_length, shape_from_limbs, smoothed_prior
+from .subject import Subject, limb_length, shape_from_limbs
 
 # Metres between the lowest landmark of a flat foot and the floor.
 _SKIN = 0.01
@@ -28,15 +28,15 @@ _CONTACTS = [0, 2, 1, 3]
 
 def _soles(subject: Subject) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Joints (n, 24, 3), sole points (n, 4, 3) in the first camera's space, and the latter's scores (n, 4)."""
-    _, joints, points = subject.shaped_body.pose(subject.fit.rotations, subject.fit.trans)
     soles = list(contacts.SOLE_LANDMARKS)
+    joints, points, _ = subject.posed(soles)
     scores = np.zeros((len(subject.frames), 4))
     scores[subject.seen] = subject.track.visibility[:, soles]
     if subject.pose_estimate is not None:
         # Half the word of a network that saw the movement, half that of the fitted feet.
         scores[subject.seen] *= np.sqrt(subject.pose_estimate.contacts[:, _CONTACTS])
     back, eyes = np.swapaxes(subject.camera_rotations, 1, 2), subject.camera_positions[:, None]
-    return joints @ back + eyes, points[:, soles] @ back + eyes, scores
+    return joints @ back + eyes, points @ back + eyes, scores
 
 
 def find_pace(subjects: list[Subject]) -> None:
@@ -131,15 +131,18 @@ def keep_balance(subject: Subject, transform: np.ndarray, smoothing: float) -> N
 
     One image barely tells a lean towards the camera from an upright body, but a person who doesn't fall is balanced.
     """
-    _, joints, _ = subject.shaped_body.pose(subject.fit.rotations, subject.fit.trans)
+    joints, _, _ = subject.posed()
     up = np.einsum("nji,j->ni", subject.camera_rotations, transform[2, :3])
     whole = joints[:, 12] - joints[:, [7, 8]].mean(1)
     upright = np.einsum("ni,ni->n", whole, up) / np.linalg.norm(whole, axis=1)
-    prior = smoothed_prior(subject, smoothing, 0.25)
-    prior.floor_axes = transform[:2, :3] @ subject.camera_rotations
     with np.errstate(divide="ignore"):
-        prior.balance_sigma = _BALANCE_SIGMA / np.clip((upright - 0.6) / 0.3, 0, 1)
-    subject.refit(prior, steps=5)
+        sigma = _BALANCE_SIGMA / np.clip((upright - 0.6) / 0.3, 0, 1)
+
+    def balance(prior: Prior, window: slice) -> None:
+        prior.floor_axes = transform[:2, :3] @ subject.camera_rotations[window]
+        prior.balance_sigma = sigma[window]
+
+    subject.refit(smoothing, 0.25, steps=5, constrain=balance)
     subject.smooth(smoothing)
 
 
@@ -189,12 +192,15 @@ def plant_feet(
     ground = contacts.ground_levels(feet.clearance, probability, feet.timestamps)
     heights = _sole_heights(subject.shaped_body) + ground
     targets, hold = contacts.plant(feet.soles, probability, subject.timestamps, heights)
-    prior = smoothed_prior(subject, 0.0, 1.0)
     in_first = (targets - translation) @ rotation - subject.camera_positions[:, None]
-    prior.targets[:, soles] = in_first @ subject.camera_rotations
+    in_camera = in_first @ subject.camera_rotations
     with np.errstate(divide="ignore"):
-        prior.target_sigma[:, soles] = _PLANTED_SIGMA / (strength * hold)
-    subject.refit(prior, steps=5)
+        sigma = _PLANTED_SIGMA / (strength * hold)
+
+    def plant(prior: Prior, window: slice) -> None:
+        prior.targets[:, soles], prior.target_sigma[:, soles] = in_camera[window], sigma[window]
+
+    subject.refit(0.0, 1.0, steps=5, constrain=plant)
     subject.smooth(smoothing * _LAST_SMOOTHING)
     _lock_feet(subject, transform, probability > 0.5, min(strength, 1.0))
 
@@ -203,15 +209,10 @@ def _lock_feet(subject: Subject, transform: np.ndarray, stands: np.ndarray, shar
     """Bend the legs so that heels and toes stay still while they stand (n, 4); the fit only comes close."""
     if len(stands) < 3:
         return
-    global_rotations, joints, points = subject.shaped_body.pose(subject.fit.rotations, subject.fit.trans)
+    joints, heels, turns = subject.posed(contacts.SOLE_LANDMARKS[:2], LOCKED)
     to_world = transform[:3, :3] @ subject.camera_rotations
     eyes = subject.camera_positions @ transform[:3, :3].T + transform[:3, 3]
-    joints, heels = (
-        np.einsum("nij,nkj->nki", to_world, part) + eyes[:, None]
-        for part in (joints, points[:, list(contacts.SOLE_LANDMARKS[:2])])
-    )
-    changed, hips = lock_feet(
-        to_world[:, None] @ global_rotations, joints, heels, eyes, stands, subject.timestamps, share
-    )
+    joints, heels = (np.einsum("nij,nkj->nki", to_world, part) + eyes[:, None] for part in (joints, heels))
+    changed, hips = lock_feet(to_world[:, None] @ turns, joints, heels, eyes, stands, subject.timestamps, share)
     trans = subject.fit.trans + np.einsum("nji,nj->ni", to_world, hips)
     subject.fit = Fit(with_legs(subject.fit.rotations, changed), trans, subject.fit.information)

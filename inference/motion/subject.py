@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -54,6 +55,9 @@ _LENGTH_NOISE = np.array([0.05, 0.10] + [0.025] * 10)
 # Relative to the world landmarks, between which people's size is looked for.
 _SMALLEST, _LARGEST = 0.6, 1.6
 _HALVINGS = 16
+# Long tracks are worked on in windows of so many frames, so that only results grow with their length. Smoothing looks
+# farther, so far that nothing changes by it.
+_WINDOW, _MARGIN = 3072, 384
 
 
 @dataclass
@@ -86,14 +90,72 @@ class Subject:
     fit: Fit
     pose_estimate: PoseEstimate | None = None
 
-    def refit(self, prior: Prior, steps: int) -> None:
-        """Fit again, starting from the current motion, near `prior`."""
-        self.fit = fit(self.shaped_body, self.evidence, self.fit.rotations, self.fit.trans, prior, steps)
+    def refit(
+        self,
+        smoothing: float,
+        strength: float,
+        steps: int,
+        constrain: Callable[[Prior, slice], None] = lambda prior, window: None,
+    ) -> None:
+        """Fit again, starting from the current motion, near what `smoothed_prior` makes of it.
+
+        Args:
+            smoothing: see `smoothed_prior`,
+            strength: of the prior, too.
+            steps: see `fit`.
+            constrain: adds to the prior of a window of frames.
+        """
+
+        def again(window: slice, prior: Prior) -> Fit:
+            constrain(prior, window)
+            now = self.fit
+            evidence = self.evidence.rows(window)
+            return fit(self.shaped_body, evidence, now.rotations[window], now.trans[window], prior, steps)
+
+        self._change(smoothing, strength, again)
 
     def smooth(self, smoothing: float) -> None:
         """Smooth the current motion."""
-        prior = smoothed_prior(self, smoothing, 1.0)
-        self.fit = Fit(prior.rotations, prior.trans, self.fit.information)
+        self._change(
+            smoothing,
+            1.0,
+            lambda window, prior: Fit(prior.rotations, prior.trans, self.fit.information[window]),
+        )
+
+    def _change(self, smoothing: float, strength: float, make: Callable[[slice, Prior], Fit]) -> None:
+        """Replace the motion by what is made of each window of frames and the prior for it."""
+        n = len(self.frames)
+        changed = Fit(np.empty((n, 24, 3, 3)), np.empty((n, 3)), np.empty((n, 24)))
+        for window, around in windows(n):
+            inside = slice(window.start - around.start, window.stop - around.start)
+            part = make(window, smoothed_prior(self, smoothing, strength, around).rows(inside))
+            changed.rotations[window], changed.trans[window] = part.rotations, part.trans
+            changed.information[window] = part.information
+        self.fit = changed
+
+    def posed(
+        self, landmarks: Sequence[int] = (), turned: Sequence[int] = ()
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """The current motion's joints (n, 24, 3), the landmarks chosen (n, k, 3), and the global rotations chosen.
+
+        Args:
+            landmarks: k numbers of landmarks.
+            turned: r numbers of joints, whose rotations (n, r, 3, 3) are returned.
+        """
+        n = len(self.frames)
+        joints, points = np.empty((n, 24, 3)), np.empty((n, len(landmarks), 3))
+        global_rotations = np.empty((n, len(turned), 3, 3))
+        for window, _ in windows(n):
+            whole, joints[window], seen = self.shaped_body.pose(self.fit.rotations[window], self.fit.trans[window])
+            points[window], global_rotations[window] = seen[:, list(landmarks)], whole[:, list(turned)]
+        return joints, points, global_rotations
+
+
+def windows(n: int) -> Iterator[tuple[slice, slice]]:
+    """Windows of n frames, one after the other, and each with what smoothing has to see around it."""
+    for start in range(0, n, _WINDOW):
+        window = slice(start, min(start + _WINDOW, n))
+        yield window, slice(max(start - _MARGIN, 0), min(window.stop + _MARGIN, n))
 
 
 def shape_from_limbs(body: Body, world: np.ndarray, visibility: np.ndarray, scale: float = 1.0) -> np.ndarray:
@@ -146,8 +208,8 @@ def limb_length(body: Body, betas: np.ndarray) -> float:
     return float(np.linalg.norm(rest[LIMBS[:, 0]] - rest[LIMBS[:, 1]], axis=1).sum())
 
 
-def smoothed_prior(subject: Subject, smoothing: float, strength: float) -> Prior:
-    """The current motion, smoothed, as a prior for the next fit.
+def smoothed_prior(subject: Subject, smoothing: float, strength: float, window: slice) -> Prior:
+    """The current motion in a window of frames, smoothed, as a prior for the next fit.
 
     The camera's shaking is removed before smoothing and added back after it.
 
@@ -155,29 +217,26 @@ def smoothed_prior(subject: Subject, smoothing: float, strength: float) -> Prior
         subject: the person.
         smoothing: 1 as measured best, 0 for none, more for calmer motion.
         strength: of the prior, 1 for a standard deviation of 4 degrees.
+        window: the frames.
     """
-    result, seconds, camera_rotations, shaped_body = (
-        subject.fit,
-        subject.timestamps,
-        subject.camera_rotations,
-        subject.shaped_body,
-    )
+    seconds, camera_rotations = subject.timestamps[window], subject.camera_rotations[window]
     n = len(seconds)
-    local_rotations, trans = result.rotations, result.trans
+    local_rotations, trans = subject.fit.rotations[window], subject.fit.trans[window]
     if smoothing > 0:
         acceleration = np.array(
             [next(value for part, value in _ACCELERATION.items() if name.endswith(part)) for name in JOINT_NAMES]
         )
-        weights = np.clip(result.information, 0.5, 900.0)
-        stabilised = result.rotations.copy()
+        weights = np.clip(subject.fit.information[window], 0.5, 900.0)
+        stabilised = local_rotations.copy()
         stabilised[:, 0] = camera_rotations @ stabilised[:, 0]
         local_rotations = smooth_rotations(stabilised, weights, seconds, acceleration / smoothing)
         local_rotations[:, 0] = np.swapaxes(camera_rotations, 1, 2) @ local_rotations[:, 0]
-        rest_pelvis = shaped_body.joints[0]
+        rest_pelvis = subject.shaped_body.joints[0]
         # Nor does a camera's unsteady travel shake whom it films.
-        unsteady = subject.camera_positions - _steadied(subject.camera_positions, seconds)
-        path = np.einsum("nij,nj->ni", camera_rotations, result.trans + rest_pelvis) + unsteady
-        path = _smooth_path(path, subject.evidence, seconds, smoothing) - unsteady
+        eyes = subject.camera_positions[window]
+        unsteady = eyes - _steadied(eyes, seconds)
+        path = np.einsum("nij,nj->ni", camera_rotations, trans + rest_pelvis) + unsteady
+        path = _smooth_path(path, subject.evidence.rows(window), seconds, smoothing) - unsteady
         trans = np.einsum("nji,nj->ni", camera_rotations, path) - rest_pelvis
     return Prior(
         rotations=local_rotations,
@@ -203,7 +262,7 @@ def _smooth_path(path: np.ndarray, evidence: Evidence, seconds: np.ndarray, smoo
     distance = np.linalg.norm(path, axis=1, keepdims=True)
     usual = float(np.median(distance))
     curves = np.concatenate([path / distance, np.log(distance)], axis=1) * usual
-    precision = 1 / evidence.pixel_sigma**2
+    precision = 1 / evidence.pixel_sigma.astype(float) ** 2
     across = np.minimum(precision.sum(1) * (evidence.camera_K[0, 0] / usual) ** 2, 1 / 0.008**2)
     along = (precision.sum(1) > 0) / (0.015 * usual) ** 2
     idle = 0.05

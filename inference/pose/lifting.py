@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import numpy as np
@@ -63,34 +63,29 @@ class Lifter:
     def lift(self, track: Track, camera_K: np.ndarray) -> Lifted:
         """What the lifter makes of a track filmed with intrinsics (3, 3)."""
         starts, rows, known = windows(track.frames, track.timestamps)
-        seconds = np.full(rows.shape, step_seconds(track.frames, track.timestamps))
-        K = np.broadcast_to(camera_K, (*rows.shape, 3, 3))
-        described = features.frame_features(
-            **{name: getattr(track, name)[rows].astype(float) for name in features.DETECTOR_FIELDS},
-            known=known,
-            period=seconds,
-            camera_K=K,
-        )
         # Each frame is taken from the window in whose middle it is.
         centrality = -np.abs(np.arange(WINDOW) - (WINDOW - 1) / 2)
         centrality = np.where(known, centrality, -WINDOW)
         best = np.full(len(track), -np.inf)
         np.maximum.at(best, rows.ravel(), centrality.ravel())
         taken = known & (centrality == best[rows])
+        period = step_seconds(track.frames, track.timestamps)
         output: dict[str, np.ndarray] = {}
         for first in range(0, len(starts), _BATCH):
             part = slice(first, first + _BATCH)
-            for name, values in zip(self._session.outputs, self._session(frames=described[part]), strict=True):
+            described = features.frame_features(
+                **{name: getattr(track, name)[rows[part]].astype(float) for name in features.DETECTOR_FIELDS},
+                known=known[part],
+                period=np.full(rows[part].shape, period),
+                camera_K=np.broadcast_to(camera_K, (*rows[part].shape, 3, 3)),
+            )
+            made = dict(zip(self._session.outputs, self._session(frames=described), strict=True))
+            # The others see the detector's features, too.
+            made["frames"] = np.concatenate([described, made.pop("features")], axis=-1)
+            for name, values in made.items():
                 whole = output.setdefault(name, np.empty((len(track), *values.shape[2:]), np.float32))
                 whole[rows[part][taken[part]]] = values[taken[part]]
-        alone = np.empty((len(track), features.SIZE), np.float32)
-        alone[rows[taken]] = described[taken]
-        return Lifted(
-            np.concatenate([alone, output.pop("features")], axis=1), **{name: output[name] for name in _ESTIMATES}
-        )
-
-
-_ESTIMATES = ("rotations", "betas", "camera", "sigma", "gravity", "contacts")
+        return Lifted(**{item.name: output[item.name] for item in fields(Lifted)})
 
 
 def window_stride(frames: np.ndarray, timestamps: np.ndarray) -> int:

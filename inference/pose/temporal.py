@@ -87,8 +87,7 @@ class TemporalNetwork:
     def estimate(self, track: Track, context: VideoContext) -> PoseEstimate:
         """Estimate the pose in each of a track's frames."""
         n = len(track)
-        rotations, pelvis = np.empty((n, 24, 3, 3)), np.empty((n, 3))
-        betas = np.empty((n, 10))
+        rotations, pelvis, betas = (np.empty((n, *shape), np.float32) for shape in ((24, 3, 3), (3,), (10,)))
         lifted = self._lifter.lift(track, context.camera_K)
         rows, known = windows(track.frames, track.timestamps, self.frames, self.target)
         stride = window_stride(track.frames, track.timestamps)

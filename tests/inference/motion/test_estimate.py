@@ -11,6 +11,7 @@ from video_motion.inference import estimators, registry
 from video_motion.inference.body.skeleton import JOINT_NAMES, LANDMARK_NAMES, PARENTS
 from video_motion.inference.body.smpl import Body
 from video_motion.inference.motion import estimate as landmarks
+from video_motion.inference.motion import subject
 from video_motion.inference.motion.estimate import as_seen
 from video_motion.inference.motion.footing import Footing
 from video_motion.inference.motion.motion import Motion
@@ -231,6 +232,16 @@ def test_smoothing_option(body: Body, stroll: scenes.Scene, stroll_motion: Motio
     assert shaking(calm) < 0.8 * shaking(stroll_motion)
     assert shaking(stroll_motion) < 0.6 * shaking(none)
     assert joint_errors(stroll_motion, stroll).mean() < joint_errors(none, stroll).mean()
+
+
+def test_a_long_track_in_windows_moves_as_it_does_whole(body: Body, lap: scenes.Scene, monkeypatch: pytest.MonkeyPatch):
+    track = scenes.film(lap, np.random.default_rng(0), hidden=0.1, missing=GAP)
+    (whole,) = estimate(body, lap, track)
+    monkeypatch.setattr(subject, "_WINDOW", 40)
+    monkeypatch.setattr(subject, "_MARGIN", 60)
+    (cut,) = estimate(body, lap, track)
+    assert np.abs(cut.joints_world - whole.joints_world).max() < 0.001
+    np.testing.assert_allclose(cut.contacts, whole.contacts, atol=0.01)
 
 
 def test_motion_is_not_late(stroll: scenes.Scene, stroll_motion: Motion):
