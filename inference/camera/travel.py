@@ -42,6 +42,8 @@ _NEAREST = 0.02
 _APART, _TRIAL_STEPS = (1, 3, 1000), 12
 # Rounds in which nearness and way are found in turn, what nearness costs, and the least of it.
 _ALTERNATIONS, _IDLE, _FARTHEST = 12, 1.0, 0.02
+# Directions in which a straight way may lead, and rounds in which nearness is found for each.
+_DIRECTIONS, _ROUNDS = 64, 3
 # The unit is the distance that so many of the points are within.
 _NEAR_SHARE = 0.25
 
@@ -171,7 +173,10 @@ class _Bundle:
             return
         self.travels = True
         starts = (start, turned) if self._zooms else (start,)
-        ways = [self._best_of(self._pairs(start, given)), self._best_of(self._near_points(starts))]
+        ways = [
+            self._best_of(begun)
+            for begun in (self._pairs(start, given), self._near_points(starts), self._straight_ways(starts))
+        ]
         cost_of_way, way = min(ways, key=lambda found: found[0])
         self._return_to(way)
         self.travels = off - self._share_off() > _ENOUGH_OFF and cost > _ENOUGH_COST * cost_of_way
@@ -242,6 +247,57 @@ class _Bundle:
             weights = 1 / (1 + np.square(left).sum(1) / _FAR_OFF**2)
         self.points = self.points / nearness[:, None] - self.positions[0]
         self.positions = self.positions - self.positions[0]
+
+    def _straight_ways(self, starts: Sequence[_State]) -> Iterator[None]:
+        """Begin with a steady walk straight on, in the direction that explains most."""
+        for begin in starts:
+            for apart in (None, _APART[1]):
+                self._return_to(begin)
+                if apart is not None:
+                    self.rotations = _turns_by_pairs(self._key, self._point, self._places, self.rotations, apart)
+                self._walk_straight()
+                yield
+
+    def _walk_straight(self) -> None:
+        """Tell from a camera that only turns in which direction it travels, if it goes straight on.
+
+        With these turns and a direction, a point's sightings depend on its mean place and its nearness alone: least
+        squares for each point by itself.
+        """
+        steps = np.linspace(0, 1, len(self.positions))
+        self.positions = np.zeros((len(steps), 3))
+        self.points = self.points / np.linalg.norm(self.points, axis=1, keepdims=True)
+        points, residuals, _ = self._seen()
+        slopes = self._slopes(points) @ np.swapaxes(self.rotations[self._key], 1, 2)
+        trials = []
+        for direction in _directions(_DIRECTIONS):
+            moved = (slopes @ direction) * steps[self._key, None]
+            weights = np.ones(len(residuals))
+            for _ in range(_ROUNDS):
+                weights = 1 / (1 + self._nearness(moved, residuals, weights)[1])
+            nearness, left = self._nearness(moved, residuals, weights)
+            trials.append((float(np.log1p(left).sum()), direction, nearness))
+        _, direction, nearness = min(trials, key=lambda trial: trial[0])
+        self.positions = steps[:, None] * direction
+        self.points = self.points / nearness[:, None]
+
+    def _nearness(self, moved: np.ndarray, residuals: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The points' nearness, by least squares, and the squared residuals (O,) that it leaves.
+
+        Args:
+            moved: (O, 2) by how much a point at nearness 1 is seen elsewhere.
+            residuals: (O, 2).
+            weights: (O,).
+        """
+        aside, off = (part - self._mean_by_point(part, weights) for part in (moved, residuals))
+        own = self._by_point.sums(weights * np.square(aside).sum(1)) + _IDLE
+        nearness = (self._by_point.sums(weights * (aside * off).sum(1)) / own).clip(_FARTHEST, None)
+        return nearness, np.square(off - nearness[self._point, None] * aside).sum(1) / _FAR_OFF**2
+
+    def _mean_by_point(self, values: np.ndarray, weights: np.ndarray) -> np.ndarray:
+        """(O, 2) weighted means of values (O, 2) of each sighting's point."""
+        sums = self._by_point.sums(weights[:, None] * values) / (self._by_point.sums(weights)[:, None] + 1e-9)
+        return sums[self._point]
 
     def turns_enough(self) -> bool:
         """Whether the camera turns so far that its focal length can be told."""
@@ -429,6 +485,14 @@ class _Groups:
         if len(self._starts):
             result[self._there] = np.minimum.reduceat(values[self._order], self._starts)
         return result
+
+
+def _directions(count: int) -> np.ndarray:
+    """(count, 3) unit vectors all around, by a spiral."""
+    height = 1 - (2 * np.arange(count) + 1) / count
+    angle = np.pi * (1 + np.sqrt(5)) * (np.arange(count) + 0.5)
+    across = np.sqrt(1 - height**2)
+    return np.stack([across * np.cos(angle), across * np.sin(angle), height], axis=1)
 
 
 def _turns_by_pairs(

@@ -45,6 +45,14 @@ def field(rng: np.random.Generator) -> np.ndarray:
     return far
 
 
+def street(rng: np.random.Generator) -> np.ndarray:
+    """(1500, 3) points: a square and, 25 to 60 m away, houses."""
+    points = rng.uniform([-30, -12, 25], [30, 1.5, 60], (1500, 3))
+    points[600:1000, 2] = 30
+    points[:600] = rng.uniform([-20, 1.5, 2], [20, 1.5, 60], (600, 3))
+    return points
+
+
 def film(way, yaw, count: int = 30, moving: float = 0.1, seed: int = 0, place=room) -> Shot:
     """A place, a tenth of whose points move, filmed by a hand-held camera."""
     rng = np.random.default_rng(seed)
@@ -122,6 +130,20 @@ def test_few_near_points_before_far_hills_show_the_way(focal: float):
     assert found.focal == pytest.approx(focal, rel=0.05)
     turned = (shot.true_turns.inv() * Rotation.from_matrix(found.rotations)).magnitude()
     assert np.degrees(turned.max()) < 1
+
+
+def test_a_few_steps_aside_and_back_are_found_in_a_street_full_of_people():
+    shot = film(
+        lambda share: np.stack([2.6 * share, 0 * share, -share], axis=1),
+        lambda share: 0.1 * np.sin(5 * share),
+        count=11,
+        moving=0.25,
+        seed=9,
+        place=street,
+    )
+    found = travel(shot.sightings, shot.turns)
+    assert found is not None
+    assert off(found.positions, shot.positions) < 0.02
 
 
 @pytest.mark.parametrize("yaw", [still, swaying], ids=["at rest", "turning"])
