@@ -27,6 +27,8 @@ from .solved_camera import keep_camera
 from .video_queue import CANCELLED, DONE, FAILED, RUNNING
 from .worker_operator import TICK_SECONDS, ImportVideoError, WorkerOperator, check_part, load_result
 
+_TAB_SECONDS, _TAB_TRIES = 0.05, 20
+
 
 class _ImportOperator(WorkerOperator):
     """Base of the operators that turn videos into takes."""
@@ -296,9 +298,8 @@ class OpenVideo(bpy.types.Operator, ImportHelper):
             settings.filepath = self.filepath
         if is_over_3d_view(context):
             context.area.spaces.active.show_region_ui = True
-            for region in context.area.regions:
-                if region.type == "UI":
-                    _open_tab(region)
+            _open_tab(context.area)
+            self.report({"INFO"}, f"Chosen: import it in the sidebar's tab {TAB}.")
         return {"FINISHED"}
 
 
@@ -346,10 +347,24 @@ def _summary(report: dict[str, Any], count: int) -> str:
     return f"{who} imported in {seconds:.0f} s.{more}"
 
 
-def _open_tab(region: bpy.types.Region) -> None:
-    # Early versions do not let scripts choose the tab.
-    with contextlib.suppress(AttributeError, TypeError):
-        region.active_panel_category = TAB
+def _open_tab(area: bpy.types.Area) -> None:
+    """Choose the add-on's tab in the sidebar of an area as soon as Blender has drawn it, for it has no tabs before."""
+    wanted, tries = area.as_pointer(), iter(range(_TAB_TRIES))
+
+    def choose() -> float | None:
+        areas = [one for window in bpy.context.window_manager.windows for one in window.screen.areas]
+        regions = [region for one in areas if one.as_pointer() == wanted for region in one.regions]
+        for region in regions:
+            # Blender 4 does not let scripts choose.
+            with contextlib.suppress(AttributeError, TypeError):
+                if region.type == "UI" and region.active_panel_category == TAB:
+                    return None
+                if region.type == "UI":
+                    region.active_panel_category = TAB
+                    region.tag_redraw()
+        return _TAB_SECONDS if next(tries, None) is not None else None
+
+    bpy.app.timers.register(choose, first_interval=_TAB_SECONDS)
 
 
 classes = (

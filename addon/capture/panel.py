@@ -160,8 +160,9 @@ class MotionPanel(_SubPanel, bpy.types.Panel):
         settings = context.scene.video_motion
         layout.prop(settings, "quality")
         layout.prop(settings, "network")
-        layout.prop(settings, "hands")
-        layout.prop(settings, "face")
+        column = layout.column(heading="Animate", align=True)
+        column.prop(settings, "hands")
+        column.prop(settings, "face")
         layout.prop(settings, "device")
         for gpu in jobs.gpus():
             if gpu["id"] == settings.device and not gpu["available"]:
@@ -182,7 +183,7 @@ class MakePanel(_SubPanel, bpy.types.Panel):
         """Draw the switches."""
         layout = self.prepare()
         settings = context.scene.video_motion
-        column = layout.column(heading="Armature and")
+        column = layout.column(heading="Character")
         column.prop(settings, "mesh")
         row = column.row()
         row.enabled = settings.mesh
@@ -192,16 +193,16 @@ class MakePanel(_SubPanel, bpy.types.Panel):
             figure.enabled = settings.mesh
             draw_choice(figure, settings, "gender")
             figure.prop(settings, "build")
-            column = layout.column()
         else:
             row.prop(settings, "correctives")
+        column = layout.column(heading="Scene")
         column.prop(settings, "camera")
         column.prop(settings, "floor")
         row = column.row()
         row.enabled = settings.camera
         row.prop(settings, "render_footage")
         layout.column(heading="People").prop(settings, "only_while_seen")
-        column = layout.column(heading="Scene")
+        column = layout.column(heading="Keys and View")
         column.prop(settings, "whole_frames")
         column.prop(settings, "frame_range")
         column.prop(settings, "look")

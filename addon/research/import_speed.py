@@ -1,4 +1,4 @@
-"""Measure the import of motions from file to scene, and writing keys in bulk compared with `keyframe_insert`.
+"""Measure the import of motions from file to scene, dressed or not, and writing keys in bulk or by `keyframe_insert`.
 
 `python addon/research/import_speed.py` under the `bpy` module, or `blender -b --python addon/research/import_speed.py`.
 """
@@ -61,7 +61,7 @@ def made_up(body: Body, count: int) -> Motion:
     )
 
 
-def import_file(file: Path, body_file: Path) -> dict[str, float]:
+def import_file(file: Path, body_file: Path, clothes: bool = False) -> dict[str, float]:
     """Return the seconds of each step from a motion file to a scene at the first frame, evaluated."""
     bpy.ops.wm.read_factory_settings(use_empty=True)
     began = time.perf_counter()
@@ -69,7 +69,7 @@ def import_file(file: Path, body_file: Path) -> dict[str, float]:
     loaded = time.perf_counter()
     motion = read_motion(file, body)
     read = time.perf_counter()
-    build_scene([motion], body, options=SceneOptions(frame_rate=30.0))
+    build_scene([motion], body, options=SceneOptions(frame_rate=30.0, clothes=clothes))
     bpy.context.view_layer.update()
     return {"body": loaded - began, "read": read - loaded, "scene": time.perf_counter() - read}
 
@@ -110,18 +110,19 @@ def main() -> None:
     body_file = registry.body_path()
     body = Body.load(body_file)
     print(f"Blender {bpy.app.version_string}, seconds by frames, the fastest of {RUNS} runs")
-    print("frames  import = body + read + scene    keys in bulk  one by one")
+    print("frames  import = body + read + scene    with clothes   keys in bulk  one by one")
     with tempfile.TemporaryDirectory() as folder:
         for count in FRAMES:
             file = Path(folder) / f"{count}.npz"
             motion = made_up(body, count)
             motion.save(file)
             steps = min((import_file(file, body_file) for _ in range(RUNS)), key=lambda run: sum(run.values()))
+            dressed = min(sum(import_file(file, body_file, clothes=True).values()) for _ in range(RUNS))
             bulk = min(in_bulk(motion, body) for _ in range(RUNS))
             slow = f"{one_by_one(motion, body):.2f}" if count <= MOST_ONE_BY_ONE else "-"
             print(
                 f"{count:6d}   {sum(steps.values()):.3f} = {steps['body']:.3f} + {steps['read']:.3f}"
-                f" + {steps['scene']:.3f}   {bulk:.3f}   {slow}",
+                f" + {steps['scene']:.3f}   {dressed:.3f}   {bulk:.3f}   {slow}",
                 flush=True,
             )
 

@@ -51,10 +51,10 @@ class RemoveTake(_TakeOperator, bpy.types.Operator):
 
 
 class AddHandle(_TakeOperator, bpy.types.Operator):
-    """Select the handle on the take's floor: moved, turned or tilted, it takes characters and camera along"""
+    """Add or select the handle on the take's floor: moved, turned or tilted, it takes characters and camera along"""
 
     bl_idname = "video_motion.add_handle"
-    bl_label = "Floor Handle"
+    bl_label = "Add Floor Handle"
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         """Make it where it is missing, and select it."""

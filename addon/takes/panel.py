@@ -47,9 +47,9 @@ class TakeList(bpy.types.UIList):
     ) -> None:
         """Draw a take's name, people, length and rate, and whether it is shown."""
         settings = item.video_motion_take
-        row = layout.split(factor=0.4, align=True)
+        row = layout.split(factor=0.48, align=True)
         row.prop(item, "name", text="", emboss=False)
-        row = row.split(factor=0.42, align=True)
+        row = row.split(factor=0.36, align=True)
         row.active = False
         row.label(text=str(len(characters_in(item))), icon="OUTLINER_OB_ARMATURE")
         row.label(text=f"{settings.seconds:.1f} s  {settings.rate:.4g}")
@@ -162,7 +162,7 @@ def _draw_motion(layout: bpy.types.UILayout, context: bpy.types.Context, take: b
     column.prop(settings, "smoothing", slider=True)
     column.prop(settings, "feet", slider=True)
     header, body = layout.panel("video_motion_seen", default_closed=True)
-    header.label(text="Seen By")
+    header.label(text="Capture")
     if body is not None:
         body.prop(settings, "trim")
         if settings.trim:
@@ -231,6 +231,8 @@ def _draw_confidence(layout: bpy.types.UILayout, context: bpy.types.Context) -> 
     if body is None:
         return
     row = body.row(align=True)
+    # Half a row would cut off its name.
+    row.use_property_split = False
     row.prop(context.scene.video_motion_takes, "confidence")
     row.operator("video_motion.go_to_doubt", text="", icon="PREV_KEYFRAME").step = -1
     row.operator("video_motion.go_to_doubt", text="", icon="NEXT_KEYFRAME").step = 1
@@ -239,8 +241,9 @@ def _draw_confidence(layout: bpy.types.UILayout, context: bpy.types.Context) -> 
     for limb, value in zip(LIMBS, values, strict=True):
         row = column.split(factor=0.4)
         row.label(text=limb)
-        row.alert = value < DOUBTFUL
         unseen = np.isnan(value)
+        # Blender 5 takes no bool of NumPy's.
+        row.alert = bool(value < DOUBTFUL)
         row.progress(factor=0.0 if unseen else float(value), text="Not seen" if unseen else f"{value:.0%}")
 
 
@@ -250,8 +253,11 @@ def _draw_feet(layout: bpy.types.UILayout, context: bpy.types.Context, armature:
     for foot in FEET:
         side = foot.split("_")[0].capitalize()
         now = stands(armature, foot, context.scene.frame_current)
-        row = column.row(align=True)
-        row.label(text=f"{side} Foot")
+        row = column.split(factor=0.4, align=True)
+        name = row.row()
+        name.alignment = "RIGHT"
+        name.label(text=f"{side} Foot")
+        row = row.row(align=True)
         for text, down in (("Stands", True), ("Free", False)):
             button = row.operator("video_motion.mark_foot", text=text, depress=now == down)
             button.foot, button.down = foot, down
@@ -269,7 +275,7 @@ def _draw_report(layout: bpy.types.UILayout, context: bpy.types.Context, provena
     rows = [
         ("Video", Path(report["video"]).name),
         # Takes of earlier versions have none.
-        ("Quality", provenance["options"].get("quality", "–")),
+        ("Quality", provenance["options"].get("quality", "–").capitalize()),
         ("Motion Model", MODEL_WORDS[report["estimator"]][0] if report["estimator"] in MODEL_WORDS else "–"),
         ("Device", _DEVICES.get(report["device"].partition(":")[0], "CPU")),
         ("Frames", str(report["frames"])),

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from .session import Blender, Display, name_of, parents_by_pid, wait_until
+from .session import REPOSITORY, Blender, Display, name_of, parents_by_pid, wait_until
 
 _INSIDE = "VIDEO_MOTION_EXTENSION" in os.environ and Path("/output").is_dir()
 if not _INSIDE:
@@ -38,7 +38,7 @@ def blenders(display: Display, extension: Path) -> Iterator[list[Blender]]:
 
 
 @pytest.fixture
-def blender(display: Display, extension: Path, blenders: list[Blender]) -> Blender:
+def blender(display: Display, extension: Path, blenders: list[Blender]) -> Iterator[Blender]:
     """Blender with the extension, the preferences and the file that it starts with."""
     if not blenders or not blenders[-1].lives():
         blenders.append(Blender(display))
@@ -46,7 +46,14 @@ def blender(display: Display, extension: Path, blenders: list[Blender]) -> Blend
         # Software draws the window here: smooth edges take most of the time.
         blenders[-1].do("bpy.context.preferences.system.viewport_aa = 'OFF'")
     blenders[-1].start_anew()
-    return blenders[-1]
+    one = blenders[-1]
+    before = len(one.log)
+    yield one
+    # What fails in a panel's drawing, a timer or a handler is told nowhere but in the console, as are Rigify's faults.
+    if one.lives():
+        one.redraw()
+    told = [part for part in one.log[before:].split("Traceback ")[1:] if f"{REPOSITORY}/video_motion" in part]
+    assert not told, told[0]
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -30,6 +30,9 @@ _RIGHT_BUTTONS_PIXELS = 49
 
 _SETTLE_SECONDS = 0.02
 _DRAG_STEPS = 6
+_DRAG_BEGINS = (0.005, 0.01, 0.02)
+"""Shares of a drag's way."""
+
 _POLL_SECONDS = 0.05
 
 
@@ -223,8 +226,8 @@ class Blender:
         """Drag with the left button."""
         self.point(*start)
         self._act("mousedown", "1")
-        for step in range(1, _DRAG_STEPS + 1):
-            part = step / _DRAG_STEPS
+        # What is dragged must be under the mouse when Blender sees that it moves.
+        for part in (*_DRAG_BEGINS, *(step / _DRAG_STEPS for step in range(1, _DRAG_STEPS + 1))):
             self.point(start[0] + part * (end[0] - start[0]), start[1] + part * (end[1] - start[1]))
         self._act("mouseup", "1")
 

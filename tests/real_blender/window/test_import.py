@@ -25,6 +25,7 @@ from .panel import (
     LEAVE_OUT,
     LENS,
     SAMPLE,
+    TAB,
     TAKE_HEIGHT,
     Panel,
     characters,
@@ -37,9 +38,14 @@ SAMPLE_FRAMES = 180
 LONGEST_SILENCE = 0.25
 """Share of a job's time; software draws the window here, so that no number of seconds would hold everywhere."""
 CANCEL_SECONDS = 1.0
+CLICKS = 4
+_TAB_SHOWN = "next(one for one in bpy.context.area.regions if one.type == 'UI').active_panel_category == 'Video Motion'"
 
 _SWITCH, _ROW_END = 0.42, 0.69
 """Where the switch of a number, and the button at the end of a row of a list are, as shares of the sidebar's width."""
+
+_ICON, _FIRST_FILE, _NEXT_FILE = 20, 139, 22
+"""Pixels from a file browser's left top to the icon of the first of its files, and to the next one's."""
 
 _SIGHT = """
 from bpy_extras.view3d_utils import location_3d_to_region_2d
@@ -136,6 +142,51 @@ def test_import_by_hand(panel: Panel, blender: Blender, tmp_path: Path):
     blender.do(f"bpy.ops.wm.open_mainfile(filepath={str(file)!r})", area=None)
     assert contents(blender) == after
     assert list(characters(blender).values()) == [SAMPLE_FRAMES]
+
+
+@pytest.mark.interface
+def test_four_clicks_from_the_extension_to_a_moving_character(blender: Blender, tmp_path: Path):
+    files = _show_files(blender, tmp_path, "walk.mp4")
+    # Only so that the test takes less time.
+    blender.do("bpy.context.scene.video_motion.quality = 'fast'")
+    clicks = _drop(blender, files[0])
+    blender.wait_until("bpy.context.scene.video_motion.filepath.endswith('walk.mp4')", 5)
+    wait_until(lambda: blender.region("UI")[2] - blender.region("UI")[0] > 20, 5, "the sidebar opens")
+    if not blender.ask(_TAB_SHOWN):
+        assert blender.ask("bpy.app.version < (5, 0, 0)"), "scripts can choose the tab"
+        blender.open_sidebar(TAB)
+        clicks += 1
+    panel = Panel(blender)
+    panel.wait_until_seen()
+    blender.screenshot("dropped")
+    blender.click_button(IMPORT)
+    clicks += 1
+    panel.wait_until_ended()
+    assert panel.problem is None
+    blender.do("import json\n" + _SIGHT)
+    assert blender.ask("first_hit('pelvis')") == "walk person 1 body"
+    before = blender.ask("[list(place) for place in joints()]")
+    # Playing takes a key, like undoing.
+    blender.point(*_middle_of_view(blender))
+    blender.key("space")
+    wait_until(lambda: blender.ask("[list(place) for place in joints()]") != before, 20, "the character moves")
+    blender.key("Escape")
+    assert clicks <= CLICKS
+
+
+# Blender 4's own file browser drags one file, whatever is selected.
+def test_dropped_videos_wait_in_the_list(blender: Blender, tmp_path: Path):
+    files = _show_files(blender, tmp_path, "one.mp4", "two.mp4")
+    blender.click(*files[0])
+    blender.display.run("xdotool", "keydown", "ctrl")
+    blender.click(*files[1])
+    blender.display.run("xdotool", "keyup", "ctrl")
+    _drop(blender, files[1])
+    queue = "bpy.context.window_manager.video_motion_queue"
+    blender.wait_until(f"sorted(one.name for one in {queue}.videos) == ['one.mp4', 'two.mp4']", 5)
+    blender.screenshot("dropped-two")
+    assert blender.ask("bpy.context.scene.video_motion.filepath") == ""
+    blender.do("bpy.ops.video_motion.clear_queue()")
 
 
 @pytest.mark.interface
@@ -373,3 +424,35 @@ def _free_of_regions(blender: Blender) -> tuple[int, int, int, int]:
         min(right, blender.region("UI")[0]),
         bottom,
     )
+
+
+def _show_files(blender: Blender, folder: Path, *names: str) -> list[tuple[int, int]]:
+    """Show copies of the sample in a file browser beside the view; where the icon of each is on the screen."""
+    for name in names:
+        shutil.copy(SAMPLE, folder / name)
+    blender.do("next(one for one in bpy.context.screen.areas if one.type == 'PROPERTIES').type = 'FILE_BROWSER'")
+    blender.redraw()
+    blender.do(
+        "space = bpy.context.space_data\n"
+        f"space.params.directory = {str(folder).encode()!r}\n"
+        "space.params.display_type = 'LIST_VERTICAL'\n"
+        "space.show_region_toolbar = False",
+        area="FILE_BROWSER",
+    )
+    blender.screenshot("files")
+    x, top = blender.ask(
+        "(bpy.context.area.x, bpy.context.window.height - bpy.context.area.y - bpy.context.area.height)",
+        area="FILE_BROWSER",
+    )
+    return [(x + _ICON, top + _FIRST_FILE + _NEXT_FILE * number) for number in range(len(names))]
+
+
+def _drop(blender: Blender, file: tuple[int, int]) -> int:
+    """Drag a file into the 3D view, and choose this extension where others take videos, too; how many clicks it was."""
+    left, top, right, bottom = blender.region("WINDOW")
+    place = left + (right - left) / 3, top + 0.8 * (bottom - top)
+    blender.drag(file, place)
+    blender.screenshot("dropping")
+    # Blender can also show the video on an empty: its menu appears with the last entry, ours, under the mouse.
+    blender.click(*place)
+    return 2

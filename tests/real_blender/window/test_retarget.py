@@ -96,16 +96,6 @@ def panel(blender: Blender) -> RetargetPanel:
     return RetargetPanel(blender)
 
 
-@pytest.fixture(autouse=True)
-def _nothing_fails_unseen(blender: Blender) -> Iterator[None]:
-    """What fails in a panel's drawing, a timer or a handler is told nowhere but in the console."""
-    before = len(blender.log)
-    yield
-    blender.redraw()
-    written = blender.log[before:]
-    assert "Traceback" not in written, written[written.index("Traceback") :]
-
-
 def test_bones_are_recognised_edited_mirrored_saved_and_loaded(panel: RetargetPanel, blender: Blender, tmp_path: Path):
     panel.choose_rigs(SOURCE, TARGET)
     assert blender.ask("(settings().source.name, settings().target.name)") == [SOURCE, TARGET]

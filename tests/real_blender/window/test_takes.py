@@ -22,6 +22,7 @@ RENDER_SECONDS = 200.0
 DOUBT = ("rgb(255,107,13)", "12%")
 GENDER, CLOTHES = ".video_motion_gender", ".video_motion_clothes"
 KNOWS_HEIGHT = ".video_motion_take.knows_height"
+CONFIDENCE = ".video_motion_takes.confidence"
 UPDATE = "bpy.ops.video_motion.update_motion("
 
 _SWITCH, _WOMAN = 0.42, 0.5
@@ -224,9 +225,14 @@ def test_confidence_is_drawn_over_time(two_takes: Panel, blender: Blender, displ
         "    rows[10 * row + 4 + 2] = 20\n"
         "del action['video_motion_confidence']\n"
         "action['video_motion_confidence'] = bytes(rows)\n"
-        "bpy.context.scene.frame_set(76)\n"
-        "bpy.context.scene.video_motion_takes.confidence = True"
+        "bpy.context.scene.frame_set(76)"
     )
+    # The section's header is below that button.
+    x, y = blender.find_button(START)
+    blender.click(x, y + 2 * _ROW)
+    blender.screenshot("takes-confidence-section")
+    blender.click(*blender.find_button(CONFIDENCE, near=y + 3 * _ROW))
+    blender.wait_until("bpy.context.scene.video_motion_takes.confidence", 5)
     # Here timelines are as high as their ruler.
     blender.do("next(one for one in bpy.context.screen.areas if one.type == 'VIEW_3D').type = 'DOPESHEET_EDITOR'")
     # Selected bones have that colour, too.
