@@ -36,6 +36,8 @@ _PALM_RETRY = 0.8
 _SAME = 0.5
 # Of a hand that the network takes for the other one.
 _OTHER_HAND = 0.4
+# Movement of landmarks against each other from one look to the next, in palm lengths, up to which a hand is steady.
+_STEADY = 0.15
 
 
 def _rows(part: str) -> list[int]:
@@ -115,6 +117,8 @@ class _Memory(Memory):
         rotation: of the body's crop then.
         scale: pixels per metre then.
         searched: second when it was last looked for by its palm.
+        landmarks: (21, 2) pixels when it was last seen; None before.
+        steady: whether they hardly changed from the look before.
     """
 
     crop: np.ndarray = field(default_factory=lambda: np.zeros(4))
@@ -122,6 +126,16 @@ class _Memory(Memory):
     rotation: float = 0.0
     scale: float = 1.0
     searched: float = -np.inf
+    landmarks: np.ndarray | None = None
+    steady: bool = False
+
+    def follow(self, landmarks: np.ndarray) -> None:
+        """Take in the landmarks (21, 2) that were just seen."""
+        if self.landmarks is not None:
+            change = landmarks - self.landmarks
+            moved = np.linalg.norm(change - change.mean(axis=0), axis=1).mean()
+            self.steady = bool(moved <= _STEADY * _palm(landmarks))
+        self.landmarks = landmarks
 
 
 @dataclass(kw_only=True)
@@ -184,6 +198,9 @@ class HandSearch(DetailSearch[_Look, HandTrack]):
                     wrist, scale, crop = expected.wrists[row, side], expected.scale[row], expected.crops[row, side]
                     body_crop = crop
                     if memory.is_fresh(second):
+                        # Of a steady hand one of several frames tells as much.
+                        if memory.steady and frame is not frames[-1]:
+                            continue
                         crop = memory.crop.copy()
                         crop[:2] += wrist - memory.wrist
                         crop[2] *= scale / memory.scale
@@ -245,6 +262,7 @@ class HandSearch(DetailSearch[_Look, HandTrack]):
             memory.crop, memory.wrist, memory.scale = next_crop(hand.landmarks), look.wrist, look.scale
             memory.rotation = float(look.body_crop[3])
             memory.seen = self._second(frame)
+            memory.follow(hand.landmarks)
         if looks:
             self._rows[person].append((frame.number, hands, scores))
 
@@ -255,8 +273,12 @@ def _distance(look: _Look) -> float:
 
 
 def _alike(first: Hand, second: Hand) -> bool:
-    palm = np.hypot(*(first.landmarks[FIRST["middle"]] - first.landmarks[WRIST]))
-    return bool(np.linalg.norm(first.landmarks - second.landmarks, axis=1).mean() < _SAME * palm)
+    away = np.linalg.norm(first.landmarks - second.landmarks, axis=1).mean()
+    return bool(away < _SAME * _palm(first.landmarks))
+
+
+def _palm(landmarks: np.ndarray) -> float:
+    return float(np.hypot(*(landmarks[FIRST["middle"]] - landmarks[WRIST])))
 
 
 def _track(rows: Sequence[tuple[int, list[Hand | None], np.ndarray]]) -> HandTrack:
