@@ -105,13 +105,18 @@ def convert(chosen: argparse.Namespace) -> int:
             process.stdin.write(f"{request.to_json()}\n".encode())
             process.stdin.flush()
         # Its input stays open until this process ends, however it does.
-        return process.wait()
+        status = process.wait()
     except KeyboardInterrupt:
         # A terminal interrupts both processes, `kill` only one. Either way the child has to clean up.
         if os.name != "nt":
             process.send_signal(signal.SIGINT)
         process.wait()
         return interruption.STATUS
+    if status not in (0, 1, interruption.STATUS):
+        # Blender's own reader of .blend files, for one, crashes on some that are damaged.
+        rig = f"; if it does so again, save {wanted.rig} again" if wanted.rig is not None else ""
+        raise CommandError(f"Blender ended unexpectedly (status {status}): go on with --resume{rig}.")
+    return status
 
 
 def estimate(chosen: argparse.Namespace) -> int:

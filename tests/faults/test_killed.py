@@ -26,6 +26,7 @@ from video_motion.inference.worker.process import WorkerProcess
 from tests.serving import Quiet, served_by
 
 from .conftest import KILLS, WHOLE
+from .processes import is_alive, marked
 from .readers import SAMPLE
 from .reading import ROOT
 
@@ -48,13 +49,6 @@ def start_and_die(cache: Path) -> int:
     )
     command = [sys.executable, "-P", "-c", code, str(cache)]
     return int(subprocess.run(command, capture_output=True, text=True, env=VARIABLES, check=False).stdout)
-
-
-def is_alive(process: int) -> bool:
-    try:
-        return Path(f"/proc/{process}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
-    except OSError:
-        return False
 
 
 def wait_until_dead(process: int) -> None:
@@ -121,26 +115,18 @@ PROGRAMS = {
     "batch": Program((*CONVERT, "--jobs", "2"), clips=3),
     "Blender": Program(CONVERT, "batch.py"),
 }
+ENDED = "video-motion: Blender ended unexpectedly (status -9): go on with --resume."
 SEEK_TABLE = bytes.fromhex("b1ea928f")
 """What a whole compressed Blender file ends with."""
 
 
-def marked(mark: Path) -> dict[int, str]:
-    """The commands of the processes that have a folder in their variables, by number."""
-    found = {}
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            if os.fsencode(mark) in (folder / "environ").read_bytes() and is_alive(int(folder.name)):
-                found[int(folder.name)] = (folder / "cmdline").read_text().replace("\0", " ")
-        except OSError:
-            continue
-    return found
-
-
-def kill_at(seconds: float, command: list[str], victim: str, variables: dict[str, str], source: random.Random) -> None:
-    """Run a command, kill one of its processes at a moment, and wait until all have ended."""
+def kill_at(
+    seconds: float, command: list[str], victim: str, variables: dict[str, str], source: random.Random, log: Path
+) -> None:
+    """Run a command, kill one of its processes at a moment, and wait until all have ended; `log` gets what it says."""
     mark = Path(variables["TMPDIR"])
-    running = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=variables)
+    with log.open("wb") as said:
+        running = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=said, env=variables)
     time.sleep(seconds)
     while running.poll() is None:
         chosen = [one for one, words in marked(mark).items() if victim in words] if victim else [running.pid]
@@ -187,9 +173,12 @@ def test_killed_at_any_moment_results_are_whole_or_absent_and_resume_completes(n
     assert first.returncode == 0, first.stderr
     source, seconds = random.Random(7), time.monotonic() - began
     for _ in range(KILLS):
-        if {file.name for file in out.iterdir()} >= wanted:
+        # A program that is killed early has not made the folder again.
+        if {file.name for file in out.glob("*")} >= wanted:
             shutil.rmtree(out)
-        kill_at(source.uniform(0, seconds), command, program.victim, variables, source)
+        kill_at(source.uniform(0, seconds), command, program.victim, variables, source, log := tmp_path / "log")
+        if name == "Blender" and not {file.name for file in out.glob("*")} >= wanted:
+            assert ENDED in log.read_text(), "its end is told in a sentence"
         for file in out.glob("[!.]*"):
             assert_whole(file)
     # As if the next start were later; the clock was set back since.
@@ -249,7 +238,7 @@ def test_killed_at_any_moment_a_download_is_whole_or_absent_and_goes_on(tmp_path
     source, seconds, broken = random.Random(7), time.monotonic() - began, 0
     for _ in range(KILLS):
         fetched.unlink(missing_ok=True)
-        kill_at(source.uniform(0, seconds), command, "", variables, source)
+        kill_at(source.uniform(0, seconds), command, "", variables, source, tmp_path / "log")
         broken += bool(list(cache.glob("thing/.*.part")))
         assert not fetched.exists() or fetched.read_bytes() == SERVED
     subprocess.run(command, env=variables, check=True)
