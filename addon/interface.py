@@ -8,7 +8,7 @@ from typing import Any
 
 import bpy
 
-from ..inference.errors import VideoMotionError, sentence
+from ..inference.errors import VideoMotionError, reason, sentence
 
 TAB = "Video Motion"
 """The tab of the 3D view's sidebar that holds the add-on's panels."""
@@ -136,7 +136,7 @@ def reports_errors(execute: Callable[[Any, bpy.types.Context], set[str]]) -> Cal
 
 
 def operator_message(error: Exception) -> str:
-    """Return the message of an exception from a `bpy.ops` operator on one line, without a traceback.
+    """Return the message of an exception from a `bpy.ops` operator, without a traceback, as `errors.reason` does.
 
     Raises:
         KeyboardInterrupt: the operator was interrupted.
@@ -145,4 +145,5 @@ def operator_message(error: Exception) -> str:
     said = lines[-1:] if any("Traceback" in line for line in lines) else lines
     if said == ["KeyboardInterrupt"]:
         raise KeyboardInterrupt from error
-    return " ".join(" ".join(said).split()).removeprefix("Error: ") or type(error).__name__
+    message = " ".join(said).strip().removeprefix("Error: ")
+    return reason(message) if message else type(error).__name__

@@ -5,6 +5,9 @@ from __future__ import annotations
 import traceback
 from pathlib import Path
 
+_MOST_LETTERS = 200
+"""Of what a library says; some quote the whole file."""
+
 
 class VideoMotionError(Exception):
     """Something that the user can understand and fix; the message is one sentence: what happened, and what to do."""
@@ -39,6 +42,11 @@ def sentence(error: BaseException, subject: str | Path = "", *, log: Path | None
             return f"{what}."
         return f"{what}: please report it with {log}."
     return f"{what}."
+
+
+def reason(error: BaseException | str) -> str:
+    """Return what a library says, for brackets in a sentence: on one line without its full stop, cut if it is long."""
+    return one_line(error)[:_MOST_LETTERS].rstrip(". ") or type(error).__name__
 
 
 def one_line(error: BaseException | str) -> str:

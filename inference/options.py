@@ -463,7 +463,7 @@ def _from_json(name: str, option: Option, value: Any) -> Any:
     if option.kind == "bool":
         if isinstance(value, bool):
             return value
-        raise OptionError(f"The option {name} is {value!r}, neither true nor false.")
+        raise OptionError(f"The option {name} is neither true nor false.")
     if option.kind == "formats" and value == []:
         return ()
     try:

@@ -96,7 +96,7 @@ def _append_rig(rig: Path, collection: Any) -> tuple[Any, BoneMapping | None, li
     except (FbxError, GltfError, VrmError) as error:
         raise RigError(str(error)) from error
     except (RuntimeError, OSError) as error:
-        raise RigError(f"{rig} can't be read ({operator_message(error).rstrip('.')}): export it again.") from error
+        raise RigError(f"{rig} can't be read ({operator_message(error)}): export it again.") from error
     bpy.context.scene.render.fps, bpy.context.scene.render.fps_base = rate
     bpy.context.scene.frame_start, bpy.context.scene.frame_end = span
     new = [one for one in bpy.data.objects if one not in before]

@@ -19,6 +19,7 @@ from ..interface import menu_entry, operator_message, reports_errors
 from ..retarget.bones import CHAINS, NEEDED, SIDES, SLOTS
 from ..retarget.mapping import BoneMapping
 from ..retarget.properties import choose_mapping
+from .gltf import check_nodes
 
 _CENTRAL = {
     "hips": "hips",
@@ -57,7 +58,6 @@ PARTS = {**_CENTRAL, **{f"{side}{name}": f"{side}_{part}" for side in SIDES for 
 _HEADER, _CHUNK = struct.Struct("<4sII"), struct.Struct("<I4s")
 # The largest known JSON of a character has about 5 MB.
 _MOST_JSON = 128 << 20
-_MOST_NODES = 100_000
 
 
 class VrmError(VideoMotionError):
@@ -86,7 +86,10 @@ def import_vrm(path: Path) -> ImportedCharacter:
         VrmError: the file is no VRM, is damaged, or holds no armature.
     """
     content, binary = _read(path)
-    nodes = _check_nodes(content, path)
+    try:
+        nodes = check_nodes(content)
+    except ValueError as error:
+        raise VrmError(f"{path} is damaged, its nodes form no skeleton: export or download it again.") from error
     _check_alone(content, path)
     human, why = human_bones(content)
     warnings = (
@@ -112,7 +115,7 @@ def import_vrm(path: Path) -> ImportedCharacter:
             raise VrmError(f"{path} can't be read: enable the add-on glTF 2.0 format in the preferences.") from error
         except RuntimeError as error:
             _remove(before)
-            said = operator_message(error).rstrip(".")
+            said = operator_message(error)
             raise VrmError(
                 f"{path} can't be read (Blender's glTF importer says: {said}): export or download it again."
             ) from error
@@ -240,36 +243,6 @@ def _read(path: Path) -> tuple[dict[str, Any], bytes]:
     if not isinstance(content, dict):
         raise damaged
     return content, binary
-
-
-def _check_nodes(content: dict[str, Any], path: Path) -> list[dict[str, Any]]:
-    """Return the nodes, which must form trees, as otherwise the importer would not terminate."""
-    damaged = VrmError(f"{path} is damaged, its nodes form no skeleton: export or download it again.")
-    nodes = content.get("nodes")
-    if not isinstance(nodes, list) or len(nodes) > _MOST_NODES or not all(isinstance(node, dict) for node in nodes):
-        raise damaged
-    parents: dict[int, int] = {}
-    for index, node in enumerate(nodes):
-        children = node.get("children", [])
-        name = node.get("name", "")
-        if not isinstance(children, list) or not isinstance(name, str) or not _is_text(name):
-            raise damaged
-        for child in children:
-            if not isinstance(child, int) or isinstance(child, bool) or not 0 <= child < len(nodes) or child in parents:
-                raise damaged
-            parents[child] = index
-    # With at most one parent each, nodes that no root leads to form a cycle.
-    reached = [index for index in range(len(nodes)) if index not in parents]
-    for index in reached:
-        reached.extend(nodes[index].get("children", ()))
-    if len(reached) != len(nodes):
-        raise damaged
-    return nodes
-
-
-def _is_text(name: str) -> bool:
-    """Whether a name is valid text: JSON may hold unpaired surrogates."""
-    return not any("\ud800" <= letter <= "\udfff" for letter in name)
 
 
 def _check_alone(content: dict[str, Any], path: Path) -> None:

@@ -143,7 +143,7 @@ class BoneMapping:
             return cls.loads(path.read_text(encoding="utf-8"))
         except OSError as error:
             raise RetargetError(f"{path.name} can't be read: {error.strerror}.") from error
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
             raise RetargetError(f"{path.name} is no bone mapping of Video Motion.") from error
 
     @classmethod
@@ -151,7 +151,7 @@ class BoneMapping:
         """Read what `dumps` gave.
 
         Raises:
-            ValueError, KeyError, TypeError, AttributeError: it is something else.
+            ValueError, KeyError, TypeError, AttributeError, OverflowError: it is something else.
         """
         content = json.loads(text)
         if not all(isinstance(names, list) for names in content["bones"].values()):

@@ -320,7 +320,7 @@ def footage_frame_rate(motions: Sequence[Motion]) -> float:
     longest = max(motions, key=len)
     rate = longest.frame_rate
     numbers = np.diff(longest.frames)
-    if numbers.any():
+    if (numbers > 0).any():
         steps = np.diff(longest.timestamps)[numbers > 0] / numbers[numbers > 0]
         usual = np.abs(steps / np.median(steps) - 1.0) < _USUAL
         rate = float(1.0 / np.average(steps[usual], weights=numbers[numbers > 0][usual]))

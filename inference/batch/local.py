@@ -144,4 +144,7 @@ class LocalRunner:
             write_without_result(job.input, message or "", found)
         else:
             write_results(job.input, value, self._writer, job.origin, job.began)
+            # Of thousands of videos they would fill the disk.
+            for file in value["motions"]:
+                Path(file).unlink(missing_ok=True)
         job.input.seconds = time.perf_counter() - job.began

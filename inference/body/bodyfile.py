@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import pickles, zips
-from ..errors import VideoMotionError, one_line
+from ..errors import VideoMotionError, reason
 
 _MARK = "has_"
 
@@ -80,8 +80,7 @@ class Arrays:
         except FileNotFoundError:
             raise BodyError(f"The body file {path} does not exist.") from None
         except (pickle.UnpicklingError, zipfile.BadZipFile) as error:
-            said = one_line(error)[:200].rstrip(".") or "it may be damaged"
-            raise BodyError(f"{path.name} is not a body file: {said}.") from None
+            raise BodyError(f"{path.name} is not a body file: {reason(error)}.") from None
         except OSError as error:
             raise BodyError(f"{path.name} cannot be read as a body file ({error.strerror or error}).") from None
         except Exception:  # hostile files raise anything

@@ -22,7 +22,7 @@ import numpy as np
 from .. import zips
 from ..atomic import atomic_write
 from ..body import rotations
-from ..errors import VideoMotionError, one_line
+from ..errors import VideoMotionError, reason
 from .intrinsics import Camera, focal_from_film, intrinsics
 
 _NAMES = ("size", "K", "focal_mm", "camera_to_world", "seconds")
@@ -82,7 +82,7 @@ class GivenCamera:
                 f"{path} lacks {error}: a camera has size, K or focal_mm, and camera_to_world."
             ) from error
         except Exception as error:  # NumPy and JSON raise many kinds on other files.
-            raise CameraFileError(f"{path} can't be read as a camera ({one_line(error)}): save it again.") from error
+            raise CameraFileError(f"{path} can't be read as a camera ({reason(error)}): save it again.") from error
         camera = cls(path, (width, height), K, matrices, seconds)
         camera._check()
         return camera
@@ -99,7 +99,6 @@ class GivenCamera:
                 stream.write(json.dumps({name: array.tolist() for name, array in arrays.items()}).encode())
 
     def _check(self) -> None:
-        count = len(self.camera_to_world)
         wrong = next(
             (
                 why
@@ -107,7 +106,7 @@ class GivenCamera:
                     ("its size is not that of pictures", 0 < min(self.size) <= max(self.size) <= _LARGEST_SIDE),
                     ("its K is no matrix of intrinsics", _are_intrinsics(self.K)),
                     ("its camera_to_world is no list of rigid transforms", _are_rigid(self.camera_to_world)),
-                    ("its seconds don't increase, one for each matrix", _are_times(self.seconds, count)),
+                    ("its seconds don't increase, one for each matrix", _are_times(self.seconds, self.camera_to_world)),
                 )
                 if not holds
             ),
@@ -183,10 +182,12 @@ def _are_rigid(matrices: np.ndarray) -> bool:
     )
 
 
-def _are_times(seconds: np.ndarray | None, count: int) -> bool:
+def _are_times(seconds: np.ndarray | None, matrices: np.ndarray) -> bool:
     if seconds is None:
         return True
-    return seconds.shape == (count,) and bool(np.isfinite(seconds).all() and (np.diff(seconds) > 0).all())
+    if seconds.ndim != 1 or seconds.shape != matrices.shape[:1]:
+        return False
+    return bool(np.isfinite(seconds).all() and (np.diff(seconds) > 0).all())
 
 
 def _between(matrices: np.ndarray, seconds: np.ndarray, wanted: np.ndarray) -> np.ndarray:

@@ -13,6 +13,7 @@ from queue import SimpleQueue
 from types import TracebackType
 from typing import Self
 
+from .. import MOST_PIXELS
 from ..errors import VideoMotionError
 
 # FFmpeg reads its log level once, when OpenCV first opens a file; -8 is its "quiet".
@@ -27,6 +28,7 @@ MAX_FRAME_RATE = 1000.0
 """Hertz. Containers without a frame rate report their clock's (1,000 or 90,000) instead."""
 
 ASSUMED_FRAME_RATE = 25.0
+_PNG = b"\x89PNG\r\n\x1a\n"
 IMAGES_FRAME_RATE = 30.0
 """Hertz, of a folder of images by default."""
 
@@ -380,7 +382,12 @@ class _Images:
             content = np.fromfile(file, np.uint8)
         except OSError as error:
             raise FootageError(f"{file} can't be read ({error.strerror}): check its permissions.") from error
-        image = cv2.imdecode(content, cv2.IMREAD_COLOR) if content.size else None
+        try:
+            image = cv2.imdecode(content, cv2.IMREAD_COLOR) if content.size and not _overruns(content) else None
+        except cv2.error as error:
+            raise FootageError(
+                f"{file} is damaged, or has more than {MOST_PIXELS // 10**6} million pixels: copy it again, or smaller."
+            ) from error
         if image is None:
             raise FootageError(f"{file} is not an image that can be read: copy it again.")
         self._shape = self._shape or image.shape
@@ -400,6 +407,16 @@ class _Images:
 
     def release(self) -> None:
         """Do nothing: no file is held open."""
+
+
+def _overruns(content: np.ndarray) -> bool:
+    """Whether a piece of a PNG (N,) claims to go on after its end; OpenCV would reserve as much memory for it."""
+    png, place = content.tobytes(), len(_PNG)
+    if not png.startswith(_PNG):
+        return False
+    while place < len(png) and png[place + 4 : place + 8] != b"IEND":
+        place += 12 + int.from_bytes(png[place : place + 4], "big")
+    return place > len(png)
 
 
 def numbered_images(folder: Path) -> list[Path]:

@@ -13,7 +13,7 @@ from .. import zips
 from ..body import rotations
 from ..body.face import COEFFICIENTS
 from ..body.skeleton import BODY_JOINTS, SMPLH_JOINT_NAMES
-from ..errors import VideoMotionError, one_line
+from ..errors import VideoMotionError, reason
 
 # Shapes of the stored arrays by their key in the file; None is the number of frames. A body may have fewer than ten
 # shape coefficients. `poses` and `trans` (world) are derived from these.
@@ -42,6 +42,14 @@ _OPTIONAL: dict[str, tuple[str, tuple[int | None, ...]]] = {
     "face": ("face", (None, len(COEFFICIENTS))),
     "face_scores": ("face_scores", (None,)),
 }
+
+LARGEST = 1e7
+"""What numbers of a motion are below, in any unit; larger ones overflow where they are multiplied."""
+
+_HIGHEST_NUMBER = 1_000_000
+"""Of a person or a shot."""
+
+_LONGEST_SECONDS = 90_000.0
 
 _ATTRIBUTES = {key: key for key in ("betas", *_SHAPES)} | {"pelvis": "rest_pelvis"}
 """The attribute of `Motion` for each key of the file."""
@@ -242,15 +250,20 @@ class Motion:
                     if arrays[key].shape != tuple(n if side is None else side for side in shape):
                         raise MotionFileError(f"{path} is damaged: its {key} is {arrays[key].shape} for {n} frames.")
                 for key, array in arrays.items():
-                    if array.dtype.kind not in "fiub" or not np.isfinite(array).all():
+                    if array.dtype.kind not in "fiub" or not (np.abs(array.astype(np.float64)) < LARGEST).all():
                         raise MotionFileError(f"{path} is damaged: its {key} has values that are not numbers.")
-                if arrays["betas"].ndim != 1:
+                if arrays["betas"].ndim != 1 or not arrays["betas"].size:
                     raise MotionFileError(f"{path} is damaged: its betas are {arrays['betas'].shape}.")
-                if (np.diff(arrays["timestamps"]) <= 0).any():
-                    raise MotionFileError(f"{path} is damaged: its timestamps do not increase.")
+                if (np.diff(arrays["timestamps"]) <= 0).any() or (np.diff(arrays["frames"]) < 0).any():
+                    raise MotionFileError(f"{path} is damaged: its frames do not increase.")
+                if n and np.ptp(arrays["timestamps"]) > _LONGEST_SECONDS:
+                    raise MotionFileError(f"{path} is damaged: it is longer than a day.")
                 provenance = json.loads(str(archive["provenance"]))
                 if not isinstance(provenance, dict):
                     raise MotionFileError(f"{path} is damaged: its provenance is not a table.")
+                person, shot = int(archive["person"]), provenance.get("shot", 1)
+                if not all(isinstance(one, int) and 1 <= one <= _HIGHEST_NUMBER for one in (person, shot)):
+                    raise MotionFileError(f"{path} is damaged: its person or shot has no such number.")
                 extra = {_OPTIONAL[key][0]: arrays.pop(key) for key in extra}
                 if "fingers" in extra:
                     extra["fingers"] = extra["fingers"].reshape(n, -1, 3)[:, BODY_JOINTS:]
@@ -258,7 +271,7 @@ class Motion:
                     **{_ATTRIBUTES[key]: array for key, array in arrays.items()},
                     **extra,
                     estimator=str(archive["estimator"]),
-                    person=int(archive["person"]),
+                    person=person,
                     gender=str(archive["gender"]),
                     provenance=provenance,
                 )
@@ -267,5 +280,6 @@ class Motion:
         except MotionFileError:
             raise
         except Exception as error:  # np.load raises many kinds on hostile input
-            said = one_line(error).rstrip(".") or type(error).__name__
-            raise MotionFileError(f"{path} cannot be read as a motion file; it may be damaged ({said}).") from error
+            raise MotionFileError(
+                f"{path} cannot be read as a motion file; it may be damaged ({reason(error)})."
+            ) from error

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 import onnxruntime
 
-from ..errors import VideoMotionError, one_line
+from ..errors import VideoMotionError, reason
 from .devices import COREML, CPU, CUDA, DIRECTML, has_cuda, why_not_cuda, why_not_provider
 
 # Its own lines ("No registered plugin EP device…") say nothing to a user; errors are raised.
@@ -79,7 +79,7 @@ class Session:
         except Exception as error:  # ONNX Runtime raises many kinds on damaged files
             if not path.exists():
                 raise NetworkError(f"{path} does not exist.") from error
-            raise NetworkError(f"{path} can't be run as a network; it may be damaged ({one_line(error)}).") from error
+            raise NetworkError(f"{path} can't be run as a network; it may be damaged ({reason(error)}).") from error
         if len(providers) > 1 and self.device == "cpu":
             self._use_cpu(device, f"The GPU could not start for {path.name}: update its driver, or use the CPU.")
         self.properties: Mapping[str, str] = self._session.get_modelmeta().custom_metadata_map

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 import traceback
 from collections.abc import Callable, Mapping
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from ..models import Models
 
 PROGRESS_SECONDS = 0.1
+_LONGEST_PATH = 4096
 PICTURE_PIXELS = 256
 """Longer side of the pictures that the panel shows."""
 
@@ -62,11 +64,11 @@ class Job:
             JobError: it is none.
         """
         values = {item.name: content[item.name] for item in fields(cls) if item.name in content}
-        texts = all(isinstance(values.get(name, ""), str) for name in ("weights", "cache", "out", "video", "log"))
+        paths = all(_is_path(values.get(name, "")) for name in ("weights", "cache", "out", "video", "log"))
         items = values.get("items", ())
         if not (
             {"task", "weights", "cache", "out"} <= values.keys()
-            and texts
+            and paths
             and values["task"] in list(TASKS)
             and isinstance(values.get("options", {}), dict)
             and isinstance(items, list | tuple)
@@ -74,6 +76,14 @@ class Job:
         ):
             raise JobError("The worker was sent something that is no job: install Video Motion again.")
         return cls(**values)
+
+
+def _is_path(value: object) -> bool:
+    """Whether a value may be the path of a file, which is there or not."""
+    try:
+        return isinstance(value, str) and len(os.fsencode(value)) <= _LONGEST_PATH
+    except UnicodeEncodeError:
+        return False
 
 
 def serve(content: Mapping[str, Any], lines: IO[str]) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import io
 import json
 import random
@@ -85,7 +86,8 @@ def _change_value(table: Any, source: random.Random) -> Any:
     while isinstance(value, dict | list) and value and source.random() < 0.8:
         holder, key = value, source.choice(list(value) if isinstance(value, dict) else range(len(value)))
         value = holder[key]
-    new = source.choice(STRANGE)
+    # Each its own, or a later change would reach all tables that hold it.
+    new = copy.deepcopy(source.choice(STRANGE))
     if holder is None:
         return new if source.random() < 0.2 else table
     match source.randrange(4):

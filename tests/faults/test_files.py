@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import itertools
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -33,10 +32,14 @@ def test_mutated_files_are_read_or_refused_in_a_sentence(name: str, process: Rea
     if reader.in_blender:
         pytest.importorskip("bpy")
     valid = process.make(name, tmp_path)
-    trial = process.try_mutated(name, reader.inside, valid, range(max(8, round(FILES * reader.weight))))
+    trial = process.try_mutated(name, reader.inside, valid, range(FILES))
     tell(trial.figures())
-    shown = [f"file {one.number}: {one.kind}: {one.said}" for one in itertools.islice(trial.faults, SHOWN)]
-    assert not trial.faults, "\n".join([trial.figures(), *shown])
+    crashes = [one for one in trial.faults if one.kind == "crash"]
+    others = [one for one in trial.faults if one.kind != "crash"]
+    if len(crashes) > reader.crashes:
+        others += crashes
+    shown = [f"file {one.number}: {one.kind}: {one.said}" for one in others[:SHOWN]]
+    assert not others, "\n".join([trial.figures(), *shown])
 
 
 NOTICED = {

@@ -166,3 +166,17 @@ def test_a_characters_scripts_and_drivers_are_not_run(tmp_path: Path):
         command, env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=False
     )
     assert result.returncode == 0, result.stderr
+
+
+@pytest.mark.parametrize("children", [[[1], [0]], [[0]], [[1], [], [1]], [[7]], [None]])
+def test_a_gltf_whose_nodes_form_no_trees_is_refused(tmp_path: Path, children: list[object]):
+    """Blender's importer would not end, and fill the memory."""
+    pytest.importorskip("bpy")
+    from video_motion.addon.interchange.gltf import GltfError, check_gltf
+
+    path = tmp_path / "hero.gltf"
+    path.write_text(json.dumps({"nodes": [{"children": one} for one in children]}))
+    with pytest.raises(GltfError, match="damaged"):
+        check_gltf(path)
+    path.write_text(json.dumps({"nodes": [{"children": [1, 2]}, {}, {}]}))
+    check_gltf(path)

@@ -72,7 +72,7 @@ def write_with_blender(
                     reason = OSError(int(number[1]), os.strerror(int(number[1])))
                     raise unwritable(path, reason) from error
                 raise ExportError(
-                    f"{path} can't be written: this Blender's {format} exporter says: {message}"
+                    f"{path} can't be written: this Blender's {format} exporter says: {message}."
                 ) from error
             if not file.is_file():
                 raise ExportError(f"{path} can't be written: this Blender's {format} exporter wrote nothing.")

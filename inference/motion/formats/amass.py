@@ -10,7 +10,7 @@ from ...body import rotations
 from ...body.face import COEFFICIENTS
 from ...body.skeleton import BODY_JOINTS, FINGER_JOINT_NAMES, JOINT_NAMES
 from ...body.smpl import Body
-from ..motion import Motion, MotionFileError
+from ..motion import LARGEST, Motion, MotionFileError
 from .archive import array_names
 from .conventions import ASSUMED_FRAME_RATE, NO_CAMERA, SMPL_PELVIS, SMPLX_PELVIS, floor_height, is_smpl
 
@@ -139,11 +139,13 @@ def _without_camera(
 
 
 def _numbers(path: Path, archive: np.lib.npyio.NpzFile, name: str) -> np.ndarray:
-    """The array ``name`` in double precision."""
+    """The array ``name`` in double precision, of plausible size."""
     try:
         array = archive[name]
-        if array.dtype.kind in "fiu" and array.size and np.isfinite(array).all():
-            return array.astype(np.float64)
+        if array.dtype.kind in "fiu" and array.size:
+            array = array.astype(np.float64)
+            if (np.abs(array) < LARGEST).all():
+                return array
     except Exception as error:  # np.load raises many kinds on hostile input
         raise MotionFileError(f"{path} can't be read: its {name} may be damaged.") from error
     if not array.size:

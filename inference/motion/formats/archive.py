@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from ... import pickles, zips
-from ...errors import one_line
+from ...errors import reason
 from ..motion import MotionFileError
 
 _PIECE = 2**20
@@ -54,8 +54,7 @@ def read(path: Path) -> object:
     except MotionFileError:
         raise
     except pickle.UnpicklingError as error:
-        said = one_line(error)[:200] or "it may be damaged"
-        raise MotionFileError(f"{path} can't be read: {said}.") from error
+        raise MotionFileError(f"{path} can't be read: {reason(error)}.") from error
     except Exception as error:  # hostile files raise anything
         raise MotionFileError(f"{path} can't be read: it may be damaged.") from error
 

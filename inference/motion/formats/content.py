@@ -10,7 +10,7 @@ import numpy as np
 from ...body import rotations
 from ...body.skeleton import JOINT_NAMES
 from ...body.smpl import Body
-from ..motion import Motion, MotionFileError
+from ..motion import LARGEST, Motion, MotionFileError
 from .conventions import ASSUMED_FRAME_RATE, NO_CAMERA, SMPL_PELVIS, SMPLX_PELVIS, floor_height, is_smpl, stride_scale
 
 UPRIGHT_CAMERA = NO_CAMERA[:3, :3]
@@ -24,7 +24,6 @@ _HIPS = [JOINT_NAMES.index("left_hip"), JOINT_NAMES.index("right_hip")]
 _LONGEST_BRIDGE = 300
 _LAST_FRAME = 10**7
 _MOST_FRAMES = 250_000
-_LARGEST = 1e7
 _LARGEST_IMAGE = 65_536
 
 
@@ -278,7 +277,7 @@ def numbers(value: object, path: Path, name: str, *shape: int | None) -> np.ndar
         raise MotionFileError(f"{path} is damaged: its {name} is {array.shape}.")
     with np.errstate(invalid="ignore"):
         array = array.astype(np.float64)
-    if not (np.abs(array) < _LARGEST).all():
+    if not (np.abs(array) < LARGEST).all():
         raise MotionFileError(f"{path} is damaged: its {name} has values that are not numbers.")
     return array
 

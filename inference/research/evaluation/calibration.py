@@ -13,7 +13,7 @@ from xml.etree import ElementTree
 import cv2
 import numpy as np
 
-from ...errors import one_line
+from ...errors import reason
 from ...footage.naming import is_video
 from .truth import EvaluationError
 
@@ -117,7 +117,7 @@ def read_calibration(file: Path) -> list[CalibratedCamera]:
     except OSError as error:
         raise EvaluationError(f"{file} can't be read ({error.strerror}): give --calibration {FORMATS}.") from error
     except Exception as error:  # parsers and NumPy raise many kinds on damaged files
-        said = f"it lacks {error}" if isinstance(error, KeyError) else one_line(error).rstrip(".")
+        said = f"it lacks {error}" if isinstance(error, KeyError) else reason(error)
         raise EvaluationError(f"{file} is damaged or no calibration ({said}): give {FORMATS}.") from error
     if len(cameras) < 2:
         raise EvaluationError(f"{file} has fewer than two cameras: calibrate more of them.")

@@ -11,7 +11,7 @@ import numpy as np
 from ... import zips
 from ...body.skeleton import LANDMARK_NAMES
 from ...body.smpl import Body
-from ...errors import one_line
+from ...errors import reason
 from ...motion.motion import Motion
 from . import metrics
 from .calibration import CalibratedCamera
@@ -79,7 +79,7 @@ def read_joints(file: Path) -> np.ndarray:
     except FileNotFoundError as error:
         raise EvaluationError(f"{file} does not exist.") from error
     except Exception as error:  # np.load raises many kinds on damaged files
-        raise EvaluationError(f"{file} has no joints that can be read ({one_line(error).rstrip('.')}).") from error
+        raise EvaluationError(f"{file} has no joints that can be read ({reason(error)}).") from error
     if joints.ndim != 3 or joints.shape[1:] != (12, 3):
         raise EvaluationError(f"{file} has joints {joints.shape}: 12 of each frame are needed, (frames, 12, 3).")
     return joints[:, _FILE_ORDER]

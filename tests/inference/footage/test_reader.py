@@ -263,3 +263,16 @@ def test_unusable_images(tmp_path: Path):
     with pytest.raises(FootageError, match=r"image_4\.png is not an image"):
         read(folder)
     assert threads() == 0
+
+
+def test_png_whose_piece_goes_on_after_its_end_is_refused_unread(tmp_path: Path):
+    """OpenCV would reserve the four gigabytes that it claims; what follows a whole PNG doesn't matter."""
+    folder = write_images(tmp_path / "images", [1, 2])
+    (image,) = folder.glob("*_2.png")
+    content = image.read_bytes()
+    image.write_bytes(content + b"\xff" * 20)
+    assert len(read(folder)[1]) == 2
+    place = content.index(b"IDAT")
+    image.write_bytes(content[: place - 4] + b"\xff\xff\xff\xff" + content[place:])
+    with pytest.raises(FootageError, match=r"image_2\.png is not an image"):
+        read(folder)
