@@ -86,7 +86,7 @@ def _borders(points: Floats, joint: dict[str, Floats], landmark: dict[str, Float
         "sleeve": across - shoulder - _SLEEVE * (elbow - shoulder),
         "neck": up - joint["neck"][1] + _NECK_SLOPE * (ahead - joint["neck"][2]) - _NECK,
         "hair": up - line,
-        "ear": np.maximum(_EAR - np.hypot(up - ear[1], ahead - ear[2]), ear[0] - _EAR_DEPTH - across),
+        "ear": np.maximum(np.hypot(up - ear[1], ahead - ear[2]) - _EAR, ear[0] - _EAR_DEPTH - across),
     }
 
 
