@@ -29,7 +29,7 @@ def truth() -> Motion:
 def results(tmp_path_factory: pytest.TempPathFactory) -> list[Result]:
     """The whole clip by every network; where they need the same of the people, these are tracked once."""
     cache = Cache(tmp_path_factory.mktemp("cache"))
-    wanted = [Options(quality="fast", network=network) for network in NETWORKS]
+    wanted = [Options(quality="fast", network=network, hands=False, face=False) for network in NETWORKS]
     return [convert_footage(VIDEO, options, load_models(options), cache=cache) for options in wanted]
 
 
