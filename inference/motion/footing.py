@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -44,6 +45,9 @@ _HIGHEST_STEP = 0.3
 _STRAY, _STRAY_ALONG = 0.2, 0.45
 # Seconds before and after its fastest moment in which such a point is free.
 _SWING = 0.12
+# Between two stands a point stands, too, if it stays within so many metres across the line of sight: what a foot seems
+# to move along it alone is the error of a body that bends. For so many seconds at most, if the network doubts no more.
+_STAYED, _LONGEST_DOUBT, _DOUBT, _FILLED = 0.04, 1.5, 0.2, 0.6
 
 
 @dataclass(frozen=True)
@@ -170,7 +174,7 @@ class Footing:
         likely = 1 / (1 + np.exp(-self.logits(features(steps.at(times)))))
         said = np.stack([np.interp(steps.timestamps, times, column) for column in likely.T], axis=1)
         said *= steps.clearance - steps.clearance.min(axis=1, keepdims=True) < _HIGHEST_STEP
-        return _without_moving(np.maximum(said, standing_by_speed(steps, _REST)), steps)
+        return _without_moving(with_staying(np.maximum(said, standing_by_speed(steps, _REST)), steps), steps)
 
 
 def standing_by_speed(steps: Steps, ease: float = 1.0) -> np.ndarray:
@@ -184,6 +188,29 @@ def standing_by_speed(steps: Steps, ease: float = 1.0) -> np.ndarray:
     return contacts.standing(speed / ease, above, steps.visibility[:, : steps.soles.shape[1]])
 
 
+def _away(steps: Steps, point: int, start: int, stop: int) -> tuple[np.ndarray, np.ndarray]:
+    """How far (n,) a point is from its median place in some frames, along the line of sight and across it, metres."""
+    place = steps.soles[start:stop, point]
+    sight = np.median(place - steps.eyes[start:stop], axis=0)
+    sight /= np.linalg.norm(sight)
+    away = place - np.median(place, axis=0)
+    along = away @ sight
+    return along, np.linalg.norm(away - along[:, None] * sight, axis=1)
+
+
+def with_staying(probability: np.ndarray, steps: Steps) -> np.ndarray:
+    """Probabilities (n, 4) with the frames between two stands in which a point stays where the camera sees it."""
+    filled = probability.copy()
+    for point in range(filled.shape[1]):
+        stands = contacts.runs(probability[:, point] > 0.5)
+        for (_, start), (stop, _) in pairwise(stands):
+            seconds = steps.timestamps[stop] - steps.timestamps[start - 1]
+            doubted = probability[start:stop, point].min() < _DOUBT
+            if not doubted and seconds < _LONGEST_DOUBT and _away(steps, point, start - 1, stop + 1)[1].max() < _STAYED:
+                filled[start:stop, point] = np.maximum(probability[start:stop, point], _FILLED)
+    return filled
+
+
 def _without_moving(probability: np.ndarray, steps: Steps) -> np.ndarray:
     """Probabilities (n, 4) with the frames left out in which a point moves too far to stand."""
     kept = probability.copy()
@@ -194,11 +221,7 @@ def _without_moving(probability: np.ndarray, steps: Steps) -> np.ndarray:
             if stop - start < 2:
                 continue
             place = steps.soles[start:stop, point]
-            sight = np.median(place - steps.eyes[start:stop], axis=0)
-            sight /= np.linalg.norm(sight)
-            away = place - np.median(place, axis=0)
-            along = away @ sight
-            across = np.linalg.norm(away - along[:, None] * sight, axis=1)
+            along, across = _away(steps, point, start, stop)
             if across.max() < _STRAY and np.abs(along).max() < _STRAY_ALONG:
                 continue
             fastest = start + int(np.linalg.norm(np.diff(place, axis=0), axis=1).argmax())

@@ -91,3 +91,30 @@ def test_what_moves_away_does_not_stand_and_what_rests_does(footing: Footing, st
     raised = np.zeros((n, 4))
     raised[:, [0, 2]] = 0.5
     assert not (footing.standing(replace(rests, clearance=raised))[:, [0, 2]] > 0.5).any()
+
+
+@pytest.mark.parametrize(
+    ("way", "doubt", "frames", "stays"),
+    [
+        ((0.0, 1.0, 0.0), 0.35, 15, True),
+        ((0.5, 0.0, 0.0), 0.35, 15, False),
+        ((0.0, 0.0, 0.5), 0.35, 15, False),
+        ((0.0, 1.0, 0.0), 0.1, 15, False),
+        ((0.0, 1.0, 0.0), 0.35, 50, False),
+    ],
+    ids=["away from the camera", "aside", "up", "in no doubt", "for long"],
+)
+def test_feet_that_stay_where_the_camera_sees_them_stand_in_spite_of_a_moment_of_doubt(
+    steps: Steps, way: tuple[float, float, float], doubt: float, frames: int, stays: bool
+):
+    """Who sits down seems to be 30 cm farther away than before; feet that truly move are seen elsewhere."""
+    n, gap = len(steps.timestamps), slice(60, 60 + frames)
+    place = np.tile([[-0.1, 0.0, 0.02], [0.1, 0.0, 0.02], [-0.1, -0.2, 0.01], [0.1, -0.2, 0.01]], (n, 1, 1))
+    share = np.interp(np.arange(n), [gap.start, gap.stop], [0, 0.3])
+    moved = replace(steps, soles=place + share[:, None, None] * way, eyes=np.tile([0.0, -5.0, 0.02], (n, 1)))
+    probability = np.full((n, 4), 0.9)
+    probability[gap, 0] = doubt
+    stands = module.with_staying(probability, moved) > 0.5
+    assert stands[gap, 0].all() == stays
+    assert stands[np.delete(np.arange(n), gap)].all()
+    assert stands[:, 1:].all()
