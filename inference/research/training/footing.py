@@ -159,7 +159,8 @@ def _work(job: int, jobs: int, options: argparse.Namespace) -> None:
     until = time.monotonic() + 60 * options.data_minutes
     for split, number in progress.bar(f"walks, job {job + 1}", iterable=files[job::jobs], position=job, unit="file"):
         path = options.out / "walks" / split / f"{number:06d}.npz"
-        if path.exists() or time.monotonic() > until:
+        # A first file of each kind is made however short the time is: there is no training without.
+        if path.exists() or (number >= jobs and time.monotonic() > until):
             continue
         rng = np.random.default_rng([options.seed, 13, SPLITS.index(split), number])
         clips = np.array([clip for clip in split_clips(library, split) if library.names[clip] not in scenes])
