@@ -72,11 +72,15 @@ def ground_levels(clearance: np.ndarray, probability: np.ndarray, timestamps: np
         return np.full(clearance.shape, float(np.median(clearance.min(axis=1))))
     # A foot that stands on its heel or its toes is no higher for that.
     lowest = np.minimum(clearance, clearance[:, _OTHER_END])
-    heights = np.array([np.median(lowest[start:stop, point]) for point, start, stop in stands])
+    low, heights, high = np.array(
+        [np.quantile(lowest[start:stop, point], (0.2, 0.5, 0.8)) for point, start, stop in stands]
+    ).T
     seconds = np.array([timestamps[stop - 1] - timestamps[start] for _, start, stop in stands])
-    order = np.argsort(heights)
+    # A stand whose height drifts is on the level of all that it reaches.
+    order = np.argsort(low)
+    reached = np.maximum.accumulate(high[order])
     level = np.empty(len(order), int)
-    level[order] = np.concatenate([[0], np.cumsum(np.diff(heights[order]) > _APART)])
+    level[order] = np.concatenate([[0], np.cumsum(low[order][1:] - reached[:-1] > _APART)])
     spent = np.bincount(level, seconds)
     means = np.bincount(level, seconds * heights) / spent
     ground = np.full(clearance.shape, means[spent.argmax()])

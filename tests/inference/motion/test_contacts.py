@@ -125,6 +125,16 @@ def test_nobody_climbs_on_a_floor_that_is_seen_to_rise():
     np.testing.assert_allclose(ground, 0.075)
 
 
+def test_a_stand_that_is_seen_to_sink_is_on_the_floor_before_and_after_it():
+    """Somebody crouches, seems to sink by 12 cm meanwhile, jumps, and lands where the floor is seen higher again."""
+    times = np.arange(120) / 30
+    clearance, probability = np.full((120, 4), 0.5), np.zeros((120, 4))
+    clearance[:50], clearance[70:] = np.linspace(0.06, -0.1, 50)[:, None], 0.07
+    probability[:50], probability[70:] = 0.9, 0.9
+    ground = contacts.ground_levels(clearance, probability, times)
+    assert np.ptp(ground) == pytest.approx(0, abs=1e-9)
+
+
 def test_a_raised_heel_is_no_step():
     times = np.arange(60) / 30
     clearance, probability = np.zeros((60, 4)), np.zeros((60, 4))
