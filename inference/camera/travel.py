@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 import cv2
 import numpy as np
@@ -173,10 +174,8 @@ class _Bundle:
             return
         self.travels = True
         starts = (start, turned) if self._zooms else (start,)
-        ways = [
-            self._best_of(begun)
-            for begun in (self._pairs(start, given), self._near_points(starts), self._straight_ways(starts))
-        ]
+        others = chain(self._near_points(starts), self._straight_ways(starts))
+        ways = [self._best_of(begun) for begun in (self._pairs(start, given), others)]
         cost_of_way, way = min(ways, key=lambda found: found[0])
         self._return_to(way)
         self.travels = off - self._share_off() > _ENOUGH_OFF and cost > _ENOUGH_COST * cost_of_way

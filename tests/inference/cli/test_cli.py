@@ -168,14 +168,17 @@ def write_program(path: Path, body: str) -> Path:
     return path
 
 
-def test_convert_hands_over_to_blender(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_convert_hands_over_to_blender(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     monkeypatch.setenv("LD_LIBRARY_PATH", f"{environment.LIBRARIES / 'usr' / 'lib'}:/opt/lib")
     record = f'echo "$PYTHONPATH,$LD_LIBRARY_PATH" > "{tmp_path}/variables"\nprintf "%s\\n" "$@" > "{tmp_path}/words"\n'
     record += f'head -n 1 > "{tmp_path}/request"\n'
     blender = write_program(tmp_path / "a blender", f"{record}exit 3\n")
     given = ["a b.mp4", "--format", "fbx,bvh", "--feet", "0.5"]
-    assert cli.main(["convert", *given, "--blender", str(blender), "--jobs", "2"]) == 3
+    assert cli.main(["convert", *given, "--blender", str(blender), "--jobs", "2"]) == 1
+    assert "Blender ended unexpectedly (status 3): go on with --resume." in capsys.readouterr().err
     # A Blender of the system gets its own libraries.
     assert (tmp_path / "variables").read_text() == ",/opt/lib\n"
     words = (tmp_path / "words").read_text().splitlines()
