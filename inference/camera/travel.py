@@ -221,10 +221,7 @@ class _Bundle:
         for one and the other in turn.
         """
         keys = len(self.positions)
-        self.positions = np.zeros((keys, 3))
-        self.points = self.points / np.linalg.norm(self.points, axis=1, keepdims=True)
-        points, residuals, weights = self._seen()
-        slopes = self._slopes(points) @ np.swapaxes(self.rotations[self._key], 1, 2)
+        slopes, residuals, weights = self._only_turning()
         off = self._by_point.sums(1 - weights) / self._by_point.sums(np.ones(len(weights)))
         nearness = np.where(off > np.median(off), off, 0.0)
         stiff = _stiffness(keys)
@@ -240,20 +237,17 @@ class _Bundle:
             right = self._by_key.sums(weights[:, None] * np.einsum("oki,ok->oi", each, residuals))
             self.positions = np.linalg.solve(system.reshape(3 * keys, -1), right.ravel()).reshape(keys, 3)
             moved = np.einsum("oki,oi->ok", slopes, self.positions[self._key])
-            own = self._by_point.sums(weights * np.square(moved).sum(1)) + _IDLE
-            nearness = (self._by_point.sums(weights * (moved * residuals).sum(1)) / own).clip(_FARTHEST, None)
-            left = residuals - nearness[self._point, None] * moved
-            weights = 1 / (1 + np.square(left).sum(1) / _FAR_OFF**2)
+            nearness, left = self._nearness(moved, residuals, weights)
+            weights = 1 / (1 + left)
         self.points = self.points / nearness[:, None] - self.positions[0]
         self.positions = self.positions - self.positions[0]
 
     def _straight_ways(self, starts: Sequence[_State]) -> Iterator[None]:
         """Begin with a steady walk straight on, in the direction that explains most."""
         for begin in starts:
-            for apart in (None, _APART[1]):
+            for turns in (begin[0], _turns_by_pairs(self._key, self._point, self._places, begin[0], _APART[1])):
                 self._return_to(begin)
-                if apart is not None:
-                    self.rotations = _turns_by_pairs(self._key, self._point, self._places, self.rotations, apart)
+                self.rotations = turns
                 self._walk_straight()
                 yield
 
@@ -264,34 +258,45 @@ class _Bundle:
         squares for each point by itself.
         """
         steps = np.linspace(0, 1, len(self.positions))
-        self.positions = np.zeros((len(steps), 3))
-        self.points = self.points / np.linalg.norm(self.points, axis=1, keepdims=True)
-        points, residuals, _ = self._seen()
-        slopes = self._slopes(points) @ np.swapaxes(self.rotations[self._key], 1, 2)
+        slopes, residuals, _ = self._only_turning()
         trials = []
         for direction in _directions(_DIRECTIONS):
             moved = (slopes @ direction) * steps[self._key, None]
-            weights = np.ones(len(residuals))
+            nearness, left = self._nearness(moved, residuals, np.ones(len(residuals)), aside=True)
             for _ in range(_ROUNDS):
-                weights = 1 / (1 + self._nearness(moved, residuals, weights)[1])
-            nearness, left = self._nearness(moved, residuals, weights)
+                nearness, left = self._nearness(moved, residuals, 1 / (1 + left), aside=True)
             trials.append((float(np.log1p(left).sum()), direction, nearness))
         _, direction, nearness = min(trials, key=lambda trial: trial[0])
         self.positions = steps[:, None] * direction
         self.points = self.points / nearness[:, None]
 
-    def _nearness(self, moved: np.ndarray, residuals: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """The points' nearness, by least squares, and the squared residuals (O,) that it leaves.
+    def _only_turning(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Stay in one place, all points at distance 1.
+
+        Returns:
+            (O, 2, 3) how sightings move with the camera, residuals (O, 2), and weights (O,).
+        """
+        self.positions = np.zeros_like(self.positions)
+        self.points = self.points / np.linalg.norm(self.points, axis=1, keepdims=True)
+        points, residuals, weights = self._seen()
+        return self._slopes(points) @ np.swapaxes(self.rotations[self._key], 1, 2), residuals, weights
+
+    def _nearness(
+        self, moved: np.ndarray, residuals: np.ndarray, weights: np.ndarray, aside: bool = False
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """The points' nearness, by least squares, and the squared residuals (O,) that it leaves, by what is far off.
 
         Args:
             moved: (O, 2) by how much a point at nearness 1 is seen elsewhere.
             residuals: (O, 2).
             weights: (O,).
+            aside: whether points may be in other directions than they are now, too.
         """
-        aside, off = (part - self._mean_by_point(part, weights) for part in (moved, residuals))
-        own = self._by_point.sums(weights * np.square(aside).sum(1)) + _IDLE
-        nearness = (self._by_point.sums(weights * (aside * off).sum(1)) / own).clip(_FARTHEST, None)
-        return nearness, np.square(off - nearness[self._point, None] * aside).sum(1) / _FAR_OFF**2
+        if aside:
+            moved, residuals = (part - self._mean_by_point(part, weights) for part in (moved, residuals))
+        own = self._by_point.sums(weights * np.square(moved).sum(1)) + _IDLE
+        nearness = (self._by_point.sums(weights * (moved * residuals).sum(1)) / own).clip(_FARTHEST, None)
+        return nearness, np.square(residuals - nearness[self._point, None] * moved).sum(1) / _FAR_OFF**2
 
     def _mean_by_point(self, values: np.ndarray, weights: np.ndarray) -> np.ndarray:
         """(O, 2) weighted means of values (O, 2) of each sighting's point."""

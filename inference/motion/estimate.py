@@ -154,9 +154,13 @@ def stand(
     for number, track in enumerate(tracks):
         pose_estimate = None if pose_estimates is None else pose_estimates[number]
         shape = shapes.get(track.number)
-        subjects.append(
-            _fit_person(track, pose_estimate, shape, height, frames, timestamps, camera, body, smoothing, step)
-        )
+        subject = _fit_frames(track, pose_estimate, shape, height, frames, timestamps, camera, body)
+        step(_FIRST_FIT)
+        for strength in (0.5, 0.25):
+            subject.refit(smoothing, strength, steps=4)
+            step(_REFITS // 2)
+        subject.smooth(smoothing)
+        subjects.append(subject)
     if camera.world is None:
         standing.find_pace(subjects)
         transform = standing.estimate_floor(subjects, camera.lines)
@@ -170,28 +174,7 @@ def stand(
     return subjects, transform
 
 
-def _fit_person(
-    track: Track,
-    pose_estimate: PoseEstimate | None,
-    shape: np.ndarray | None,
-    height: float | None,
-    frames: np.ndarray,
-    timestamps: np.ndarray,
-    camera: Camera,
-    body: Body,
-    smoothing: float,
-    step: Callable[[int], None],
-) -> Subject:
-    subject = _begin(track, pose_estimate, shape, height, frames, timestamps, camera, body)
-    step(_FIRST_FIT)
-    for strength in (0.5, 0.25):
-        subject.refit(smoothing, strength, steps=4)
-        step(_REFITS // 2)
-    subject.smooth(smoothing)
-    return subject
-
-
-def _begin(
+def _fit_frames(
     track: Track,
     pose_estimate: PoseEstimate | None,
     shape: np.ndarray | None,
@@ -264,7 +247,7 @@ def _shape(
 def _landmarks_3d(body: Body, pose_estimate: PoseEstimate) -> np.ndarray:
     """(n, 33, 3) landmarks of an estimated body, camera axes, origin between the hips, metres."""
     whole = np.empty((len(pose_estimate.rotations), len(LANDMARK_NAMES), 3), np.float32)
-    for window, _ in windows(len(whole)):
+    for window in windows(len(whole)):
         points = body.landmark_positions(pose_estimate.rotations[window], pose_estimate.betas[window])
         whole[window] = points - points[:, _HIPS].mean(1, keepdims=True)
     return whole
@@ -336,9 +319,9 @@ def _start(shaped_body: ShapedBody, evidence: Evidence) -> tuple[np.ndarray, np.
 
 def _translations(shaped_body: ShapedBody, evidence: Evidence, local: np.ndarray) -> np.ndarray:
     """(n, 3) by `solve_translation` for local rotations (n, 24, 3, 3)."""
-    trans = np.empty((len(local), 3))
-    for window, _ in windows(len(local)):
-        _, _, points = shaped_body.pose(local[window], trans[window] * 0)
+    trans = np.zeros((len(local), 3))
+    for window in windows(len(local)):
+        _, _, points = shaped_body.pose(local[window], trans[window])
         trans[window] = solve_translation(evidence.rows(window), points)
     return trans
 
@@ -370,7 +353,7 @@ def _motion(
     bridged[seen] = False
     joints, _, _ = subject.posed()
     poses = np.empty((n, 24, 3))
-    for window, _ in windows(n):
+    for window in windows(n):
         poses[window] = rotations.matrix_to_axis_angle(subject.fit.rotations[window])
 
     def spread(values: np.ndarray) -> np.ndarray:

@@ -116,17 +116,18 @@ class Subject:
 
     def smooth(self, smoothing: float) -> None:
         """Smooth the current motion."""
-        self._change(
-            smoothing,
-            1.0,
-            lambda window, prior: Fit(prior.rotations, prior.trans, self.fit.information[window]),
-        )
+
+        def smoothed(window: slice, prior: Prior) -> Fit:
+            return Fit(prior.rotations, prior.trans, self.fit.information[window])
+
+        self._change(smoothing, 1.0, smoothed)
 
     def _change(self, smoothing: float, strength: float, make: Callable[[slice, Prior], Fit]) -> None:
         """Replace the motion by what is made of each window of frames and the prior for it."""
         n = len(self.frames)
         changed = Fit(np.empty((n, 24, 3, 3)), np.empty((n, 3)), np.empty((n, 24)))
-        for window, around in windows(n):
+        for window in windows(n):
+            around = slice(max(window.start - _MARGIN, 0), min(window.stop + _MARGIN, n))
             inside = slice(window.start - around.start, window.stop - around.start)
             part = make(window, smoothed_prior(self, smoothing, strength, around).rows(inside))
             changed.rotations[window], changed.trans[window] = part.rotations, part.trans
@@ -145,17 +146,16 @@ class Subject:
         n = len(self.frames)
         joints, points = np.empty((n, 24, 3)), np.empty((n, len(landmarks), 3))
         global_rotations = np.empty((n, len(turned), 3, 3))
-        for window, _ in windows(n):
+        for window in windows(n):
             whole, joints[window], seen = self.shaped_body.pose(self.fit.rotations[window], self.fit.trans[window])
             points[window], global_rotations[window] = seen[:, list(landmarks)], whole[:, list(turned)]
         return joints, points, global_rotations
 
 
-def windows(n: int) -> Iterator[tuple[slice, slice]]:
-    """Windows of n frames, one after the other, and each with what smoothing has to see around it."""
+def windows(n: int) -> Iterator[slice]:
+    """Windows of n frames, one after the other."""
     for start in range(0, n, _WINDOW):
-        window = slice(start, min(start + _WINDOW, n))
-        yield window, slice(max(start - _MARGIN, 0), min(window.stop + _MARGIN, n))
+        yield slice(start, min(start + _WINDOW, n))
 
 
 def shape_from_limbs(body: Body, world: np.ndarray, visibility: np.ndarray, scale: float = 1.0) -> np.ndarray:
