@@ -31,7 +31,7 @@ from .models import Models
 from .motion import estimate as motion_estimate
 from .motion.figure import give_figure
 from .motion.motion import Motion
-from .options import Options, default
+from .options import Options, Who, default
 from .people import reasons, sides
 from .people.blazepose import LandmarkModel
 from .people.details import DetailSearch, DetailTrack
@@ -516,7 +516,7 @@ def find_people(
     """
     conversion = _Conversion(path, options, models, progress, cache)
     shots = conversion.observe()
-    _choose(path, replace(options, person=None), models, conversion, shots)
+    _choose(path, replace(options, person=()), models, conversion, shots)
     return shots
 
 
@@ -622,7 +622,7 @@ def _report(
         trusts = {number: value for number, value in observations.trusts.items() if number in made}
         if made:
             where = f" of shot {observations.shot}" if with_cuts else ""
-            others = observations.left_out if options.person is None else ()
+            others = () if options.person else observations.left_out
             warnings += reasons.warnings(trusts, others, where)
         for motion in made.values():
             height = models.body.height(motion.betas)
@@ -639,6 +639,8 @@ def _report(
             if track.number not in made
         ]
         left_out += [{"shot": observations.shot, **one.to_json()} for one in (*not_chosen, *observations.left_out)]
+    if motions and (missing := _missing(options, shots)):
+        warnings.append(f"There is no person {_named(missing)}: the others' motion was taken.")
     if models.body.figures is None and (options.gender, options.build) != (default("gender"), default("build")):
         warnings.append(f"The body {models.body.name} has no other figures: its shape is as seen.")
     if models.notice is not None:
@@ -665,16 +667,26 @@ def _choose(
     path: Path, options: Options, models: Models, conversion: _Conversion, shots: Sequence[Observations]
 ) -> list[list[Track]]:
     """The tracks of each shot that get a motion."""
-    person = options.person
-    chosen = [[track for track in one.tracks if person in (None, track.number)] for one in shots]
+    chosen = [[track for track in one.tracks if options.takes(one.shot, track.number)] for one in shots]
     if any(chosen):
         return chosen
-    if numbers := sorted({track.number for one in shots for track in one.tracks}):
-        message = f"There is no person {person} in {path}; choose one of {', '.join(map(str, numbers))}."
+    cuts = conversion.has_cuts(shots)
+    if there := sorted({Who(track.number, one.shot if cuts else None) for one in shots for track in one.tracks}):
+        message = f"There is no person {_named(options.person)} in {path}; choose from {_named(there)}."
     else:
         left_out = sorted((one for shot in shots for one in shot.left_out), key=lambda one: -one.presence)
         message = reasons.nobody(left_out, shots[0].size, path)
     raise NobodyFoundError(message, _report(path, options, models, conversion, shots, []))
+
+
+def _missing(options: Options, shots: Sequence[Observations]) -> list[Who]:
+    """Those of the chosen people who are in none of the shots."""
+    found = [(one.shot, track.number) for one in shots for track in one.tracks]
+    return [who for who in options.person if not any(who.includes(*one) for one in found)]
+
+
+def _named(people: Sequence[Who]) -> str:
+    return ", ".join(map(str, people))
 
 
 def _describe_shot(observations: Observations, camera: Camera) -> dict[str, object]:

@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import Field, dataclass, field, fields
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 from .body.kinds import BUILDS, GENDERS
 from .errors import VideoMotionError, one_line
@@ -48,6 +48,21 @@ class OptionError(VideoMotionError):
     """An option has an invalid value."""
 
 
+class Who(NamedTuple):
+    """People by number: everyone or one person, of every shot or of one; written `all`, `3`, `2:all` or `2:3`."""
+
+    person: int | None = None
+    shot: int | None = None
+
+    def includes(self, shot: int, person: int) -> bool:
+        """Whether a person of a shot is meant."""
+        return self.shot in (None, shot) and self.person in (None, person)
+
+    def __str__(self) -> str:
+        person = "all" if self.person is None else str(self.person)
+        return person if self.shot is None else f"{self.shot}:{person}"
+
+
 @dataclass(frozen=True)
 class Option:
     """The description of an option, for every interface that offers it.
@@ -56,7 +71,7 @@ class Option:
         group: which of `EVERYTHING` it belongs to.
         label: its name in the panel.
         help: what it does, a phrase without full stop.
-        kind: `float`, `int`, `bool`, `path`, `choice`, `device`, `formats`, `number` or `rate`.
+        kind: `float`, `int`, `bool`, `path`, `choice`, `device`, `formats`, `number`, `people` or `rate`.
         choices: the values of a `choice`.
         minimum: of a number.
         maximum: of a number, for the panel.
@@ -114,13 +129,14 @@ class Options:
         # Commands take the videos of a folder.
         argument=False,
     )
-    person: int | None = _option(
-        None,
+    person: tuple[Who, ...] = _option(
+        (),
         FOOTAGE,
-        "Person",
-        "whose motion to take: a number from 1, by how long and how large people are seen, or all",
-        "number",
-        metavar="N",
+        "People",
+        "whose motion to take: numbers from 1, by how long and how large people are seen, separated by commas, or all;"
+        " 2:3 is the third person of the second shot alone",
+        "people",
+        metavar="LIST",
     )
     shot: int | None = _option(
         None,
@@ -391,10 +407,14 @@ class Options:
         for name, option in options(groups):
             value = getattr(self, name)
             if value is not None and (defaults or value != default(name)):
-                content[name] = str(value) if option.kind == "path" else list(value) if _is_list(value) else value
+                content[name] = _as_json(option, value)
         if self.shapes and MOTION in groups:
             content["shapes"] = {str(person): list(map(float, betas)) for person, betas in self.shapes.items()}
         return content
+
+    def takes(self, shot: int, person: int) -> bool:
+        """Whether the motion of a person of a shot is wanted."""
+        return not self.person or any(who.includes(shot, person) for who in self.person)
 
 
 def options(groups: Collection[str] = EVERYTHING) -> Iterator[tuple[str, Option]]:
@@ -441,7 +461,7 @@ def add_argument(command: argparse._ActionsContainer, name: str) -> None:
     text = option.help
     if option.choices and option.kind == "choice" and len(option.choices) <= len(ESTIMATORS):
         text += f": {', '.join(option.choices)}"
-    if usual is not None:
+    if usual is not None and usual != ():
         text += f" (default: {_as_text(usual)})"
     arguments: dict[str, Any] = {"choices": option.choices} if option.kind == "choice" else {"type": option.parse}
     command.add_argument(flag, default=usual, metavar=option.metavar, help=text, **arguments)
@@ -459,12 +479,18 @@ def _is_list(value: Any) -> bool:
     return isinstance(value, tuple | list)
 
 
+def _as_json(option: Option, value: Any) -> Any:
+    if option.kind == "path":
+        return str(value)
+    return list(map(str, value)) if _is_list(value) else value
+
+
 def _from_json(name: str, option: Option, value: Any) -> Any:
     if option.kind == "bool":
         if isinstance(value, bool):
             return value
         raise OptionError(f"The option {name} is neither true nor false.")
-    if option.kind == "formats" and value == []:
+    if option.kind in ("formats", "people") and value == []:
         return ()
     try:
         text = ",".join(map(str, value)) if _is_list(value) else str(value)
@@ -544,6 +570,26 @@ def _number_or_all(option: Option, text: str) -> int | None:
         raise argparse.ArgumentTypeError(f"{error} and not all") from error
 
 
+def people(text: str) -> tuple[Who, ...]:
+    """Return the people that a text such as `1,3` or `1:2,2:1` names, each once and in order; none stands for all.
+
+    Raises:
+        argparse.ArgumentTypeError: the text names none.
+    """
+    chosen = {_who(part.strip()) for part in text.split(",")}
+    return () if Who() in chosen else tuple(sorted(chosen, key=lambda who: (who.shot or 0, who.person or 0)))
+
+
+def _who(text: str) -> Who:
+    shot, colon, person = text.rpartition(":")
+    try:
+        return Who(None if person == "all" else count(person), count(shot) if colon else None)
+    except argparse.ArgumentTypeError as error:
+        raise argparse.ArgumentTypeError(
+            f"{text or 'nothing'} is neither a person's whole number from 1, as in 3 or 2:3, nor all"
+        ) from error
+
+
 def _formats(option: Option, text: str) -> tuple[str, ...]:
     chosen = tuple(dict.fromkeys(part.strip().lower() for part in text.split(",")))
     unknown = [part for part in chosen if part not in option.choices]
@@ -574,5 +620,6 @@ _PARSERS: Mapping[str, Callable[[Option, str], Any]] = {
     "device": _device,
     "formats": _formats,
     "number": _number_or_all,
+    "people": lambda option, text: people(text),
     "rate": _rate,
 }

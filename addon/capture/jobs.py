@@ -10,7 +10,7 @@ from typing import Any
 import bpy
 import bpy.utils.previews
 
-from ...inference.options import FOOTAGE, Options
+from ...inference.options import FOOTAGE, Options, Who
 from ...inference.worker.process import WorkerProcess
 from .. import preferences
 from ..interface import redraw
@@ -21,6 +21,7 @@ PART = ("start", "end")
 """Names of the pictures of the first and the last frame of the chosen part."""
 
 _IDLE_SECONDS = 20.0
+_EVERYONE = Who()
 
 current: WorkerProcess | None = None
 """The user's last job, running or ended."""
@@ -174,6 +175,12 @@ def find(video: Path, options: dict[str, Any]) -> WorkerProcess:
 
     people.clear()
     return start("find", store_people, video=str(video), options=options)
+
+
+def found_people(who: Who = _EVERYONE) -> list[tuple[int, int]]:
+    """Those of `people` who are meant, each a shot and a number."""
+    found = [(person["shot"], person["person"]) for person in people]
+    return [one for one in found if who.includes(*one)]
 
 
 def gpus() -> list[dict[str, Any]]:

@@ -14,7 +14,7 @@ from bpy_extras.io_utils import ImportHelper
 
 from ...inference.errors import VideoMotionError
 from ...inference.footage.naming import VIDEO_SUFFIXES
-from ...inference.options import ESTIMATION, Options
+from ...inference.options import ESTIMATION, Options, Who
 from ...inference.worker.process import WorkerProcess
 from .. import preferences
 from ..interface import TAB, is_over_3d_view, menu_entry, redraw, select_only
@@ -132,9 +132,9 @@ class ImportQueue(_ImportOperator, bpy.types.Operator):
         path = Path(video.filepath)
         if not path.exists():
             raise ImportVideoError(f"{path} does not exist: leave it out, or add it from its new place.")
-        every = {"start": None, "end": None, "person": None, "shot": None, "frame_rate": None}
-        options = replace(context.scene.video_motion.as_options(context.scene), **every)
-        return self.convert(context, path, replace(options, look=options.look and not self._looked))
+        options = context.scene.video_motion.as_options(context.scene, everyone=True)
+        whole = replace(options, start=None, end=None, frame_rate=None, look=options.look and not self._looked)
+        return self.convert(context, path, whole)
 
     def _take_in(self, context: bpy.types.Context) -> None:
         """Make the take of the video that has ended, or tell why there is none."""
@@ -205,7 +205,7 @@ class FindPeople(WorkerOperator, bpy.types.Operator):
     def begin(self, context: bpy.types.Context) -> WorkerProcess:
         """Start the search in the worker."""
         settings = context.scene.video_motion
-        options = replace(settings.as_options(context.scene), person=None)
+        options = settings.as_options(context.scene, everyone=True)
         return jobs.find(_checked_video(settings), options.to_json(ESTIMATION))
 
     def finish(self, context: bpy.types.Context, value: dict[str, Any]) -> str:
@@ -215,19 +215,27 @@ class FindPeople(WorkerOperator, bpy.types.Operator):
 
 
 class ChoosePerson(bpy.types.Operator):
-    """Take the motion of this person, or of everyone in the shot or the video"""
+    """Take their motion, or not. Ctrl-click takes that of nobody else"""
 
     bl_idname = "video_motion.choose_person"
-    bl_label = "Choose Person"
+    bl_label = "Choose People"
     bl_options: ClassVar[set[str]] = {"UNDO", "INTERNAL"}
 
     person: IntProperty(description="Number of the person; 0 for everyone")
     shot: IntProperty(description="Number of the shot; 0 for all")
+    only: BoolProperty(description="Choose nobody else", options={"SKIP_SAVE"})
+
+    def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
+        """Blender isolates by the same key."""
+        self.only = event.ctrl
+        return self.execute(context)
 
     def execute(self, context: bpy.types.Context) -> set[str]:
-        """Set both."""
-        settings = context.scene.video_motion
-        settings.shot, settings.person = self.shot, str(self.person)
+        """Choose those who were found and are meant."""
+        group = jobs.found_people(Who(self.person or None, self.shot or None))
+        if not group:
+            return {"CANCELLED"}
+        context.scene.video_motion.choose_people(group, self.only)
         return {"FINISHED"}
 
 

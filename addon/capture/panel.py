@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import bpy
 
+from ...inference.options import Who
 from .. import preferences
 from ..interface import SidebarPanel, characters_per_line, draw_choice, draw_known, draw_text, use_two_columns
 from ..scene.keyframes import scene_frame_rate
@@ -132,19 +133,17 @@ class PeoplePanel(_SubPanel, bpy.types.Panel):
         layout.operator("video_motion.find_people", icon="VIEWZOOM")
         people = jobs.people if jobs.people_video == settings.video else []
         if not people:
-            layout.prop(settings, "person")
+            layout.prop(settings, "people", text="Take", placeholder="Everyone")
             return
         shots = sorted({person["shot"] for person in people})
-        _draw_choice(layout, settings, "Everyone", 0, 0)
+        _draw_choice(layout, settings, "Everyone", Who())
         for shot in shots:
-            # Each shot counts its people anew.
-            chosen = shot if len(shots) > 1 else 0
-            if chosen:
-                _draw_choice(layout, settings, f"Shot {shot}", chosen, 0)
+            if len(shots) > 1:
+                _draw_choice(layout, settings, f"Shot {shot}", Who(shot=shot))
             grid = layout.grid_flow(row_major=True, columns=_PEOPLE_PER_ROW, even_columns=True, align=False)
             for person in people:
                 if person["shot"] == shot:
-                    _draw_person(grid.column(align=True), settings, person, chosen)
+                    _draw_person(grid.column(align=True), settings, person)
 
 
 class MotionPanel(_SubPanel, bpy.types.Panel):
@@ -227,21 +226,21 @@ def _draw_queue(layout: bpy.types.UILayout, context: bpy.types.Context, queue: V
         draw_text(text, f"{chosen.name}: {chosen.message}", characters_per_line(context))
 
 
-def _draw_person(layout: bpy.types.UILayout, settings: VideoMotionSettings, person: dict[str, Any], shot: int) -> None:
+def _draw_person(layout: bpy.types.UILayout, settings: VideoMotionSettings, person: dict[str, Any]) -> None:
     icon = jobs.picture(jobs.picture_name(person))
     if icon:
         layout.template_icon(icon, scale=4.0)
-    _draw_choice(layout, settings, str(person["person"]), shot, person["person"])
+    _draw_choice(layout, settings, str(person["person"]), Who(person["person"], person["shot"]))
     time = layout.row()
     time.alignment = "CENTER"
     time.active = False
     time.label(text=f"{person['first']:.1f}–{person['last']:.1f} s")
 
 
-def _draw_choice(layout: bpy.types.UILayout, settings: VideoMotionSettings, text: str, shot: int, person: int) -> None:
-    chosen = (settings.shot, settings.person) == (shot, str(person))
-    choice = layout.operator("video_motion.choose_person", text=text, depress=chosen)
-    choice.shot, choice.person = shot, person
+def _draw_choice(layout: bpy.types.UILayout, settings: VideoMotionSettings, text: str, who: Who) -> None:
+    icon = "CHECKBOX_HLT" if settings.is_chosen(jobs.found_people(who)) else "CHECKBOX_DEHLT"
+    choice = layout.operator("video_motion.choose_person", text=text, icon=icon)
+    choice.shot, choice.person = who.shot or 0, who.person or 0
 
 
 def _draw_video(layout: bpy.types.UILayout, context: bpy.types.Context, settings: VideoMotionSettings) -> None:

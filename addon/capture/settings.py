@@ -2,33 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from argparse import ArgumentTypeError
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
 import bpy
+from bpy.app.handlers import persistent
 from bpy.props import BoolProperty, EnumProperty, FloatProperty, IntProperty, PointerProperty, StringProperty
 
 from ...inference.body.kinds import BUILDS, GENDERS
 from ...inference.estimators import ESTIMATORS, LANDMARKS
-from ...inference.options import FROM_VIDEO, KEEP, MAX_PEOPLE, MOTION, SCENE, Options, described, options
+from ...inference.options import FROM_VIDEO, KEEP, MOTION, SCENE, Options, Who, described, options
+from ...inference.options import people as parse_people
 from .. import preferences
 from ..properties import property_for
 from ..scene.keyframes import scene_frame_rate
 from ..scene.visibility import is_only_while_seen, set_only_while_seen
 from . import jobs
+from .worker_operator import ImportVideoError
 
 IMAGE_SUFFIXES = frozenset({".jpeg", ".jpg", ".png"})
 
-ALL_PEOPLE = "0"
-
 # Where one is given first: millimetres as for 35 mm film, of most phones, and metres.
 _USUAL_LENS, _USUAL_HEIGHT = 26.0, 1.75
-
-_PEOPLE = [
-    (ALL_PEOPLE, "Everyone", "Animate everyone who is seen long enough"),
-    *((str(number), f"Person {number}", f"Animate person {number} only") for number in range(1, MAX_PEOPLE + 1)),
-]
 
 SLIDERS = tuple(name for name, option in options([MOTION]) if option.kind == "float" and not option.positive)
 """The options that scale something in the motion."""
@@ -93,16 +90,19 @@ def _choose_footage(settings: VideoMotionSettings, context: bpy.types.Context) -
     jobs.problem = None
     if settings.video is not None and settings.video.is_dir():
         settings.image_rate = scene_frame_rate(context.scene)
-    settings.person = ALL_PEOPLE
-    settings.shot = 0
+    settings.people = ""
     settings.trim = False
     settings.start = settings.end = 0.0
     jobs.probe(settings.video)
 
 
-def _forget_problem(settings: Any, context: bpy.types.Context) -> None:
+def _check_people(settings: VideoMotionSettings, context: bpy.types.Context) -> None:
     # It was about what was chosen before.
     jobs.problem = None
+    try:
+        settings.chosen_people()
+    except ImportVideoError as error:
+        jobs.fail(str(error))
 
 
 def _show_part(settings: Any, context: bpy.types.Context) -> None:
@@ -201,13 +201,16 @@ class VideoMotionSettings(bpy.types.PropertyGroup):
         options=set(),
         update=_choose_footage,
     )
-    person: EnumProperty(
+    people: StringProperty(
         name=described("person").label,
-        description="Whose motion to take; people are numbered by how long and how large they are seen",
-        items=_PEOPLE,
+        description="Whose motion to take, by number, separated by commas; people are numbered by how long and how"
+        " large they are seen. Empty for everyone; Find People shows them",
         options=set(),
-        update=_forget_problem,
+        update=_check_people,
     )
+    # What files of earlier versions chose, one person and one shot; 0 for all.
+    person: IntProperty(options={"HIDDEN"})
+    shot: IntProperty(options={"HIDDEN"})
     image_rate: FloatProperty(
         name="Frame Rate",
         description="How many of these pictures were taken in a second",
@@ -215,12 +218,6 @@ class VideoMotionSettings(bpy.types.PropertyGroup):
         min=0.1,
         soft_max=240.0,
         precision=3,
-        options=set(),
-    )
-    shot: IntProperty(
-        name=described("shot").label,
-        description="Which shot of a film with cuts to take, each of which becomes a take; 0 for all",
-        min=0,
         options=set(),
     )
     device: property_for("device", items=_devices, description="Where the network runs")
@@ -258,7 +255,49 @@ class VideoMotionSettings(bpy.types.PropertyGroup):
         """Choose everyone: people are numbered anew in another part of the video."""
         if jobs.people:
             jobs.people.clear()
-            self.person, self.shot = ALL_PEOPLE, 0
+            self.people = ""
+
+    def adopt(self) -> None:
+        """Choose the person or the shot that a file of an earlier version chose."""
+        if self.person or self.shot:
+            self.people = str(Who(self.person or None, self.shot or None))
+            self.person = self.shot = 0
+
+    def chosen_people(self) -> tuple[Who, ...]:
+        """Whose motion to take; none stands for everyone.
+
+        Raises:
+            ImportVideoError: what was typed names nobody.
+        """
+        if not self.people.strip():
+            return ()
+        try:
+            return parse_people(self.people)
+        except ArgumentTypeError as error:
+            raise ImportVideoError(f"People can't be chosen: {error}; for everyone leave it empty.") from error
+
+    def is_chosen(self, group: Collection[tuple[int, int]]) -> bool:
+        """Whether everyone of some found people, each a shot and a number, is chosen."""
+        try:
+            chosen = Options(person=self.chosen_people())
+        except ImportVideoError:
+            return False
+        return all(chosen.takes(*one) for one in group)
+
+    def choose_people(self, group: Collection[tuple[int, int]], only: bool = False) -> None:
+        """Choose some of the found people too, or not if they are chosen; somebody stays.
+
+        Args:
+            group: each a shot and a number.
+            only: choose nobody else.
+        """
+        found = jobs.found_people()
+        before = {one for one in found if self.is_chosen([one])}
+        after = set(group) if only else before - set(group) if before >= set(group) else before | set(group)
+        after = after or {min(group)}
+        cuts = len({shot for shot, _ in found}) > 1
+        chosen = [Who(person, shot if cuts else None) for shot, person in sorted(after)]
+        self.people = "" if len(after) == len(found) else ", ".join(map(str, chosen))
 
     def show_part(self) -> None:
         """Let the panel show the first and the last picture of the part."""
@@ -270,13 +309,22 @@ class VideoMotionSettings(bpy.types.PropertyGroup):
     def _frame_rate(self) -> float | None:
         return self.image_rate if self.video is not None and self.video.is_dir() else None
 
-    def as_options(self, scene: bpy.types.Scene) -> Options:
-        """Return the choices as options, those of the preferences included."""
+    def as_options(self, scene: bpy.types.Scene, everyone: bool = False) -> Options:
+        """Return the choices as options, those of the preferences included.
+
+        Args:
+            scene: the settings' scene.
+            everyone: whoever is chosen.
+
+        Raises:
+            ImportVideoError: what was typed names nobody.
+        """
         chosen = estimation_values(self, scene) | {name: getattr(self, name) for name in SWITCHES}
-        if self.person != ALL_PEOPLE:
-            chosen["person"] = int(self.person)
+        people = chosen["person"] = () if everyone else self.chosen_people()
+        # No other shot is looked through.
+        shots = {who.shot for who in people}
+        chosen["shot"] = shots.pop() if len(shots) == 1 else None
         chosen |= {name: getattr(self, name) for name in FIGURES}
-        chosen["shot"] = self.shot or None
         chosen["frame_rate"] = self._frame_rate
         chosen["fps"] = self.rate.lower()
         return Options(**chosen, device=preferences.device(self.device), smpl=preferences.licensed_body())
@@ -288,6 +336,13 @@ VideoMotionSettings.__annotations__.update(
     | {name: property_for(name, items=items) for name, items in FIGURES.items()}
     | {name: property_for(name) for name in SWITCHES}
 )
+
+
+@persistent
+def _adopt(*_: object) -> None:
+    for scene in bpy.data.scenes:
+        scene.video_motion.adopt()
+
 
 classes = (VideoMotionSettings,)
 
@@ -302,9 +357,11 @@ def register() -> None:
         set=set_only_while_seen,
         options=set(),
     )
+    bpy.app.handlers.load_post.append(_adopt)
 
 
 def unregister() -> None:
     """Remove them."""
+    bpy.app.handlers.load_post.remove(_adopt)
     del bpy.types.Object.video_motion_only_while_seen
     del bpy.types.Scene.video_motion

@@ -61,7 +61,7 @@ the part, lens, quality or motion model is another"""
         check_part(settings)
         before = Options.from_json(provenance["options"])
         before = self._with_camera(before, take, context.scene)
-        device = context.scene.video_motion.as_options(context.scene).device
+        device = preferences.device(context.scene.video_motion.device)
         self._options = replace(
             settings.chosen(before, context.scene), device=device, whole_frames=settings.whole_frames
         )

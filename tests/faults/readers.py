@@ -230,10 +230,12 @@ def _read_cached(path: Path) -> None:
 
 
 def _make_options(folder: Path) -> Path:
-    from video_motion.inference.options import Options
+    from video_motion.inference.options import Options, Who
 
     path = folder / "options.json"
-    options = Options(start=1.0, person=2, focal_mm=28.0, height=1.8, rig=Path("a.fbx"), shapes={1: [0.1] * 10})
+    options = Options(
+        start=1.0, person=(Who(2), Who(1, 3)), focal_mm=28.0, height=1.8, rig=Path("a.fbx"), shapes={1: [0.1] * 10}
+    )
     path.write_text(json.dumps(options.to_json(defaults=True)))
     return path
 

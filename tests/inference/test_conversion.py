@@ -24,7 +24,7 @@ from video_motion.inference.estimators import DEFAULT
 from video_motion.inference.footage.reader import Footage, FootageError
 from video_motion.inference.models import load_models
 from video_motion.inference.motion.motion import Motion
-from video_motion.inference.options import Options
+from video_motion.inference.options import Options, Who
 from video_motion.inference.people.detector import Detections
 from video_motion.inference.people.landmarker import Pose
 
@@ -307,6 +307,11 @@ def test_a_cut_begins_a_take_of_its_own(cut: Path, tmp_path: Path):
         (motion,) = chosen.motions
         assert motion.shot == 3
         np.testing.assert_allclose(motion.joints_world, alone.motions[0].joints_world, atol=1e-6)
+    somebody = convert_footage(cut, replace(options, person=(Who(1, 3), Who(2, 1))), cache=cache)
+    assert [motion.shot for motion in somebody.motions] == [3]
+    assert "There is no person 1:2: the others' motion was taken." in somebody.report["warnings"]
+    with pytest.raises(NobodyFoundError, match=r"no person 3:2 in .*; choose from 1:1, 3:1\."):
+        convert_footage(cut, replace(options, person=(Who(2, 3),)), cache=cache)
     with pytest.raises(NobodyFoundError, match="Nobody was found"):
         convert_footage(cut, replace(options, shot=2))
     with pytest.raises(FootageError, match=r"no shot 4 in .*: it has 3"):
@@ -354,11 +359,11 @@ def test_chosen_height(height: float, can_be: bool):
 
 def test_person_who_is_not_there():
     with pytest.raises(NobodyFoundError) as caught:
-        convert_footage(SAMPLE, Options(start=0.0, end=0.7, person=9, quality="fast"))
+        convert_footage(SAMPLE, Options(start=0.0, end=0.7, person=(Who(9),), quality="fast"))
     message = str(caught.value)
     assert message.startswith("There is no person 9 in ")
     assert str(SAMPLE) in message
-    assert message.endswith("choose one of 1.")
+    assert message.endswith("choose from 1.")
     report = json.loads(json.dumps(caught.value.report))
     assert report["people"] == []
     (other,) = report["left_out"]

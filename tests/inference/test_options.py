@@ -14,6 +14,7 @@ from video_motion.inference.options import (
     EVERYTHING,
     OptionError,
     Options,
+    Who,
     add_arguments,
     default,
     described,
@@ -27,7 +28,7 @@ WORDS = {
     "camera_file": ("camera.json", Path("camera.json")),
     "shot": ("3", 3),
     "slow_motion": ("4", 4.0),
-    "person": ("2", 2),
+    "person": ("2:3,4 , 1,4,2:all", (Who(1), Who(4), Who(None, 2), Who(3, 2))),
     "focal": ("800", 800.0),
     "focal_mm": ("26", 26.0),
     "quality": (NOT_THE_DEFAULT,) * 2,
@@ -79,6 +80,19 @@ def test_known_shapes_go_through_json():
 def test_files_of_earlier_versions_are_read():
     old = {"network": "tar", "smoothing": 2.0, "body": "/smpl/body.npz", "end": None, "device": "auto"}
     assert Options.from_json(old) == Options(network="tar", smoothing=2.0, smpl=Path("/smpl/body.npz"))
+    assert Options.from_json({"person": 2}) == Options(person=(Who(2),))
+
+
+def test_any_set_of_people_can_be_chosen():
+    def taken(text: str) -> list[tuple[int, int]]:
+        chosen = Options.from_arguments(arguments.parse(["convert", "--person", text, "a.mp4"]))
+        return [(shot, person) for shot in (1, 2, 3) for person in (1, 2, 3) if chosen.takes(shot, person)]
+
+    everyone = [(shot, person) for shot in (1, 2, 3) for person in (1, 2, 3)]
+    assert taken("all") == taken("2,all") == everyone
+    assert taken("1,3") == [(1, 1), (1, 3), (2, 1), (2, 3), (3, 1), (3, 3)]
+    assert taken("1:2,3:1") == [(1, 2), (3, 1)]
+    assert taken("2:all,3:3") == [(2, 1), (2, 2), (2, 3), (3, 3)]
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ from video_motion.addon.scene.layers import captured_channels, corrections_of
 from video_motion.addon.takes.record import TAKE, provenance_of, take_of
 from video_motion.inference.estimators import LANDMARKS
 from video_motion.inference.motion.motion import Motion
-from video_motion.inference.options import Options, default, described
+from video_motion.inference.options import Options, Who, default, described
 
 from ..blender import bone_heads, go_to
 from ..sample import SAMPLE, needs_packages
@@ -29,6 +29,9 @@ from ..sample import SAMPLE, needs_packages
 pytestmark = pytest.mark.interface
 
 ROOT = Path(__file__).parents[3]
+
+CHOSEN = ROOT / "tests" / "addon" / "data" / "chosen_people.blend"
+"""Of Video Motion before any set of people could be chosen, saved by Blender 4.2; its scenes chose by a number each."""
 
 
 @pytest.fixture
@@ -255,13 +258,58 @@ def test_what_is_unknown_is_found_until_it_is_given(settings):
     assert settings.as_options(bpy.context.scene).focal_mm is None
 
 
-def test_people_of_each_shot_are_chosen_by_shot_and_number(settings):
-    assert bpy.ops.video_motion.choose_person(shot=2, person=1) == {"FINISHED"}
-    chosen = settings.as_options(bpy.context.scene)
-    assert (chosen.shot, chosen.person) == (2, 1)
-    bpy.ops.video_motion.choose_person(shot=0, person=0)
-    chosen = settings.as_options(bpy.context.scene)
-    assert (chosen.shot, chosen.person) == (None, None)
+def choose(settings, found: list[tuple[int, int]], **who) -> tuple[str, int | None, list[tuple[int, int]]]:
+    """What the panel says after a click, the shot that is looked through, and whose motion is taken."""
+    assert bpy.ops.video_motion.choose_person(**who) == {"FINISHED"}
+    options = settings.as_options(bpy.context.scene)
+    return settings.people, options.shot, [one for one in found if options.takes(*one)]
+
+
+@pytest.fixture
+def found():
+    """Two people in the first shot and three in the second."""
+    found = [(1, 1), (1, 2), (2, 1), (2, 2), (2, 3)]
+    jobs.people[:] = [{"shot": shot, "person": person} for shot, person in found]
+    yield found
+    jobs.people.clear()
+
+
+def test_any_set_of_people_is_chosen_by_clicks(settings, found):
+    first, second = found[:2], found[2:]
+    assert choose(settings, found, shot=1, person=2) == ("1:1, 2:1, 2:2, 2:3", None, [(1, 1), *second])
+    assert choose(settings, found, shot=2, person=1) == ("1:1, 2:2, 2:3", None, [(1, 1), (2, 2), (2, 3)])
+    assert choose(settings, found, shot=1) == ("1:1, 1:2, 2:2, 2:3", None, [*first, (2, 2), (2, 3)])
+    assert choose(settings, found, shot=1) == ("2:2, 2:3", 2, [(2, 2), (2, 3)])
+    assert choose(settings, found, shot=2, person=3, only=True) == ("2:3", 2, [(2, 3)])
+    assert choose(settings, found, shot=2, person=3) == ("2:3", 2, [(2, 3)]), "somebody stays"
+    assert choose(settings, found) == ("", None, found), "everyone"
+    assert choose(settings, found) == ("1:1", 1, [(1, 1)])
+
+
+def test_people_are_named_without_a_shot_where_there_are_no_cuts(settings, found):
+    jobs.people[:] = jobs.people[2:]
+    assert choose(settings, found[2:], shot=2, person=2) == ("1, 3", None, [(2, 1), (2, 3)])
+
+
+def test_people_are_typed_in(settings):
+    settings.people = " 3, 1"
+    assert settings.as_options(bpy.context.scene).person == (Who(1), Who(3))
+    assert not bpy.ops.video_motion.choose_person.poll() or bpy.ops.video_motion.choose_person() == {"CANCELLED"}
+    settings.people = "the tall one"
+    assert jobs.problem is not None
+    assert "the tall one is neither" in jobs.problem
+    assert jobs.problem in error_of(bpy.ops.video_motion.import_video)
+    settings.people = ""
+    assert jobs.problem is None, "it was about another choice"
+
+
+@pytest.mark.parametrize(("scene", "people"), [("third", "3"), ("second of the fourth", "4:2"), ("all of it", "5:all")])
+def test_people_whom_files_of_earlier_versions_chose_stay_chosen(enabled, scene, people):
+    bpy.ops.wm.open_mainfile(filepath=str(CHOSEN))
+    assert bpy.data.scenes[scene].video_motion.people == people
+    bpy.data.scenes[scene].video_motion.people = ""
+    bpy.data.scenes[scene].video_motion.adopt()
+    assert bpy.data.scenes[scene].video_motion.people == "", "once"
 
 
 def test_heights_are_in_the_scenes_units(settings):
@@ -301,12 +349,12 @@ def test_people_are_found_first_and_kept(settings):
     assert bpy.ops.video_motion.find_people() == {"FINISHED"}
     assert [person["person"] for person in jobs.people] == [1]
     assert jobs.people_video == SAMPLE
-    settings.person = "1"
+    bpy.ops.video_motion.choose_person(shot=1, person=1)
     bpy.ops.video_motion.import_video()
     assert provenance_of(take_of(bpy.context))["report"]["reused"] == ["people"]
     settings.start += 0.5
     assert not jobs.people, "people are numbered anew in another part"
-    assert settings.person == "0"
+    assert settings.people == ""
 
 
 @needs_packages
@@ -333,14 +381,13 @@ def test_quality_reaches_the_search_the_import_and_the_update(settings):
 
 @needs_packages
 def test_nobody_is_a_sentence_that_the_panel_keeps(settings):
-    settings.person = "4"
+    settings.people = "4"
     message = error_of(bpy.ops.video_motion.import_video)
     assert "There is no person 4" in message
     assert jobs.problem is not None
     assert jobs.problem in message
     assert not bpy.data.objects
-    settings.person = "0"
-    assert jobs.problem is None, "it was about another choice"
+    settings.people = ""
     bpy.ops.video_motion.import_video()
     assert jobs.problem is None
 
@@ -361,12 +408,12 @@ def test_a_message_can_be_hidden(settings):
 
 
 def test_a_dropped_video_is_chosen_untrimmed(settings):
-    settings.person = "3"
+    settings.people = "3"
     assert VideoHandler.bl_import_operator == OpenVideo.bl_idname
     assert {".mp4", ".mov", ".avi"} <= set(VideoHandler.bl_file_extensions.split(";"))
     assert bpy.ops.video_motion.open_video(filepath=str(SAMPLE)) == {"FINISHED"}
     assert settings.video == SAMPLE
-    assert (settings.person, settings.trim, settings.end) == ("0", False, 0.0)
+    assert (settings.people, settings.trim, settings.end) == ("", False, 0.0)
 
 
 def test_a_picture_stands_for_its_folder(settings, tmp_path):

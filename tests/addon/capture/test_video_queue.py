@@ -48,7 +48,7 @@ def test_each_becomes_a_take_and_failures_are_told(queue, tmp_path):
     assert scene.video_motion.filepath == ""
     assert [video.state for video in queue.videos] == [WAITING] * 4
     # What was chosen for another video does not hold for these.
-    scene.video_motion.trim, scene.video_motion.end, scene.video_motion.person = True, 0.1, "3"
+    scene.video_motion.trim, scene.video_motion.end, scene.video_motion.people = True, 0.1, "3"
     assert bpy.ops.video_motion.import_queue() == {"FINISHED"}
     told = [video.message for video in queue.videos]
     assert [video.state for video in queue.videos] == [DONE, FAILED, DONE, FAILED], told

@@ -38,6 +38,9 @@ def write_empty_room(path: Path) -> Path:
         ["convert", "a.mp4", "--start", "-1"],
         ["convert", "a.mp4", "--focal", "10", "--focal-mm", "20"],
         ["convert", "a.mp4", "--person", "0"],
+        ["convert", "a.mp4", "--person", "1,"],
+        ["convert", "a.mp4", "--person", "1:"],
+        ["convert", "a.mp4", "--person", "0:1"],
         ["convert", "a.mp4", "--fps", "nan"],
         ["convert", "a.mp4", "--format", "blend,obj"],
         ["convert", "a.mp4", "--jobs", "0"],
@@ -140,6 +143,13 @@ def test_one_person_alone_has_the_plain_name(two_people: Path, tmp_path: Path):
     (motion,) = tmp_path.glob("*.npz")
     assert motion.name == "walk.take2.motion.npz"
     assert Motion.load(motion).person == 2
+
+
+def test_several_people_are_chosen_and_missing_ones_told(two_people: Path, tmp_path: Path):
+    assert cli.main(["estimate", str(two_people / "walk.take2.avi"), "--person", "7,2,1", *FAST, str(tmp_path)]) == 0
+    assert sorted(Motion.load(file).person for file in tmp_path.glob("*.npz")) == [1, 2]
+    report = json.loads((tmp_path / "walk.take2.json").read_text(encoding="utf-8"))
+    assert report["warnings"] == ["There is no person 7: the others' motion was taken."]
 
 
 def test_estimate_resumes(two_people: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):

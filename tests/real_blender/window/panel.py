@@ -10,6 +10,7 @@ from .session import Blender, descendants, parents_by_pid
 TAB = "Video Motion"
 IMPORT = "bpy.ops.video_motion.import_video("
 IMPORT_QUEUE, LEAVE_OUT = "bpy.ops.video_motion.import_queue(", "bpy.ops.video_motion.leave_out("
+FIND_PEOPLE, CHOOSE_PERSON = "bpy.ops.video_motion.find_people(", "bpy.ops.video_motion.choose_person("
 CANCEL = "bpy.ops.video_motion.cancel("
 FILEPATH = ".video_motion.filepath"
 LENS, HEIGHT = ".video_motion.focal_mm", ".video_motion.height"

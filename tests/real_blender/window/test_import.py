@@ -14,8 +14,10 @@ import pytest
 
 from .panel import (
     CANCEL,
+    CHOOSE_PERSON,
     END,
     FILEPATH,
+    FIND_PEOPLE,
     HEIGHT,
     IMPORT,
     IMPORT_QUEUE,
@@ -41,8 +43,9 @@ CANCEL_SECONDS = 1.0
 CLICKS = 4
 _TAB_SHOWN = "next(one for one in bpy.context.area.regions if one.type == 'UI').active_panel_category == 'Video Motion'"
 
-_SWITCH, _ROW_END = 0.42, 0.69
-"""Where the switch of a number, and the button at the end of a row of a list are, as shares of the sidebar's width."""
+_SWITCH, _ROW_END, _SECOND_PERSON = 0.42, 0.69, 0.7
+"""Where the switch of a number, the button at the end of a row of a list, and the second picture of a person are, as
+shares of the sidebar's width."""
 
 _ICON, _FIRST_FILE, _NEXT_FILE = 20, 139, 22
 """Pixels from a file browser's left top to the icon of the first of its files, and to the next one's."""
@@ -240,6 +243,42 @@ def test_one_click_shows_a_person_always(panel: Panel, blender: Blender):
     blender.point(*_middle_of_view(blender))
     blender.key("ctrl+z")
     blender.wait_until(f"not {seen}", 5)
+
+
+@pytest.mark.interface
+def test_people_are_chosen_by_clicks(panel: Panel, blender: Blender, tmp_path: Path):
+    video, people = tmp_path / "two.avi", "bpy.context.scene.video_motion.people"
+    # The sample beside its mirror image, written by the packages in the extension.
+    blender.do(
+        "import cv2, numpy\n"
+        f"film = cv2.VideoWriter({str(video)!r}, cv2.VideoWriter.fourcc(*'MJPG'), 25, (1280, 480))\n"
+        f"sample = cv2.VideoCapture({str(SAMPLE)!r})\n"
+        "for image in [sample.read()[1] for _ in range(70)][50:]:\n"
+        "    film.write(numpy.hstack([image, image[:, ::-1]]))\n"
+        "film.release()"
+    )
+    panel.choose(video)
+    panel.wait_until_seen()
+    blender.click_button(FIND_PEOPLE)
+    panel.wait_until_ended()
+    blender.screenshot("people-found")
+    # As typing a video's name does.
+    blender.do("bpy.ops.ed.undo_push(message='chosen')")
+    second = blender.find_button(f"{CHOOSE_PERSON}person=2", across=_SECOND_PERSON)
+    blender.click(*second)
+    blender.wait_until(f"{people} == '1'", 5)
+    blender.screenshot("people-one-chosen")
+    blender.point(*_middle_of_view(blender))
+    blender.key("ctrl+z")
+    blender.wait_until(f"{people} == ''", 5)
+    blender.display.run("xdotool", "keydown", "ctrl")
+    blender.click(*second)
+    blender.display.run("xdotool", "keyup", "ctrl")
+    blender.wait_until(f"{people} == '2'", 5)
+    blender.click_button(IMPORT)
+    panel.wait_until_ended()
+    assert panel.problem is None
+    assert list(characters(blender)) == ["two person 2"]
 
 
 @pytest.mark.interface
