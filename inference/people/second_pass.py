@@ -18,7 +18,7 @@ from . import crops, maps
 from .blazepose import LandmarkModel
 from .landmarker import Pose
 from .maps import MapStore
-from .target import agreement
+from .target import GAP, agreement
 from .track import RoiViews, Track
 from .tracker import JUMP, MIN_SCORE, SAME_POSE, roi_rows
 
@@ -26,8 +26,6 @@ from .tracker import JUMP, MIN_SCORE, SAME_POSE, roi_rows
 FIRST_PASS_RATE, CROWDED_RATE = 15.0, 30.0
 # Seconds over which crops are averaged: the position must follow, size and rotation change slowly.
 CENTER_TIME, SIZE_TIME = 0.04, 0.12
-# A gap longer than this many seconds starts a new part of a track.
-GAP = 0.5
 # What a row of a track has.
 _ARRAYS = [item.name for item in fields(Track) if item.name not in ("number", "roi_views")]
 # People that are seen together, enough for a GPU; each has 3 MB of output.

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from copy import copy
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import numpy as np
 
@@ -18,6 +20,8 @@ VELOCITY_WINDOW = 0.4
 APPEARANCE_TIME = 1.0
 # A person less similar to themselves than this when lost was already hidden, or the pose had begun to drift.
 MIN_SIMILARITY_WHEN_LOST = 0.9
+# Seconds without a row after which another part of the rows begins.
+GAP = 0.5
 # Rows until the next recheck: minimum, and share of the rows so far.
 RECHECK_ROWS = 4
 RECHECK_GROWTH = 0.2
@@ -25,7 +29,8 @@ RECHECK_GROWTH = 0.2
 
 @dataclass
 class Row:
-    """One person in one frame: a track's values, the hip centre (2,) and similarity to their looks so far."""
+    """One person in one frame: a track's values, the hip centre (2,), and similarity to their looks so far, NaN if the
+    clothes are not seen."""
 
     frame: int
     timestamp: float
@@ -136,23 +141,39 @@ class Target:
                 pose.score,
                 pose.center,
                 crops.around(pose.center, pose.rim),
-                clothing.similarity(self.appearance, appearance),
+                clothing.similarity(self.appearance, appearance, unknown=np.nan),
                 maps.keep(self._store, pose.output),
             )
         )
         self.pose = pose
         self._points = self._smoother(np.stack([pose.center, pose.rim]), timestamp)
         if appearance is not None:
-            rate = min(elapsed / APPEARANCE_TIME, 1)
-            self.appearance = (
-                appearance if self.appearance is None else (1 - rate) * self.appearance + rate * appearance
-            )
+            self.appearance = clothing.blend(self.appearance, appearance, min(elapsed / APPEARANCE_TIME, 1))
 
     def mark_lost(self, timestamp: float) -> None:
         """The person is no longer visible."""
         self.lost_at, self.pose = timestamp, None
-        while len(self.rows) > 1 and self.last.similarity < MIN_SIMILARITY_WHEN_LOST:
-            self.rows.pop()
+        unlike = 0
+        while unlike < len(self.rows) - 1 and self.rows[-1 - unlike].similarity < MIN_SIMILARITY_WHEN_LOST:
+            unlike += 1
+        self.drop_newest(unlike)
+
+    def drop_newest(self, count: int) -> None:
+        """Remove the newest rows, and the rechecks of these."""
+        del self.rows[len(self.rows) - count :]
+        self._rechecks = [one for number, one in enumerate(self._rechecks) if not number or one[0] <= len(self.rows)]
+
+    @property
+    def parts(self) -> list[slice]:
+        """The rows between which they were lost for longer than `GAP`; each begins with a recheck."""
+        times = np.array([row.timestamp for row in self.rows])
+        starts = [0, *(np.flatnonzero(np.diff(times) > GAP) + 1).tolist(), len(times)]
+        return [slice(start, stop) for start, stop in pairwise(starts)]
+
+    @property
+    def seconds(self) -> float:
+        """For how long they were seen, without the times in which they were lost."""
+        return sum(self.rows[part][-1].timestamp - self.rows[part][0].timestamp for part in self.parts)
 
     @property
     def trust(self) -> float:
@@ -160,10 +181,28 @@ class Target:
 
         Somebody who is misread for a moment, or was in a badly placed crop at first, is not doubted for that alone.
         """
-        rows, trusts = map(np.array, zip(*self._rechecks, strict=True))
-        rows = np.minimum(rows, len(self.rows))
-        weights = np.diff(np.concatenate([[0], (rows[1:] + rows[:-1]) / 2, [len(self.rows)]]))
+        parts = self.parts
+        of_parts = [self._trust_in(part) for part in parts]
+        return float(np.average(of_parts, weights=[part.stop - part.start for part in parts]))
+
+    def _trust_in(self, part: slice) -> float:
+        own = [(rows, trust) for rows, trust in self._rechecks if part.start < rows <= part.stop] or self._rechecks[-1:]
+        rows, trusts = map(np.array, zip(*own, strict=True))
+        weights = np.diff(np.concatenate([[part.start], (rows[1:] + rows[:-1]) / 2, [part.stop]]))
         return float(np.average(trusts, weights=weights))  # pyrefly: ignore[incompatible-overload-argument]
+
+    def without_doubtful_parts(self, least: float) -> Target:
+        """The same without parts that are trusted less, unless all are: what was taken for somebody who was lost."""
+        parts = [part for part in self.parts if self._trust_in(part) >= least]
+        if not parts or len(parts) == len(self.parts):
+            return self
+        kept = copy(self)
+        kept.rows, kept._rechecks = [], []
+        for part in parts:
+            moved = len(kept.rows) - part.start
+            kept._rechecks += [(rows + moved, one) for rows, one in self._rechecks if part.start < rows <= part.stop]
+            kept.rows += self.rows[part]
+        return kept
 
     @property
     def recheck_count(self) -> int:

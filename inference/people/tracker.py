@@ -180,7 +180,8 @@ class Tracker:
     def outcome(self, min_duration: float = MIN_DURATION) -> Outcome:
         """Who has been found so far; who was seen for fewer seconds is left out."""
         kept, left_out = [], list(self._dropped)
-        for target in sorted(self._targets, key=lambda t: -sum(r.box[3] * r.score for r in t.rows)):
+        targets = [target.without_doubtful_parts(trust.MIN_TRUST) for target in self._targets]
+        for target in sorted(targets, key=lambda t: -sum(r.box[3] * r.score for r in t.rows)):
             reason = _why_left_out(target, min_duration)
             if reason is None and len(kept) == self._max_people:
                 reason = TOO_MANY
@@ -250,7 +251,7 @@ class Tracker:
         if lasts and any(
             clothing.similarity(o.appearance, appearance) > target.last.similarity for o in self._nearby(target, frame)
         ):
-            del target.rows[-unlike:]
+            target.drop_newest(unlike)
             target.mark_lost(frame.timestamp)
 
     def _check_trust(self, target: Target, frame: Frame, pose: Pose) -> None:
@@ -286,7 +287,7 @@ class Tracker:
             other = poses.get(row.frame)
             if other is None or agreement(row.landmarks, other.landmarks, target.size) < OTHER_POSE:
                 return
-            target.rows.pop()
+            target.drop_newest(1)
 
     def _search(self, frame: Frame) -> None:
         missed = []
@@ -446,11 +447,10 @@ class Tracker:
 
 def _why_left_out(target: Target, min_duration: float) -> str | None:
     """The reason why somebody is not returned, None if they are."""
-    seconds = target.last.timestamp - target.rows[0].timestamp
-    if seconds < min_duration:
+    if target.seconds < min_duration:
         return TOO_SHORT
     mean_score = float(np.mean([row.score for row in target.rows]))
-    return None if trust.is_enough(target.trust, mean_score, seconds) else TOO_UNCERTAIN
+    return None if trust.is_enough(target.trust, mean_score, target.seconds) else TOO_UNCERTAIN
 
 
 def _is_small(frame: Frame, crop: np.ndarray) -> bool:

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 from video_motion.inference.footage.reader import Frame
-from video_motion.inference.people import left_out, reasons, tracker, trust
+from video_motion.inference.people import clothing, left_out, reasons, tracker, trust
 from video_motion.inference.people.left_out import LeftOut
 from video_motion.inference.people.target import RECHECK_ROWS, Target
 from video_motion.inference.people.tracker import Tracker, chunks
@@ -132,3 +132,71 @@ def test_doubtful_people_and_likely_people_who_are_left_out_are_warned_of():
     assert doubtful.startswith("Person 2 may not be a person")
     assert "followed at 0.2 to 2.2 s is left out" in missing
     assert "1 more" in missing
+
+
+def test_who_is_cut_off_at_the_hips_is_not_forgotten_when_lost(blazepose, clip):
+    """Without legs in the image nobody knows the trousers, which says nothing against who wears them."""
+    # A man from the head to the hips, behind him a smaller woman of whom more is seen.
+    busts = [frame.image[230:505] for frame in clip[:30]]
+    following = follow(blazepose, busts + [np.full_like(busts[0], 128)] * 10)
+    assert [len(track) >= 28 for track in following.tracks()] == [True, True]
+
+
+def target_seen(blazepose, stage, parts: list[tuple[int, float]]) -> Target:
+    """Somebody in a picture, in parts of so many rows with a recheck each, two seconds apart."""
+    target, pose, frame = Target(), blazepose_pose(blazepose, stage(400)), 0
+    for rows, confidence in parts:
+        for row in range(rows):
+            target.add(frame + row, (frame + row) / RATE, pose, None)
+            if not row:
+                target.add_recheck(confidence)
+        frame += rows + round(2 * RATE)
+    return target
+
+
+def test_what_was_taken_for_somebody_lost_is_left_out_alone(blazepose, stage):
+    target = target_seen(blazepose, stage, [(20, 0.8), (8, 0.45), (10, 0.7)])
+    certain = target.without_doubtful_parts(trust.MIN_TRUST)
+    assert [row.frame for row in certain.rows] == [*range(20), *range(128, 138)]
+    assert certain.trust == pytest.approx((20 * 0.8 + 10 * 0.7) / 30)
+    assert target.trust == pytest.approx((20 * 0.8 + 8 * 0.45 + 10 * 0.7) / 38)
+
+
+def test_who_is_doubtful_throughout_is_reported_whole(blazepose, stage):
+    target = target_seen(blazepose, stage, [(20, 0.5), (8, 0.45)])
+    assert len(target.without_doubtful_parts(trust.MIN_TRUST).rows) == 28
+
+
+def test_the_time_in_which_somebody_is_lost_does_not_count(blazepose, stage):
+    target = target_seen(blazepose, stage, [(6, 0.9), (6, 0.9)])
+    assert target.seconds == pytest.approx(10 / RATE)
+
+
+def test_rechecks_of_removed_rows_do_not_count(blazepose, stage):
+    target, pose = Target(), blazepose_pose(blazepose, stage(400))
+    for row in range(12):
+        target.add(row, row / RATE, pose, None)
+        if row % 4 == 0:
+            target.add_recheck(0.9 if row < 4 else 0.1)
+    target.drop_newest(10)
+    assert target.trust == pytest.approx(0.9)
+    target.add(12, 12 / RATE, pose, None)
+    target.add_recheck(0.5)
+    assert 0.5 < target.trust < 0.9
+
+
+def test_clothes_are_compared_by_the_parts_that_are_seen():
+    red, blue = np.zeros((200, 100, 3), np.uint8), np.zeros((200, 100, 3), np.uint8)
+    red[..., 2], blue[..., 0] = 200, 200
+    # Shoulders, hips and knees; of the lower ones the knees are below the image.
+    landmarks = np.full((33, 2), 50.0)
+    landmarks[[11, 12, 23, 24, 25, 26]] = [[30, 40], [70, 40], [30, 190], [70, 190], [30, 420], [70, 420]]
+    bust, other = (clothing.histograms(image, landmarks) for image in (red, blue))
+    whole = clothing.histograms(np.vstack([red] * 3), landmarks)
+    assert clothing.similarity(bust, whole) == pytest.approx(1, abs=1e-6)
+    assert clothing.similarity(bust, other) < 0.1
+    assert clothing.similarity(None, whole, unknown=-1.0) == -1
+    # What was not seen before is learnt when it is.
+    learnt = clothing.blend(bust, whole, 0.1)
+    assert np.isnan(bust).any()
+    assert not np.isnan(learnt).any()
