@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from copy import copy
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -128,27 +129,34 @@ class Target:
             self.lost_at = None
         elif self.rows:
             elapsed = timestamp - self.last.timestamp
-        self.rows.append(
-            Row(
-                number,
-                timestamp,
-                pose.landmarks.astype(np.float32),
-                pose.visibility.astype(np.float32),
-                pose.presence.astype(np.float32),
-                pose.world_landmarks.astype(np.float32),
-                pose.crop.astype(np.float32),
-                pose.box().astype(np.float32),
-                pose.score,
-                pose.center,
-                crops.around(pose.center, pose.rim),
-                clothing.similarity(self.appearance, appearance, unknown=np.nan),
-                maps.keep(self._store, pose.output),
-            )
-        )
+        self.rows.append(self._row(number, timestamp, pose, appearance))
         self.pose = pose
         self._points = self._smoother(np.stack([pose.center, pose.rim]), timestamp)
         if appearance is not None:
             self.appearance = clothing.blend(self.appearance, appearance, min(elapsed / APPEARANCE_TIME, 1))
+
+    def add_before(self, earlier: Sequence[tuple[int, float, Pose, np.ndarray | None]]) -> list[Row]:
+        """Add detections, the arguments of `add` from the earliest on, between the newest row and those before it."""
+        rows = [self._row(*one) for one in earlier]
+        self.rows[-1:-1] = rows
+        return rows
+
+    def _row(self, number: int, timestamp: float, pose: Pose, appearance: np.ndarray | None) -> Row:
+        return Row(
+            number,
+            timestamp,
+            pose.landmarks.astype(np.float32),
+            pose.visibility.astype(np.float32),
+            pose.presence.astype(np.float32),
+            pose.world_landmarks.astype(np.float32),
+            pose.crop.astype(np.float32),
+            pose.box().astype(np.float32),
+            pose.score,
+            pose.center,
+            crops.around(pose.center, pose.rim),
+            clothing.similarity(self.appearance, appearance, unknown=np.nan),
+            maps.keep(self._store, pose.output),
+        )
 
     def mark_lost(self, timestamp: float) -> None:
         """The person is no longer visible."""
@@ -165,7 +173,7 @@ class Target:
 
     @property
     def parts(self) -> list[slice]:
-        """The rows between which they were lost for longer than `GAP`; each begins with a recheck."""
+        """The rows between which they were lost for longer than `GAP`; each has a recheck."""
         times = np.array([row.timestamp for row in self.rows])
         starts = [0, *(np.flatnonzero(np.diff(times) > GAP) + 1).tolist(), len(times)]
         return [slice(start, stop) for start, stop in pairwise(starts)]
@@ -174,6 +182,11 @@ class Target:
     def seconds(self) -> float:
         """For how long they were seen, without the times in which they were lost."""
         return sum(self.rows[part][-1].timestamp - self.rows[part][0].timestamp for part in self.parts)
+
+    @property
+    def presence(self) -> float:
+        """How much of them was seen, to compare: frames, size and score together."""
+        return sum(float(row.box[3]) * row.score for row in self.rows)
 
     @property
     def trust(self) -> float:

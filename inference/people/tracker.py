@@ -16,6 +16,7 @@ from .detector import HIP_CENTER, SHOULDER_CENTER
 from .landmarker import Pose
 from .left_out import TOO_MANY, TOO_SHORT, TOO_SMALL, TOO_UNCERTAIN, LeftOut
 from .maps import MapStore
+from .past import Moment, Past
 from .search import MAX_GROWTH, RegionSearch, Rejections, same_place
 from .target import JOINTS, Row, Target, agreement
 from .track import RoiViews, Track
@@ -25,6 +26,8 @@ MIN_DURATION = 0.5
 MIN_SCORE = 0.5
 # Score that someone new must have.
 SURE_SCORE = 0.6
+# Whoever is doubtful and has less than this share of the screen presence of somebody sure is furniture beside them.
+BESIDE = 0.5
 # A pose with this share of its joints on another person's body is a wrong reading of that body.
 COVERED = 0.85
 # Above this agreement two poses are one person; below the lower value they are certainly two.
@@ -137,6 +140,7 @@ class Tracker:
         self._model = model
         self._max_people, self._store, self._roi_views = max_people, store, roi_views
         self._targets: list[Target] = []
+        self._past = Past()
         self._count = 0
         self._search_plan = RegionSearch()
         self._rejections = Rejections()
@@ -151,11 +155,12 @@ class Tracker:
         person has moved otherwise, it looks again.
         """
         expected = self._look_ahead(frames)
-        seen: list[tuple[Row, np.ndarray]] = []
+        seen: list[tuple[Row, Moment]] = []
         for number, frame in enumerate(frames):
             self._follow(frame, expected[number])
-            self._search(frame)
-            seen += [(t.last, frame.image) for t in self._visible() if t.last.frame == frame.number]
+            seen += self._search(frame)
+            seen += [(t.last, Moment.of(frame)) for t in self._visible() if t.last.frame == frame.number]
+            self._past.add(frame)
             yield frame
         if self._roi_views and seen:
             self._view_rois(seen)
@@ -170,10 +175,15 @@ class Tracker:
         poses = iter(read_poses(self._model, [frame.image for frame in frames for _ in targets], expected))
         return [{target: next(poses) for target in targets} for _ in frames]
 
-    def _view_rois(self, seen: Sequence[tuple[Row, np.ndarray]]) -> None:
-        """Look at the other regions of interest of rows of people in images."""
-        where = np.concatenate([crops.roi_crops(row.crop.astype(float)) for row, _ in seen])
-        poses = read_poses(self._model, [image for _, image in seen for _ in range(crops.ROI_VIEWS)], where)
+    def _view_rois(self, seen: Sequence[tuple[Row, Moment]]) -> None:
+        """Look at the other regions of interest of rows of people in moments."""
+        where = [crops.roi_crops(row.crop.astype(float)) for row, _ in seen]
+        cuts = [
+            moment.cut(crop, self._model.input_size)
+            for (_, moment), own in zip(seen, where, strict=True)
+            for crop in own
+        ]
+        poses = self._model.read(cuts, np.concatenate(where))
         for (row, _), views in zip(seen, roi_rows(poses), strict=True):
             row.roi_views = views
 
@@ -181,8 +191,13 @@ class Tracker:
         """Who has been found so far; who was seen for fewer seconds is left out."""
         kept, left_out = [], list(self._dropped)
         targets = [target.without_doubtful_parts(trust.MIN_TRUST) for target in self._targets]
-        for target in sorted(targets, key=lambda t: -sum(r.box[3] * r.score for r in t.rows)):
+        sure = 0.0
+        for target in sorted(targets, key=lambda t: -t.presence):
             reason = _why_left_out(target, min_duration)
+            if reason is None and target.trust >= trust.SURE_TRUST:
+                sure = max(sure, target.presence)
+            elif reason is None and target.presence < BESIDE * sure:
+                reason = TOO_UNCERTAIN
             if reason is None and len(kept) == self._max_people:
                 reason = TOO_MANY
             if reason is None:
@@ -289,7 +304,8 @@ class Tracker:
                 return
             target.drop_newest(1)
 
-    def _search(self, frame: Frame) -> None:
+    def _search(self, frame: Frame) -> list[tuple[Row, Moment]]:
+        """Search for people; returns what was seen before of those who were found, and when."""
         missed = []
         self._count += 1
         if self._count % RETRY == 0:
@@ -320,9 +336,10 @@ class Tracker:
                 self._note(frame, pose, TOO_UNCERTAIN, confidence)
             elif not any(_same_body(o, pose) for o in others):
                 new_people.append(NewPerson(pose, clothing.histograms(frame.image, pose.landmarks), confidence))
-        self._reidentify(frame, new_people)
+        found = self._reidentify(frame, new_people)
         for new in new_people:
-            self._add_target(frame, new)
+            found += self._add_target(frame, new)
+        return found
 
     def _is_worth_looking(self, frame: Frame, crop: np.ndarray) -> bool:
         if _is_small(frame, crop) or self._is_rejected(frame, crop):
@@ -410,7 +427,7 @@ class Tracker:
         growth = abs(np.log(size / target.size)) / np.log(MAX_GROWTH)
         return float(max(away / MEMORY, distance / reach, growth))
 
-    def _reidentify(self, frame: Frame, new_people: list[NewPerson]) -> None:
+    def _reidentify(self, frame: Frame, new_people: list[NewPerson]) -> list[tuple[Row, Moment]]:
         """Assign poses to lost people and remove them from the list."""
         pairs: list[tuple[float, Target, NewPerson]] = []
         for target in self._lost(frame):
@@ -422,19 +439,66 @@ class Tracker:
                     and similarity >= MIN_SIMILARITY + (SURE_SIMILARITY - MIN_SIMILARITY) * implausibility
                 ):
                     pairs.append((implausibility - 3 * similarity, target, new))
+        earlier: list[tuple[Row, Moment]] = []
         for _, target, new in sorted(pairs, key=lambda p: p[0]):
             index = next((i for i, f in enumerate(new_people) if f is new), None)
             if not target.visible and index is not None and self._make_room(frame, new.pose.crop[2]):
-                target.add(frame.number, frame.timestamp, new.pose, new.appearance)
-                target.add_recheck(new.trust)
+                earlier += self._add_found(target, frame, new)
                 new_people.pop(index)
+        return earlier
 
-    def _add_target(self, frame: Frame, new: NewPerson) -> None:
-        if self._make_room(frame, new.pose.crop[2]):
-            target = Target(self._store)
-            target.add(frame.number, frame.timestamp, new.pose, new.appearance)
-            target.add_recheck(new.trust)
-            self._targets.append(target)
+    def _add_target(self, frame: Frame, new: NewPerson) -> list[tuple[Row, Moment]]:
+        if not self._make_room(frame, new.pose.crop[2]):
+            return []
+        target = Target(self._store)
+        earlier = self._add_found(target, frame, new)
+        self._targets.append(target)
+        return earlier
+
+    def _add_found(self, target: Target, frame: Frame, new: NewPerson) -> list[tuple[Row, Moment]]:
+        """Add who was found, and what was there to be seen of them before: searching takes time.
+
+        Returns:
+            The earlier rows, and when they were.
+        """
+        target.add(frame.number, frame.timestamp, new.pose, new.appearance)
+        earlier = self._trace_back(target, new) if new.trust >= trust.MIN_TRUST else []
+        earlier.reverse()
+        rows = target.add_before(
+            [(moment.number, moment.timestamp, pose, appearance) for moment, pose, appearance in earlier]
+        )
+        target.add_recheck(new.trust)
+        return [(row, moment) for row, (moment, *_) in zip(rows, earlier, strict=True)]
+
+    def _trace_back(self, target: Target, new: NewPerson) -> list[tuple[Moment, Pose, np.ndarray | None]]:
+        """Follow somebody back to when they came into view or were lost, the newest moment first."""
+        seen: list[tuple[Moment, Pose, np.ndarray | None]] = []
+        before = target.rows[-2].frame if len(target.rows) > 1 else -1
+        pose, moved = new.pose, np.zeros(2)
+        for moment in self._past.back():
+            if moment.number <= before:
+                break
+            crop = crops.around(pose.center + moved, pose.rim + moved)
+            (earlier,) = self._model.read([moment.cut(crop, self._model.input_size)], crop[None])
+            appearance = clothing.histograms(moment.image, moment.shown(earlier.landmarks))
+            astray = np.hypot(*(earlier.center - crop[:2])) > JUMP * crop[2]
+            unlike = clothing.similarity(target.appearance, appearance, unknown=1.0) < SWITCH_SIMILARITY
+            doubtful = trust.trust(earlier, moment.shape) < trust.MIN_TRUST
+            if earlier.score < SURE_SCORE or astray or unlike or doubtful or self._is_taken(target, moment, earlier):
+                break
+            pose, moved = earlier, earlier.center - pose.center
+            seen.append((moment, earlier, appearance))
+        return seen
+
+    def _is_taken(self, target: Target, moment: Moment, pose: Pose) -> bool:
+        """Whether somebody else was seen there in this pose."""
+        for other in self._targets:
+            row = next((row for row in reversed(other.rows) if row.frame <= moment.number), None)
+            if other is not target and row is not None and row.frame == moment.number:
+                size = float(max(row.crop[2], pose.crop[2]))
+                if agreement(row.landmarks, pose.landmarks, size) > OTHER_POSE:
+                    return True
+        return False
 
     def _make_room(self, frame: Frame, size: float) -> bool:
         if not self._has_room(size):

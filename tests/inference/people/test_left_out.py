@@ -162,6 +162,27 @@ def test_what_was_taken_for_somebody_lost_is_left_out_alone(blazepose, stage):
     assert target.trust == pytest.approx((20 * 0.8 + 8 * 0.45 + 10 * 0.7) / 38)
 
 
+def test_furniture_beside_somebody_sure_is_left_out(blazepose, stage):
+    """Alone, or seen as much as the other, the same might be a person: who is doubtful is better shown than missed."""
+    pose = blazepose_pose(blazepose, stage(400))
+
+    def kept(*seen: tuple[int, float]) -> list[int]:
+        following = Tracker(blazepose)
+        for rows, confidence in seen:
+            target = Target()
+            for row in range(rows):
+                target.add(row, row / RATE, pose, None)
+            target.add_recheck(confidence)
+            following._targets.append(target)
+        return [len(track) for track in following.outcome().tracks]
+
+    assert kept((20, 0.58)) == [20]
+    assert kept((60, 0.8), (20, 0.58)) == [60]
+    assert kept((60, 0.8), (20, 0.7)) == [60, 20]
+    assert kept((60, 0.8), (40, 0.58)) == [60, 40]
+    assert kept((20, 0.8), (60, 0.58)) == [60, 20]
+
+
 def test_who_is_doubtful_throughout_is_reported_whole(blazepose, stage):
     target = target_seen(blazepose, stage, [(20, 0.5), (8, 0.45)])
     assert len(target.without_doubtful_parts(trust.MIN_TRUST).rows) == 28
