@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from itertools import chain, groupby, product, takewhile
@@ -22,6 +22,7 @@ from .errors import VideoMotionError
 from .faces.fit import move_face
 from .faces.search import FaceModels, FaceSearch
 from .faces.track import FaceTrack
+from .footage.parts import Part
 from .footage.reader import IMAGES_FRAME_RATE, Footage, FootageError, Frame
 from .footage.shots import in_shots
 from .hands.fit import move_hands
@@ -110,20 +111,30 @@ class _Conversion:
         models: the networks to run.
         progress: called with the stage, the count done and the total.
         cache: results in it are reused; None for no reuse.
+        part: of the video; None for all of it.
     """
 
-    def __init__(self, path: Path, options: Options, models: Models, progress: Progress, cache: Cache | None):
+    def __init__(
+        self,
+        path: Path,
+        options: Options,
+        models: Models,
+        progress: Progress,
+        cache: Cache | None,
+        part: Part | None = None,
+    ):
         self._path, self._options, self._models, self._progress = path, options, models, progress
         self.times = _StageTimes({"load": models.load_seconds})
         self.warnings: list[str] = []
         self.reused: list[str] = []
-        self._shots = 0
+        self._shots, self._part = 0, part
         network = models.network
         self._store = MapStore() if network is not None and network.needs_maps else None
-        # Local maps are too large to keep.
-        self._cache = cache if self._store is None and models.people_key else None
+        # Local maps are too large to keep, and parts are none of their own.
+        self._cache = cache if self._store is None and models.people_key and part is None else None
         began = time.perf_counter()
-        self._footage = Footage(path, options.start, options.end, options.frame_rate or IMAGES_FRAME_RATE)
+        rate = options.frame_rate or IMAGES_FRAME_RATE
+        self._footage = Footage(path, options.start, options.end, rate, None if part is None else part.span)
         size = (self._footage.width, self._footage.height)
         self.focal = options.focal if options.focal_mm is None else focal_from_film(size, options.focal_mm)
         self._given = None if options.camera_file is None else GivenCamera.load(options.camera_file)
@@ -162,10 +173,14 @@ class _Conversion:
             self._add_warning(self._cache.keep(key, shots_as_arrays(shots)))
         return shots
 
-    @staticmethod
-    def has_cuts(shots: Sequence[Observations]) -> bool:
+    @property
+    def is_part(self) -> bool:
+        """Whether others convert other parts of the video."""
+        return self._part is not None
+
+    def has_cuts(self, shots: Sequence[Observations]) -> bool:
         """Whether shots have to be told apart: there are several, or a later one was chosen."""
-        return shots[-1].shot > 1
+        return shots[-1].shot > 1 or (self._part is not None and self._part.has_cuts)
 
     def _chosen(self, shots: list[Observations]) -> list[Observations]:
         chosen = [one for one in shots if self._options.shot in (None, one.shot)]
@@ -241,8 +256,9 @@ class _Conversion:
             first = min(detail.search.frames[0] for detail, _ in waiting)
             last = max(detail.search.frames[1] for detail, _ in waiting)
             frames: Iterable[Frame] = takewhile(lambda frame: frame.number <= last, self._footage)
+            starts = {int(observations.frames[0]) for observations, _ in shots}
             for detail, _ in waiting:
-                frames = detail.search.see(frames)
+                frames = detail.search.see(frames, starts)
             for frame in frames:
                 self._progress("details", max(0, frame.number - first + 1), last - first + 1)
             self._footage.close()
@@ -293,8 +309,9 @@ class _Conversion:
                 self._progress("people", count, footage.frame_count)
 
         # The camera is tracked while people are detected in the next frames.
+        frames_in_shots = in_shots(footage, footage.frame_rate) if self._part is None else self._part.in_shots(footage)
         with ThreadPoolExecutor(1) as executor:
-            for number, frames in groupby(in_shots(footage, footage.frame_rate), itemgetter(0)):
+            for number, frames in groupby(frames_in_shots, itemgetter(0)):
                 if chosen is not None and number > chosen:
                     break
                 self._shots = number
@@ -521,7 +538,12 @@ def find_people(
 
 
 def convert_footage(
-    path: Path, options: Options, models: Models, progress: Progress = _no_progress, cache: Cache | None = None
+    path: Path,
+    options: Options,
+    models: Models,
+    progress: Progress = _no_progress,
+    cache: Cache | None = None,
+    part: Part | None = None,
 ) -> Result:
     """Find the people of a video and estimate their motion, from cut to cut.
 
@@ -531,13 +553,14 @@ def convert_footage(
         models: see `load_models`.
         progress: called with the stage, the count done and the total, None if unknown.
         cache: an earlier run's results for the same video are reused; None to compute everything.
+        part: the part of the video to convert, which uses no cache; None for all of it.
 
     Raises:
         FootageError: the video cannot be read, or has no such shot.
         CameraFileError: the user's camera can't be read, or is of another video.
         NobodyFoundError: nobody was found in it, or not the requested person.
     """
-    conversion = _Conversion(path, options, models, progress, cache)
+    conversion = _Conversion(path, options, models, progress, cache, part)
     shots = conversion.observe()
     chosen = [
         (observations, [replace(track, timestamps=track.timestamps / options.slow_motion) for track in tracks])
@@ -612,7 +635,7 @@ def _report(
     conversion: _Conversion,
     shots: Sequence[Observations],
     motions: Sequence[Motion],
-) -> dict[str, object]:
+) -> dict[str, Any]:
     with_cuts = conversion.has_cuts(shots)
     warnings = [*shots[0].warnings, *conversion.warnings]
     people: list[dict[str, object]] = []
@@ -639,8 +662,9 @@ def _report(
             if track.number not in made
         ]
         left_out += [{"shot": observations.shot, **one.to_json()} for one in (*not_chosen, *observations.left_out)]
-    if motions and (missing := _missing(options, shots)):
-        warnings.append(f"There is no person {_named(missing)}: the others' motion was taken.")
+    # Those who are not in a part may be in another one.
+    if not conversion.is_part:
+        warnings += missing({"people": people, "left_out": left_out}, options)
     if models.body.figures is None and (options.gender, options.build) != (default("gender"), default("build")):
         warnings.append(f"The body {models.body.name} has no other figures: its shape is as seen.")
     if models.notice is not None:
@@ -670,19 +694,32 @@ def _choose(
     chosen = [[track for track in one.tracks if options.takes(one.shot, track.number)] for one in shots]
     if any(chosen):
         return chosen
-    cuts = conversion.has_cuts(shots)
-    if there := sorted({Who(track.number, one.shot if cuts else None) for one in shots for track in one.tracks}):
-        message = f"There is no person {_named(options.person)} in {path}; choose from {_named(there)}."
-    else:
-        left_out = sorted((one for shot in shots for one in shot.left_out), key=lambda one: -one.presence)
-        message = reasons.nobody(left_out, shots[0].size, path)
-    raise NobodyFoundError(message, _report(path, options, models, conversion, shots, []))
+    report = _report(path, options, models, conversion, shots, [])
+    raise NobodyFoundError(nobody(report, options), report)
 
 
-def _missing(options: Options, shots: Sequence[Observations]) -> list[Who]:
-    """Those of the chosen people who are in none of the shots."""
-    found = [(one.shot, track.number) for one in shots for track in one.tracks]
-    return [who for who in options.person if not any(who.includes(*one) for one in found)]
+def nobody(report: Mapping[str, Any], options: Options) -> str:
+    """Why a report, as in `Result`, has no people, in a sentence."""
+    cuts = report["shots"][-1]["shot"] > 1
+    if there := sorted({Who(person, shot if cuts else None) for shot, person in _found(report)}):
+        return f"There is no person {_named(options.person)} in {report['video']}; choose from {_named(there)}."
+    rows = ({name: value for name, value in row.items() if name != "shot"} for row in report["left_out"])
+    left_out = sorted(map(LeftOut.from_json, rows), key=lambda one: -one.presence)
+    return reasons.nobody(left_out, report["size"], report["video"])
+
+
+def missing(report: Mapping[str, Any], options: Options) -> list[str]:
+    """A warning if some of the chosen people are not in a report, as in `Result`, though others are."""
+    absent = [who for who in options.person if not any(who.includes(*one) for one in _found(report))]
+    if not absent or not report["people"]:
+        return []
+    return [f"There is no person {_named(absent)}: the others' motion was taken."]
+
+
+def _found(report: Mapping[str, Any]) -> list[tuple[int, int]]:
+    """Shot and number of everyone who could be chosen."""
+    rows = [*report["people"], *report["left_out"]]
+    return [(row["shot"], row["person"]) for row in rows if row["person"] is not None]
 
 
 def _named(people: Sequence[Who]) -> str:

@@ -9,14 +9,17 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from ..errors import VideoMotionError
 
-WAITING, DONE, SKIPPED, FAILED = "waiting", "done", "skipped", "failed"
+PART_SECONDS = 60.0
+"""How long parts of a long video are, about."""
+
+WAITING, SPLIT, DONE, SKIPPED, FAILED = "waiting", "split", "done", "skipped", "failed"
 
 
 class FolderError(VideoMotionError):
@@ -29,12 +32,12 @@ class BatchError(VideoMotionError):
 
 @dataclass
 class VideoInput:
-    """One video and its results.
+    """One video, or a part of one, and its results.
 
     Attributes:
         video: the footage.
         target: path of its results, without suffix.
-        state: `waiting`, `done`, `skipped` or `failed`.
+        state: `waiting`, `split` (it has parts, which come first), `done`, `skipped` or `failed`.
         message: why it failed, in a sentence.
         files: names of the results, in the target's folder.
         people: number of people found.
@@ -42,6 +45,9 @@ class VideoInput:
         how: what gave the result, for the terminal.
         warnings: about the result, a sentence each.
         footage: how files name the footage, as seen from their folder; empty while it is where it will be.
+        part: which part of the video it is, from `Part.to_json`; None for all of it. Parts get motions only.
+        cuts: the parts that a long video is split into.
+        parts: the same with their results, which are joined.
     """
 
     video: Path
@@ -54,6 +60,9 @@ class VideoInput:
     how: str = ""
     warnings: list[str] = field(default_factory=list)
     footage: str = ""
+    part: Mapping[str, Any] | None = None
+    cuts: Sequence[Mapping[str, Any]] = ()
+    parts: list[VideoInput] = field(default_factory=list)
 
     def file(self, suffix: str) -> Path:
         """Return the path of the result with a suffix."""
@@ -82,11 +91,33 @@ class VideoInput:
     def origin(self, options: Mapping[str, Any], code: str) -> dict[str, Any]:
         """Return what the results depend on: options, code and video."""
         state = self.video.stat()
-        return {
+        origin = {
             "options": options,
             "code": code,
             "video": {"bytes": state.st_size, "modified": state.st_mtime_ns},
         }
+        return origin if self.part is None else {**origin, "part": dict(self.part)}
+
+    @property
+    def parts_folder(self) -> Path:
+        """Where results of parts are until they are joined; of a batch that was interrupted they stay."""
+        return self.target.with_name(f".{self.target.name}.parts")
+
+    def split(self) -> None:
+        """Make the parts of `cuts`."""
+        self.parts = [
+            VideoInput(self.video, self.parts_folder / str(number), part=part)
+            for number, part in enumerate(self.cuts, 1)
+        ]
+
+    def result_files(self) -> list[Path]:
+        """Return the files of a part's results, NAME.json first. Raises OSError if it can't be read."""
+        names = json.loads(self.report.read_text(encoding="utf-8"))["motions"]
+        return [self.report, *(self.report.with_name(name) for name in names)]
+
+    def remove_parts(self) -> None:
+        """Remove what is left of parts."""
+        shutil.rmtree(self.parts_folder, ignore_errors=True)
 
     def reuse_results(self, options: Mapping[str, Any], code: str) -> bool:
         """Use an earlier run's results if they are complete and depend on the same options, code and video."""

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from ..worker.process import WorkerProcess
-from .inputs import BatchError, VideoInput
+from .inputs import SPLIT, BatchError, VideoInput
 from .results import Writer, write_results, write_without_result
 
 Progress = Callable[[VideoInput, str, int, int | None], None]
@@ -24,11 +24,12 @@ Progress = Callable[[VideoInput, str, int, int | None], None]
 
 @dataclass
 class _Job:
-    """A video in work; `origin` is in `VideoInput.origin`."""
+    """A video in work; `origin` is in `VideoInput.origin`; `lost` once its process has died."""
 
     input: VideoInput
     origin: Mapping[str, Any]
     began: float = 0.0
+    lost: bool = False
 
 
 @dataclass
@@ -50,6 +51,7 @@ class LocalRunner:
         writer: makes files in addition to the motions; None for motions only.
         jobs: videos to work on at once.
         progress: called as a video advances.
+        part_seconds: how long the parts of long videos are, about; 0 to split none.
     """
 
     def __init__(
@@ -60,10 +62,12 @@ class LocalRunner:
         writer: Writer | None,
         jobs: int = 1,
         progress: Progress | None = None,
+        part_seconds: float = 0.0,
     ):
         self.notes: list[str] = []
         self._estimation, self._weights, self._python = estimation, weights, python
         self._writer, self._progress, self._prepared = writer, progress, writer is None
+        self._part_seconds = part_seconds
         self._slots = [_Slot() for _ in range(jobs)]
         # The next video, so that no process waits while a scene is written.
         self._waiting: collections.deque[_Job] = collections.deque()
@@ -94,8 +98,7 @@ class LocalRunner:
                 continue
             if process.poll() and not process.answered and self._progress is not None and process.stage:
                 self._progress(job.input, process.stage, process.done, process.total)
-            if process.answered:
-                self._collect(slot, process, job)
+            if process.answered and self._collect(slot, process, job):
                 return [job.input]
         return []
 
@@ -116,35 +119,55 @@ class LocalRunner:
             slot.process.close()
             slot.process = None
         one = job.input
-        slot.job, slot.count, job.began = job, slot.count + 1, time.perf_counter()
-        content = {"video": str(one.video), "options": self._estimation, "reuse": False, "log": str(one.log)}
+        slot.job, slot.count, job.began = job, slot.count + 1, job.began or time.perf_counter()
+        content: dict[str, Any] = {
+            "video": str(one.video),
+            "options": self._estimation,
+            "reuse": False,
+            "log": str(one.log),
+        }
+        task = "join" if one.parts else "convert"
+        if one.parts:
+            content["reports"] = [str(part.report) for part in one.parts]
+        elif one.part is not None:
+            content["part"] = one.part
+        else:
+            content["part_seconds"] = self._part_seconds
         try:
             if slot.process is None:
                 folder = Path(tempfile.gettempdir())
-                slot.process = WorkerProcess(
-                    "convert", self._weights, folder, python=self._python, more=True, **content
-                )
+                slot.process = WorkerProcess(task, self._weights, folder, python=self._python, more=True, **content)
             else:
                 # The previous video's files are still to be read from the process's own folder.
                 folder = slot.process.folder / str(slot.count)
                 folder.mkdir()
-                slot.process.begin("convert", out=str(folder), **content)
+                slot.process.begin(task, out=str(folder), **content)
         except OSError as error:
             raise BatchError(
                 f"The work on {one.video} can't be started ({error.strerror or error}): make room in"
                 f" {tempfile.gettempdir()}."
             ) from error
 
-    def _collect(self, slot: _Slot, process: WorkerProcess, job: _Job) -> None:
-        """Write a result's files while the process works on the next video."""
+    def _collect(self, slot: _Slot, process: WorkerProcess, job: _Job) -> bool:
+        """Write a result's files while the process works on the next video; return whether the video is done."""
         value, message, found = process.value, process.message, process.report
-        slot.job = None
+        slot.job, one = None, job.input
+        if value is None and process.ended and not job.lost:
+            # Most likely somebody killed it, or memory ran out, which others may have left by now.
+            self.notes.append(f"{one.video} is begun anew once, as its process ended: {message}")
+            job.lost = True
+            self._waiting.appendleft(job)
+            self._fill()
+            return False
         self._fill()
         if value is None:
-            write_without_result(job.input, message or "", found)
+            write_without_result(one, message or "", found)
+        elif "parts" in value:
+            one.state, one.cuts = SPLIT, value["parts"]
         else:
-            write_results(job.input, value, self._writer, job.origin, job.began)
+            write_results(one, value, self._writer if one.part is None else None, job.origin)
             # Of thousands of videos they would fill the disk.
-            for file in value["motions"]:
+            for file in () if one.parts else value["motions"]:
                 Path(file).unlink(missing_ok=True)
-        job.input.seconds = time.perf_counter() - job.began
+        one.seconds += time.perf_counter() - job.began
+        return True

@@ -12,10 +12,21 @@ from typing import Any, Protocol
 
 from .. import options as option_table
 from ..cache import hash_of_code
-from ..console import Progress
+from ..console import Progress, say
 from ..footage.naming import find_videos, output_names
 from . import interruption
-from .inputs import FAILED, SKIPPED, BatchError, VideoInput, check_folder, unfinished, why_unwritable
+from .inputs import (
+    FAILED,
+    PART_SECONDS,
+    SKIPPED,
+    SPLIT,
+    WAITING,
+    BatchError,
+    VideoInput,
+    check_folder,
+    unfinished,
+    why_unwritable,
+)
 from .local import LocalRunner
 from .request import Request
 from .results import Writer
@@ -54,13 +65,13 @@ class Runner(Protocol):
         """Begin the work on a video. Raises `VideoMotionError` if no video can be worked on.
 
         Args:
-            one: the video.
+            one: the video, a part of one, or one whose parts are done.
             origin: what its results depend on, see `VideoInput.origin`.
         """
         ...
 
     def step(self) -> list[VideoInput]:
-        """Go on without waiting; return the videos that have their results, or none, since the last call."""
+        """Go on without waiting; return the videos that have their results, or none, or parts, since the last call."""
         ...
 
     def close(self) -> None:
@@ -86,6 +97,8 @@ class VideoBatch:
         check_folder(out)
         # Progress lines of several videos would mix.
         self._lines: dict[int, Progress] = {}
+        # Of the parts of long videos that are to be done, by identity, the video.
+        self._wholes: dict[int, VideoInput] = {}
         self._runner = runner or LocalRunner(
             estimation(request.options),
             request.weights,
@@ -93,6 +106,8 @@ class VideoBatch:
             writer,
             request.options.jobs,
             self._show if request.options.jobs == 1 else None,
+            # Alone nobody could work on the next part.
+            PART_SECONDS if request.options.jobs > 1 else 0.0,
         )
         self._runner.check()
         if out is not None:
@@ -118,8 +133,7 @@ class VideoBatch:
                     self._begin(waiting.popleft())
                 done = self._runner.step()
                 for one in done:
-                    self._record(one)
-                left -= len(done)
+                    left -= self._take(one, waiting)
                 for note in self._runner.notes[told:]:
                     print_warning(note)
                 told = len(self._runner.notes)
@@ -141,7 +155,10 @@ class VideoBatch:
         for one in self._inputs:
             if has_unfinished(one.target.parent):
                 one.remove_unfinished()
-            if self._options.resume and one.reuse_results(self._made_with(), hash_of_code(*RESULT_CODE)):
+            reused = self._options.resume and one.reuse_results(self._made_with(), hash_of_code(*RESULT_CODE))
+            if reused or not self._options.resume:
+                one.remove_parts()
+            if reused:
                 one.state = SKIPPED
                 self._summary.say(one, self._first_result(one), "is done already")
                 continue
@@ -161,6 +178,46 @@ class VideoBatch:
             origin = {}
         self._runner.begin(one, origin)
 
+    def _take(self, one: VideoInput, waiting: collections.deque[VideoInput]) -> int:
+        """Take what a runner has done; return how many videos are done by it: one, or none yet."""
+        if one.state == SPLIT:
+            self._split(one, waiting)
+            return 0
+        whole = self._wholes.pop(id(one), None)
+        if whole is None:
+            # Without files it has failed, and parts are not to be done again.
+            if one.parts and one.files:
+                one.remove_parts()
+            self._record(one)
+            return 1
+        whole.seconds += one.seconds
+        if one.state == FAILED and not one.files:
+            whole.message = one.message
+            for part in [part for part in waiting if self._wholes.get(id(part)) is whole]:
+                waiting.remove(part)
+                del self._wholes[id(part)]
+        left = sum(other is whole for other in self._wholes.values())
+        if whole.message:
+            if not left:
+                whole.fail(whole.message)
+                self._record(whole)
+            return int(not left)
+        say(f"{whole.video.name}: {len(whole.parts) - left} of {len(whole.parts)} parts")
+        if not left:
+            waiting.appendleft(whole)
+        return 0
+
+    def _split(self, one: VideoInput, waiting: collections.deque[VideoInput]) -> None:
+        """Let the parts of a long video be worked on next, but for those that an interrupted run has done."""
+        one.split()
+        one.state = WAITING
+        code = hash_of_code(*RESULT_CODE)
+        todo = [
+            part for part in one.parts if not (self._options.resume and part.reuse_results(self._made_with(), code))
+        ]
+        self._wholes |= {id(part): one for part in todo}
+        waiting.extendleft(reversed(todo or [one]))
+
     def _record(self, one: VideoInput) -> None:
         """Tell what became of a video."""
         if (line := self._lines.pop(id(one), None)) is not None:
@@ -170,7 +227,7 @@ class VideoBatch:
         if one.state == FAILED:
             print_error(one.message)
         else:
-            self._summary.say(one, self._first_result(one), one.how)
+            self._summary.say(one, self._first_result(one), f"{one.how}, {one.seconds:.1f} s")
         self._summary.write()
 
     def _show(self, one: VideoInput, stage: str, done: int, total: int | None) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -34,9 +33,7 @@ class Writer(Protocol):
         ...
 
 
-def write_results(
-    one: VideoInput, value: Mapping[str, Any], writer: Writer | None, origin: Mapping[str, Any], began: float
-) -> None:
+def write_results(one: VideoInput, value: Mapping[str, Any], writer: Writer | None, origin: Mapping[str, Any]) -> None:
     """Write a video's files, NAME.json last; update the video, also if they can't be written.
 
     Args:
@@ -44,7 +41,6 @@ def write_results(
         value: the worker's result.
         writer: makes files in addition to the motions; None for motions only.
         origin: what the results depend on, see `VideoInput.origin`.
-        began: when the work on the video began, by `time.perf_counter`.
     """
     try:
         report = _write(one, value, writer, origin)
@@ -62,7 +58,7 @@ def write_results(
     people = "1 person" if one.people == 1 else f"{one.people} people"
     people += f" in {shots} shots" if (shots := len(report["shots"])) > 1 else ""
     where = "CUDA" if report["device"] == "cuda" else "the CPU"
-    one.how = f"{people}, {time.perf_counter() - began:.1f} s, {report['estimator']} on {where}"
+    one.how = f"{people}, {report['estimator']} on {where}"
 
 
 def write_without_result(one: VideoInput, message: str, report: Mapping[str, Any] | None) -> None:

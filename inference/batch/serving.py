@@ -4,7 +4,7 @@ A task has the fields of `Task`. Its answer has an `event`:
 
     progress  the video goes on
     refused   message: no task with these options can be done here
-    result    state, message, files, people, seconds, how and warnings of the `VideoInput`
+    result    state, message, files, people, how, warnings and cuts of the `VideoInput`
 
 The process ends when its standard input does.
 """
@@ -17,7 +17,7 @@ import queue
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import IO, Any
@@ -30,7 +30,7 @@ from .queue import POLL_SECONDS, estimation
 from .results import Writer
 
 PROGRESS, REFUSED, RESULT = "progress", "refused", "result"
-OUTCOME = ("state", "message", "files", "people", "seconds", "how", "warnings")
+OUTCOME = ("state", "message", "files", "people", "how", "warnings", "cuts")
 """The fields of a `VideoInput` that a result brings."""
 
 PROGRESS_SECONDS = 1.0
@@ -48,6 +48,9 @@ class Task:
         options: from `Options.to_json`.
         origin: see `VideoInput.origin`.
         python: the Python that runs the networks; None for that of the serving process.
+        part: see `VideoInput`.
+        parts: the targets of the parts to join.
+        part_seconds: see `LocalRunner`.
     """
 
     video: str
@@ -57,6 +60,9 @@ class Task:
     options: Mapping[str, Any] = field(default_factory=dict)
     origin: Mapping[str, Any] = field(default_factory=dict)
     python: str | None = None
+    part: Mapping[str, Any] | None = None
+    parts: Sequence[str] = ()
+    part_seconds: float = 0.0
 
     def to_line(self) -> str:
         """Return the task as a line."""
@@ -88,14 +94,16 @@ class _Workshop:
         except VideoMotionError as error:
             self._tell(REFUSED, message=one_line(error))
             return
-        one = VideoInput(Path(task.video), Path(task.target), footage=task.footage)
+        video = Path(task.video)
+        parts = [VideoInput(video, Path(target)) for target in task.parts]
+        one = VideoInput(video, Path(task.target), footage=task.footage, part=task.part, parts=parts)
         runner.begin(one, task.origin)
         while not runner.step():
             time.sleep(POLL_SECONDS)
         self._tell(RESULT, **{name: getattr(one, name) for name in OUTCOME})
 
     def _runner_for(self, task: Task) -> LocalRunner:
-        made_for = (task.weights, task.python, dict(task.options))
+        made_for = (task.weights, task.python, dict(task.options), task.part_seconds)
         if self._runner is None or made_for != self._made_for:
             if self._runner is not None:
                 self._runner.close()
@@ -107,6 +115,7 @@ class _Workshop:
                 None if task.python is None else Path(task.python),
                 self._make_writer(options) if options.format else None,
                 progress=self._progress,
+                part_seconds=task.part_seconds,
             )
             runner.check()
             self._runner, self._made_for = runner, made_for

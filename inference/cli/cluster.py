@@ -22,7 +22,7 @@ from typing import Any
 
 from .. import console
 from ..atomic import atomic_write, write_json
-from ..batch.inputs import DONE, BatchError, VideoInput
+from ..batch.inputs import FAILED, PART_SECONDS, BatchError, VideoInput
 from ..batch.queue import estimation
 from ..batch.serving import OUTCOME, REFUSED
 from ..errors import one_line
@@ -84,12 +84,20 @@ class ClusterRunner:
         options: the user's choices.
         blender: the Blender on the workers that makes files; None for Python with Blender's module.
         patience: seconds without progress after which a worker is taken to hang.
+        part_seconds: how long the parts of long videos are, about.
 
     Raises:
         BatchError: there is no scheduler, or this program lacks dask.distributed.
     """
 
-    def __init__(self, address: str, options: Options, blender: Path | None = None, patience: float = PATIENCE):
+    def __init__(
+        self,
+        address: str,
+        options: Options,
+        blender: Path | None = None,
+        patience: float = PATIENCE,
+        part_seconds: float = PART_SECONDS,
+    ):
         try:
             import distributed
             from dask import config
@@ -101,7 +109,7 @@ class ClusterRunner:
             ) from error
         self.notes: list[str] = []
         self._worker = cluster_worker
-        self._address, self._blender, self._patience = address, blender, patience
+        self._address, self._blender, self._patience, self._part_seconds = address, blender, patience, part_seconds
         # What only the queue needs would make workers load everything anew.
         self._options = {**options.to_json((*ESTIMATION, SCENE, FILES)), **estimation(options)}
         if options.rig is not None:
@@ -161,7 +169,7 @@ class ClusterRunner:
             if job is None:
                 continue
             if self._settle(job, future.status, answer):
-                job.input.seconds = time.perf_counter() - job.began
+                job.input.seconds += time.perf_counter() - job.began
                 done.append(job.input)
         return done
 
@@ -240,6 +248,9 @@ class ClusterRunner:
             origin=job.origin,
             blender=None if self._blender is None else str(self._blender),
             patience=self._patience,
+            part=one.part,
+            parts=[[sight.of(file) for file in part.result_files()] for part in one.parts],
+            part_seconds=self._part_seconds,
         )
 
     def _fail(self, job: _Job, message: str) -> None:
@@ -259,7 +270,7 @@ class ClusterRunner:
             self._submit(job)
             return False
         outcome = dict(answer.outcome)
-        if outcome["state"] != DONE and answer.report is None:
+        if outcome["state"] == FAILED and answer.report is None:
             job.failures[answer.worker] = outcome["message"]
             if self._usable() - job.failures.keys() and len(job.failures) < TRIES:
                 self._submit(job)
@@ -272,7 +283,7 @@ class ClusterRunner:
         except OSError as error:
             where = error.filename or job.input.target.parent
             job.input.fail(f"{job.input.video} gave no result: {where} can't be written ({error.strerror or error}).")
-        if job.input.state == DONE:
+        if job.input.state != FAILED:
             for worker, message in job.failures.items():
                 self._note_fault(worker, message)
         return True
@@ -334,7 +345,7 @@ class ClusterRunner:
             event = self._events.get()
             changed |= event.get("action") in ("add-worker", "remove-worker")
             if event.get("action") == "remove-worker":
-                lost = [self._jobs[key].input.video.name for key in event["processing-tasks"] if key in self._jobs]
+                lost = {self._jobs[key].input.video.name for key in event["processing-tasks"] if key in self._jobs}
                 if lost:
                     self.notes.append(
                         f"The worker {event['worker']} was lost with {', '.join(sorted(lost))}, which go to others."

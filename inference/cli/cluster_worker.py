@@ -17,9 +17,10 @@ import tempfile
 import threading
 import time
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -109,6 +110,9 @@ class Order:
         origin: see `VideoInput.origin`.
         blender: the Blender to run; None for Python with Blender's module.
         patience: seconds without progress after which the work is taken to hang.
+        part: see `VideoInput`.
+        parts: the results of each part to join, NAME.json first.
+        part_seconds: see `LocalRunner`.
     """
 
     identity: Identity
@@ -122,11 +126,14 @@ class Order:
     origin: Mapping[str, Any]
     blender: str | None
     patience: float
+    part: Mapping[str, Any] | None
+    parts: Sequence[Sequence[Sight]]
+    part_seconds: float
 
     @property
     def files(self) -> list[Sight]:
         """All files that the work needs."""
-        return [self.video, *self.added.values()]
+        return [self.video, *self.added.values(), *chain.from_iterable(self.parts)]
 
 
 @dataclass
@@ -210,6 +217,8 @@ def _work(order: Order, contents: Mapping[str, bytes], address: str, root: Path,
     out.mkdir()
     video = _place(order.video, contents, folder)
     placed = {name: str(_place(file, contents, _shelf(root, file))) for name, file in order.added.items()}
+    results = folder / "parts"
+    results.mkdir()
     job = Task(
         str(video),
         str(out / order.name),
@@ -218,6 +227,9 @@ def _work(order: Order, contents: Mapping[str, bytes], address: str, root: Path,
         {**order.options, **placed},
         order.origin,
         None if order.blender is None else sys.executable,
+        order.part,
+        [_place_part(files, contents, results) for files in order.parts],
+        order.part_seconds,
     )
     with _server(order.blender, root) as server:
         event = server.ask(job, order.patience, lambda: task.state == "executing")
@@ -263,6 +275,15 @@ def _place(file: Sight, contents: Mapping[str, bytes], folder: Path) -> Path:
     if not placed.exists():
         placed.write_bytes(contents[file.path])
     return placed
+
+
+def _place_part(files: Sequence[Sight], contents: Mapping[str, bytes], folder: Path) -> str:
+    """The same for the results of a part, which are in one folder; returns their path without suffix."""
+    if all(file.is_seen for file in files):
+        return files[0].path.removesuffix(".json")
+    for file in files:
+        (folder / Path(file.path).name).write_bytes(contents[file.path])
+    return str(folder / Path(files[0].path).stem)
 
 
 def _shelf(root: Path, file: Sight) -> Path:

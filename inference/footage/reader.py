@@ -6,6 +6,7 @@ import math
 import os
 import re
 import threading
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,6 +34,7 @@ IMAGES_FRAME_RATE = 30.0
 """Hertz, of a folder of images by default."""
 
 IMAGE_SUFFIXES = frozenset({".jpeg", ".jpg", ".png"})
+SEEK_SECONDS = 2.0
 QUEUE_BYTES = 64 * 2**20
 QUEUE_FRAMES = 8
 SMALLEST_SIDE = 64
@@ -41,6 +43,23 @@ LARGEST_SIDE = 4096
 
 class FootageError(VideoMotionError):
     """The footage can't be used."""
+
+
+@dataclass(frozen=True)
+class Span:
+    """Frames of the footage, so described that reading can begin near the first one.
+
+    Attributes:
+        first: number of the first frame.
+        end: number of the frame after the last one; None for the end of the footage.
+        timestamp: of the first frame, seconds.
+        checksum: of its picture.
+    """
+
+    first: int
+    end: int | None
+    timestamp: float
+    checksum: int
 
 
 @dataclass(frozen=True)
@@ -63,7 +82,8 @@ class Footage:
 
     Opening decodes the first frame, so that a file that can't be read is noticed at once. Every iteration reads the
     file again; `warnings` is complete when an iteration has ended. Images are taken in the order of the number at the
-    end of their names, evenly spaced at `frame_rate`, which is used for folders only.
+    end of their names, evenly spaced at `frame_rate`, which is used for folders only. Of a `span` no other frames are
+    read.
 
     Attributes:
         path: the file or folder.
@@ -84,8 +104,10 @@ class Footage:
         start: float | None = None,
         end: float | None = None,
         frame_rate: float = IMAGES_FRAME_RATE,
+        span: Span | None = None,
     ) -> None:
         self.path = Path(path)
+        self.span = span
         self._images_rate = frame_rate
         self.start = 0.0 if start is None else float(start)
         self.end = math.inf if end is None else float(end)
@@ -231,6 +253,8 @@ class Footage:
                 )
             self.duration = min(self.end, length) - self.start
             self.frame_count = max(1, round(self.duration * self.frame_rate))
+            if self.span is not None:
+                self.frame_count = max(1, (self.span.end or self._declared_frames) - self.span.first)
 
         if min(self.width, self.height) < SMALLEST_SIDE:
             self.warn(f"{self.path} is only {self.width}×{self.height} pixels: people are barely detectable in it.")
@@ -303,6 +327,14 @@ class _Reader:
         clock = _Clock(1 / footage.frame_rate)
         number = 0
         late = 0.0
+        span = footage.span or Span(0, None, 0.0, 0)
+        if span.first and (image := self._sought(span, clock)) is not None:
+            self._free.acquire()
+            self._queue.put(Frame(span.first, span.timestamp, image))
+            number = span.first + 1
+        elif span.first:
+            self._capture.release()
+            self._capture, clock = footage._open(), _Clock(1 / footage.frame_rate)
         while not self._stopped.is_set():
             if not self._capture.grab():
                 self._report_end(number, clock, late)
@@ -311,14 +343,25 @@ class _Reader:
                 # Some containers count the time before the first frame as part of the length they declare.
                 late = self._capture.get(cv2.CAP_PROP_PTS) / footage.frame_rate
             timestamp = clock.read(self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1000)
-            if timestamp >= footage.end:
+            if timestamp >= footage.end or number == span.end:
                 return
-            if timestamp >= footage.start:
+            if timestamp >= footage.start and number >= span.first:
                 decoded, image = self._capture.retrieve()
                 if decoded:
                     self._free.acquire()
                     self._queue.put(Frame(number, timestamp, image))
             number += 1
+
+    def _sought(self, span: Span, clock: _Clock) -> np.ndarray | None:
+        """Go to the first frame of a span and return its picture; None where it isn't what reading in order gives."""
+        capture = self._capture
+        if not capture.grab():
+            return None
+        clock.read(capture.get(cv2.CAP_PROP_POS_MSEC) / 1000)
+        if not clock.skip(capture, span.timestamp):
+            return None
+        decoded, image = capture.retrieve()
+        return image if decoded and checksum(image) == span.checksum else None
 
     def _report_end(self, count: int, clock: _Clock, late: float) -> None:
         footage = self._footage
@@ -361,6 +404,17 @@ class _Clock:
                 self._offset = time - stamp
         self.now = time
         return time
+
+    def skip(self, capture: cv2.VideoCapture | _Images, time: float) -> bool:
+        """Let a file be at the frame of a time; return whether it has one whose stamp says so."""
+        assert self._offset is not None
+        # A decoder needs some of the frames before.
+        capture.set(cv2.CAP_PROP_POS_MSEC, 1000 * max(time - self._offset - SEEK_SECONDS, 0.0))
+        while self.now < time:
+            if not capture.grab():
+                return False
+            self.now = capture.get(cv2.CAP_PROP_POS_MSEC) / 1000 + self._offset
+        return self.now == time
 
 
 class _Images:
@@ -405,6 +459,9 @@ class _Images:
         }
         return float(answers.get(what, 0))
 
+    def set(self, what: int, value: float) -> None:
+        """Do nothing: images that aren't retrieved cost nothing."""
+
     def release(self) -> None:
         """Do nothing: no file is held open."""
 
@@ -417,6 +474,11 @@ def _overruns(content: np.ndarray) -> bool:
     while place < len(png) and png[place + 4 : place + 8] != b"IEND":
         place += 12 + int.from_bytes(png[place : place + 4], "big")
     return place > len(png)
+
+
+def checksum(image: np.ndarray) -> int:
+    """Return a number that tells pictures apart."""
+    return zlib.crc32(image.tobytes())
 
 
 def numbered_images(folder: Path) -> list[Path]:

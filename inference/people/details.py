@@ -7,7 +7,7 @@ parts of all people are seen together.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, fields
 from typing import Any, Generic, NamedTuple, Self, TypeVar
@@ -154,24 +154,40 @@ class DetailSearch(ABC, Generic[_LookOf, _TrackOf]):
         numbers = np.concatenate(self._visible)
         return int(numbers.min()), int(numbers.max())
 
-    def see(self, frames: Iterable[Frame]) -> Iterator[Frame]:
-        """Look at the frames of the footage in order, once; yields each, the latest before they are looked at."""
+    def see(self, frames: Iterable[Frame], starts: Container[int] = ()) -> Iterator[Frame]:
+        """Look at the frames of the footage in order, once; yields each, the latest before they are looked at.
+
+        Args:
+            frames: of the footage.
+            starts: numbers of the frames that begin shots: what is seen of one doesn't depend on those before.
+        """
         waiting: list[Frame] = []
         looking: Future[None] | None = None
+        count = 0
         # Beside the next frames' reading and other searches: a few pictures keep no computer busy.
         with ThreadPoolExecutor(1, thread_name_prefix="details") as executor:
-            for count, frame in enumerate(frames):
+
+            def look() -> None:
+                nonlocal looking, waiting
+                if looking is not None:
+                    looking.result()
+                looking, waiting = executor.submit(self._look, waiting), []
+
+            for frame in frames:
+                if frame.number in starts:
+                    count = 0
+                    if waiting:
+                        look()
                 if count % self._step == 0:
                     waiting.append(frame)
                 if len(waiting) == _GROUP:
-                    if looking is not None:
-                        looking.result()
-                    looking, waiting = executor.submit(self._look, waiting), []
+                    look()
+                count += 1
                 yield frame
+            if waiting:
+                look()
             if looking is not None:
                 looking.result()
-            if waiting:
-                executor.submit(self._look, waiting).result()
 
     @abstractmethod
     def tracks(self) -> list[_TrackOf]:

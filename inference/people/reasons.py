@@ -12,7 +12,7 @@ from .tracker import MIN_DURATION, MIN_SIZE
 _WHY = {TOO_UNCERTAIN: "may not be a person", TOO_MANY: "is one more person than are made at a time"}
 
 
-def nobody(left_out: Sequence[LeftOut], size: tuple[int, int], path: Path) -> str:
+def nobody(left_out: Sequence[LeftOut], size: Sequence[int], path: Path | str) -> str:
     """Why there is nobody in a video, in a sentence.
 
     Args:

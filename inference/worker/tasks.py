@@ -42,6 +42,10 @@ class Job:
         video: the footage.
         options: from `Options.to_json`.
         reuse: whether to store intermediate results and use those of earlier runs.
+        part_seconds: a longer film with cuts is not converted, but its parts are returned, about as long as this; 0 for
+            never.
+        part: the part of the video to convert, from `Part.to_json`; None for all of it.
+        reports: of the parts to join, NAME.json as the batch writes it, with the files that they name beside them.
         items: of the registry, for `fetch`.
         log: where the traceback of an internal error is written; empty for nowhere.
     """
@@ -53,6 +57,9 @@ class Job:
     video: str = ""
     options: Mapping[str, Any] = field(default_factory=dict)
     reuse: bool = True
+    part_seconds: float = 0.0
+    part: Mapping[str, Any] | None = None
+    reports: tuple[str, ...] = ()
     items: tuple[str, ...] = ()
     log: str = ""
 
@@ -65,14 +72,16 @@ class Job:
         """
         values = {item.name: content[item.name] for item in fields(cls) if item.name in content}
         paths = all(_is_path(values.get(name, "")) for name in ("weights", "cache", "out", "video", "log"))
-        items = values.get("items", ())
+        texts = [values.get(name, ()) for name in ("items", "reports")]
         if not (
             {"task", "weights", "cache", "out"} <= values.keys()
             and paths
             and values["task"] in list(TASKS)
             and isinstance(values.get("options", {}), dict)
-            and isinstance(items, list | tuple)
-            and all(isinstance(item, str) for item in items)
+            and isinstance(values.get("part_seconds", 0.0), int | float)
+            and all(isinstance(text, list | tuple) for text in texts)
+            and all(isinstance(one, str) for text in texts for one in text)
+            and all(_is_path(report) for report in texts[1])
         ):
             raise JobError("The worker was sent something that is no job: install Video Motion again.")
         return cls(**values)
@@ -192,17 +201,46 @@ def _find(job: Job, report: Report) -> dict[str, Any]:
 
 
 def _convert(job: Job, report: Report) -> dict[str, Any]:
-    """The motions of the people of a video's shots, as files, in order of shots and numbers, and the report."""
+    """The motions of the people of a video's shots, as files, in order of shots and numbers, and the report.
+
+    Of a long video with cuts, where it is asked for, the parts instead.
+    """
     from ..conversion import convert_footage
+    from ..footage.parts import Part, find_parts
+    from ..footage.reader import IMAGES_FRAME_RATE, Footage
 
     options, models = _prepare(job)
-    result = convert_footage(Path(job.video), options, models, _progress(report), _cache(job))
+    part = None if job.part is None else Part.from_json(job.part)
+    # Of a chosen shot nothing else is converted.
+    if job.part_seconds > 0 and options.shot is None:
+        with Footage(job.video, options.start, options.end, options.frame_rate or IMAGES_FRAME_RATE) as footage:
+            parts = find_parts(footage, job.part_seconds, _progress(report))
+        if len(parts) > 1:
+            return {"parts": [one.to_json() for one in parts]}
+    result = convert_footage(Path(job.video), options, models, _progress(report), _cache(job), part)
     files = []
     for motion in result.motions:
         file = Path(job.out) / f"shot-{motion.shot}.person-{motion.person}.motion.npz"
         motion.save(file)
         files.append(str(file))
     return {"motions": files, "body": str(models.body_path), "report": result.report}
+
+
+def _join(job: Job, report: Report) -> dict[str, Any]:
+    """What `_convert` returns for a whole video, from the results of its parts."""
+    from .. import registry
+    from ..joining import joined
+
+    registry.use_folder(Path(job.weights))
+    options = Options.from_json(job.options)
+    reports = [json.loads(Path(file).read_text(encoding="utf-8")) for file in job.reports]
+    motions = [
+        str(Path(file).with_name(name))
+        for file, one in zip(job.reports, reports, strict=True)
+        for name in one["motions"]
+    ]
+    body = options.smpl or registry.body_path(fetch=False)
+    return {"motions": motions, "body": str(body), "report": joined(reports, options)}
 
 
 def _fetch(job: Job, report: Report) -> dict[str, Any]:
@@ -223,6 +261,7 @@ TASKS: Mapping[str, Callable[[Job, Report], dict[str, Any]]] = {
     "peek": _peek,
     "find": _find,
     "convert": _convert,
+    "join": _join,
     "fetch": _fetch,
 }
 

@@ -30,6 +30,8 @@ from video_motion.inference.errors import VideoMotionError
 from video_motion.inference.options import Options
 from video_motion.inference.research.benchmarks.cluster_processes import LocalCluster
 
+from tests.films import assert_same, write_film
+
 ROOT = Path(__file__).parents[3]
 SAMPLE = ROOT / "tests" / "sample" / "sample.mp4"
 QUICK = Options(quality="fast", network="landmarks", hands=False, face=False, format=())
@@ -155,6 +157,40 @@ def test_a_worker_that_is_killed_costs_a_sentence(cluster, clips, tmp_path, monk
     (note,) = summary(tmp_path)["notes"]
     assert "was lost with" in note
     assert ".mp4" in note
+
+
+def test_a_long_film_is_done_in_parts(cluster, tmp_path, monkeypatch, capfd):
+    """By workers that see its folder, one of which is killed, and by one that does not."""
+    film, options = write_film(tmp_path / "film.avi"), Options(quality="fast", hands=False, face=False, format=())
+    out, sent, undivided = (tmp_path / name for name in ("out", "sent", "undivided"))
+    assert VideoBatch(Request([film], undivided, options, registry.cache_folder())).run() == 0
+    with another(cluster, "killed"):
+        plain, begun = ClusterRunner.step, []
+
+        def step(runner: ClusterRunner) -> list:
+            # In the midst of a part: both have some.
+            if sum(job.input.part is not None for job in runner._jobs.values()) > 2:
+                begun.append(time.monotonic())
+                if time.monotonic() > begun[0] + 0.5 and "killed" in cluster.workers:
+                    cluster.kill("killed")
+            return plain(runner)
+
+        monkeypatch.setattr(ClusterRunner, "step", step)
+        assert run(cluster, [film], out, options, part_seconds=0.5) == 0
+        assert "killed" not in cluster.workers
+    said = capfd.readouterr().err
+    assert "was lost with film.avi, which go to others" in said
+    assert "film.avi: 4 of 4 parts" in said
+    assert_same(out, undivided)
+    monkeypatch.undo()
+    if os.geteuid():
+        return
+    sent.mkdir()
+    with LocalCluster(tmp_path / "far") as far:
+        far.start_worker("far", f"mount -t tmpfs tmpfs '{sent}'")
+        far.wait(1)
+        assert run(far, [film], sent, options, part_seconds=0.5) == 0
+    assert_same(sent, undivided)
 
 
 def test_work_that_hangs_is_done_elsewhere(cluster, clips, tmp_path, monkeypatch):

@@ -11,9 +11,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from video_motion.inference.footage.reader import Footage, FootageError
+from video_motion.inference.footage import reader
+from video_motion.inference.footage.reader import Footage, FootageError, Span, checksum
 
 DATA = Path(__file__).parents[2] / "data"
+SAMPLE = DATA.parent / "sample" / "sample.mp4"
 
 
 def write_video(path: Path, frames: int = 20, size: tuple[int, int] = (96, 64), codec: str = "MJPG") -> Path:
@@ -48,6 +50,44 @@ def test_frames_in_order(tmp_path: Path, suffix: str, codec: str):
     np.testing.assert_allclose([frame.image.mean() for frame in frames], 10 + 4 * np.arange(20), atol=4)
     assert frames[0].image.shape == (64, 96, 3)
     assert frames[0].image.dtype == np.uint8
+
+
+@pytest.mark.parametrize(
+    ("name", "found"),
+    [
+        ("long.mp4", True),
+        ("long.mkv", True),
+        ("sample.mp4", True),
+        ("variable.mp4", True),
+        ("late_start.mkv", True),
+        ("rotated.mp4", True),
+        # Nothing but reading from the start finds a frame without a stamp, which some of these have.
+        ("reordered.avi", None),
+        ("no_clock.h264", False),
+    ],
+)
+def test_a_span_is_what_reading_from_the_start_gives(tmp_path: Path, monkeypatch, name: str, found: bool | None):
+    """Wherever in the file it begins, and whether the decoder can begin near it or not."""
+    file = SAMPLE if name == SAMPLE.name else DATA / name
+    if name.startswith("long"):
+        file = write_video(tmp_path / name, 150, codec="mp4v" if name.endswith("mp4") else "FFV1")
+    _, frames = read(file)
+    plain, went = reader._Reader._sought, []
+    monkeypatch.setattr(reader._Reader, "_sought", lambda self, *given: went.append(plain(self, *given)) or went[-1])
+    # Two seconds before are the start of most of these.
+    monkeypatch.setattr(reader, "SEEK_SECONDS", 0.3)
+    for place in sorted({1, len(frames) // 3, len(frames) // 2, len(frames) - 2}):
+        first = frames[place]
+        right = checksum(first.image)
+        for end, sum_of_picture in ((frames[-1].number, right), (None, right), (None, right + 1)):
+            with Footage(file, span=Span(first.number, end, first.timestamp, sum_of_picture)) as footage:
+                seen = list(footage)
+            wanted = frames[place : None if end is None else -1]
+            assert [(one.number, one.timestamp) for one in seen] == [(one.number, one.timestamp) for one in wanted]
+            assert all(np.array_equal(one.image, other.image) for one, other in zip(seen, wanted, strict=True))
+    if found is not None:
+        assert [image is not None for image in went[:2]] == [found, found]
+    assert went[2] is None, "another picture is there"
 
 
 def test_trim_keeps_numbers_and_times(tmp_path: Path):
@@ -210,7 +250,8 @@ def test_reads_a_bounded_number_of_frames_ahead(tmp_path: Path):
 def test_nothing_on_stderr(tmp_path: Path):
     (tmp_path / "noise.mp4").write_bytes(bytes(range(256)) * 40)
     code = f"""
-from video_motion.inference.footage.reader import Footage, FootageError
+from video_motion.inference.footage import reader
+from video_motion.inference.footage.reader import Footage, FootageError, Span, checksum
 for name in {[str(DATA / "cut_off.mp4"), str(tmp_path / "noise.mp4")]!r}:
     try:
         list(Footage(name))
