@@ -93,8 +93,53 @@ def test_clothes_lie_outside_the_skin_and_on_the_floor(body):
     # The hair's edge is drawn straight, around the ear, too, not torn away from where the mesh has it.
     hair, skin = (np.unique(body.quads[body.regions == REGIONS.index(name)]) for name in ("hair", "skin"))
     assert moved[np.intersect1d(hair, skin)].max() < 0.011
-    assert moved.max() < 0.04
+    shod = np.unique(body.quads[np.isin(body.regions, [REGIONS.index("shoes"), REGIONS.index("soles")])])
+    assert np.delete(moved, shod).max() < 0.04
     a, b, c = np.moveaxis(body.v_template[body.faces], 1, 0)
     plain = np.einsum("fa,fa->", a, np.cross(b, c)) / 6
     a, b, c = np.moveaxis(dressed[body.faces], 1, 0)
     assert np.einsum("fa,fa->", a, np.cross(b, c)) / 6 > 1.05 * plain
+
+
+def heights_across(vertices, faces, ahead: float) -> np.ndarray:
+    """How high the skin of the left foot is in a cut across it, every half millimetre, in metres."""
+    foot = faces[(vertices[faces][:, :, 0].min(axis=1) > 0.02) & (vertices[faces][:, :, 1].max(axis=1) < -0.95)]
+    corners = vertices[foot]
+    across = np.arange(0.05, 0.25, 0.0005)
+    highest = np.full(len(across), -np.inf)
+    for a, b, c in corners[(corners[..., 2].min(axis=1) <= ahead) & (corners[..., 2].max(axis=1) >= ahead)]:
+        ends = []
+        for start, end in ((a, b), (b, c), (c, a)):
+            if (start[2] - ahead) * (end[2] - ahead) < 0:
+                share = (ahead - start[2]) / (end[2] - start[2])
+                ends.append(start + share * (end - start))
+        if len(ends) == 2:
+            first, last = sorted(ends, key=lambda point: point[0])
+            there = (across >= first[0]) & (across <= last[0])
+            share = (across[there] - first[0]) / max(last[0] - first[0], 1e-9)
+            highest[there] = np.maximum(highest[there], first[1] + share * (last[1] - first[1]))
+    return highest[np.isfinite(highest)]
+
+
+def deepest_valley(heights: np.ndarray) -> float:
+    """How far below both of its sides a place of a profile lies at most."""
+    sides = np.minimum(np.maximum.accumulate(heights), np.maximum.accumulate(heights[::-1])[::-1])
+    return float((sides - heights).max())
+
+
+def test_shoes_have_no_toes_but_soles(body):
+    plain, dressed = body.v_template, body.v_template + body.clothes
+    ball = body.joint_template[JOINT_NAMES.index("left_foot"), 2]
+    cuts = ball + np.array([0.005, 0.015, 0.025, 0.035, 0.045])
+    bare, shod = (
+        [deepest_valley(heights_across(one, body.faces, ahead)) for ahead in cuts] for one in (plain, dressed)
+    )
+    assert min(bare) > 0.005, "toes are seen on the bare foot"
+    assert max(shod) < 0.0025
+    soles = body.quads[body.regions == REGIONS.index("soles")]
+    heights = dressed[soles, 1] - dressed[:, 1].min()
+    # All of it is a wall or lies flat on the floor.
+    assert np.minimum(heights, np.abs(heights - heights.max())).max() < 1e-4
+    assert 0.008 < heights.max() < 0.02
+    leather = np.setdiff1d(body.quads[body.regions == REGIONS.index("shoes")], soles)
+    assert dressed[leather, 1].min() > dressed[:, 1].min() + heights.max() - 0.002
