@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,12 @@ TICK_SECONDS = 0.1
 PART = ("start", "end")
 """Names of the pictures of the first and the last frame of the chosen part."""
 
+MOMENT = "moment"
+"""Name of the picture of the moment that the panel shows."""
+
+LIVE_SECONDS = 0.03
+"""How often the process for previews is asked while it looks for a picture."""
+
 _IDLE_SECONDS = 20.0
 _EVERYONE = Who()
 
@@ -34,7 +40,10 @@ video_info: dict[str, Any] = {}
 
 probed_video: Path | None = None
 peeked_video: Path | None = None
-"""The video whose part `PART` shows."""
+"""The video that pictures were looked for in last."""
+
+moment = 0.0
+"""The second of the video that the panel shows."""
 
 people: list[dict[str, Any]] = []
 """The people that the last search found in `people_video`."""
@@ -44,7 +53,8 @@ problem: str | None = None
 """Why the last job failed, until the next."""
 
 _peek_job: WorkerProcess | None = None
-_peek_wanted: dict[str, Any] | None = None
+_peek_wanted: dict[str, float] = {}
+_peek_content: dict[str, Any] = {}
 _peek_until = 0.0
 _devices: list[dict[str, Any]] = []
 _pictures: bpy.utils.previews.ImagePreviewCollection | None = None
@@ -93,11 +103,13 @@ def is_unreadable(video: Path | None) -> bool:
 
 def probe(video: Path | None) -> None:
     """Start to probe a video and the devices."""
-    global probe_job, probed_video
+    global probe_job, probed_video, moment
     if probe_job is not None:
         probe_job.close()
         probe_job = None
     video_info.clear()
+    forget_pictures((*PART, MOMENT))
+    moment = 0.0
     probed_video = video
     if bpy.app.background or video is None:
         return
@@ -116,42 +128,58 @@ def probe_later(video: Path | None) -> None:
     bpy.app.timers.register(lambda: probe(video), first_interval=0.0)
 
 
-def peek(video: Path, part: Options) -> None:
-    """Show the first and the last picture of a part of a video soon; the latest call counts."""
-    global _peek_job, _peek_wanted, peeked_video
+def peek(video: Path, frame_rate: float | None, moments: Mapping[str, float]) -> None:
+    """Show pictures of a video at some seconds soon; of each the latest call counts.
+
+    Args:
+        video: the file or folder.
+        frame_rate: of a folder of images.
+        moments: the seconds by the picture's name.
+    """
+    global _peek_job, _peek_content, peeked_video
     if bpy.app.background:
         return
-    content = {"video": str(video), "options": part.to_json([FOOTAGE])}
     if peeked_video != video:
-        forget_pictures(PART)
+        forget_pictures((*PART, MOMENT))
+        _peek_wanted.clear()
     peeked_video = video
+    _peek_content = {"video": str(video), "options": Options(frame_rate=frame_rate).to_json([FOOTAGE])}
+    _peek_wanted.update(moments)
     if _peek_job is not None and not _peek_job.ended:
-        _peek_wanted = content
         return
     try:
         _peek_job = WorkerProcess(
-            "peek", preferences.weights_folder(), preferences.cache_folder(), more=True, **content
+            "peek",
+            preferences.weights_folder(),
+            preferences.cache_folder(),
+            more=True,
+            moments=dict(_peek_wanted),
+            **_peek_content,
         )
     except OSError:
         # The import tells why.
         return
+    _peek_wanted.clear()
     _listen()
 
 
 def _poll_peek() -> bool:
     """Show what the process for previews has found, and ask it for what is wanted by now."""
-    global _peek_job, _peek_wanted, _peek_until
+    global _peek_job, _peek_until
     job = _peek_job
     if job is None:
         return False
     changed, now = job.poll(), time.monotonic()
     if changed and job.answered:
         for name, file in (job.value or {}).items():
-            _load_picture(name, file)
+            if job.subject == str(peeked_video):
+                _load_picture(name, file)
+            Path(file).unlink(missing_ok=True)
         _peek_until = now + _IDLE_SECONDS
-    if job.answered and _peek_wanted is not None and not job.ended:
-        wanted, _peek_wanted = _peek_wanted, None
-        job.begin("peek", **wanted)
+    if job.answered and _peek_wanted and not job.ended:
+        wanted = dict(_peek_wanted)
+        _peek_wanted.clear()
+        job.begin("peek", moments=wanted, **_peek_content)
     elif job.ended or (job.answered and now > _peek_until):
         job.close()
         _peek_job = None
@@ -245,12 +273,14 @@ def unregister() -> None:
 @bpy.app.handlers.persistent
 def _end_all(*_: object) -> None:
     global current, probe_job, probed_video, people_video, problem, _when_ended
-    global _peek_job, _peek_wanted, peeked_video
+    global _peek_job, peeked_video, moment
     for process in (current, probe_job, _peek_job):
         if process is not None:
             process.close()
     current = probe_job = probed_video = people_video = problem = _when_ended = None
-    _peek_job = _peek_wanted = peeked_video = None
+    _peek_job = peeked_video = None
+    moment = 0.0
+    _peek_wanted.clear()
     video_info.clear()
     people.clear()
 
@@ -261,7 +291,10 @@ def _listen() -> None:
 
 
 def _tick() -> float | None:
-    return TICK_SECONDS if poll() or _peek_job is not None else None
+    working = poll()
+    if _peek_job is not None and not _peek_job.answered:
+        return LIVE_SECONDS
+    return TICK_SECONDS if working or _peek_job is not None else None
 
 
 def _handle_probe(job: WorkerProcess) -> None:

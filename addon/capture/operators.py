@@ -239,6 +239,32 @@ class ChoosePerson(bpy.types.Operator):
         return {"FINISHED"}
 
 
+class TrimHere(bpy.types.Operator):
+    """Let the part of the video that is used begin, or end, with the picture shown"""
+
+    bl_idname = "video_motion.trim_here"
+    bl_label = "Trim Here"
+    bl_options: ClassVar[set[str]] = {"UNDO", "INTERNAL"}
+
+    part: EnumProperty(items=[("start", "Start", "The first picture"), ("end", "End", "The last picture")])
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        """Needs a video that was looked at."""
+        return "frame_rate" in jobs.video_info
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        """Move that end, and switch trimming on."""
+        settings, moment = context.scene.video_motion, jobs.moment
+        settings.trim = True
+        if self.part == "start":
+            settings.start = moment
+        else:
+            # The picture itself is used.
+            settings.end = moment + 1.0 / jobs.video_info["frame_rate"]
+        return {"FINISHED"}
+
+
 class Cancel(bpy.types.Operator):
     """Stop at once; the results so far are kept for the next run"""
 
@@ -382,6 +408,7 @@ classes = (
     ClearQueue,
     FindPeople,
     ChoosePerson,
+    TrimHere,
     Cancel,
     ForgetProblem,
     OpenVideo,

@@ -26,7 +26,7 @@ _STAGES = {
 _STATES = {WAITING: "SORTTIME", RUNNING: "PLAY", DONE: "CHECKMARK", FAILED: "ERROR", CANCELLED: "CANCEL"}
 _ROWS = 3
 _PEOPLE_PER_ROW = 3
-_PART_SCALE = 4.5
+_PICTURE_SCALE, _PART_SCALE = 7.0, 3.5
 _SAME_RATE = 3e-4
 
 
@@ -283,13 +283,20 @@ def _draw_video_info(
         # A file with a chosen part was opened.
         jobs.peeked_video = settings.video
         bpy.app.timers.register(lambda: context.scene.video_motion.show_part(), first_interval=0.0)
+    if shown := jobs.picture(jobs.MOMENT) or jobs.picture("first"):
+        box.template_icon(shown, scale=_PICTURE_SCALE)
+    if info["seconds"]:
+        column = box.column(align=True)
+        text = f"{jobs.moment:.2f} s"
+        column.prop(context.window_manager, "video_motion_preview", text=text, slider=True)
+        row = column.row(align=True)
+        row.operator("video_motion.trim_here", text="Start Here").part = "start"
+        row.operator("video_motion.trim_here", text="End Here").part = "end"
     part = [jobs.picture(name) for name in jobs.PART] if settings.trim else []
     if part and all(part):
         row = box.row(align=True)
         for icon in part:
             row.template_icon(icon, scale=_PART_SCALE)
-    elif jobs.picture("first"):
-        box.template_icon(jobs.picture("first"), scale=5.0)
     length = f", {info['seconds']:.1f} s" if info["seconds"] else ""
     rate = info["frame_rate"]
     summary = box.row()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from argparse import ArgumentTypeError
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -105,12 +105,17 @@ def _check_people(settings: VideoMotionSettings, context: bpy.types.Context) -> 
         jobs.fail(str(error))
 
 
-def _show_part(settings: Any, context: bpy.types.Context) -> None:
-    jobs.problem = None
-    # A take's own part has neither pictures nor a choice of people.
-    if isinstance(settings, VideoMotionSettings) and settings.trim:
-        settings.forget_people()
-        settings.show_part()
+def _show_end(name: str) -> Callable[[Any, bpy.types.Context], None]:
+    """What shows the picture of an end of the part as it is moved."""
+
+    def show(settings: Any, context: bpy.types.Context) -> None:
+        jobs.problem = None
+        # A take's own part has neither pictures nor a choice of people.
+        if isinstance(settings, VideoMotionSettings) and settings.trim:
+            settings.forget_people()
+            settings.show_part([name])
+
+    return show
 
 
 def _trim(settings: VideoMotionSettings, context: bpy.types.Context) -> None:
@@ -145,8 +150,8 @@ def estimation_properties(trimmed: Callable[[Any, bpy.types.Context], None] | No
     """
     return {
         "trim": BoolProperty(name="Trim", description="Use only a part of the video", options=set(), update=trimmed),
-        "start": property_for("start", unit="TIME_ABSOLUTE", update=_show_part),
-        "end": property_for("end", unit="TIME_ABSOLUTE", update=_show_part),
+        "start": property_for("start", unit="TIME_ABSOLUTE", precision=3, update=_show_end("start")),
+        "end": property_for("end", unit="TIME_ABSOLUTE", precision=3, update=_show_end("end")),
         "slow_motion": property_for("slow_motion", precision=2),
         "focal_mm": property_for("focal_mm", unit="CAMERA", precision=1),
         "height": property_for("height", subtype="DISTANCE"),
@@ -299,11 +304,19 @@ class VideoMotionSettings(bpy.types.PropertyGroup):
         chosen = [Who(person, shot if cuts else None) for shot, person in sorted(after)]
         self.people = "" if len(after) == len(found) else ", ".join(map(str, chosen))
 
-    def show_part(self) -> None:
-        """Let the panel show the first and the last picture of the part."""
+    def show_part(self, names: Collection[str] = jobs.PART) -> None:
+        """Let the panel show the first or the last picture of the part, or both and the first."""
+        start, end = trimmed(self)
+        seconds = end if end is not None else jobs.video_info.get("seconds") or 0.0
+        last = max(seconds - 1.0 / (jobs.video_info.get("frame_rate") or self.image_rate), 0.0)
+        moments = {name: moment for name, moment in zip(jobs.PART, (start or 0.0, last), strict=True) if name in names}
+        self.show({**moments, jobs.MOMENT: next(iter(moments.values()))})
+
+    def show(self, moments: Mapping[str, float]) -> None:
+        """Let the panel show pictures of the video at some seconds."""
+        jobs.moment = moments[jobs.MOMENT]
         if self.video is not None:
-            start, end = trimmed(self)
-            jobs.peek(self.video, Options(start=start, end=end, frame_rate=self._frame_rate))
+            jobs.peek(self.video, self._frame_rate, moments)
 
     @property
     def _frame_rate(self) -> float | None:
@@ -338,6 +351,15 @@ VideoMotionSettings.__annotations__.update(
 )
 
 
+def _preview(window_manager: bpy.types.WindowManager) -> float:
+    return min(100.0 * jobs.moment / (jobs.video_info.get("seconds") or 1.0), 100.0)
+
+
+def _show_preview(window_manager: bpy.types.WindowManager, share: float) -> None:
+    seconds = jobs.video_info.get("seconds") or 0.0
+    bpy.context.scene.video_motion.show({jobs.MOMENT: 0.01 * share * seconds})
+
+
 @persistent
 def _adopt(*_: object) -> None:
     for scene in bpy.data.scenes:
@@ -349,6 +371,17 @@ classes = (VideoMotionSettings,)
 
 def register() -> None:
     """Add the settings to scenes, and to armatures whether they hide while they aren't seen."""
+    # Of the window, not the file: looking at a video is no step of undo.
+    bpy.types.WindowManager.video_motion_preview = FloatProperty(
+        name="Preview",
+        description="Drag to look through the video",
+        subtype="PERCENTAGE",
+        min=0.0,
+        max=100.0,
+        get=_preview,
+        set=_show_preview,
+        options=set(),
+    )
     bpy.types.Scene.video_motion = PointerProperty(type=VideoMotionSettings)
     bpy.types.Object.video_motion_only_while_seen = BoolProperty(
         name=described("only_while_seen").label,
@@ -363,5 +396,6 @@ def register() -> None:
 def unregister() -> None:
     """Remove them."""
     bpy.app.handlers.load_post.remove(_adopt)
+    del bpy.types.WindowManager.video_motion_preview
     del bpy.types.Object.video_motion_only_while_seen
     del bpy.types.Scene.video_motion

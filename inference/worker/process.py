@@ -55,6 +55,7 @@ class WorkerProcess:
 
     Attributes:
         folder: where the result's files are, until `close`.
+        subject: the job's video, or its task.
         stage: the current stage, empty at first.
         done: the stage's count so far.
         total: the stage's total count, None if unknown.
@@ -119,7 +120,7 @@ class WorkerProcess:
         self.report: dict[str, Any] | None = None
         self._began: tuple[float, float] | None = None
         self._told: tuple[float, float] | None = None
-        self._subject = str(content.get("video") or task)
+        self.subject = str(content.get("video") or task)
         job = {"task": task, "weights": str(self._weights), "cache": str(self._cache), "out": str(self.folder)}
         job |= {"packages": self._packages, "more": self._more, **content}
         assert self.process.stdin is not None
@@ -227,7 +228,7 @@ class WorkerProcess:
     def _exit_message(self, status: int) -> str:
         if status == -getattr(signal, "SIGKILL", 9):
             return (
-                f"The system ended the process that worked on {self._subject}, most likely because memory ran out:"
+                f"The system ended the process that worked on {self.subject}, most likely because memory ran out:"
                 " close other programs, or choose a shorter part."
             )
         try:
@@ -235,7 +236,7 @@ class WorkerProcess:
         except OSError:
             lines = []
         last = f" The end of its log: {lines[-1].strip()}" if lines else ""
-        return f"The work on {self._subject} ended unexpectedly (status {status}): run it once more.{last}"
+        return f"The work on {self.subject} ended unexpectedly (status {status}): run it once more.{last}"
 
     def _kill(self) -> None:
         if os.name == "nt":

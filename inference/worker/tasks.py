@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import time
 import traceback
@@ -41,6 +42,7 @@ class Job:
         out: existing folder for the result's files.
         video: the footage.
         options: from `Options.to_json`.
+        moments: seconds of the video for each name of a picture, for `peek`.
         reuse: whether to store intermediate results and use those of earlier runs.
         part_seconds: a longer film with cuts is not converted, but its parts are returned, about as long as this; 0 for
             never.
@@ -56,6 +58,7 @@ class Job:
     out: str
     video: str = ""
     options: Mapping[str, Any] = field(default_factory=dict)
+    moments: Mapping[str, float] = field(default_factory=dict)
     reuse: bool = True
     part_seconds: float = 0.0
     part: Mapping[str, Any] | None = None
@@ -82,6 +85,7 @@ class Job:
             and all(isinstance(text, list | tuple) for text in texts)
             and all(isinstance(one, str) for text in texts for one in text)
             and all(_is_path(report) for report in texts[1])
+            and _are_moments(values.get("moments", {}))
         ):
             raise JobError("The worker was sent something that is no job: install Video Motion again.")
         return cls(**values)
@@ -93,6 +97,14 @@ def _is_path(value: object) -> bool:
         return isinstance(value, str) and len(os.fsencode(value)) <= _LONGEST_PATH
     except UnicodeEncodeError:
         return False
+
+
+def _are_moments(value: object) -> bool:
+    """Whether a value gives seconds to names that files can have."""
+    return isinstance(value, dict) and all(
+        isinstance(name, str) and name.isidentifier() and isinstance(seconds, int | float) and math.isfinite(seconds)
+        for name, seconds in value.items()
+    )
 
 
 def serve(content: Mapping[str, Any], lines: IO[str]) -> int:
@@ -150,14 +162,13 @@ def _probe(job: Job, report: Report) -> dict[str, Any]:
 
 
 def _peek(job: Job, report: Report) -> dict[str, Any]:
-    """Pictures of the first and the last frame of the part of a video that options choose."""
+    """Pictures of a video at moments."""
     from ..footage.reader import IMAGES_FRAME_RATE, Footage
 
     options, pictures = Options.from_json(job.options), {}
     with Footage(job.video, frame_rate=options.frame_rate or IMAGES_FRAME_RATE) as footage:
-        last = (options.end or footage.duration or 0.0) - 1.0 / footage.frame_rate
-        for name, seconds in (("start", options.start or 0.0), ("end", max(last, 0.0))):
-            image = footage.picture_at(seconds)
+        for name, seconds in job.moments.items():
+            image = footage.picture_at(max(seconds, 0.0))
             if image is not None:
                 # Blender keeps what it has loaded by a file's name.
                 pictures[name] = _write_picture(Path(job.out) / f"{name}-{seconds:.4f}.png", image)

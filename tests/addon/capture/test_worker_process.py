@@ -73,14 +73,15 @@ def test_probe(start):
     assert not probe.folder.exists()
 
 
-def test_a_part_has_a_picture_of_its_beginning_and_one_of_its_end(start):
+def test_pictures_are_those_of_their_moments(start):
     cv2 = pytest.importorskip("cv2")
     capture = cv2.VideoCapture(str(SAMPLE))
     frames = np.array([cv2.resize(capture.read()[1], (32, 24), interpolation=cv2.INTER_AREA) for _ in range(180)])
-    job = start("peek", more=True, video=str(SAMPLE), options={"start": 2.0, "end": 3.0})
-    for part, shown in (({"start": 2.0, "end": 3.0}, (50, 74)), ({"start": 5.2}, (130, 179))):
+    wanted = {"start": 2.0, "end": 2.96}
+    job = start("peek", more=True, video=str(SAMPLE), moments=wanted)
+    for moments, shown in ((wanted, (50, 74)), ({"start": 5.2, "end": 7.16}, (130, 179))):
         if job.answered:
-            job.begin("peek", video=str(SAMPLE), options=part)
+            job.begin("peek", video=str(SAMPLE), moments=moments)
         deadline = time.monotonic() + 60
         while not job.answered and time.monotonic() < deadline:
             job.poll()

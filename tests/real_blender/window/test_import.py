@@ -26,9 +26,11 @@ from .panel import (
     KNOWS_LENS,
     LEAVE_OUT,
     LENS,
+    PREVIEW,
     SAMPLE,
     TAB,
     TAKE_HEIGHT,
+    TRIM_HERE,
     Panel,
     characters,
     contents,
@@ -46,6 +48,9 @@ _TAB_SHOWN = "next(one for one in bpy.context.area.regions if one.type == 'UI').
 _SWITCH, _ROW_END, _SECOND_PERSON = 0.42, 0.69, 0.7
 """Where the switch of a number, the button at the end of a row of a list, and the second picture of a person are, as
 shares of the sidebar's width."""
+
+_PART = {"start": 0.3, "end": 0.7}
+"""Where the buttons that trim are, as shares of the sidebar's width."""
 
 _ICON, _FIRST_FILE, _NEXT_FILE = 20, 139, 22
 """Pixels from a file browser's left top to the icon of the first of its files, and to the next one's."""
@@ -362,6 +367,40 @@ def test_the_ends_of_the_part_are_shown(panel: Panel, blender: Blender):
     panel.type_number(END, "6")
     blender.wait_until(f"{JOBS}.picture('end') not in {before}", 30)
     blender.screenshot("panel-part-longer")
+
+
+@pytest.mark.interface
+def test_the_video_is_looked_through_and_trimmed_where_it_shows(panel: Panel, blender: Blender):
+    settings, moment = "bpy.context.scene.video_motion", f"{JOBS}.moment"
+    # Otherwise Blender moves the mouse itself, which the display in memory does not follow.
+    blender.do("bpy.context.preferences.inputs.use_mouse_continuous = False")
+    panel.choose(SAMPLE)
+    panel.wait_until_seen()
+    shown = []
+    for share, part in ((0.3, "start"), (0.6, "end")):
+        x, y = blender.find_button(PREVIEW, across=_PART[part])
+        blender.point(x, y)
+        blender.display.run("xdotool", "mousedown", "1")
+        wanted = share * 7.2
+        for step in range(1, 40):
+            seconds = blender.ask(moment)
+            if abs(seconds - wanted) < 0.1:
+                break
+            blender.point(x + (step if seconds < wanted else -step) * 3, y)
+        # The picture changes while the button is still down.
+        blender.wait_until(f"{JOBS}.picture({JOBS}.MOMENT) not in {[0, *shown]}", 30)
+        shown.append(blender.ask(f"{JOBS}.picture({JOBS}.MOMENT)"))
+        blender.display.run("xdotool", "mouseup", "1")
+        wanted = blender.ask(moment)
+        blender.click(*blender.find_button(f"{TRIM_HERE}part='{part}'", across=_PART[part]))
+        blender.wait_until(f"{settings}.trim", 5)
+        # The last picture is one of the part.
+        ends = {"start": wanted, "end": wanted + 0.04}
+        assert blender.ask(f"{settings}.{part}") == pytest.approx(ends[part], abs=1e-3)
+    blender.wait_until(f"all({JOBS}.picture(name) for name in {JOBS}.PART)", 30)
+    blender.screenshot("panel-trimmed-by-looking")
+    start, end = blender.ask(f"({settings}.start, {settings}.end)")
+    assert 1.0 < start < end < 7.2
 
 
 @pytest.mark.interface
