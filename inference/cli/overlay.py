@@ -213,12 +213,13 @@ def _from_the_side(shape: tuple[int, ...], number: int, motions: Sequence[Motion
         return image
     heads = np.concatenate([motion.joints_world.reshape(-1, 3) for motion in motions])
     low, high = heads.min(0), heads.max(0)
-    middle = np.array([0, (low[1] + high[1]) / 2, 0.85])
-    reach = max(2.2, (high[1] - low[1] + 1.2) * shape[0] / shape[1])
+    reach = max(2.2, (high[1] - low[1] + 1.2) * shape[0] / shape[1], high[2] - min(low[2], 0) + 0.6)
+    # Usually around the hips of who stands; higher where somebody is high above the floor.
+    middle = np.array([0, (low[1] + high[1]) / 2, max(0.85, high[2] + 0.3 - reach / 2)])
     camera_K = np.array([[shape[0], 0, shape[1] / 2], [0, shape[0], shape[0] / 2], [0, 0, 1.0]])
     # Seen from the world's +x: the picture's right is y, its down is -z, its depth is -x.
     view = np.array([[0, 1.0, 0], [0, 0, -1.0], [-1.0, 0, 0]])
-    floor = int(shape[0] / 2 + shape[0] * 0.85 / reach)
+    floor = int(shape[0] / 2 + shape[0] * middle[2] / reach)
     cv2.line(image, (0, floor), (shape[1], floor), (150, 150, 150), 1)
     for motion, row in rows:
         vertices = body.vertices(motion.poses[row : row + 1], motion.betas, motion.trans[row : row + 1])[0]

@@ -272,6 +272,20 @@ def test_contact_sheet(footage: Footage, body: Body, out: Path):
         assert abs(figure.max() - line) <= 6
 
 
+def test_who_is_high_above_the_floor_is_seen_whole_from_the_side(footage: Footage, body: Body, out: Path):
+    on_a_roof = standing(body)
+    on_a_roof.camera_to_world[:, 2, 3] += 5
+    overlay.write_contact_sheet(footage, [on_a_roof], body, out / "sheet.png", columns=1, height=120)
+    sheet = cv2.imread(str(out / "sheet.png"))
+    assert sheet is not None
+    dark = np.abs(sheet[240:].astype(int) - 245).max(-1) > 20
+    # The line of the floor is five metres below, and a figure as high as 1.7 of these.
+    line = int(np.argmax(dark[:, 2]))
+    figure = np.flatnonzero(dark[: line - 2, 60:100].sum(1) > 2)
+    assert figure.min() > 2
+    assert (line - figure.max()) / (figure.max() - figure.min()) == pytest.approx(5 / 1.7, rel=0.2)
+
+
 @pytest.mark.parametrize(("columns", "shown"), [(2, 2), (50, FRAMES)])
 def test_contact_sheet_of_few_frames(footage: Footage, body: Body, out: Path, columns: int, shown: int):
     overlay.write_contact_sheet(footage, [standing(body)], body, out / "a.png", columns=columns, height=60)
