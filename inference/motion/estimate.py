@@ -161,13 +161,14 @@ def stand(
             step(_REFITS // 2)
         subject.smooth(smoothing)
         subjects.append(subject)
+    sizes_known = [height is not None or subject.track.number in shapes for subject in subjects]
     if camera.world is None:
         standing.find_pace(subjects)
-        transform = standing.estimate_floor(subjects, camera.lines)
+        transform = standing.estimate_floor(subjects, camera.lines, sizes_known)
     else:
         transform = camera.world
-    for subject in subjects:
-        if height is None and subject.track.number not in shapes:
+    for subject, size_known in zip(subjects, sizes_known, strict=True):
+        if not size_known:
             standing.scale_to_floor(subject, transform)
         standing.keep_balance(subject, transform, smoothing)
         step(_BALANCE)

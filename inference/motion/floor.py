@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from ..camera.intrinsics import NO_LINES
@@ -21,6 +23,8 @@ _LEANS = np.radians([30.0, 25.0, 20.0, 12.0, 12.0, 12.0])
 _LINE_SIGMA, _LINE_DENSITY = np.radians(2.0), 5.0
 # Up is looked for so far from where bodies are upright, at so many places each way.
 _REACH, _PLACES = np.radians(24.0), 49
+# Metres below the camera at which people stand at least, to compare their sizes.
+_LEAST_DEPTH = 0.3
 # Soles that count as independent: how wrong their depth is changes slowly.
 _ENOUGH = 15
 
@@ -106,29 +110,61 @@ def _cosine(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     return (first * second).sum(1) / (np.linalg.norm(first, axis=1) * np.linalg.norm(second, axis=1) + 1e-9)
 
 
-def floor_plane(points: np.ndarray, weights: np.ndarray, up: np.ndarray, sigma: float) -> tuple[np.ndarray, float]:
+@dataclass(frozen=True)
+class SolesOfPeople:
+    """Whose n soles are looked at for a floor, and from where.
+
+    Attributes:
+        people: (n,) numbers of k people, from 0.
+        eyes: (n, 3) where the camera was.
+        size_sigma: (k,) how wrong each one's size may be, as a share of it.
+    """
+
+    people: np.ndarray
+    eyes: np.ndarray
+    size_sigma: np.ndarray
+
+
+def floor_plane(
+    points: np.ndarray, weights: np.ndarray, up: np.ndarray, sigma: float, several: SolesOfPeople | None = None
+) -> tuple[np.ndarray, float]:
     """Unit normal (3,) and offset d of the floor n·p + d = 0 in camera space.
+
+    One image doesn't say how large somebody is: all of their soles may be too near or too far by the same factor. So of
+    several people only each one's own steps say surely how the floor is inclined.
 
     Args:
         points: (n, 3) soles of standing feet in camera space.
         weights: (n,) probability that each stands.
         up: (3,) `upright_direction`.
         sigma: its standard deviation, radians.
+        several: whose they are; None for one person's.
     """
     normal, upright_sigma = up, np.array([_LEVEL_SIGMA, sigma, sigma])
     offset = -float(np.median(points @ up)) if len(points) else 1.0
     if len(points) < 3 or weights.sum() < 1e-6:
         return normal, offset
     share = weights * min(_ENOUGH / weights.sum(), 1.0)
+    seen_from, whose, size_sigma, growth = points, np.zeros((len(points), 0)), np.empty(0), np.empty(0)
+    if several is not None:
+        seen_from, size_sigma = points - several.eyes, several.size_sigma
+        whose = several.people[:, None] == np.arange(len(size_sigma))
+        depth = np.array([np.median(-(seen_from @ up)[own]) for own in whose.T]).clip(_LEAST_DEPTH)
+        offset += float(np.median(depth)) + float(np.median(seen_from @ up))
+        growth = np.median(depth) / depth - 1
+    known = np.concatenate([up / upright_sigma**2, np.zeros(1 + len(growth))])
     for reach in (8.0, 6.0, 4.0, 3.0, 2.0, 2.0):
-        away = points @ normal + offset
+        # Who is larger by a share has soles farther below the camera by this share.
+        larger = whose * (seen_from @ normal)[:, None]
+        away = points @ normal + offset + larger @ growth
         precision = share / (1 + (away / (reach * _FLOOR_SIGMA)) ** 2) ** 2 / _FLOOR_SIGMA**2
-        rows = np.concatenate([points, np.ones((len(points), 1))], axis=1)
+        rows = np.concatenate([points, np.ones((len(points), 1)), larger], axis=1)
+        usual = 1 / (1 + (growth / (reach * size_sigma)) ** 2) ** 2 / size_sigma**2
         system = (rows * precision[:, None]).T @ rows
-        system[:3, :3] += np.diag(1 / upright_sigma**2)
-        solution = np.linalg.solve(system + 1e-9 * np.eye(4), np.append(up / upright_sigma**2, 0.0))
+        system += np.diag(np.concatenate([1 / upright_sigma**2 + 1e-9, [1e-9], usual]))
+        solution = np.linalg.solve(system, known)
         length = np.linalg.norm(solution[:3])
-        normal, offset = solution[:3] / length, float(solution[3] / length)
+        normal, offset, growth = solution[:3] / length, float(solution[3] / length), solution[4:]
     return normal, offset
 
 

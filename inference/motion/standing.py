@@ -21,7 +21,10 @@ _PLANTED_SIGMA = 0.012
 _LAST_SMOOTHING = 0.35
 _ENOUGH_STANDING = 5.0
 _LOWEST_EYE = 0.5
-_LARGEST_RESIZING = 1.15
+# Who would have to change their size by more, to stand on everybody's floor, stands on something else.
+_SMALLEST_RESIZING, _LARGEST_RESIZING = 0.6, 1.25
+# How wrong the size may be that somebody seems to have, as a share of it.
+_SIZE_SIGMA, _KNOWN_SIZE_SIGMA = 0.07, 0.01
 # Of a pose estimate's contacts, in the order of sole points.
 _CONTACTS = [0, 2, 1, 3]
 
@@ -55,8 +58,11 @@ def find_pace(subjects: list[Subject]) -> None:
         subject.camera_positions = size * subject.camera_positions
 
 
-def estimate_floor(subjects: list[Subject], lines: np.ndarray) -> np.ndarray:
-    """(4, 4) first camera to world, from standing feet, upright bodies, `Camera.lines` (L, 4), networks."""
+def estimate_floor(subjects: list[Subject], lines: np.ndarray, sizes_known: Sequence[bool]) -> np.ndarray:
+    """(4, 4) first camera to world, from standing feet, upright bodies, `Camera.lines` (L, 4), networks.
+
+    Of those whose size isn't known, `scale_to_floor` changes it.
+    """
     joints, points, weights = [], [], []
     for subject in subjects:
         subject_joints, soles, scores = _soles(subject)
@@ -78,8 +84,18 @@ def estimate_floor(subjects: list[Subject], lines: np.ndarray) -> np.ndarray:
         np.concatenate([part.ravel() for part in on_floor]),
         up,
         sigma,
+        None if len(subjects) == 1 else _soles_of(subjects, sizes_known),
     )
     return floor.camera_to_world(normal, offset, joints[0][0, 0])
+
+
+def _soles_of(subjects: list[Subject], sizes_known: Sequence[bool]) -> floor.SolesOfPeople:
+    count = len(contacts.SOLE_LANDMARKS)
+    return floor.SolesOfPeople(
+        np.repeat(np.arange(len(subjects)), [count * len(subject.frames) for subject in subjects]),
+        np.concatenate([np.repeat(subject.camera_positions, count, axis=0) for subject in subjects]),
+        np.where(sizes_known, _KNOWN_SIZE_SIGMA, _SIZE_SIGMA),
+    )
 
 
 def _gravity(subjects: list[Subject]) -> np.ndarray:
@@ -115,11 +131,10 @@ def scale_to_floor(subject: Subject, transform: np.ndarray) -> None:
     order = np.argsort(sizes)
     cumulative = np.cumsum(weight[order])
     size = sizes[order][np.searchsorted(cumulative, cumulative[-1] / 2)]
-    if not np.isfinite(size):
+    if not _SMALLEST_RESIZING <= size <= _LARGEST_RESIZING:
         return
     track, old = subject.track, subject.shaped_body
-    scale = np.clip(size, 1 / _LARGEST_RESIZING, _LARGEST_RESIZING)
-    shaped_body = ShapedBody(old.body, shape_from_limbs(old.body, subject.landmarks_3d, track.visibility, float(scale)))
+    shaped_body = ShapedBody(old.body, shape_from_limbs(old.body, subject.landmarks_3d, track.visibility, float(size)))
     growth = limb_length(old.body, shaped_body.betas) / limb_length(old.body, old.betas)
     trans = (subject.fit.trans + old.joints[0]) * growth - shaped_body.joints[0]
     subject.shaped_body = shaped_body

@@ -314,6 +314,24 @@ def test_two_people_share_one_world(body: Body):
     assert second.joints_world[:, 15, 2].mean() > first.joints_world[:, 15, 2].mean() + 0.05
 
 
+def test_who_stands_on_a_stage_keeps_their_size_and_others_their_floor(body: Body):
+    times, stage = np.arange(50) / 20, 0.8
+    places = [(-1.2, 0.0), (1.2, 1.0), (0.0, 2.5)]
+    walks = [
+        scenes.walk(as_seen(body), times, centre=centre, late=0.7 * number) for number, centre in enumerate(places)
+    ]
+    raised = walks[2].to_world[0, :3, :3].T @ np.array([0, 0, stage])
+    walks[2] = replace(
+        walks[2], trans=walks[2].trans + raised, joints=walks[2].joints + raised, landmarks=walks[2].landmarks + raised
+    )
+    tracks = [scenes.film(walk, np.random.default_rng(number), number=number + 1) for number, walk in enumerate(walks)]
+    motions = estimate(body, walks[0], *tracks)
+    for motion, walk, height in zip(motions, walks, (0.0, 0.0, stage), strict=True):
+        soles = world_soles(motion, body)[..., 2][np.tile(walk.standing, 2)]
+        assert np.median(soles) == pytest.approx(height, abs=0.12)
+        assert body.height(motion.betas) == pytest.approx(body.height(walk.betas), rel=0.06)
+
+
 @pytest.mark.parametrize("n", [1, 2, 3])
 def test_very_short_tracks(body: Body, n: int):
     scene = scenes.walk(as_seen(body), np.arange(10) / 25)

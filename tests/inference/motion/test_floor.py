@@ -135,6 +135,36 @@ def test_plane_through_standing_feet():
     assert np.linalg.norm(normal) == pytest.approx(1)
 
 
+def of_two(size_sigma: tuple[float, float]) -> tuple[float, list[float]]:
+    """How far the floor is tilted, and how high above it two stand who walk about on it, 4 and 7 m away; the latter is
+    seen 15 % too small, which is too near."""
+    random, true = np.random.default_rng(2), seen_up(15)
+    ahead = np.array([0.0, 0.0, 1.0]) - true[2] * true
+    ahead /= np.linalg.norm(ahead)
+    points = []
+    for far, smaller in ((4.0, 1.0), (7.0, 0.85)):
+        steps = random.uniform(-0.7, 0.7, (300, 2))
+        soles = -1.4 * true + steps[:, :1] * np.cross(true, ahead) + (far + steps[:, 1:]) * ahead
+        points.append(smaller * (soles + random.normal(0, 0.01, (300, 3))))
+    several = floor.SolesOfPeople(np.repeat([0, 1], 300), np.zeros((600, 3)), np.array(size_sigma))
+    normal, offset = floor.floor_plane(np.concatenate(points), np.ones(600), true, SURE, several)
+    return degrees_between(normal, true), [float(np.mean(part @ normal + offset)) for part in points]
+
+
+def test_two_people_of_unknown_size_hardly_tilt_the_floor():
+    tilt, (near, far) = of_two((0.07, 0.07))
+    assert tilt < 1
+    assert near < 0 < far, "between what the two say"
+    assert far - near > 0.1
+
+
+def test_who_has_a_known_size_says_where_the_floor_is():
+    tilt, (near, far) = of_two((0.01, 0.07))
+    assert tilt < 1
+    assert abs(near) < 0.02
+    assert far > 0.1
+
+
 def test_feet_in_one_spot_leave_the_direction_alone():
     random = np.random.default_rng(1)
     points = np.array([0.2, 1.3, 4.0]) + random.normal(0, 0.02, (100, 3))
