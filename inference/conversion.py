@@ -14,6 +14,7 @@ from typing import Any, Generic, TypeVar
 
 import numpy as np
 
+from . import spill
 from .cache import Cache, hash_of, hash_of_code, hash_of_content
 from .camera.given import GivenCamera
 from .camera.intrinsics import NO_LINES, Camera, focal_from_film, intrinsics
@@ -340,7 +341,7 @@ class _Conversion:
         executor: ThreadPoolExecutor,
     ) -> tuple[Observations, Outcome]:
         footage, models, times = self._footage, self._models, self.times
-        timeline: list[tuple[int, float]] = []
+        timeline = spill.Columns()
         began, waited = time.perf_counter(), times.seconds.get("camera", 0.0)
         twice = models.second_pass is not None
         tracker = Tracker(models.people, store=None if twice else self._store, roi_views=roi_views and not twice)
@@ -362,19 +363,20 @@ class _Conversion:
                     for frame in group
                     if self._is_watched
                 ]
-            timeline += [(frame.number, frame.timestamp) for frame in chunk]
+            for frame in chunk:
+                timeline.append({"frames": frame.number, "timestamps": frame.timestamp})
         for last in pending:
             last.result()
         outcome = tracker.outcome()
         times.add("people", began)
         times.seconds["people"] -= times.seconds.get("camera", 0.0) - waited
-        count = len(timeline)
-        at_rest = np.broadcast_to(np.eye(3), (count, 3, 3)).copy()
+        count, known = len(timeline), timeline.arrays()
+        at_rest = np.broadcast_to(np.eye(3), (count, 3, 3))
         observations = Observations(
             size=(footage.width, footage.height),
             frame_rate=footage.frame_rate,
-            frames=np.array([number for number, _ in timeline]),
-            timestamps=np.array([second for _, second in timeline]),
+            frames=known["frames"],
+            timestamps=known["timestamps"],
             tracks=outcome.tracks,
             camera_rotations=at_rest,
             camera_positions=np.zeros((count, 3)),

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from .. import spill
 from . import fingers
 from . import landmarks as landmark_recipes
 from .bodyfile import Arrays, BodyError
@@ -405,7 +406,14 @@ class Body:
 
     def joints(self, poses: ArrayLike, betas: ArrayLike | None = None, trans: ArrayLike | None = None) -> Floats:
         """Joints (N, 24, 3), without skinning; arguments as in ``kinematics``."""
-        return self.kinematics(poses, betas, trans)[1]
+        whole, beta = np.asarray(poses), None if betas is None else np.asarray(betas)
+        move = None if trans is None else np.broadcast_to(np.asarray(trans), (len(whole), 3))
+
+        def joints(window: slice) -> tuple[Floats]:
+            part = beta[window] if beta is not None and beta.ndim == 2 and len(beta) > 1 else beta
+            return (self.kinematics(whole[window], part, None if move is None else move[window])[1],)
+
+        return spill.collect(len(whole), joints)[0]
 
     def vertices(
         self,

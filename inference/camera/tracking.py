@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 import cv2
 import numpy as np
 
+from .. import spill
 from ..body import rotations
 from .intrinsics import intrinsics
 from .lines import Lines
@@ -51,9 +52,9 @@ class CameraMotion:
         self._camera = intrinsics(size, focal)
         self._camera[:2] *= self._scale
         self._random = np.random.default_rng(0)
-        self._rotations: list[np.ndarray] = []
         self._flow = flow
-        self._homographies: list[np.ndarray] = []
+        self._seen = spill.Columns()
+        self._rotation = self._homography = np.eye(3)
         self._key_rotation = np.eye(3)
         self._previous: np.ndarray | None = None
         self._points: np.ndarray = np.empty((0, 2), np.float32)
@@ -62,9 +63,9 @@ class CameraMotion:
         self._key_count = self._next_number = 0
         self._frame_rate = frame_rate
         self._key_seconds = (max(round(frame_rate / _KEYS_PER_SECOND), 1) - 0.5) / frame_rate
-        self._times: list[float] = []
         self._keys: list[int] = []
-        self._sighted: list[tuple[np.ndarray, np.ndarray]] = []
+        self._key_time = -np.inf
+        self._sighted = spill.Columns()
         self._path: tuple[np.ndarray, np.ndarray] | None = None
         self._lines = Lines()
 
@@ -78,20 +79,21 @@ class CameraMotion:
         """
         small = cv2.resize(image, None, fx=self._scale, fy=self._scale, interpolation=cv2.INTER_AREA)
         grey = cv2.cvtColor(small, cv2.COLOR_BGR2GRAY)
-        self._homographies.append(np.eye(3))
-        if self._previous is None:
-            self._rotations.append(np.eye(3))
-        else:
-            self._rotations.append(self._follow(grey))
+        self._homography = np.eye(3)
+        if self._previous is not None:
+            self._rotation = self._follow(grey)
         self._leave_out(people)
         if len(self._points) < max(_MIN_POINTS, _KEY_FRAME_SHARE * self._key_count):
             self._start_key_frame(grey, people)
-        number = len(self._times)
-        self._times.append(number / self._frame_rate if timestamp is None else timestamp)
-        if not self._keys or self._times[-1] - self._times[self._keys[-1]] >= self._key_seconds:
+        number = len(self._seen)
+        second = number / self._frame_rate if timestamp is None else timestamp
+        self._seen.append({"seconds": second, "rotations": self._rotation, "homographies": self._homography})
+        if not self._keys or second - self._key_time >= self._key_seconds:
+            keys = np.full(len(self._numbers), len(self._keys), np.int32)
+            self._sighted.extend({"keys": keys, "numbers": self._numbers, "points": self._points})
             self._keys.append(number)
-            self._sighted.append((self._numbers, self._points))
-        self._lines.add(number, self._times[-1], grey, [self._around(box) for box in people])
+            self._key_time = second
+        self._lines.add(number, second, grey, [self._around(box) for box in people])
         self._previous, self._path = grey, None
 
     def solve(self, progress: Callable[[int], None] = lambda frames: None) -> None:
@@ -135,33 +137,45 @@ class CameraMotion:
         return self._path
 
     def _find_path(self, progress: Callable[[int], None]) -> tuple[np.ndarray, np.ndarray]:
-        turns = np.array(self._rotations).reshape(-1, 3, 3)
-        positions = np.zeros((len(turns), 3))
-        if len(self._sighted) > 2:
-            numbers, points = zip(*self._sighted, strict=True)
-            keys = np.repeat(np.arange(len(numbers)), [len(some) for some in numbers])
-            sightings = Sightings(keys, np.concatenate(numbers), self._plane(np.concatenate(points)))
+        turns = self._of_frames("rotations")
+        if len(self._keys) > 2:
+            sighted = self._sighted.arrays()
+            points = sighted["points"]
+            (places,) = spill.collect(len(points), lambda window: (self._plane(points[window]),))
             key_turns = turns[self._keys]
-            found = travel(sightings, key_turns, self._focal_known, progress)
+            found = travel(
+                Sightings(sighted["keys"], sighted["numbers"], places), key_turns, self._focal_known, progress
+            )
             if found is not None:
                 self._focal_share = found.focal
                 corrections = found.rotations @ np.swapaxes(key_turns, 1, 2)
-                times = np.array(self._times)
+                times = self._of_frames("seconds")
                 key_times = times[self._keys]
                 at = np.interp(times, key_times, np.arange(len(key_times)))
                 # Beyond the last in intervals like the last.
                 at += np.maximum(times - key_times[-1], 0) / (key_times[-1] - key_times[-2])
-                return _between_keys(corrections, at) @ turns, _curve(found.positions, at, key_times)
-        if not len(turns) or rotations.relative_angle(turns, turns[:1]).max() < _MIN_ROTATION:
-            return np.broadcast_to(np.eye(3), turns.shape).copy(), positions
-        return turns, positions
+
+                def between(window: slice) -> tuple[np.ndarray, np.ndarray]:
+                    turned = _between_keys(corrections, at[window]) @ turns[window]
+                    return turned, _curve(found.positions, at[window], key_times)
+
+                rotated, positions = spill.collect(len(turns), between)
+                return rotated, positions
+        turned = (float(rotations.relative_angle(turns[w], turns[:1]).max()) for w in spill.windows(len(turns)))
+        if max(turned, default=0.0) < _MIN_ROTATION:
+            turns = np.broadcast_to(np.eye(3), turns.shape)
+        return turns, np.zeros((len(turns), 3))
+
+    def _of_frames(self, name: str) -> np.ndarray:
+        """(M, ...) what is known of every frame."""
+        return self._seen.arrays()[name] if len(self._seen) else np.zeros((0, 3, 3))
 
     def homographies(self) -> np.ndarray:
         """(M, 3, 3) homography of the background from the previous frame to each; identity where it can't be estimated.
 
         In image points from the centre, in units of the image's diagonal; the last entry is 1.
         """
-        return np.array(self._homographies).reshape(-1, 3, 3)
+        return self._of_frames("homographies")
 
     def _add_homography(self, before: np.ndarray, now: np.ndarray) -> None:
         """Estimate the homography of background points (n, 2), as if they were on one plane."""
@@ -169,7 +183,7 @@ class CameraMotion:
         there, here = ((points - self._camera[:2, 2]) / np.hypot(*size) for points in (before, now))
         homography, _ = cv2.findHomography(there, here, cv2.RANSAC, _INLIER_PIXELS / float(np.hypot(*size)))
         if homography is not None and abs(homography[2, 2]) > _MIN_SCALE:
-            self._homographies[-1] = homography / homography[2, 2]
+            self._homography = homography / homography[2, 2]
 
     def _leave_out(self, people: Sequence[np.ndarray]) -> None:
         """Forget points that people hide."""
@@ -202,12 +216,12 @@ class CameraMotion:
             self._points = np.concatenate([self._points, new])
             self._numbers = np.concatenate([self._numbers, self._next_number + np.arange(len(new), dtype=np.int32)])
             self._next_number += len(new)
-        self._key_points, self._key_rotation = self._points, self._rotations[-1]
+        self._key_points, self._key_rotation = self._points, self._rotation
         self._key_count = len(self._points)
 
     def _follow(self, grey: np.ndarray) -> np.ndarray:
         if self._previous is None or len(self._points) < _MIN_POINTS:
-            return self._rotations[-1]
+            return self._rotation
         start = self._points
         moved, tracked, _ = cv2.calcOpticalFlowPyrLK(self._previous, grey, start, start.copy(), winSize=(15, 15))
         back, tracked_back, _ = cv2.calcOpticalFlowPyrLK(grey, self._previous, moved, moved.copy(), winSize=(15, 15))
@@ -218,7 +232,7 @@ class CameraMotion:
         self._points = moved
         self._keep(consistent)
         if len(self._points) < _MIN_POINTS:
-            return self._rotations[-1]
+            return self._rotation
         if self._at_rest(self._key_points):
             return self._key_rotation
         rotation, inliers = self._estimate_rotation(self._points, self._key_points)
@@ -226,11 +240,11 @@ class CameraMotion:
             return self._key_rotation @ rotation
         # Seen from somewhere else than the key frame, but not from the frame before.
         before = start[consistent]
-        self._key_points, self._key_rotation = before, self._rotations[-1]
+        self._key_points, self._key_rotation = before, self._rotation
         if self._at_rest(before):
             return self._key_rotation
         rotation, inliers = self._estimate_rotation(self._points, before)
-        return self._key_rotation @ rotation if inliers.mean() >= _INLIER_SHARE else self._rotations[-1]
+        return self._key_rotation @ rotation if inliers.mean() >= _INLIER_SHARE else self._rotation
 
     def _at_rest(self, then: np.ndarray) -> bool:
         return bool((np.linalg.norm(self._points - then, axis=1) < _STILL_PIXELS).mean() > _STILL_SHARE)

@@ -12,6 +12,7 @@ from itertools import chain
 import cv2
 import numpy as np
 
+from .. import spill
 from ..body import rotations
 
 # Key frames that are adjusted at once, and how many of them belong to the next ones too.
@@ -54,7 +55,7 @@ class Sightings:
     """Where background points are seen in K key frames.
 
     Attributes:
-        keys: (O,) number of the key frame.
+        keys: (O,) number of the key frame, increasing.
         points: (O,) number of the point.
         places: (O, 2) x / z and y / z in the key frame's camera axes.
     """
@@ -65,7 +66,7 @@ class Sightings:
 
     def within(self, first: int, end: int) -> Sightings:
         """Those of the longest followed points in some key frames, numbered from 0 on."""
-        inside = (self.keys >= first) & (self.keys < end)
+        inside = slice(*np.searchsorted(self.keys, [first, end]))
         numbers, row, count = np.unique(self.points[inside], return_inverse=True, return_counts=True)
         keys, seen, chosen = self.keys[inside] - first, np.zeros(end - first, int), []
         begin = np.concatenate([[0], np.cumsum(count)])
@@ -132,6 +133,7 @@ def travel(
         result.positions[start:end][fresh] = moved[fresh]
         bundle.scale(size)
         progress(end)
+        spill.let_go()
         if end == count:
             break
         whole, end_before, start = bundle, end, end - _OVERLAP

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
+from .. import spill
 from ..body.face import COEFFICIENTS
 from ..body.skeleton import LANDMARK_NAMES, SIDES
 from ..footage.reader import Frame
@@ -78,24 +80,31 @@ class Expected:
 
 def expected_face(track: Track, size: tuple[int, int]) -> Expected:
     """Where the face of a person is who was followed through images of a size (width, height)."""
-    points, solid = track.landmarks.astype(float), track.world_landmarks.astype(float)
+    scale = track.pixels_per_metre()
+    crops, visible = spill.collect(len(track), lambda window: _expected(track, window, scale[window], size))
+    return Expected(track.frames, crops, scale, visible)
+
+
+def _expected(track: Track, window: slice, scale: np.ndarray, size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
+    """`Expected.crops` and `Expected.visible` in a window of a track's frames, pixels per metre being known."""
+    points, solid = track.landmarks[window].astype(float), track.world_landmarks[window].astype(float)
     left, right = (points[:, rows].mean(axis=1) for rows in _EYES)
     mouth = points[:, _MOUTH].mean(axis=1)
     eyes = (left + right) / 2
     # From the side eyes lie one behind the other; then the mouth says which way is up.
     up = eyes - mouth
     across = left - right + np.stack([-up[:, 1], up[:, 0]], axis=1)
-    scale = track.pixels_per_metre()
     front = solid[:, _NOSE] - solid[:, _EARS].mean(axis=1)
     facing = -front[:, 2] / np.maximum(np.linalg.norm(front, axis=1), 1e-6)
     center = (eyes + mouth) / 2
     sides = MARGIN * _FACE * scale
     inside = ((center >= 0) & (center < size)).all(axis=1)
-    return Expected(
-        track.frames,
+    return (
         np.stack([*center.T, sides, np.arctan2(across[:, 1], across[:, 0])], axis=1),
-        scale,
-        inside & (scale * _FACE >= MIN_PIXELS) & (facing > _AWAY) & (track.visibility[:, _NOSE] >= _MIN_VISIBILITY),
+        inside
+        & (scale * _FACE >= MIN_PIXELS)
+        & (facing > _AWAY)
+        & (track.visibility[window, _NOSE] >= _MIN_VISIBILITY),
     )
 
 
@@ -146,11 +155,11 @@ class FaceSearch(DetailSearch[_Look, FaceTrack]):
         visible = [one.frames[one.visible] for one in self._expected]
         super().__init__(models.landmarker.read, next_crop, _TOLERANCE, RATE, visible, frame_rate, slow_motion)
         self._memories = [_Memory() for _ in tracks]
-        self._rows: list[list[tuple[int, Face | None]]] = [[] for _ in tracks]
+        self._rows = [spill.Columns() for _ in tracks]
 
     def tracks(self) -> list[FaceTrack]:
         """What was seen of each person's face."""
-        return [_track(rows) for rows in self._rows]
+        return [FaceTrack.from_columns(rows, _row(0, None)) for rows in self._rows]
 
     def _looks(self, frames: Sequence[Frame]) -> Iterator[_Look]:
         for frame in frames:
@@ -174,7 +183,7 @@ class FaceSearch(DetailSearch[_Look, FaceTrack]):
                 memory = self._memories[look.person]
                 memory.crop = _relative(next_crop(seen.landmarks), look.body_crop)
                 memory.seen = self._second(look.frame)
-            self._rows[look.person].append((look.frame.number, seen))
+            self._rows[look.person].append(_row(look.frame.number, seen))
 
 
 def _relative(crop: np.ndarray, other: np.ndarray) -> np.ndarray:
@@ -187,30 +196,29 @@ def _placed(relative: np.ndarray, other: np.ndarray) -> np.ndarray:
     return np.array([*(other[:2] + relative[:2] * other[2]), relative[2] * other[2], relative[3] + other[3]])
 
 
-def _track(rows: Sequence[tuple[int, Face | None]]) -> FaceTrack:
-    n = len(rows)
-    track = FaceTrack(
-        np.array([number for number, _ in rows], dtype=np.int64),
-        np.zeros((n, len(COEFFICIENTS)), np.float32),
-        np.tile(np.eye(3), (n, 1, 1)),
-        np.zeros((n, 2)),
-        np.zeros(n),
-    )
-    seen = [row for row, (_, face) in enumerate(rows) if face is not None]
-    if not seen:
-        return track
-    faces = [face for _, face in rows if face is not None]
-    landmarks = np.array([face.landmarks for face in faces])
-    track.coefficients[seen] = [face.coefficients for face in faces]
-    track.turns[seen] = turns(landmarks)
-    track.centers[seen] = landmarks[..., :2].mean(axis=1)
-    track.scores[seen] = _confidence(np.array([face.score for face in faces]), landmarks, track.turns[seen])
-    return track
+def _row(number: int, face: Face | None) -> dict[str, Any]:
+    """What a `FaceTrack` says of a frame."""
+    if face is None:
+        return {
+            "frames": number,
+            "coefficients": np.zeros(len(COEFFICIENTS), np.float32),
+            "turns": np.eye(3),
+            "centers": np.zeros(2),
+            "scores": 0.0,
+        }
+    (turn,) = turns(face.landmarks[None])
+    return {
+        "frames": number,
+        "coefficients": face.coefficients.astype(np.float32),
+        "turns": turn,
+        "centers": face.landmarks[:, :2].mean(axis=0),
+        "scores": _confidence(face.score, face.landmarks, turn),
+    }
 
 
-def _confidence(scores: np.ndarray, landmarks: np.ndarray, heads: np.ndarray) -> np.ndarray:
-    """(n,) how much of faces is seen: of small ones, and of those that look aside, less."""
-    high = np.ptp(landmarks[..., :2], axis=1).max(axis=1)
+def _confidence(score: float, landmarks: np.ndarray, head: np.ndarray) -> float:
+    """How much of a face is seen: of a small one, and of one that looks aside, less."""
+    high = np.ptp(landmarks[:, :2], axis=0).max()
     # The front of the head against the line of sight.
-    seen = (-heads[:, 2, 2] - _UNSEEN) / (_SEEN - _UNSEEN)
-    return scores * np.clip(high / _SURE_PIXELS, 0.0, 1.0) * np.clip(seen, 0.05, 1.0)
+    seen = (-head[2, 2] - _UNSEEN) / (_SEEN - _UNSEEN)
+    return float(score * np.clip(high / _SURE_PIXELS, 0.0, 1.0) * np.clip(seen, 0.05, 1.0))

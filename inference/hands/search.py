@@ -7,9 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
+from .. import spill
 from ..body.skeleton import LANDMARK_NAMES, SIDES
 from ..footage.reader import Frame
 from ..people.details import DetailSearch, Look, Memory, Tolerance
@@ -80,8 +82,14 @@ class Expected:
 
 def expected_hands(track: Track, size: tuple[int, int]) -> Expected:
     """Where the hands of a person are who was followed through images of a size (width, height)."""
-    points = track.landmarks.astype(float)
     scale = track.pixels_per_metre()
+    wrists, crops, visible = spill.collect(len(track), lambda window: _expected(track, window, scale[window], size))
+    return Expected(track.frames, wrists, crops, scale, visible)
+
+
+def _expected(track: Track, window: slice, scale: np.ndarray, size: tuple[int, int]) -> tuple[np.ndarray, ...]:
+    """`Expected`'s wrists, crops and visible in a window of a track's frames, pixels per metre being known."""
+    points = track.landmarks[window].astype(float)
     elbows, wrists = points[:, _rows("elbow")], points[:, _rows("wrist")]
     knuckles = (2 * points[:, _rows("index")] + points[:, _rows("pinky")]) / 3
     forearm = wrists - elbows
@@ -94,12 +102,10 @@ def expected_hands(track: Track, size: tuple[int, int]) -> Expected:
     sides = np.broadcast_to(_SIDE * scale[:, None], rotation.shape)
     inside = ((centers >= 0) & (centers < size)).all(axis=-1)
     large = _HAND * scale[:, None] >= MIN_PIXELS
-    return Expected(
-        track.frames,
+    return (
         wrists,
         np.concatenate([centers, sides[..., None], rotation[..., None]], axis=-1),
-        scale,
-        inside & large & (track.visibility[:, _rows("wrist")] >= _MIN_VISIBILITY),
+        inside & large & (track.visibility[window][:, _rows("wrist")] >= _MIN_VISIBILITY),
     )
 
 
@@ -180,11 +186,11 @@ class HandSearch(DetailSearch[_Look, HandTrack]):
         visible = [one.frames[one.visible.any(axis=1)] for one in self._expected]
         super().__init__(models.landmarker.read, next_crop, _TOLERANCE, RATE, visible, frame_rate, slow_motion)
         self._memories = [[_Memory(), _Memory()] for _ in tracks]
-        self._rows: list[list[tuple[int, list[Hand | None], np.ndarray]]] = [[] for _ in tracks]
+        self._rows = [spill.Columns() for _ in tracks]
 
     def tracks(self) -> list[HandTrack]:
         """What was seen of each person's hands."""
-        return [_track(rows) for rows in self._rows]
+        return [HandTrack.from_columns(rows, _row(0, (None, None), np.zeros(2))) for rows in self._rows]
 
     def _looks(self, frames: Sequence[Frame]) -> Iterator[_Look]:
         for frame in frames:
@@ -264,7 +270,7 @@ class HandSearch(DetailSearch[_Look, HandTrack]):
             memory.seen = self._second(frame)
             memory.follow(hand.landmarks)
         if looks:
-            self._rows[person].append((frame.number, hands, scores))
+            self._rows[person].append(_row(frame.number, hands, scores))
 
 
 def _distance(look: _Look) -> float:
@@ -281,16 +287,11 @@ def _palm(landmarks: np.ndarray) -> float:
     return float(np.hypot(*(landmarks[FIRST["middle"]] - landmarks[WRIST])))
 
 
-def _track(rows: Sequence[tuple[int, list[Hand | None], np.ndarray]]) -> HandTrack:
-    n = len(rows)
-    track = HandTrack(
-        np.array([number for number, _, _ in rows], dtype=np.int64),
-        np.zeros((n, 2, LANDMARKS, 2), np.float32),
-        np.zeros((n, 2, LANDMARKS, 3), np.float32),
-        np.array([scores for _, _, scores in rows]).reshape(n, 2),
-    )
-    for row, (_, hands, _) in enumerate(rows):
-        for side, hand in enumerate(hands):
-            if hand is not None:
-                track.landmarks[row, side], track.world_landmarks[row, side] = hand.landmarks, hand.world_landmarks
-    return track
+def _row(number: int, hands: Sequence[Hand | None], scores: np.ndarray) -> dict[str, Any]:
+    """What a `HandTrack` says of a frame: the left and the right hand, and scores (2,)."""
+    landmarks = np.zeros((2, LANDMARKS, 2), np.float32)
+    world_landmarks = np.zeros((2, LANDMARKS, 3), np.float32)
+    for side, hand in enumerate(hands):
+        if hand is not None:
+            landmarks[side], world_landmarks[side] = hand.landmarks, hand.world_landmarks
+    return {"frames": number, "landmarks": landmarks, "world_landmarks": world_landmarks, "scores": scores}

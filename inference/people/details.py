@@ -14,6 +14,7 @@ from typing import Any, Generic, NamedTuple, Self, TypeVar
 
 import numpy as np
 
+from .. import spill
 from ..footage.reader import Frame
 
 _GROUP = 2
@@ -39,6 +40,15 @@ class DetailTrack:
     def arrays(self, prefix: str = "") -> dict[str, np.ndarray]:
         """Everything by name, after a prefix."""
         return {f"{prefix}{item.name}": getattr(self, item.name) for item in fields(self)}
+
+    @classmethod
+    def from_columns(cls, columns: spill.Columns, empty: Mapping[str, Any]) -> Self:
+        """The track whose rows are in a table; ``empty`` is a row of it like any other, for one without rows."""
+        if not len(columns):
+            columns = spill.Columns()
+            columns.append(empty)
+            columns.cut(0)
+        return cls(**columns.arrays())
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, np.ndarray], prefix: str = "") -> Self:

@@ -47,15 +47,8 @@ class LeftOut:
     @classmethod
     def from_target(cls, target: Target, reason: str) -> Self:
         """Somebody whom the tracker followed."""
-        rows = target.rows
-        return cls._make(
-            reason,
-            target.trust,
-            [row.frame for row in rows],
-            [row.timestamp for row in rows],
-            [row.score for row in rows],
-            [row.box for row in rows],
-        )
+        columns = target.rows.columns()
+        return cls._make(reason, target.trust, columns["frame"], columns["timestamp"], columns["score"], columns["box"])
 
     @classmethod
     def from_track(cls, track: Track, reason: str, trust: float, person: int | None = None) -> Self:

@@ -9,9 +9,8 @@ from dataclasses import dataclass, field, fields
 import numpy as np
 
 from .left_out import LeftOut
-from .track import RoiViews, Track
+from .track import ROI_PREFIX, RoiViews, Track
 
-_ROI_PREFIX = "roi_views."
 _ARRAYS = ("frames", "timestamps", "camera_rotations", "camera_positions", "camera_lines", "homographies")
 
 
@@ -74,7 +73,7 @@ class Observations:
             if parts["body_crops"] is None:
                 del parts["body_crops"]
             if roi_views is not None:
-                parts |= {f"{_ROI_PREFIX}{item.name}": getattr(roi_views, item.name) for item in fields(RoiViews)}
+                parts |= {f"{ROI_PREFIX}{item.name}": getattr(roi_views, item.name) for item in fields(RoiViews)}
             named |= {f"{track.number}.{name}": values for name, values in parts.items()}
         return {name: np.asarray(values) for name, values in named.items()}
 
@@ -90,10 +89,9 @@ class Observations:
         for number in header["people"]:
             prefix = f"{number}."
             own = {name.removeprefix(prefix): values for name, values in arrays.items() if name.startswith(prefix)}
-            roi_views = {
-                name.removeprefix(_ROI_PREFIX): own.pop(name) for name in list(own) if name.startswith(_ROI_PREFIX)
-            }
-            tracks.append(Track(number=number, roi_views=RoiViews(**roi_views) if roi_views else None, **own))
+            roi_views = RoiViews.from_columns(own)
+            own = {name: values for name, values in own.items() if not name.startswith(ROI_PREFIX)}
+            tracks.append(Track(number=number, roi_views=roi_views, **own))
         return cls(
             size=tuple(header["size"]),
             frame_rate=header["frame_rate"],

@@ -13,13 +13,14 @@ from typing import Any
 
 import numpy as np
 
+from .. import spill
 from ..footage.reader import Frame
 from . import crops, maps
 from .blazepose import LandmarkModel
 from .landmarker import Pose
 from .maps import MapStore
 from .target import GAP, agreement
-from .track import RoiViews, Track
+from .track import ROI_PREFIX, RoiViews, Track
 from .tracker import JUMP, MIN_SCORE, SAME_POSE, roi_rows
 
 # The first pass looks at about so many frames per second: of one person alone, and of several, who are easily confused.
@@ -99,7 +100,7 @@ class SecondPass:
     ):
         self._model, self._store, self._roi_model = model, store, roi_model
         self._plans = [_plan(track, step) for track in tracks]
-        self._rows: list[list[dict[str, Any]]] = [[] for _ in tracks]
+        self._rows = [spill.Columns() for _ in tracks]
 
     def see(self, frames: Iterable[Frame]) -> Iterator[Frame]:
         """Look at the frames of the footage in order, once; yields each when the people in it are cut out."""
@@ -116,7 +117,11 @@ class SecondPass:
 
     def tracks(self) -> list[Track]:
         """The tracks as the accurate network sees them, without those of which nothing is left."""
-        return [_track(plan.track.number, rows) for plan, rows in zip(self._plans, self._rows, strict=True) if rows]
+        return [
+            _track(plan.track.number, rows.arrays())
+            for plan, rows in zip(self._plans, self._rows, strict=True)
+            if len(rows)
+        ]
 
     def _looks(self, frame: Frame) -> Iterator[_Look]:
         for person, plan in enumerate(self._plans):
@@ -141,7 +146,7 @@ class SecondPass:
         for _, group in groupby(range(len(looks)), key=lambda number: looks[number].frame):
             for number, row in self._choose([(number, looks[number], poses[number]) for number in group]):
                 if views:
-                    row["roi_views"] = views[number]
+                    row |= {f"{ROI_PREFIX}{name}": values for name, values in views[number].items()}
                 self._rows[looks[number].person].append(row)
 
     def _choose(self, seen: list[tuple[int, _Look, Pose]]) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -246,7 +251,6 @@ def _row_of_track(track: Track, row: int) -> dict[str, Any]:
     return {name: getattr(track, name)[row] for name in _ARRAYS} | {"maps": maps.NONE}
 
 
-def _track(number: int, rows: list[dict[str, Any]]) -> Track:
-    arrays: dict[str, Any] = {name: np.array([row[name] for row in rows]) for name in _ARRAYS}
-    views = RoiViews.from_rows([row["roi_views"] for row in rows]) if "roi_views" in rows[0] else None
-    return Track(number=number, roi_views=views, **arrays)
+def _track(number: int, columns: dict[str, np.ndarray]) -> Track:
+    own = {name: columns[name] for name in _ARRAYS}
+    return Track(number=number, roi_views=RoiViews.from_columns(columns), **own)

@@ -10,6 +10,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from .. import spill
 from ..body.skeleton import LANDMARK_MIRROR, LANDMARK_NAMES
 from .track import RoiViews, Track
 
@@ -60,7 +61,7 @@ def exchanged_sides(track: Track) -> np.ndarray:
     alone = _state_costs(steps)
     # Before the first frame there is none that differs from it.
     best = np.where(np.eye(len(_STATES), dtype=bool), alone[0], np.inf)
-    before = np.zeros((n, *best.shape), np.int8)
+    before = spill.zeros((n, *best.shape), np.int8)
     for first in range(1, n, _CHUNK):
         rows = np.arange(first, min(first + _CHUNK, n))
         costs = _change_costs(track, steps, rows) + alone[rows, None, None]
@@ -84,12 +85,15 @@ def mended(track: Track) -> Track:
 
 def with_sides_exchanged(track: Track, exchanged: np.ndarray) -> Track:
     """The track with left and right landmarks of groups exchanged, (n, 3) of `GROUPS`; its maps stay as they are."""
-    mirror = np.where(exchanged[:, _GROUP_OF], LANDMARK_MIRROR, np.arange(len(LANDMARK_MIRROR)))
+    mirror = np.where(exchanged[:, _GROUP_OF], LANDMARK_MIRROR, np.arange(len(LANDMARK_MIRROR))).astype(np.int8)
 
     def mirrored(values: np.ndarray, axis: int) -> np.ndarray:
-        shape = [len(mirror), *(1,) * (values.ndim - 1)]
-        shape[axis] = mirror.shape[1]
-        return np.take_along_axis(values, mirror.reshape(shape), axis)
+        def part(window: slice) -> tuple[np.ndarray]:
+            shape = [-1, *(1,) * (values.ndim - 1)]
+            shape[axis] = mirror.shape[1]
+            return (np.take_along_axis(values[window], mirror[window].reshape(shape), axis),)
+
+        return spill.collect(len(mirror), part)[0]
 
     views = track.roi_views
     if views is not None:

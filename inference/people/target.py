@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from copy import copy
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 
+from .. import spill
 from . import clothing, crops, maps
 from .landmarker import Pose
+from .track import ROI_PREFIX
 
 # Joints by which poses are compared: nose, shoulders, elbows, wrists, hips, knees, ankles.
 JOINTS = np.array([0, 11, 12, 13, 14, 15, 16, 23, 24, 25, 26, 27, 28])
@@ -26,6 +29,8 @@ GAP = 0.5
 # Rows until the next recheck: minimum, and share of the rows so far.
 RECHECK_ROWS = 4
 RECHECK_GROWTH = 0.2
+# Newest rows that are at hand as objects.
+_NEWEST = 64
 
 
 @dataclass
@@ -47,6 +52,91 @@ class Row:
     similarity: float
     maps: int
     roi_views: dict[str, np.ndarray] = field(default_factory=dict)
+
+
+_VALUES = [item.name for item in fields(Row) if item.name != "roi_views"]
+
+
+class Rows:
+    """All rows of one person, in order; of those before the newest only the values are kept."""
+
+    def __init__(self) -> None:
+        self._old = spill.Columns()
+        self._new: list[Row] = []
+
+    def __len__(self) -> int:
+        return len(self._old) + len(self._new)
+
+    def __getitem__(self, number: int) -> Row:
+        count = len(self)
+        if not -count <= number < count:
+            raise IndexError(number)
+        new = number % count - len(self._old)
+        return self._new[new] if new >= 0 else _row(self._old.row(number % count))
+
+    def newest(self, count: int) -> list[Row]:
+        """The last rows, so many or all."""
+        return [self[number] for number in range(max(len(self) - count, 0), len(self))]
+
+    def append(self, row: Row) -> None:
+        """Add a row."""
+        self._new.append(row)
+
+    def insert(self, rows: Sequence[Row]) -> None:
+        """Add rows before the last one."""
+        last = self[-1]
+        self.drop(1)
+        self._new += [*rows, last]
+
+    def drop(self, count: int) -> None:
+        """Remove the last rows, so many."""
+        kept = len(self) - count
+        self._old.cut(min(kept, len(self._old)))
+        del self._new[kept - len(self._old) :]
+
+    def settle(self) -> None:
+        """Keep only the values of older rows, which don't change any more."""
+        if len(self._new) >= 2 * _NEWEST:
+            self._settle(len(self._new) - _NEWEST)
+
+    def values(self, name: str) -> np.ndarray:
+        """(n, ...) of all rows."""
+        new = np.array([getattr(row, name) for row in self._new])
+        if not len(self._old):
+            return new
+        old = self._old.arrays()[name]
+        return np.concatenate([old, new]) if len(new) else old
+
+    def less_similar(self, similarity: float) -> int:
+        """How many of the last rows, one after the other, are less similar to the person's looks than that."""
+        for count, row in enumerate(reversed(self._new)):
+            if not row.similarity < similarity:
+                return count
+        similar = np.flatnonzero(~(self.values("similarity") < similarity))
+        return len(self) - (int(similar[-1]) + 1 if len(similar) else 0)
+
+    def parts(self, slices: Sequence[slice]) -> Rows:
+        """Some of the rows."""
+        chosen, columns = Rows(), self.columns()
+        for one in slices:
+            chosen._old.extend({name: values[one] for name, values in columns.items()})
+        return chosen
+
+    def columns(self) -> dict[str, np.ndarray]:
+        """The values of all rows (n, ...) by name; `RoiViews` after `ROI_PREFIX`."""
+        self._settle(len(self._new))
+        return self._old.arrays()
+
+    def _settle(self, count: int) -> None:
+        for row in self._new[:count]:
+            views = {f"{ROI_PREFIX}{name}": values for name, values in row.roi_views.items()}
+            self._old.append({name: getattr(row, name) for name in _VALUES} | views)
+        del self._new[:count]
+
+
+def _row(values: dict[str, Any]) -> Row:
+    views = {name.removeprefix(ROI_PREFIX): values.pop(name) for name in list(values) if name not in _VALUES}
+    return Row(**values, roi_views=views)
 
 
 class CropSmoother:
@@ -88,7 +178,7 @@ class Target:
 
     def __init__(self, store: maps.MapStore | None = None):
         self._store = store
-        self.rows: list[Row] = []
+        self.rows = Rows()
         self.appearance: np.ndarray | None = None
         self.lost_at: float | None = None
         self.pose: Pose | None = None
@@ -138,7 +228,7 @@ class Target:
     def add_before(self, earlier: Sequence[tuple[int, float, Pose, np.ndarray | None]]) -> list[Row]:
         """Add detections, the arguments of `add` from the earliest on, between the newest row and those before it."""
         rows = [self._row(*one) for one in earlier]
-        self.rows[-1:-1] = rows
+        self.rows.insert(rows)
         return rows
 
     def _row(self, number: int, timestamp: float, pose: Pose, appearance: np.ndarray | None) -> Row:
@@ -153,7 +243,7 @@ class Target:
             pose.box().astype(np.float32),
             pose.score,
             pose.center,
-            crops.around(pose.center, pose.rim),
+            crops.around(pose.center, pose.rim).astype(np.float32),
             clothing.similarity(self.appearance, appearance, unknown=np.nan),
             maps.keep(self._store, pose.output),
         )
@@ -161,32 +251,30 @@ class Target:
     def mark_lost(self, timestamp: float) -> None:
         """The person is no longer visible."""
         self.lost_at, self.pose = timestamp, None
-        unlike = 0
-        while unlike < len(self.rows) - 1 and self.rows[-1 - unlike].similarity < MIN_SIMILARITY_WHEN_LOST:
-            unlike += 1
-        self.drop_newest(unlike)
+        self.drop_newest(min(self.rows.less_similar(MIN_SIMILARITY_WHEN_LOST), len(self.rows) - 1))
 
     def drop_newest(self, count: int) -> None:
         """Remove the newest rows, and the rechecks of these."""
-        del self.rows[len(self.rows) - count :]
+        self.rows.drop(count)
         self._rechecks = [one for number, one in enumerate(self._rechecks) if not number or one[0] <= len(self.rows)]
 
     @property
     def parts(self) -> list[slice]:
         """The rows between which they were lost for longer than `GAP`; each has a recheck."""
-        times = np.array([row.timestamp for row in self.rows])
+        times = self.rows.values("timestamp")
         starts = [0, *(np.flatnonzero(np.diff(times) > GAP) + 1).tolist(), len(times)]
         return [slice(start, stop) for start, stop in pairwise(starts)]
 
     @property
     def seconds(self) -> float:
         """For how long they were seen, without the times in which they were lost."""
-        return sum(self.rows[part][-1].timestamp - self.rows[part][0].timestamp for part in self.parts)
+        times = self.rows.values("timestamp")
+        return sum(float(np.ptp(times[part])) for part in self.parts)
 
     @property
     def presence(self) -> float:
         """How much of them was seen, to compare: frames, size and score together."""
-        return sum(float(row.box[3]) * row.score for row in self.rows)
+        return float((self.rows.values("box")[:, 3] * self.rows.values("score")).sum())
 
     @property
     def trust(self) -> float:
@@ -210,11 +298,12 @@ class Target:
         if not parts or len(parts) == len(self.parts):
             return self
         kept = copy(self)
-        kept.rows, kept._rechecks = [], []
+        kept.rows, kept._rechecks = self.rows.parts(parts), []
+        before = 0
         for part in parts:
-            moved = len(kept.rows) - part.start
+            moved = before - part.start
             kept._rechecks += [(rows + moved, one) for rows, one in self._rechecks if part.start < rows <= part.stop]
-            kept.rows += self.rows[part]
+            before += part.stop - part.start
         return kept
 
     @property
@@ -233,7 +322,7 @@ class Target:
 
     def predict(self, timestamp: float) -> np.ndarray:
         """The hip centre (2,) in pixels at a later time, at constant velocity for a moment."""
-        recent = [r for r in self.rows[-60:] if self.last.timestamp - r.timestamp <= VELOCITY_WINDOW]
+        recent = [r for r in self.rows.newest(60) if self.last.timestamp - r.timestamp <= VELOCITY_WINDOW]
         elapsed = self.last.timestamp - recent[0].timestamp
         if elapsed <= 0:
             return self.last.center

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
 
+from .. import spill
 from ..body.skeleton import LANDMARK_NAMES, SIDES
+
+ROI_PREFIX = "roi_views."
+"""Of the names of `RoiViews`, where they stand beside those of `Track`."""
 
 _TRUNK = [LANDMARK_NAMES.index(f"{side}_{part}") for side in SIDES for part in ("shoulder", "hip", "elbow", "knee")]
 
@@ -34,9 +38,10 @@ class RoiViews:
     crops: np.ndarray
 
     @classmethod
-    def from_rows(cls, rows: Sequence[Mapping[str, np.ndarray]]) -> Self:
-        """The detections of n frames, each given by the attributes' names."""
-        return cls(**{item.name: np.array([row[item.name] for row in rows]) for item in fields(cls)})
+    def from_columns(cls, columns: Mapping[str, np.ndarray]) -> Self | None:
+        """Those among the columns of a table, by their names after `ROI_PREFIX`; None if they aren't there."""
+        own = {name.removeprefix(ROI_PREFIX): values for name, values in columns.items() if name.startswith(ROI_PREFIX)}
+        return cls(**own) if own else None
 
 
 @dataclass
@@ -79,9 +84,15 @@ class Track:
 
     def pixels_per_metre(self) -> np.ndarray:
         """(n,) how large a metre at the person is in the image, calm over time."""
-        flat = self.landmarks[:, _TRUNK].astype(float)
-        solid = self.world_landmarks[:, _TRUNK, :2].astype(float)
-        spread = [np.sqrt(((one - one.mean(axis=1, keepdims=True)) ** 2).sum(axis=(1, 2))) for one in (flat, solid)]
-        scale = spread[0] / np.maximum(spread[1], 1e-3)
-        padded = np.pad(scale, 7, mode="edge")
-        return np.median(np.lib.stride_tricks.sliding_window_view(padded, 15), axis=-1)
+
+        def spread(points: np.ndarray) -> np.ndarray:
+            points = points.astype(float)
+            return np.sqrt(((points - points.mean(axis=1, keepdims=True)) ** 2).sum(axis=(1, 2)))
+
+        def size(window: slice) -> tuple[np.ndarray]:
+            flat, solid = self.landmarks[window, _TRUNK], self.world_landmarks[window, _TRUNK, :2]
+            return (spread(flat) / np.maximum(spread(solid), 1e-3),)
+
+        (scale,) = spill.collect(len(self), size)
+        around = np.lib.stride_tricks.sliding_window_view(np.pad(scale, 7, mode="edge"), 15)
+        return spill.collect(len(self), lambda window: (np.median(around[window], axis=-1),))[0]

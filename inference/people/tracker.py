@@ -164,6 +164,8 @@ class Tracker:
             yield frame
         if self._roi_views and seen:
             self._view_rois(seen)
+        for target in self._visible():
+            target.rows.settle()
 
     def _look_ahead(self, frames: Sequence[Frame]) -> list[dict[Target, Pose]]:
         """For each frame the targets' poses in expected crops."""
@@ -257,9 +259,7 @@ class Tracker:
 
     def _check_switch(self, target: Target, frame: Frame, appearance: np.ndarray | None) -> None:
         """Lose a person who has looked more like their neighbour for a while, and remove those frames."""
-        unlike = 0
-        while unlike < len(target.rows) and target.rows[-1 - unlike].similarity < SWITCH_SIMILARITY:
-            unlike += 1
+        unlike = target.rows.less_similar(SWITCH_SIMILARITY)
         if unlike < 2 or unlike == len(target.rows):
             return
         lasts = frame.timestamp - target.rows[-unlike].timestamp >= SWITCH
@@ -296,11 +296,14 @@ class Tracker:
 
     def _revert_switch(self, target: Target, claimant: Target) -> None:
         """Remove the frames in which a target was already moving towards its claimant's pose."""
-        poses = {r.frame: r for r in claimant.rows[-len(target.rows) :]}
+        number = len(claimant.rows) - 1
         while len(target.rows) > 1:
             row = target.last
-            other = poses.get(row.frame)
-            if other is None or agreement(row.landmarks, other.landmarks, target.size) < OTHER_POSE:
+            while number >= 0 and claimant.rows[number].frame > row.frame:
+                number -= 1
+            if number < 0 or (other := claimant.rows[number]).frame != row.frame:
+                return
+            if agreement(row.landmarks, other.landmarks, target.size) < OTHER_POSE:
                 return
             target.drop_newest(1)
 
@@ -513,7 +516,7 @@ def _why_left_out(target: Target, min_duration: float) -> str | None:
     """The reason why somebody is not returned, None if they are."""
     if target.seconds < min_duration:
         return TOO_SHORT
-    mean_score = float(np.mean([row.score for row in target.rows]))
+    mean_score = float(np.mean(target.rows.values("score")))
     return None if trust.is_enough(target.trust, mean_score, target.seconds) else TOO_UNCERTAIN
 
 
@@ -543,21 +546,21 @@ def _same_body(claimant: Pose, pose: Pose) -> bool:
 
 
 def _track(number: int, target: Target) -> Track:
-    rows = target.rows
+    columns = target.rows.columns()
     return Track(
         number=number,
-        frames=np.array([r.frame for r in rows]),
-        timestamps=np.array([r.timestamp for r in rows]),
-        landmarks=np.array([r.landmarks for r in rows]),
-        visibility=np.array([r.visibility for r in rows]),
-        presence=np.array([r.presence for r in rows]),
-        world_landmarks=np.array([r.world_landmarks for r in rows]),
-        crops=np.array([r.crop for r in rows]),
-        boxes=np.array([r.box for r in rows]),
-        scores=np.array([r.score for r in rows]),
-        maps=np.array([r.maps for r in rows]),
-        roi_views=RoiViews.from_rows([row.roi_views for row in rows]) if rows[0].roi_views else None,
-        body_crops=np.array([r.body_crop for r in rows], np.float32),
+        frames=columns["frame"],
+        timestamps=columns["timestamp"],
+        landmarks=columns["landmarks"],
+        visibility=columns["visibility"],
+        presence=columns["presence"],
+        world_landmarks=columns["world_landmarks"],
+        crops=columns["crop"],
+        boxes=columns["box"],
+        scores=columns["score"],
+        maps=columns["maps"],
+        roi_views=RoiViews.from_columns(columns),
+        body_crops=columns["body_crop"],
     )
 
 

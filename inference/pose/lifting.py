@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from .. import spill
 from ..people.track import Track
 from ..runtime.session import NetworkError, Session
 from . import features
@@ -83,8 +84,10 @@ class Lifter:
             # The others see the detector's features, too.
             made["frames"] = np.concatenate([described, made.pop("features")], axis=-1)
             for name, values in made.items():
-                whole = output.setdefault(name, np.empty((len(track), *values.shape[2:]), np.float32))
-                whole[rows[part][taken[part]]] = values[taken[part]]
+                if name not in output:
+                    output[name] = spill.zeros((len(track), *values.shape[2:]), np.float32)
+                output[name][rows[part][taken[part]]] = values[taken[part]]
+            spill.let_go()
         return Lifted(**{item.name: output[item.name] for item in fields(Lifted)})
 
 

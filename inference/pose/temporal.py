@@ -10,6 +10,7 @@ from typing import Protocol
 
 import numpy as np
 
+from .. import spill
 from ..people.track import Track
 from ..runtime.session import NetworkError, Session
 from . import features
@@ -87,20 +88,20 @@ class TemporalNetwork:
     def estimate(self, track: Track, context: VideoContext) -> PoseEstimate:
         """Estimate the pose in each of a track's frames."""
         n = len(track)
-        rotations, pelvis, betas = (np.empty((n, *shape), np.float32) for shape in ((24, 3, 3), (3,), (10,)))
+        rotations, pelvis, betas = (spill.zeros((n, *shape), np.float32) for shape in ((24, 3, 3), (3,), (10,)))
         lifted = self._lifter.lift(track, context.camera_K)
-        rows, known = windows(track.frames, track.timestamps, self.frames, self.target)
         stride = window_stride(track.frames, track.timestamps)
         encoded: dict[int, np.ndarray] = {}
         for start in range(0, n, _BATCH):
             part = slice(start, min(start + _BATCH, n))
+            rows, known = windows(track.frames, stride, self.frames, self.target, part)
             crops = track.crops[part].astype(float)
             K = np.broadcast_to(context.camera_K, (len(crops), 3, 3))
             inputs = {"box": features.box_info(crops, K).astype(np.float32)}
             if "frames" in self._window.inputs:
-                inputs["frames"] = with_known(lifted.frames[rows[part]], known[part])
+                inputs["frames"] = with_known(lifted.frames[rows], known)
             if self._local is not None and context.maps is not None:
-                inputs["local"], encoded = self._encode(rows[part], track, context.maps, encoded)
+                inputs["local"], encoded = self._encode(rows, track, context.maps, encoded)
             if self.needs_flow:
                 inputs["flow"] = features.flow_features(flow_homographies(context, track.frames[part], stride), crops)
             if self.needs_roi_views:
@@ -109,8 +110,14 @@ class TemporalNetwork:
             in_crop = features.full_translation(crop_camera, inputs["box"])
             rotations[part], pelvis[part] = features.to_camera(local, in_crop, crops, K)
             betas[part] = shape
-        axes = features.crop_axes(track.crops.astype(float), np.broadcast_to(context.camera_K, (n, 3, 3)))
-        gravity = np.einsum("nij,ni->nj", axes, lifted.gravity)
+            spill.let_go()
+
+        def turned(window: slice) -> tuple[np.ndarray]:
+            crops = track.crops[window].astype(float)
+            axes = features.crop_axes(crops, np.broadcast_to(context.camera_K, (len(crops), 3, 3)))
+            return (np.einsum("nij,ni->nj", axes, lifted.gravity[window]),)
+
+        (gravity,) = spill.collect(n, turned)
         return PoseEstimate(rotations, pelvis, betas, lifted.sigma, gravity, lifted.contacts)
 
     def _regions(self, track: Track, part: slice, camera_K: np.ndarray, lifted: Lifted) -> dict[str, np.ndarray]:
@@ -172,15 +179,22 @@ def flow_homographies(context: VideoContext, frames: np.ndarray, stride: int) ->
     return steps / steps[..., 2:, 2:]
 
 
-def windows(frames: np.ndarray, timestamps: np.ndarray, length: int, target: int) -> tuple[np.ndarray, np.ndarray]:
-    """A window of `length` frames for each of a track's frames (n,), its target; no frame is cut off at the ends.
+def windows(frames: np.ndarray, stride: int, length: int, target: int, part: slice) -> tuple[np.ndarray, np.ndarray]:
+    """A window of `length` frames for each of some of a track's frames (n,), its target; none is cut off at the ends.
+
+    Args:
+        frames: of the track.
+        stride: distance in frames between neighbours in a window, see `window_stride`.
+        length: of the windows.
+        target: which of a window's frames it is for.
+        part: the b frames that get one.
 
     Returns:
-        (n, length) rows of the track, each frame without detection replaced by the next one towards the target;
-        (n, length) whether it has a detection.
+        (b, length) rows of the track, each frame without detection replaced by the next one towards the target;
+        (b, length) whether it has a detection.
     """
     steps = np.arange(length) - target
-    wanted = frames[:, None] + window_stride(frames, timestamps) * steps
+    wanted = frames[part, None] + stride * steps
     earlier = np.searchsorted(frames, wanted, side="left")
     later = np.searchsorted(frames, wanted, side="right") - 1
     rows = np.where(steps <= 0, earlier, later)
