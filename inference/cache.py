@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import os
 import time
+import zipfile
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
@@ -44,13 +45,13 @@ class Cache:
         # A batch hashes code, and starts its worker before anything heavy is loaded.
         import numpy as np
 
-        from .zips import check_zip
+        from .zips import check_zip, read_array
 
         file = self._file(key)
         try:
             check_zip(file)
             with np.load(file, allow_pickle=False) as archive:
-                arrays = {name: archive[name] for name in archive.files}
+                arrays = {name: read_array(archive.zip, name) for name in archive.files}
             if str(arrays.pop(_DIGEST)) != _digest(arrays):
                 raise ValueError
         except FileNotFoundError:
@@ -71,11 +72,14 @@ class Cache:
         """
         import numpy as np
 
+        from .zips import write_array
+
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             remove_left(self.folder, f"{_PREFIX}*{_SUFFIX}")
-            with atomic_write(self._file(key)) as temporary, temporary.open("wb") as stream:
-                np.savez(stream, **arrays, **{_DIGEST: np.str_(_digest(arrays))})  # pyrefly: ignore[bad-argument-type]
+            with atomic_write(self._file(key)) as temporary, zipfile.ZipFile(temporary, "w") as archive:
+                for name, array in (*arrays.items(), (_DIGEST, np.array(_digest(arrays)))):
+                    write_array(archive, name, array)
             self._make_room(self._file(key))
         except OSError as error:
             return f"{self.folder} can't store intermediate results ({error.strerror}), so the next run starts over."
@@ -122,11 +126,17 @@ class Cache:
 
 def _digest(arrays: Mapping[str, np.ndarray]) -> str:
     """A hash of arrays and their names, which tells results from what was changed in them."""
+    import numpy as np
+
+    from . import spill
+
     digest = hashlib.sha256()
     for name in sorted(arrays):
-        array = arrays[name]
+        array = np.asarray(arrays[name])
         digest.update(f"{name} {array.dtype.str} {array.shape}".encode())
-        digest.update(array.tobytes())
+        rows = array if array.ndim else array[None]
+        for window in spill.windows(len(rows)):
+            digest.update(rows[window].tobytes())
     return digest.hexdigest()
 
 

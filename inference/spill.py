@@ -13,7 +13,7 @@ import os
 import tempfile
 import threading
 import weakref
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -66,24 +66,28 @@ def let_go() -> None:
             content.madvise(mmap.MADV_DONTNEED)
 
 
-def windows(n: int) -> Iterator[slice]:
-    """Windows of n frames, one after the other."""
-    for start in range(0, n, _WINDOW):
-        yield slice(start, min(start + _WINDOW, n))
-        if n > _WINDOW:
+def windows(n: int, length: int | None = None) -> Iterator[slice]:
+    """Windows of n frames, one after the other, of a length that suits most work."""
+    length = length or _WINDOW
+    for start in range(0, n, length):
+        yield slice(start, min(start + length, n))
+        if n > length:
             let_go()
 
 
-def collect(n: int, make: Callable[[slice], tuple[np.ndarray, ...]], margin: int = 0) -> tuple[np.ndarray, ...]:
+def collect(
+    n: int, make: Callable[[slice], tuple[np.ndarray, ...]], margin: int = 0, length: int | None = None
+) -> tuple[np.ndarray, ...]:
     """Arrays (n, ...) from what is made of each window of n frames.
 
     Args:
         n: number of frames.
         make: arrays with a row for each frame of a window.
         margin: frames around a window that are given to it, too, and left out of the result.
+        length: of the windows, as for `windows`.
     """
     whole: tuple[np.ndarray, ...] = ()
-    for window in windows(n):
+    for window in windows(n, length):
         around = slice(max(window.start - margin, 0), min(window.stop + margin, n))
         parts = make(around)
         if around == slice(0, n):
@@ -92,6 +96,18 @@ def collect(n: int, make: Callable[[slice], tuple[np.ndarray, ...]], margin: int
         for array, part in zip(whole, parts, strict=True):
             array[window] = part[window.start - around.start : window.stop - around.start]
     return whole or make(slice(0, 0))
+
+
+def concatenate(arrays: Sequence[np.ndarray]) -> np.ndarray:
+    """Arrays (n_i, ...) one after the other (Σ n_i, ...); a single one itself."""
+    if len(arrays) == 1:
+        return arrays[0]
+    whole, start = zeros((sum(map(len, arrays)), *arrays[0].shape[1:]), arrays[0].dtype), 0
+    for array in arrays:
+        for window in windows(len(array)):
+            whole[start:][window] = array[window]
+        start += len(array)
+    return whole
 
 
 class Columns:

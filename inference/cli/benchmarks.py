@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from .. import options
+from ..estimators import LANDMARKS
 from ..options import MAX_PEOPLE, Options
 from .preparation import prepare
 from .types import Commands, command, count
@@ -83,8 +84,18 @@ def add_commands(commands: Commands) -> None:
         measures,
         "memory",
         "peak memory of a short and a long video",
-        "Measure the peak memory of `estimate` in each quality on 300 and on 3,000 frames of the video, repeated as"
-        " often as needed.",
+        "Measure the peak memory of `estimate` on numbers of frames of the video, repeated as often as needed.",
+    )
+    memory.add_argument(
+        "--frames",
+        type=count,
+        nargs="+",
+        default=[300, 3000],
+        metavar="N",
+        help="lengths of the videos (default: 300 3000)",
+    )
+    memory.add_argument(
+        "--quality", nargs="+", choices=list(LANDMARKS), default=list(LANDMARKS), help="which ones (default: each)"
     )
     cuda = command(
         measures,
@@ -141,7 +152,7 @@ def _lines(chosen: argparse.Namespace) -> Iterator[str]:
         case "camera":
             return camera.measure(video, chosen.rounds)
         case "memory":
-            return memory.measure(video)
+            return memory.measure(video, chosen.frames, chosen.quality)
         case "cuda":
             return cuda.measure(video, frames=chosen.frames)
         case _:

@@ -6,12 +6,13 @@ from dataclasses import replace
 
 import numpy as np
 
+from .. import spill
 from ..body import rotations
 from ..body.skeleton import JOINT_NAMES, PARENTS
 from ..body.smpl import Body
 from ..motion.limits import LIMITS
 from ..motion.motion import Motion
-from ..motion.smoothing import smooth
+from ..motion.smoothing import MARGIN, smooth
 from .track import FaceTrack
 
 _NECK, _HEAD = JOINT_NAMES.index("neck"), JOINT_NAMES.index("head")
@@ -39,26 +40,28 @@ def move_face(motion: Motion, face: FaceTrack, body: Body, smoothing: float = 1.
         body: of the motion.
         smoothing: as for `motion.estimate`.
     """
-    known = np.isin(face.frames, motion.frames)
-    if not (face.scores[known] > 0).any():
+    looks = np.flatnonzero(np.isin(face.frames, motion.frames))
+    if not (face.scores[looks] > 0).any():
         return motion
-    rows = np.searchsorted(motion.frames, face.frames[known])
+    rows = np.searchsorted(motion.frames, face.frames[looks])
     scores = np.zeros(len(motion))
-    scores[rows] = face.scores[known]
-    seen = np.zeros((len(motion), face.coefficients.shape[1]))
-    seen[rows] = face.coefficients[known]
-    heads = np.tile(np.eye(3), (len(motion), 1, 1))
-    heads[rows] = _sights(motion, face.centers[known]) @ face.turns[known]
-    poses = motion.poses_cam.copy()
-    poses[:, [_NECK, _HEAD]] = _turned(motion, body, heads, scores, smoothing)
+    scores[rows] = face.scores[looks]
     betas = motion.betas[: body.shapedirs.shape[2]]
-    return replace(
-        motion,
-        poses_cam=poses,
-        joints_cam=body.joints(poses, betas, motion.trans_cam),
-        face=_smooth_coefficients(seen, scores, motion.timestamps, smoothing),
-        face_scores=_between(scores, rows),
-    )
+
+    def moved(window: slice) -> tuple[np.ndarray, ...]:
+        part, inside = motion.trimmed(window), slice(*np.searchsorted(rows, [window.start, window.stop]))
+        there, own = rows[inside] - window.start, looks[inside]
+        seen = np.zeros((len(part), face.coefficients.shape[1]))
+        seen[there] = face.coefficients[own]
+        heads = np.tile(np.eye(3), (len(part), 1, 1))
+        heads[there] = _sights(motion, face.centers[own]) @ face.turns[own]
+        poses = part.poses_cam.copy()
+        poses[:, [_NECK, _HEAD]] = _turned(part, body, heads, scores[window], smoothing)
+        coefficients = _smooth_coefficients(seen, scores[window], part.timestamps, smoothing)
+        return poses, body.joints(poses, betas, part.trans_cam), coefficients
+
+    poses, joints, coefficients = spill.collect(len(motion), moved, MARGIN)
+    return replace(motion, poses_cam=poses, joints_cam=joints, face=coefficients, face_scores=_between(scores, rows))
 
 
 def _sights(motion: Motion, centers: np.ndarray) -> np.ndarray:

@@ -6,13 +6,14 @@ from dataclasses import replace
 
 import numpy as np
 
+from .. import spill
 from ..body import fingers, rotations
 from ..body.fingers import BEND, END, LIMITS, MIDDLE, RELAXED, SWING
 from ..body.skeleton import BODY_JOINTS, FINGERS, JOINT_NAMES, SIDES, SMPLH_JOINT_NAMES
 from ..body.smpl import Body
 from ..motion.limits import LIMITS as JOINT_LIMITS
 from ..motion.motion import Motion
-from ..motion.smoothing import smooth, smooth_rotations
+from ..motion.smoothing import MARGIN, smooth, smooth_rotations
 from .solve import CHAINS, SeenHands, solve
 from .track import FIRST, LANDMARKS, WRIST, HandTrack
 
@@ -34,6 +35,8 @@ _REST_SPREAD, _BODY_NOISE = np.radians(250.0), np.radians(60.0)
 # Usual accelerations, radians per second².
 _FINGER_ACCELERATION, _WRIST_ACCELERATION = 25.0, 20.0
 _ROUNDS = 2
+# Looks whose hands are solved together.
+_TOGETHER = 256
 
 
 def move_hands(motion: Motion, hands: HandTrack, body: Body, smoothing: float = 1.0) -> Motion:
@@ -51,31 +54,52 @@ def move_hands(motion: Motion, hands: HandTrack, body: Body, smoothing: float = 
     handed = body.with_fingers
     if handed is None or not (hands.scores > 0).any():
         return motion
-    known = np.isin(hands.frames, motion.frames)
-    rows = np.searchsorted(motion.frames, hands.frames[known])
+    looks = np.flatnonzero(np.isin(hands.frames, motion.frames))
+    rows = np.searchsorted(motion.frames, hands.frames[looks])
     scores = np.zeros((len(motion), 2))
-    scores[rows] = hands.scores[known]
+    scores[rows] = hands.scores[looks]
     betas = motion.betas[: body.shapedirs.shape[2]]
-    palms, angles = np.tile(np.eye(3), (len(motion), 2, 1, 1)), np.tile(RELAXED, (len(motion), 2, 1, 1))
-    palms[rows], angles[rows] = _solved(motion, hands, known, rows, body)
-    poses = motion.poses_cam.copy()
-    poses[:, _WRISTS] = _wrists(motion, body, palms, scores, smoothing)
-    angles = _smooth_angles(angles, scores, motion.timestamps, smoothing)
-    landmarks = np.zeros((len(motion), 2, LANDMARKS, 3), np.float32)
-    landmarks[rows, ..., :2] = hands.landmarks[known]
-    landmarks[..., 2] = scores[..., None]
-    local = fingers.rotations_of(angles).reshape(len(motion), -1, 3, 3)
-    return replace(
-        motion,
-        poses_cam=poses,
-        joints_cam=body.joints(poses, betas, motion.trans_cam),
-        fingers=rotations.matrix_to_axis_angle(local),
-        hand_landmarks=landmarks,
+    sizes = _sizes(hands, looks, handed.rest_joints(betas))
+    palms_seen, angles_seen = spill.collect(
+        len(looks), lambda some: _solved(motion, hands, looks[some], rows[some], body, sizes), length=_TOGETHER
     )
+
+    def moved(window: slice) -> tuple[np.ndarray, ...]:
+        part, inside = motion.trimmed(window), slice(*np.searchsorted(rows, [window.start, window.stop]))
+        n, there, sure = len(part), rows[inside] - window.start, scores[window]
+        palms, angles = np.tile(np.eye(3), (n, 2, 1, 1)), np.tile(RELAXED, (n, 2, 1, 1))
+        palms[there], angles[there] = palms_seen[inside], angles_seen[inside]
+        poses = part.poses_cam.copy()
+        poses[:, _WRISTS] = _wrists(part, body, palms, sure, smoothing)
+        angles = _smooth_angles(angles, sure, part.timestamps, smoothing)
+        landmarks = np.zeros((n, 2, LANDMARKS, 3), np.float32)
+        landmarks[there, ..., :2] = hands.landmarks[looks[inside]]
+        landmarks[..., 2] = sure[..., None]
+        local = fingers.rotations_of(angles).reshape(n, -1, 3, 3)
+        return poses, body.joints(poses, betas, part.trans_cam), rotations.matrix_to_axis_angle(local), landmarks
+
+    poses, joints, turns, landmarks = spill.collect(len(motion), moved, MARGIN)
+    return replace(motion, poses_cam=poses, joints_cam=joints, fingers=turns, hand_landmarks=landmarks)
+
+
+def _sizes(hands: HandTrack, looks: np.ndarray, rest: np.ndarray) -> np.ndarray:
+    """How much larger hands (2,) are, whose rest joints (52, 3) are known, than what the network says of them.
+
+    The network's hands are of one size, whoever's they are.
+    """
+
+    def lengths(window: slice) -> tuple[np.ndarray]:
+        world = hands.world_landmarks[looks[window]].astype(float)
+        return (np.linalg.norm(world[:, :, FIRST["middle"]] - world[:, :, WRIST], axis=-1),)
+
+    (seen,) = spill.collect(len(looks), lengths)
+    first = rest[BODY_JOINTS:].reshape(2, len(FINGERS), 3, 3)[:, FINGERS.index("middle"), 0]
+    size = np.linalg.norm(first - rest[_WRISTS], axis=-1)
+    return size / np.median(seen[seen > 0]) if seen.any() else np.ones(2)
 
 
 def _solved(
-    motion: Motion, hands: HandTrack, known: np.ndarray, rows: np.ndarray, body: Body
+    motion: Motion, hands: HandTrack, looks: np.ndarray, rows: np.ndarray, body: Body, sizes: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """Rotations (m, 2, 3, 3) in camera space and angles (m, 2, 5, 4) of the hands in ``rows`` (m,) of a motion."""
     handed = body.with_fingers
@@ -86,7 +110,7 @@ def _solved(
     chains = np.concatenate([joints, tips], axis=2)
     offsets, bones = joints[:, :, 0] - rest[_WRISTS, None], np.diff(chains, axis=2)
 
-    pixels, world = hands.landmarks[known].astype(float), hands.world_landmarks[known].astype(float)
+    pixels, world = hands.landmarks[looks].astype(float), hands.world_landmarks[looks].astype(float)
     focal, centre = motion.camera_K[[0, 1], [0, 1]], motion.camera_K[:2, 2]
     depth = np.maximum(motion.joints_cam[rows][:, _WRISTS, 2], 0.1)
     # Everything is fitted as if the camera looked straight at the hand, as the network sees it.
@@ -95,10 +119,7 @@ def _solved(
     turns = rotations.between(np.broadcast_to([0.0, 0.0, 1.0], sight.shape), sight)
     back = np.swapaxes(turns, -1, -2)
     wrists = back @ body.global_rotations(motion.poses_cam[rows])[:, _WRISTS]
-    # The network's hands are of one size, whoever's they are.
-    size = np.linalg.norm(offsets[:, FINGERS.index("middle")], axis=-1)
-    seen_size = np.linalg.norm(world[:, :, FIRST["middle"]] - world[:, :, WRIST], axis=-1)
-    world *= (size / np.median(seen_size[seen_size > 0]))[:, None, None] if seen_size.any() else 1.0
+    world *= sizes[:, None, None]
     seen = SeenHands(pixels, world[..., 2], focal.mean() / depth, wrists)
     points = np.concatenate([pixels / seen.scale[..., None, None], world[..., 2:]], axis=-1)
     palms = palm_rotations(points, rest)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from .. import spill
 from ..body.skeleton import LANDMARK_NAMES
 
 SOLE_LANDMARKS = tuple(
@@ -28,12 +29,17 @@ def sideways_speed(points: np.ndarray, eyes: np.ndarray, timestamps: np.ndarray)
     """
     if len(points) < 2:
         return np.zeros(points.shape[:2])
-    seen = points - eyes[:, None]
-    distance = np.linalg.norm(seen, axis=-1, keepdims=True)
-    sight = seen / distance
-    travel = np.gradient(eyes, timestamps, axis=0)[:, None]
-    across = travel - (travel * sight).sum(-1, keepdims=True) * sight
-    return np.linalg.norm(np.gradient(sight, timestamps, axis=0) * distance + across, axis=-1)
+
+    def speed(window: slice) -> tuple[np.ndarray]:
+        now = timestamps[window]
+        seen = points[window] - eyes[window, None]
+        distance = np.linalg.norm(seen, axis=-1, keepdims=True)
+        sight = seen / distance
+        travel = np.gradient(eyes[window], now, axis=0)[:, None]
+        across = travel - (travel * sight).sum(-1, keepdims=True) * sight
+        return (np.linalg.norm(np.gradient(sight, now, axis=0) * distance + across, axis=-1),)
+
+    return spill.collect(len(points), speed, margin=1)[0]
 
 
 def standing(speed: np.ndarray, height: np.ndarray | None, scores: np.ndarray) -> np.ndarray:

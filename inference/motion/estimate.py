@@ -15,6 +15,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from .. import spill
 from ..body import rotations
 from ..body.skeleton import JOINT_NAMES, LANDMARK_NAMES
 from ..body.smpl import Body
@@ -25,7 +26,7 @@ from . import standing
 from .fit import Evidence, Fit, ShapedBody, fit, solve_translation, view_rotations
 from .footing import Footing
 from .motion import Motion
-from .subject import Subject, limb_length, shape_from_limbs, shape_of_height, windows
+from .subject import Subject, limb_length, shape_from_limbs, shape_of_height
 
 Progress = Callable[[int, int], None]
 
@@ -192,19 +193,26 @@ def _fit_frames(
     evidence = _evidence(track, camera)
     landmarks_3d = track.world_landmarks if pose_estimate is None else _landmarks_3d(body, pose_estimate)
     betas, size = _shape(body, landmarks_3d, track, shape, height)
-    landmarks_3d = np.float32(size) * landmarks_3d
+    if size != 1:
+        (landmarks_3d,) = spill.collect(len(track), lambda window: (np.float32(size) * landmarks_3d[window],))
     shaped_body = ShapedBody(body, betas)
     if pose_estimate is None:
-        evidence.world[:] = landmarks_3d
-        start, trans = _start(shaped_body, evidence)
-        first = fit(shaped_body, evidence, start, trans, steps=14)
+        evidence.world = landmarks_3d
     else:
         # A network's body stands in the camera's axes, the evidence along the line of sight.
-        evidence.world[:] = landmarks_3d @ view_rotations(evidence)
-        sigma, evidence.depth_factor = _estimate_noise(body, pose_estimate)
-        evidence.world_sigma = sigma.astype(np.float32)
-        trans = _translations(shaped_body, evidence, pose_estimate.rotations)
-        first = fit(shaped_body, evidence, pose_estimate.rotations, trans, steps=5)
+        (evidence.world,) = spill.collect(len(track), lambda window: (_along_sight(evidence, landmarks_3d, window),))
+        evidence.world_sigma, evidence.depth_factor = _estimate_noise(body, pose_estimate)
+
+    def fitted(window: slice) -> tuple[np.ndarray, ...]:
+        part = evidence.rows(window)
+        if pose_estimate is None:
+            made = fit(shaped_body, part, *_start(shaped_body, part), steps=14)
+        else:
+            local = pose_estimate.rotations[window]
+            made = fit(shaped_body, part, local, _translations(shaped_body, part, local), steps=5)
+        return made.rotations, made.trans, made.information
+
+    first = Fit(*spill.collect(len(track), fitted))
     return Subject(
         track,
         landmarks_3d,
@@ -247,37 +255,53 @@ def _shape(
 
 def _landmarks_3d(body: Body, pose_estimate: PoseEstimate) -> np.ndarray:
     """(n, 33, 3) landmarks of an estimated body, camera axes, origin between the hips, metres."""
-    whole = np.empty((len(pose_estimate.rotations), len(LANDMARK_NAMES), 3), np.float32)
-    for window in windows(len(whole)):
+
+    def landmarks(window: slice) -> tuple[np.ndarray]:
         points = body.landmark_positions(pose_estimate.rotations[window], pose_estimate.betas[window])
-        whole[window] = points - points[:, _HIPS].mean(1, keepdims=True)
-    return whole
+        return ((points - points[:, _HIPS].mean(1, keepdims=True)).astype(np.float32),)
+
+    return spill.collect(len(pose_estimate.rotations), landmarks)[0]
+
+
+def _along_sight(evidence: Evidence, landmarks_3d: np.ndarray, window: slice) -> np.ndarray:
+    """Landmarks (n, 33, 3) in camera axes as what BlazePose would say of them, in a window of frames."""
+    return (landmarks_3d[window] @ view_rotations(evidence.rows(window))).astype(np.float32)
 
 
 def _estimate_noise(body: Body, pose_estimate: PoseEstimate) -> tuple[np.ndarray, float]:
     """(n, 33) standard deviation of landmarks on an estimated body across the line of sight, and how much larger it is
     along it."""
-    sigma = pose_estimate.sigma.astype(float)
-    # The pelvis, from which the others are measured, has none.
-    sigma[:, 0] = sigma[:, 1:3].mean(1)
-    across, along = np.moveaxis(sigma[:, body.landmarks.weights.argmax(1)], -1, 0)
-    return _ESTIMATE_CAUTION * across, float(np.median(along / across))
+
+    def noise(window: slice) -> tuple[np.ndarray, np.ndarray]:
+        sigma = pose_estimate.sigma[window].astype(float)
+        # The pelvis, from which the others are measured, has none.
+        sigma[:, 0] = sigma[:, 1:3].mean(1)
+        across, along = np.moveaxis(sigma[:, body.landmarks.weights.argmax(1)], -1, 0)
+        return (_ESTIMATE_CAUTION * across).astype(np.float32), along / across
+
+    across, shares = spill.collect(len(pose_estimate.sigma), noise)
+    return across, float(np.median(shares))
 
 
 def _evidence(track: Track, camera: Camera) -> Evidence:
-    size = track.boxes[:, 2:].max(1)
     noise = np.array(
         [
             next((value for part, value in _PIXEL_NOISE.items() if name.endswith(part)), _PIXEL_NOISE_ELSE)
             for name in LANDMARK_NAMES
         ]
     )
-    trust = np.clip(track.visibility, 0.02, 1.0)
+
+    def sigma(window: slice) -> tuple[np.ndarray, ...]:
+        size, trust = track.boxes[window, 2:].max(1), np.clip(track.visibility[window], 0.02, 1.0)
+        sigmas = noise * size[:, None] / trust, _WORLD_NOISE / np.sqrt(trust)
+        return tuple(one.astype(np.float32) for one in sigmas)
+
+    pixel_sigma, world_sigma = spill.collect(len(track), sigma)
     return Evidence(
         pixels=track.landmarks,
-        pixel_sigma=(noise * size[:, None] / trust).astype(np.float32),
-        world=track.world_landmarks.copy(),
-        world_sigma=(_WORLD_NOISE / np.sqrt(trust)).astype(np.float32),
+        pixel_sigma=pixel_sigma,
+        world=track.world_landmarks,
+        world_sigma=world_sigma,
         camera_K=camera.K,
         depth_factor=_WORLD_DEPTH_FACTOR,
     )
@@ -285,20 +309,26 @@ def _evidence(track: Track, camera: Camera) -> Evidence:
 
 def _spread_evidence(evidence: Evidence, seen: np.ndarray, n: int) -> Evidence:
     """The evidence with empty rows for the frames without detection."""
-
-    def spread(values: np.ndarray, empty: float) -> np.ndarray:
-        whole = np.full((n, *values.shape[1:]), empty, values.dtype)
-        whole[seen] = values
-        return whole
-
     return Evidence(
-        pixels=spread(evidence.pixels, 0.0),
-        pixel_sigma=spread(evidence.pixel_sigma, np.inf),
-        world=spread(evidence.world, 0.0),
-        world_sigma=spread(evidence.world_sigma, np.inf),
+        pixels=_spread(evidence.pixels, seen, n),
+        pixel_sigma=_spread(evidence.pixel_sigma, seen, n, np.inf),
+        world=_spread(evidence.world, seen, n),
+        world_sigma=_spread(evidence.world_sigma, seen, n, np.inf),
         camera_K=evidence.camera_K,
         depth_factor=evidence.depth_factor,
     )
+
+
+def _spread(values: np.ndarray, seen: np.ndarray, n: int, empty: float = 0.0) -> np.ndarray:
+    """Values (m, ...) of the frames (m,) that are seen, as (n, ...) of all n frames; not copied if those are all."""
+
+    def part(window: slice) -> tuple[np.ndarray]:
+        rows = slice(*np.searchsorted(seen, [window.start, window.stop]))
+        whole = np.full((window.stop - window.start, *values.shape[1:]), empty, values.dtype)
+        whole[seen[rows] - window.start] = values[rows]
+        return (whole,)
+
+    return values if len(seen) == n else spill.collect(n, part)[0]
 
 
 def _start(shaped_body: ShapedBody, evidence: Evidence) -> tuple[np.ndarray, np.ndarray]:
@@ -320,29 +350,23 @@ def _start(shaped_body: ShapedBody, evidence: Evidence) -> tuple[np.ndarray, np.
 
 def _translations(shaped_body: ShapedBody, evidence: Evidence, local: np.ndarray) -> np.ndarray:
     """(n, 3) by `solve_translation` for local rotations (n, 24, 3, 3)."""
-    trans = np.zeros((len(local), 3))
-    for window in windows(len(local)):
-        _, _, points = shaped_body.pose(local[window], trans[window])
-        trans[window] = solve_translation(evidence.rows(window), points)
-    return trans
+    _, _, points = shaped_body.pose(local, np.zeros((len(local), 3)))
+    return solve_translation(evidence, points)
 
 
 def _bridge(seen_fit: Fit, seen: np.ndarray, seconds: np.ndarray) -> Fit:
     """The fit on all frames: gaps are interpolated and have no information."""
-    n = len(seconds)
-    filled, trans = np.empty((n, 24, 3, 3)), np.empty((n, 3))
-    filled[seen], trans[seen] = seen_fit.rotations, seen_fit.trans
-    information = np.zeros((n, 24))
-    information[seen] = seen_fit.information
-    missing = np.setdiff1d(np.arange(n), seen)
-    if len(missing):
-        after = np.searchsorted(seen, missing)
+    filled, trans, information = (_spread(part, seen, len(seconds)) for part in vars(seen_fit).values())
+    missing = np.setdiff1d(np.arange(len(seconds)), seen)
+    for window in spill.windows(len(missing)):
+        rows = missing[window]
+        after = np.searchsorted(seen, rows)
         before = after - 1
-        share = (seconds[missing] - seconds[seen[before]]) / (seconds[seen[after]] - seconds[seen[before]])
+        share = (seconds[rows] - seconds[seen[before]]) / (seconds[seen[after]] - seconds[seen[before]])
         earlier, later = (rotations.matrix_to_quaternion(seen_fit.rotations[end]) for end in (before, after))
         shares = np.repeat(share[:, None], 24, axis=1)
-        filled[missing] = rotations.quaternion_to_matrix(rotations.slerp(earlier, later, shares))
-        trans[missing] = seen_fit.trans[before] + share[:, None] * (seen_fit.trans[after] - seen_fit.trans[before])
+        filled[rows] = rotations.quaternion_to_matrix(rotations.slerp(earlier, later, shares))
+        trans[rows] = seen_fit.trans[before] + share[:, None] * (seen_fit.trans[after] - seen_fit.trans[before])
     return Fit(filled, trans, information)
 
 
@@ -353,18 +377,21 @@ def _motion(
     bridged = np.ones(n, dtype=bool)
     bridged[seen] = False
     joints, _, _ = subject.posed()
-    poses = np.empty((n, 24, 3))
-    for window in windows(n):
-        poses[window] = rotations.matrix_to_axis_angle(subject.fit.rotations[window])
 
-    def spread(values: np.ndarray) -> np.ndarray:
-        whole = np.zeros((n, *values.shape[1:]))
-        whole[seen] = values
-        return whole
+    def posed(window: slice) -> tuple[np.ndarray, np.ndarray]:
+        to_world = np.broadcast_to(transform, (window.stop - window.start, 4, 4)).copy()
+        to_world[:, :3, :3] = transform[:3, :3] @ subject.camera_rotations[window]
+        to_world[:, :3, 3] += subject.camera_positions[window] @ transform[:3, :3].T
+        return rotations.matrix_to_axis_angle(subject.fit.rotations[window]), to_world
 
-    to_world = np.broadcast_to(transform, (n, 4, 4)).copy()
-    to_world[:, :3, :3] = transform[:3, :3] @ subject.camera_rotations
-    to_world[:, :3, 3] += subject.camera_positions @ transform[:3, :3].T
+    def detected(window: slice) -> tuple[np.ndarray, ...]:
+        visibility = track.visibility[window]
+        landmarks = np.concatenate([track.landmarks[window], visibility[..., None]], axis=-1)
+        parts = landmarks, track.world_landmarks[window], _joint_scores(visibility)
+        return tuple(part.astype(float) for part in parts)
+
+    poses, to_world = spill.collect(n, posed)
+    landmarks, world_landmarks, scores = (_spread(part, seen, n) for part in spill.collect(len(track), detected))
     boxes = np.stack([np.interp(np.arange(n), seen, column) for column in track.boxes.T], axis=1)
     return Motion(
         timestamps=subject.timestamps,
@@ -378,20 +405,21 @@ def _motion(
         image_size=np.array(camera.size),
         frames=subject.frames,
         boxes=boxes,
-        scores=spread(_joint_scores(track)),
+        scores=scores,
         bridged=bridged,
         contacts=contact_probability,
-        landmarks=spread(np.concatenate([track.landmarks, track.visibility[..., None]], axis=-1)),
-        world_landmarks=spread(track.world_landmarks),
+        landmarks=landmarks,
+        world_landmarks=world_landmarks,
         estimator=estimator,
         person=track.number,
     )
 
 
-def _joint_scores(track: Track) -> np.ndarray:
+def _joint_scores(visibility: np.ndarray) -> np.ndarray:
+    """(n, 24) from the landmarks' visibility (n, 33)."""
     columns = []
     for name in JOINT_NAMES:
         side, _, part = name.partition("_")
         names = _SCORE_LANDMARKS.get(name) or tuple(f"{side}_{near}" for near in _SCORE_LANDMARKS.get(part, (part,)))
-        columns.append(track.visibility[:, [LANDMARK_NAMES.index(near) for near in names]].mean(1))
+        columns.append(visibility[:, [LANDMARK_NAMES.index(near) for near in names]].mean(1))
     return np.stack(columns, axis=1)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from .. import spill
 from ..camera.intrinsics import NO_LINES
 
 _FLOOR_SIGMA = 0.06
@@ -40,11 +41,7 @@ def upright_direction(joints: np.ndarray, lines: np.ndarray = NO_LINES) -> tuple
         joints: (n, 24, 3) SMPL joints in camera space, of all people.
         lines: (L, 4) lines of the background in camera space, see `Camera.lines`.
     """
-    ankles, hips, knees = joints[:, [7, 8]].mean(1), joints[:, [1, 2]].mean(1), joints[:, [4, 5]].mean(1)
-    legs, thighs, shins, back = hips - ankles, hips - knees, knees - ankles, joints[:, 12] - hips
-    whole = joints[:, 12] - ankles
-    straight = _cosine(thighs, shins).clip(0) ** 4 * _cosine(legs, back).clip(0) ** 4
-    axis = whole / np.linalg.norm(whole, axis=1, keepdims=True)
+    axis, straight = spill.collect(len(joints), lambda window: _axis(joints[window]))
     assumed = _USUAL_FRAMES + _USUAL_SHARE * len(axis)
     up, weight, lean = _USUAL_UP, straight, np.zeros(len(axis))
     for usual in _LEANS:
@@ -60,6 +57,15 @@ def upright_direction(joints: np.ndarray, lines: np.ndarray = NO_LINES) -> tuple
     if not len(lines):
         return level, sigma
     return _along_lines(level, np.hypot(sigma, (1 - _ROLL_TRUST) * up[0]), sigma, lines)
+
+
+def _axis(joints: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The direction of bodies (n, 3) from the ankles upwards, and how straight they are (n,)."""
+    ankles, hips, knees = joints[:, [7, 8]].mean(1), joints[:, [1, 2]].mean(1), joints[:, [4, 5]].mean(1)
+    legs, thighs, shins, back = hips - ankles, hips - knees, knees - ankles, joints[:, 12] - hips
+    whole = joints[:, 12] - ankles
+    straight = _cosine(thighs, shins).clip(0) ** 4 * _cosine(legs, back).clip(0) ** 4
+    return whole / np.linalg.norm(whole, axis=1, keepdims=True), straight
 
 
 def _along_lines(up: np.ndarray, roll_sigma: float, sigma: float, lines: np.ndarray) -> tuple[np.ndarray, float]:
@@ -158,10 +164,11 @@ def floor_plane(
         larger = whose * (seen_from @ normal)[:, None]
         away = points @ normal + offset + larger @ growth
         precision = share / (1 + (away / (reach * _FLOOR_SIGMA)) ** 2) ** 2 / _FLOOR_SIGMA**2
-        rows = np.concatenate([points, np.ones((len(points), 1)), larger], axis=1)
         usual = 1 / (1 + (growth / (reach * size_sigma)) ** 2) ** 2 / size_sigma**2
-        system = (rows * precision[:, None]).T @ rows
-        system += np.diag(np.concatenate([1 / upright_sigma**2 + 1e-9, [1e-9], usual]))
+        system = np.diag(np.concatenate([1 / upright_sigma**2 + 1e-9, [1e-9], usual]))
+        for window in spill.windows(len(points)):
+            rows = np.concatenate([points[window], np.ones((len(points[window]), 1)), larger[window]], axis=1)
+            system += (rows * precision[window, None]).T @ rows
         solution = np.linalg.solve(system, known)
         length = np.linalg.norm(solution[:3])
         normal, offset, growth = solution[:3] / length, float(solution[3] / length), solution[4:]

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
+from .. import spill
 from ..body.skeleton import JOINT_MIRROR, JOINT_NAMES, LANDMARK_NAMES
 from . import contacts
 
@@ -32,6 +33,8 @@ MIRROR = [1, 0, 3, 2]
 WIDTH, TAPS, DILATIONS = 64, 5, (1, 2, 4, 8)
 """Of its layers: channels, and frames that a convolution spans and skips."""
 
+# Frames before and after one that count for it, with their speeds.
+_SIGHT = (TAPS // 2) * sum(DILATIONS) + 1
 _LEGS = [JOINT_NAMES.index(f"{side}_{part}") for part in ("knee", "ankle") for side in ("left", "right")]
 _HIPS = [JOINT_NAMES.index(f"{side}_hip") for side in ("left", "right")]
 _NECK = JOINT_NAMES.index("neck")
@@ -83,11 +86,14 @@ class Steps:
         )
 
     def at(self, timestamps: np.ndarray) -> Steps:
-        """At other times, between the frames on straight lines."""
+        """At other times (m,), which increase, between the frames on straight lines."""
+
+        first, last = np.searchsorted(self.timestamps, timestamps[[0, -1]])
+        near = slice(max(first - 1, 0), last + 1)
 
         def between(values: np.ndarray) -> np.ndarray:
-            columns = values.reshape(len(values), -1).T
-            return np.stack([np.interp(timestamps, self.timestamps, column) for column in columns], axis=1).reshape(
+            columns = values[near].reshape(len(values[near]), -1).T
+            return np.stack([np.interp(timestamps, self.timestamps[near], one) for one in columns], axis=1).reshape(
                 len(timestamps), *values.shape[1:]
             )
 
@@ -102,10 +108,11 @@ def even_times(timestamps: np.ndarray) -> np.ndarray:
     return np.arange(timestamps[0], timestamps[-1] + 0.5 / RATE, 1 / RATE)
 
 
-def features(steps: Steps) -> np.ndarray:
+def features(steps: Steps, usual: float | None = None) -> np.ndarray:
     """(n, 65) what the network sees of steps that are `RATE` a second apart.
 
-    Directions are given as the camera sees the person: to the right, away from the camera, up.
+    Directions are given as the camera sees the person: to the right, away from the camera, up. ``usual`` is the lower
+    foot's usual height, metres, if these are not all steps.
     """
     pelvis = steps.joints[:, 0]
     sight = (pelvis - steps.eyes) * [1.0, 1.0, 0.0]
@@ -129,7 +136,7 @@ def features(steps: Steps) -> np.ndarray:
             seen(speed(middle)),
             seen(steps.joints[:, [_NECK]] - middle),
             seen(steps.joints[:, _HIPS[:1]] - steps.joints[:, _HIPS[1:]]),
-            steps.clearance - np.median(lowest),
+            steps.clearance - (np.median(lowest) if usual is None else usual),
             steps.clearance - lowest,
             pelvis[:, 2:] - steps.soles[..., 2].min(axis=1, keepdims=True),
             steps.visibility,
@@ -171,7 +178,13 @@ class Footing:
         What rests on the floor in plain view stands whatever the body does, and what moves away doesn't.
         """
         times = even_times(steps.timestamps)
-        likely = 1 / (1 + np.exp(-self.logits(features(steps.at(times)))))
+        (lowest,) = spill.collect(len(times), lambda window: (steps.at(times[window]).clearance.min(axis=1),))
+        usual = float(np.median(lowest))
+
+        def stands(window: slice) -> tuple[np.ndarray]:
+            return (1 / (1 + np.exp(-self.logits(features(steps.at(times[window]), usual)))),)
+
+        (likely,) = spill.collect(len(times), stands, margin=_SIGHT)
         said = np.stack([np.interp(steps.timestamps, times, column) for column in likely.T], axis=1)
         said *= steps.clearance - steps.clearance.min(axis=1, keepdims=True) < _HIGHEST_STEP
         return _without_moving(with_staying(np.maximum(said, standing_by_speed(steps, _REST)), steps), steps)

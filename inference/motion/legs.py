@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from .. import spill
 from ..body import rotations
 from .contacts import runs
 
@@ -118,12 +119,20 @@ def move_ankles(
         return LegCorrection(np.zeros((len(times), 3)), still, still)
     goals = legs[:, :, 2] + displacements
     hips = _smooth(_follow(legs, displacements, spans, np.asarray(hip_cost)), times, hip_smoothing)
-    carried = legs + hips[:, None, None]
-    drop = np.max([_shortfall(carried[:, foot], goals[:, foot], lowest) for foot in range(2)], axis=0)
-    hips[:, 2] -= _spread(drop, times)
-    carried = legs + hips[:, None, None]
-    bent = [bend_leg(carried[:, foot], goals[:, foot], front[:, foot]) for foot in range(2)]
-    return LegCorrection(hips, *(np.stack(bones, axis=1) for bones in zip(*bent, strict=True)))
+
+    def shortfall(window: slice) -> tuple[np.ndarray]:
+        carried = legs[window] + hips[window, None, None]
+        return (np.max([_shortfall(carried[:, foot], goals[window, foot], lowest) for foot in range(2)], axis=0),)
+
+    hips[:, 2] -= _spread(spill.collect(len(times), shortfall)[0], times)
+
+    def bent(window: slice) -> tuple[np.ndarray, ...]:
+        carried = legs[window] + hips[window, None, None]
+        bones = [bend_leg(carried[:, foot], goals[window, foot], front[window, foot]) for foot in range(2)]
+        return tuple(np.stack(part, axis=1) for part in zip(*bones, strict=True))
+
+    thighs, shins = spill.collect(len(times), bent)
+    return LegCorrection(hips, thighs, shins)
 
 
 def corrections(
@@ -270,22 +279,27 @@ def _follow(legs: np.ndarray, displacements: np.ndarray, spans: Spans, hip_cost:
     Least squares over both feet's displacements (N, 2, 3). Changes of the distance from hip to ankle
     weigh most, and more for straighter legs, where a small change bends the knee a lot.
     """
-    upper, lower = (np.linalg.norm(legs[:, :, joint + 1] - legs[:, :, joint], axis=-1) for joint in range(2))
-    reach = legs[:, :, 2] - legs[:, :, 0]
-    distance = np.linalg.norm(reach, axis=-1)
-    along = reach / np.maximum(distance, 1e-9)[..., None]
-    bent = 1.0 - (distance / np.maximum(upper + lower, 1e-9)) ** 2
-    standing = np.full(distance.shape, _FREE_FOOT)
+    standing = np.full(legs.shape[:2], _FREE_FOOT)
     for foot, own in enumerate(spans):
         for start, end in own:
             standing[start : end + 1, foot] = 1.0
-    stiff = standing / np.maximum(bent, _STRAIGHT)
-    left = np.einsum("nf,nfi,nfj->nij", stiff, along, along)
-    left += (_ACROSS * standing.sum(axis=1))[:, None, None] * np.eye(3)
-    left += hip_cost if hip_cost.ndim else hip_cost * np.eye(3)
-    right = np.einsum("nf,nfi,nfj,nfj->ni", stiff, along, along, displacements)
-    right += _ACROSS * np.einsum("nf,nfi->ni", standing, displacements)
-    return np.linalg.solve(left, right[..., None])[..., 0]
+
+    def best(window: slice) -> tuple[np.ndarray]:
+        now, stands, moved = legs[window], standing[window], displacements[window]
+        upper, lower = (np.linalg.norm(now[:, :, joint + 1] - now[:, :, joint], axis=-1) for joint in range(2))
+        reach = now[:, :, 2] - now[:, :, 0]
+        distance = np.linalg.norm(reach, axis=-1)
+        along = reach / np.maximum(distance, 1e-9)[..., None]
+        bent = 1.0 - (distance / np.maximum(upper + lower, 1e-9)) ** 2
+        stiff = stands / np.maximum(bent, _STRAIGHT)
+        left = np.einsum("nf,nfi,nfj->nij", stiff, along, along)
+        left += (_ACROSS * stands.sum(axis=1))[:, None, None] * np.eye(3)
+        left += hip_cost[window] if hip_cost.ndim else hip_cost * np.eye(3)
+        right = np.einsum("nf,nfi,nfj,nfj->ni", stiff, along, along, moved)
+        right += _ACROSS * np.einsum("nf,nfi->ni", stands, moved)
+        return (np.linalg.solve(left, right[..., None])[..., 0],)
+
+    return spill.collect(len(legs), best)[0]
 
 
 def _spread(drop: np.ndarray, times: np.ndarray) -> np.ndarray:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from .. import spill
 from ..body import rotations
 from ..body.skeleton import JOINT_NAMES
 from . import legs
@@ -52,26 +53,48 @@ def lock_feet(
     )
     pelvis, bones = global_rotations[:, :1], global_rotations[:, 1:].reshape(-1, 2, 3, 3, 3)
     thighs, shins, feet = np.moveaxis(bones, 2, 0)
-    balls, ankles = joints[:, _BALLS], joints[:, _LEGS[:, 2]]
-    turns = rotations.axis_angle_to_matrix(share * legs.level(feet, flat_spans, times))
+
+    def parts(window: slice) -> tuple[np.ndarray, ...]:
+        sight = joints[window, 0] - eyes[window]
+        return (
+            joints[window][:, _BALLS],
+            joints[window][:, _LEGS],
+            feet[window],
+            thighs[window, ..., 2],
+            _hip_cost(sight),
+        )
+
+    balls, bends, feet, front, hip_cost = spill.collect(len(times), parts)
+    ankles = bends[:, :, 2]
+    levelled = share * legs.level(feet, flat_spans, times)
+    (turns,) = spill.collect(len(times), lambda window: (rotations.axis_angle_to_matrix(levelled[window]),))
     turned_ankles, turned_heels = (balls + np.einsum("nfij,nfj->nfi", turns, part - balls) for part in (ankles, heels))
     displacements = share * legs.corrections(balls, ball_spans, times, turned_heels, heel_spans)
-    sight = joints[:, 0] - eyes
-    sight /= np.linalg.norm(sight, axis=1, keepdims=True)
-    along = sight[:, :, None] * sight[:, None]
     correction = legs.move_ankles(
-        joints[:, _LEGS],
+        bends,
         displacements + turned_ankles - ankles,
         ball_spans,
         times,
-        thighs[..., 2],
+        front,
         _HIP_SMOOTHING,
-        _HIP_COST_ALONG * along + _HIP_COST_ACROSS * (np.eye(3) - along),
+        hip_cost,
         _LOWEST,
     )
-    turned = np.stack([correction.thighs @ thighs, correction.shins @ shins, turns @ feet], axis=2)
-    above = np.concatenate([np.repeat(pelvis[:, None], 2, axis=1), turned[:, :, :2]], axis=2)
-    return np.swapaxes(above, -1, -2) @ turned, correction.hips
+
+    def local(window: slice) -> tuple[np.ndarray]:
+        bent = correction.thighs[window] @ thighs[window], correction.shins[window] @ shins[window]
+        turned = np.stack([*bent, turns[window] @ feet[window]], axis=2)
+        above = np.concatenate([np.repeat(pelvis[window, None], 2, axis=1), turned[:, :, :2]], axis=2)
+        return (np.swapaxes(above, -1, -2) @ turned,)
+
+    return spill.collect(len(times), local)[0], correction.hips
+
+
+def _hip_cost(sight: np.ndarray) -> np.ndarray:
+    """(n, 3, 3) what moving the hips costs that are seen in directions (n, 3)."""
+    sight = sight / np.linalg.norm(sight, axis=1, keepdims=True)
+    along = sight[:, :, None] * sight[:, None]
+    return _HIP_COST_ALONG * along + _HIP_COST_ACROSS * (np.eye(3) - along)
 
 
 def with_legs(local: np.ndarray, changed: np.ndarray) -> np.ndarray:

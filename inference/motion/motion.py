@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import zipfile
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import ArrayLike
 
-from .. import zips
+from .. import spill, zips
 from ..body import rotations
 from ..body.face import COEFFICIENTS
 from ..body.skeleton import BODY_JOINTS, SMPLH_JOINT_NAMES
@@ -53,6 +55,10 @@ _LONGEST_SECONDS = 90_000.0
 
 _ATTRIBUTES = {key: key for key in ("betas", *_SHAPES)} | {"pelvis": "rest_pelvis"}
 """The attribute of `Motion` for each key of the file."""
+
+
+_IN_FULL = ("timestamps", "mocap_framerate")
+"""What keeps its double precision in the file."""
 
 
 class MotionFileError(VideoMotionError):
@@ -141,15 +147,24 @@ class Motion:
     @property
     def poses(self) -> np.ndarray:
         """(N, 24, 3) axis-angle rotations; the root's is in the world."""
-        poses = self.poses_cam.copy()
-        root = self.camera_to_world[:, :3, :3] @ rotations.axis_angle_to_matrix(self.poses_cam[:, 0])
-        poses[:, 0] = rotations.matrix_to_axis_angle(root)
-        return poses
+
+        def turned(window: slice) -> tuple[np.ndarray]:
+            poses = self.poses_cam[window].copy()
+            root = self.camera_to_world[window, :3, :3] @ rotations.axis_angle_to_matrix(poses[:, 0])
+            poses[:, 0] = rotations.matrix_to_axis_angle(root)
+            return (poses,)
+
+        return spill.collect(len(self), turned)[0]
 
     @property
     def poses_smplh(self) -> np.ndarray | None:
         """(N, 52, 3) axis-angle rotations of SMPL-H's joints, the root's in the world; None without fingers."""
-        return None if self.fingers is None else np.concatenate([self.poses[:, :BODY_JOINTS], self.fingers], axis=1)
+        if (own := self.fingers) is None:
+            return None
+        poses = self.poses
+        return spill.collect(
+            len(self), lambda window: (np.concatenate([poses[window, :BODY_JOINTS], own[window]], axis=1),)
+        )[0]
 
     @property
     def trans(self) -> np.ndarray:
@@ -161,8 +176,13 @@ class Motion:
     @property
     def joints_world(self) -> np.ndarray:
         """(N, 24, 3) joint positions in the world, metres."""
-        rotated = np.einsum("nij,nkj->nki", self.camera_to_world[:, :3, :3], self.joints_cam)
-        return rotated + self.camera_to_world[:, None, :3, 3]
+
+        def moved(window: slice) -> tuple[np.ndarray]:
+            to_world = self.camera_to_world[window]
+            rotated = np.einsum("nij,nkj->nki", to_world[:, :3, :3], self.joints_cam[window])
+            return (rotated + to_world[:, None, :3, 3],)
+
+        return spill.collect(len(self), moved)[0]
 
     @property
     def has_camera(self) -> bool:
@@ -174,8 +194,8 @@ class Motion:
         """Whether the camera's pose changes over time."""
         return bool(np.ptp(self.camera_to_world, axis=0).max(initial=0.0) > 1e-9)
 
-    def trimmed(self, keep: np.ndarray) -> Motion:
-        """The frames for which `keep` (N,) is true."""
+    def trimmed(self, keep: np.ndarray | slice) -> Motion:
+        """The frames for which `keep` (N,) is true, or those of a slice, which are not copied."""
         n = len(self)
         rows = {
             name: value[keep]
@@ -193,7 +213,7 @@ class Motion:
         `betas`, `gender`, `mocap_framerate`). Fingers are in `poses_smplh` (N, 156), SMPL-H's poses. What a face does
         is in `face` (N, 52), `face_names` (52,) and `face_scores` (N,).
         """
-        arrays = {key: getattr(self, name) for key, name in _ATTRIBUTES.items()}
+        arrays: dict[str, ArrayLike] = {key: getattr(self, name) for key, name in _ATTRIBUTES.items()}
         arrays["poses"] = self.poses.reshape(len(self), 72)
         arrays["trans"] = self.trans
         if (smplh := self.poses_smplh) is not None:
@@ -202,22 +222,18 @@ class Motion:
         arrays |= {key: array for key, array in seen.items() if array is not None}
         if self.face is not None:
             arrays["face_names"] = np.array(COEFFICIENTS)
-        arrays = {
-            key: value.astype(np.float32) if value.dtype == np.float64 and key != "timestamps" else value
-            for key, value in arrays.items()
+        arrays |= {
+            "gender": np.str_(self.gender),
+            "mocap_framerate": np.float64(self.frame_rate),
+            "estimator": np.str_(self.estimator),
+            "person": np.int64(self.person),
+            "provenance": np.str_(json.dumps(self.provenance)),
         }
         temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
         try:
-            with temporary.open("wb") as stream:
-                np.savez_compressed(
-                    stream,
-                    gender=np.str_(self.gender),
-                    mocap_framerate=np.float64(self.frame_rate),
-                    estimator=np.str_(self.estimator),
-                    person=np.int64(self.person),
-                    provenance=np.str_(json.dumps(self.provenance)),
-                    **arrays,
-                )
+            with zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED) as archive:
+                for key, array in arrays.items():
+                    zips.write_array(archive, key, array, single=key not in _IN_FULL)
             os.replace(temporary, path)
         finally:
             temporary.unlink(missing_ok=True)
@@ -238,19 +254,18 @@ class Motion:
                         f"{path} is not a motion file of Video Motion: it lacks {', '.join(missing[:3])}."
                     )
                 # Each access to an archive reads and unpacks again.
-                arrays = {key: archive[key] for key in _ATTRIBUTES}
-                extra = {key: archive[key] for key in _OPTIONAL if key in archive.files}
+                arrays = {key: zips.read_array(archive.zip, key, double=True) for key in _ATTRIBUTES}
+                extra = {
+                    key: zips.read_array(archive.zip, key, double=True) for key in _OPTIONAL if key in archive.files
+                }
                 arrays |= extra
-                for key, array in arrays.items():
-                    if array.dtype == np.float32:
-                        arrays[key] = array.astype(np.float64)
                 n = arrays["timestamps"].size
                 shapes = _SHAPES | {key: _OPTIONAL[key][1] for key in extra}
                 for key, shape in shapes.items():
                     if arrays[key].shape != tuple(n if side is None else side for side in shape):
                         raise MotionFileError(f"{path} is damaged: its {key} is {arrays[key].shape} for {n} frames.")
                 for key, array in arrays.items():
-                    if array.dtype.kind not in "fiub" or not (np.abs(array.astype(np.float64)) < LARGEST).all():
+                    if array.dtype.kind not in "fiub" or not _is_finite(array):
                         raise MotionFileError(f"{path} is damaged: its {key} has values that are not numbers.")
                 if arrays["betas"].ndim != 1 or not arrays["betas"].size:
                     raise MotionFileError(f"{path} is damaged: its betas are {arrays['betas'].shape}.")
@@ -283,3 +298,9 @@ class Motion:
             raise MotionFileError(
                 f"{path} cannot be read as a motion file; it may be damaged ({reason(error)})."
             ) from error
+
+
+def _is_finite(array: np.ndarray) -> bool:
+    """Whether all values are numbers below `LARGEST`."""
+    rows = array if array.ndim else array[None]
+    return all((np.abs(rows[window].astype(np.float64)) < LARGEST).all() for window in spill.windows(len(rows)))

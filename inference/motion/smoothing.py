@@ -8,6 +8,10 @@ import numpy as np
 
 from ..body import rotations
 
+MARGIN = 384
+"""Frames around a window of a long motion that have to be smoothed with it, so that it becomes what it would be as a
+part of the whole."""
+
 _REFERENCE_RATE = 30.0
 # Rows that one call of LAPACK eliminates.
 _BLOCK = 24

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from .. import spill
 from . import contacts, floor
 from .fit import Fit, Prior, ShapedBody
 from .footing import SEEN_LANDMARKS, Steps, standing_by_speed
@@ -38,8 +39,13 @@ def _soles(subject: Subject) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     if subject.pose_estimate is not None:
         # Half the word of a network that saw the movement, half that of the fitted feet.
         scores[subject.seen] *= np.sqrt(subject.pose_estimate.contacts[:, _CONTACTS])
-    back, eyes = np.swapaxes(subject.camera_rotations, 1, 2), subject.camera_positions[:, None]
-    return joints @ back + eyes, points @ back + eyes, scores
+
+    def in_first(window: slice) -> tuple[np.ndarray, np.ndarray]:
+        back, eyes = np.swapaxes(subject.camera_rotations[window], 1, 2), subject.camera_positions[window, None]
+        return joints[window] @ back + eyes, points[window] @ back + eyes
+
+    joints, points = spill.collect(len(scores), in_first)
+    return joints, points, scores
 
 
 def find_pace(subjects: list[Subject]) -> None:
@@ -70,7 +76,7 @@ def estimate_floor(subjects: list[Subject], lines: np.ndarray, sizes_known: Sequ
         joints.append(subject_joints)
         points.append(soles)
         weights.append(contacts.standing(speed, None, scores) / len(subjects))
-    up, sigma = floor.upright_direction(np.concatenate(joints), lines)
+    up, sigma = floor.upright_direction(spill.concatenate(joints), lines)
     if len(seen := _gravity(subjects)):
         up, sigma = floor.with_gravity(up, sigma, seen)
     ground = [
@@ -164,10 +170,12 @@ def keep_balance(subject: Subject, transform: np.ndarray, smoothing: float) -> N
 def steps(subject: Subject, transform: np.ndarray) -> Steps:
     """What a person's feet do in the world, ``transform`` (4, 4) being the first camera's pose in it."""
     joints, soles, _ = _soles(subject)
-    joints, soles, eyes = (
-        points @ transform[:3, :3].T + transform[:3, 3] for points in (joints, soles, subject.camera_positions)
+    in_first = joints, soles, subject.camera_positions
+    joints, soles, eyes = spill.collect(
+        len(joints),
+        lambda window: tuple(points[window] @ transform[:3, :3].T + transform[:3, 3] for points in in_first),
     )
-    visibility = np.zeros((len(subject.frames), len(SEEN_LANDMARKS)))
+    visibility = spill.zeros((len(subject.frames), len(SEEN_LANDMARKS)))
     visibility[subject.seen] = subject.track.visibility[:, list(SEEN_LANDMARKS)]
     clearance = soles[..., 2] - _sole_heights(subject.shaped_body)
     return Steps(subject.timestamps, joints, soles, clearance, eyes, visibility)
@@ -207,13 +215,13 @@ def plant_feet(
     ground = contacts.ground_levels(feet.clearance, probability, feet.timestamps)
     heights = _sole_heights(subject.shaped_body) + ground
     targets, hold = contacts.plant(feet.soles, probability, subject.timestamps, heights)
-    in_first = (targets - translation) @ rotation - subject.camera_positions[:, None]
-    in_camera = in_first @ subject.camera_rotations
     with np.errstate(divide="ignore"):
         sigma = _PLANTED_SIGMA / (strength * hold)
 
     def plant(prior: Prior, window: slice) -> None:
-        prior.targets[:, soles], prior.target_sigma[:, soles] = in_camera[window], sigma[window]
+        in_first = (targets[window] - translation) @ rotation - subject.camera_positions[window, None]
+        prior.targets[:, soles] = in_first @ subject.camera_rotations[window]
+        prior.target_sigma[:, soles] = sigma[window]
 
     subject.refit(0.0, 1.0, steps=5, constrain=plant)
     subject.smooth(smoothing * _LAST_SMOOTHING)
@@ -224,10 +232,21 @@ def _lock_feet(subject: Subject, transform: np.ndarray, stands: np.ndarray, shar
     """Bend the legs so that heels and toes stay still while they stand (n, 4); the fit only comes close."""
     if len(stands) < 3:
         return
-    joints, heels, turns = subject.posed(contacts.SOLE_LANDMARKS[:2], LOCKED)
-    to_world = transform[:3, :3] @ subject.camera_rotations
-    eyes = subject.camera_positions @ transform[:3, :3].T + transform[:3, 3]
-    joints, heels = (np.einsum("nij,nkj->nki", to_world, part) + eyes[:, None] for part in (joints, heels))
-    changed, hips = lock_feet(to_world[:, None] @ turns, joints, heels, eyes, stands, subject.timestamps, share)
-    trans = subject.fit.trans + np.einsum("nji,nj->ni", to_world, hips)
-    subject.fit = Fit(with_legs(subject.fit.rotations, changed), trans, subject.fit.information)
+    posed, now = subject.posed(contacts.SOLE_LANDMARKS[:2], LOCKED), subject.fit
+
+    def in_world(window: slice) -> tuple[np.ndarray, ...]:
+        to_world = transform[:3, :3] @ subject.camera_rotations[window]
+        eyes = subject.camera_positions[window] @ transform[:3, :3].T + transform[:3, 3]
+        joints, heels, turns = (part[window] for part in posed)
+        joints, heels = (np.einsum("nij,nkj->nki", to_world, part) + eyes[:, None] for part in (joints, heels))
+        return to_world[:, None] @ turns, joints, heels, eyes, to_world
+
+    turns, joints, heels, eyes, to_world = spill.collect(len(stands), in_world)
+    changed, hips = lock_feet(turns, joints, heels, eyes, stands, subject.timestamps, share)
+
+    def locked(window: slice) -> tuple[np.ndarray, np.ndarray]:
+        trans = now.trans[window] + np.einsum("nji,nj->ni", to_world[window], hips[window])
+        return with_legs(now.rotations[window], changed[window]), trans
+
+    rotations, trans = spill.collect(len(stands), locked)
+    subject.fit = Fit(rotations, trans, now.information)

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from .. import spill
 from ..body.skeleton import JOINT_NAMES, LANDMARK_NAMES
 from ..body.smpl import Body
 from ..people.track import Track
 from ..pose.pose_estimate import PoseEstimate
 from .fit import Evidence, Fit, Prior, ShapedBody, fit
-from .smoothing import smooth, smooth_rotations
+from .smoothing import MARGIN, smooth, smooth_rotations
 
 # Usual accelerations of each joint's rotation, radians per second².
 _ACCELERATION = {
@@ -55,9 +56,6 @@ _LENGTH_NOISE = np.array([0.05, 0.10] + [0.025] * 10)
 # Relative to the world landmarks, between which people's size is looked for.
 _SMALLEST, _LARGEST = 0.6, 1.6
 _HALVINGS = 16
-# Long tracks are worked on in windows of so many frames, so that only results grow with their length. Smoothing looks
-# farther, so far that nothing changes by it.
-_WINDOW, _MARGIN = 3072, 384
 
 
 @dataclass
@@ -125,14 +123,16 @@ class Subject:
     def _change(self, smoothing: float, strength: float, make: Callable[[slice, Prior], Fit]) -> None:
         """Replace the motion by what is made of each window of frames and the prior for it."""
         n = len(self.frames)
-        changed = Fit(np.empty((n, 24, 3, 3)), np.empty((n, 3)), np.empty((n, 24)))
-        for window in windows(n):
-            around = slice(max(window.start - _MARGIN, 0), min(window.stop + _MARGIN, n))
+        (distance,) = spill.collect(n, lambda window: (np.linalg.norm(_path(self, window)[0], axis=1),), MARGIN)
+        usual = float(np.median(distance))
+
+        def changed(window: slice) -> tuple[np.ndarray, ...]:
+            around = slice(max(window.start - MARGIN, 0), min(window.stop + MARGIN, n))
             inside = slice(window.start - around.start, window.stop - around.start)
-            part = make(window, smoothed_prior(self, smoothing, strength, around).rows(inside))
-            changed.rotations[window], changed.trans[window] = part.rotations, part.trans
-            changed.information[window] = part.information
-        self.fit = changed
+            part = make(window, smoothed_prior(self, smoothing, strength, around, usual).rows(inside))
+            return part.rotations, part.trans, part.information
+
+        self.fit = Fit(*spill.collect(n, changed))
 
     def posed(
         self, landmarks: Sequence[int] = (), turned: Sequence[int] = ()
@@ -143,19 +143,13 @@ class Subject:
             landmarks: k numbers of landmarks.
             turned: r numbers of joints, whose rotations (n, r, 3, 3) are returned.
         """
-        n = len(self.frames)
-        joints, points = np.empty((n, 24, 3)), np.empty((n, len(landmarks), 3))
-        global_rotations = np.empty((n, len(turned), 3, 3))
-        for window in windows(n):
-            whole, joints[window], seen = self.shaped_body.pose(self.fit.rotations[window], self.fit.trans[window])
-            points[window], global_rotations[window] = seen[:, list(landmarks)], whole[:, list(turned)]
+
+        def pose(window: slice) -> tuple[np.ndarray, ...]:
+            whole, joints, seen = self.shaped_body.pose(self.fit.rotations[window], self.fit.trans[window])
+            return joints, seen[:, list(landmarks)], whole[:, list(turned)]
+
+        joints, points, global_rotations = spill.collect(len(self.frames), pose)
         return joints, points, global_rotations
-
-
-def windows(n: int) -> Iterator[slice]:
-    """Windows of n frames, one after the other."""
-    for start in range(0, n, _WINDOW):
-        yield slice(start, min(start + _WINDOW, n))
 
 
 def shape_from_limbs(body: Body, world: np.ndarray, visibility: np.ndarray, scale: float = 1.0) -> np.ndarray:
@@ -167,12 +161,14 @@ def shape_from_limbs(body: Body, world: np.ndarray, visibility: np.ndarray, scal
         visibility: (n, 33).
         scale: size of the person relative to the world landmarks.
     """
-    lengths = np.linalg.norm(world[:, LIMBS[:, 0]] - world[:, LIMBS[:, 1]], axis=-1)
-    trust = visibility[:, LIMBS].min(-1) + 1e-3
-    order = np.argsort(lengths, axis=0)
-    cumulative = np.cumsum(np.take_along_axis(trust, order, 0), axis=0)
-    middle = (cumulative < cumulative[-1] / 2).sum(0)
-    measured = np.take_along_axis(np.take_along_axis(lengths, order, 0), middle[None], 0)[0] * scale
+
+    def limbs(window: slice) -> tuple[np.ndarray, np.ndarray]:
+        points = world[window]
+        lengths = np.linalg.norm(points[:, LIMBS[:, 0]] - points[:, LIMBS[:, 1]], axis=-1)
+        return lengths, visibility[window][:, LIMBS].min(-1) + 1e-3
+
+    lengths, trust = spill.collect(len(world), limbs)
+    measured = scale * np.array([_middle(*limb) for limb in zip(lengths.T, trust.T, strict=True)])
     betas = np.zeros(body.shapedirs.shape[-1])
     directions = body.landmarks.shapedirs
     sigma = _LENGTH_NOISE / np.sqrt(np.clip(trust.mean(0), 0.05, 1))
@@ -185,6 +181,13 @@ def shape_from_limbs(body: Body, world: np.ndarray, visibility: np.ndarray, scal
         normal = slope.T @ slope + np.eye(len(betas))
         betas = betas + np.linalg.solve(normal, slope.T @ ((measured - long) / sigma) - betas)
     return np.clip(betas, -3, 3)
+
+
+def _middle(values: np.ndarray, weights: np.ndarray) -> float:
+    """The weighted median of (n,) values."""
+    order = np.argsort(values)
+    cumulative = np.cumsum(weights[order])
+    return values[order[(cumulative < cumulative[-1] / 2).sum()]]
 
 
 def shape_of_height(body: Body, world: np.ndarray, visibility: np.ndarray, height: float) -> np.ndarray:
@@ -208,7 +211,7 @@ def limb_length(body: Body, betas: np.ndarray) -> float:
     return float(np.linalg.norm(rest[LIMBS[:, 0]] - rest[LIMBS[:, 1]], axis=1).sum())
 
 
-def smoothed_prior(subject: Subject, smoothing: float, strength: float, window: slice) -> Prior:
+def smoothed_prior(subject: Subject, smoothing: float, strength: float, window: slice, usual: float) -> Prior:
     """The current motion in a window of frames, smoothed, as a prior for the next fit.
 
     The camera's shaking is removed before smoothing and added back after it.
@@ -218,6 +221,7 @@ def smoothed_prior(subject: Subject, smoothing: float, strength: float, window: 
         smoothing: 1 as measured best, 0 for none, more for calmer motion.
         strength: of the prior, 1 for a standard deviation of 4 degrees.
         window: the frames.
+        usual: the person's distance from the camera, metres.
     """
     seconds, camera_rotations = subject.timestamps[window], subject.camera_rotations[window]
     n = len(seconds)
@@ -231,13 +235,9 @@ def smoothed_prior(subject: Subject, smoothing: float, strength: float, window: 
         stabilised[:, 0] = camera_rotations @ stabilised[:, 0]
         local_rotations = smooth_rotations(stabilised, weights, seconds, acceleration / smoothing)
         local_rotations[:, 0] = np.swapaxes(camera_rotations, 1, 2) @ local_rotations[:, 0]
-        rest_pelvis = subject.shaped_body.joints[0]
-        # Nor does a camera's unsteady travel shake whom it films.
-        eyes = subject.camera_positions[window]
-        unsteady = eyes - _steadied(eyes, seconds)
-        path = np.einsum("nij,nj->ni", camera_rotations, trans + rest_pelvis) + unsteady
-        path = _smooth_path(path, subject.evidence.rows(window), seconds, smoothing) - unsteady
-        trans = np.einsum("nji,nj->ni", camera_rotations, path) - rest_pelvis
+        path, unsteady = _path(subject, window)
+        path = _smooth_path(path, subject.evidence.rows(window), seconds, smoothing, usual) - unsteady
+        trans = np.einsum("nji,nj->ni", camera_rotations, path) - subject.shaped_body.joints[0]
     return Prior(
         rotations=local_rotations,
         rotation_sigma=np.full((n, 24), np.radians(4.0) / strength),
@@ -250,6 +250,15 @@ def smoothed_prior(subject: Subject, smoothing: float, strength: float, window: 
     )
 
 
+def _path(subject: Subject, window: slice) -> tuple[np.ndarray, np.ndarray]:
+    """Where the pelvis is (n, 3), seen by a camera that doesn't shake, and how far (n, 3) it shakes."""
+    eyes, turns = subject.camera_positions[window], subject.camera_rotations[window]
+    # A camera's unsteady travel doesn't shake whom it films.
+    unsteady = eyes - _steadied(eyes, subject.timestamps[window])
+    pelvis = subject.fit.trans[window] + subject.shaped_body.joints[0]
+    return np.einsum("nij,nj->ni", turns, pelvis) + unsteady, unsteady
+
+
 def _steadied(positions: np.ndarray, seconds: np.ndarray) -> np.ndarray:
     """A camera's positions (n, 3) without shaking."""
     if not positions.any() or len(positions) < 3:
@@ -257,10 +266,11 @@ def _steadied(positions: np.ndarray, seconds: np.ndarray) -> np.ndarray:
     return smooth(positions[..., None], np.full(positions.shape, 1 / _SHAKE**2), seconds, _CAMERA_ACCELERATION)[..., 0]
 
 
-def _smooth_path(path: np.ndarray, evidence: Evidence, seconds: np.ndarray, smoothing: float) -> np.ndarray:
+def _smooth_path(
+    path: np.ndarray, evidence: Evidence, seconds: np.ndarray, smoothing: float, usual: float
+) -> np.ndarray:
     """Smooth positions seen from the origin: precise across the line of sight, along it known from size only."""
     distance = np.linalg.norm(path, axis=1, keepdims=True)
-    usual = float(np.median(distance))
     curves = np.concatenate([path / distance, np.log(distance)], axis=1) * usual
     precision = 1 / evidence.pixel_sigma.astype(float) ** 2
     across = np.minimum(precision.sum(1) * (evidence.camera_K[0, 0] / usual) ** 2, 1 / 0.008**2)

@@ -179,7 +179,9 @@ def flow_homographies(context: VideoContext, frames: np.ndarray, stride: int) ->
     return steps / steps[..., 2:, 2:]
 
 
-def windows(frames: np.ndarray, stride: int, length: int, target: int, part: slice) -> tuple[np.ndarray, np.ndarray]:
+def windows(
+    frames: np.ndarray, stride: int, length: int, target: int, part: slice = slice(None)
+) -> tuple[np.ndarray, np.ndarray]:
     """A window of `length` frames for each of some of a track's frames (n,), its target; none is cut off at the ends.
 
     Args:

@@ -5,13 +5,11 @@ from __future__ import annotations
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from ...estimators import LANDMARKS
 from . import runs
-
-FRAME_COUNTS = (300, 3000)
 
 # A process inherits the peak memory of its parent, so a small process starts it.
 PEAK = """\
@@ -22,15 +20,15 @@ sys.exit(status)
 """
 
 
-def measure(video: Path) -> Iterator[str]:
-    """Yield the peak memory of `estimate` in each quality on the video, repeated or cut to numbers of frames."""
-    yield f"| {video.name}: peak memory of `estimate` | {' | '.join(f'{count:,} frames' for count in FRAME_COUNTS)} |"
-    yield f"|---|{'---:|' * len(FRAME_COUNTS)}"
+def measure(video: Path, counts: Sequence[int], qualities: Sequence[str] = tuple(LANDMARKS)) -> Iterator[str]:
+    """Yield the peak memory of `estimate` in some qualities on the video, repeated or cut to numbers of frames."""
+    yield f"| {video.name}: peak memory of `estimate` | {' | '.join(f'{count:,} frames' for count in counts)} |"
+    yield f"|---|{'---:|' * len(counts)}"
     with tempfile.TemporaryDirectory() as folder:
-        clips = [Path(folder) / f"{video.stem} {count}.mp4" for count in FRAME_COUNTS]
-        for clip, count in zip(clips, FRAME_COUNTS, strict=True):
+        clips = [Path(folder) / f"{video.stem} {count}.mp4" for count in counts]
+        for clip, count in zip(clips, counts, strict=True):
             runs.write_clip(video, clip, count)
-        for quality in LANDMARKS:
+        for quality in qualities:
             peaks = [_peak_megabytes(clip, quality) for clip in clips]
             yield f"| {quality} | {' | '.join(f'{peak:.0f} MB' for peak in peaks)} |"
 

@@ -8,11 +8,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from video_motion.inference import registry
+from video_motion.inference import registry, spill
 from video_motion.inference.body import rotations
 from video_motion.inference.body.face import COEFFICIENTS
 from video_motion.inference.body.skeleton import JOINT_NAMES
 from video_motion.inference.body.smpl import Body
+from video_motion.inference.faces import fit
 from video_motion.inference.faces.fit import move_face
 from video_motion.inference.faces.landmarker import next_crop
 from video_motion.inference.faces.search import MIN_PIXELS, FaceSearch, expected_face
@@ -165,6 +166,17 @@ def test_true_faces_give_true_motions(acted, body):
     own = start.poses_cam[:, [NECK, HEAD]]
     assert (moved.poses_cam[:, [NECK, HEAD]] >= np.minimum(low, own) - 1e-9).all()
     assert (moved.poses_cam[:, [NECK, HEAD]] <= np.maximum(high, own) + 1e-9).all()
+
+
+def test_a_long_motion_in_windows_has_the_face_that_it_has_whole(acted, body, monkeypatch: pytest.MonkeyPatch):
+    start = scores.as_estimated(acted, np.random.default_rng(3))
+    face = truly_seen(acted, body, hidden=range(12, 18))
+    whole = move_face(start, face, body)
+    monkeypatch.setattr(spill, "_WINDOW", 10)
+    monkeypatch.setattr(fit, "MARGIN", 40)
+    cut = move_face(start, face, body)
+    for name in ("poses_cam", "joints_cam", "face", "face_scores"):
+        np.testing.assert_allclose(getattr(cut, name), getattr(whole, name), atol=1e-5, err_msg=name)
 
 
 def test_hidden_faces_come_to_rest_without_a_jump(acted, body):

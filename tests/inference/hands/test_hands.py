@@ -6,11 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from video_motion.inference import registry
+from video_motion.inference import registry, spill
 from video_motion.inference.body import fingers, rotations
 from video_motion.inference.body.skeleton import JOINT_NAMES
 from video_motion.inference.body.smpl import Body
 from video_motion.inference.footage.reader import Footage
+from video_motion.inference.hands import fit
 from video_motion.inference.hands.fit import finger_angles, move_hands
 from video_motion.inference.hands.landmarker import decode, next_crop
 from video_motion.inference.hands.search import MIN_PIXELS, HandSearch, expected_hands
@@ -125,6 +126,18 @@ def test_true_landmarks_give_true_hands(body, acted):
     np.testing.assert_allclose(moved.joints_cam, body.joints(moved.poses_cam, moved.betas, moved.trans_cam))
     others = [joint for joint in range(24) if joint not in WRISTS]
     np.testing.assert_array_equal(moved.poses_cam[:, others], start.poses_cam[:, others])
+
+
+def test_a_long_motion_in_windows_has_the_hands_that_it_has_whole(body, acted, monkeypatch: pytest.MonkeyPatch):
+    start = scores._as_estimated(acted, body, np.random.default_rng(3))
+    hands = seen(acted, body, noise=1.0, hidden=range(15, 20))
+    whole = move_hands(start, hands, body)
+    monkeypatch.setattr(spill, "_WINDOW", 10)
+    monkeypatch.setattr(fit, "_TOGETHER", 7)
+    monkeypatch.setattr(fit, "MARGIN", 40)
+    cut = move_hands(start, hands, body)
+    for name in ("poses_cam", "joints_cam", "fingers", "hand_landmarks"):
+        np.testing.assert_allclose(getattr(cut, name), getattr(whole, name), atol=1e-5, err_msg=name)
 
 
 def test_hidden_hands_relax_without_a_jump(body, acted):

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
+from video_motion.inference import zips
 from video_motion.inference.body.smpl import Body
 from video_motion.inference.motion.motion import Motion, MotionFileError
 
@@ -181,11 +182,11 @@ def test_trimmed_keeps_the_chosen_rows(motion: Motion):
 def test_interrupted_write_leaves_the_old_file(motion: Motion, saved: Path, monkeypatch: pytest.MonkeyPatch):
     before = saved.read_bytes()
 
-    def give_up(stream, **arrays):
-        stream.write(b"half of it")
+    def give_up(archive: zipfile.ZipFile, *_args, **_options):
+        archive.writestr("half.npy", b"of it")
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(np, "savez_compressed", give_up)
+    monkeypatch.setattr(zips, "write_array", give_up)
     with pytest.raises(KeyboardInterrupt):
         replace(motion, person=9).save(saved)
     assert saved.read_bytes() == before
