@@ -97,6 +97,9 @@ def add_commands(commands: Commands) -> None:
     memory.add_argument(
         "--quality", nargs="+", choices=list(LANDMARKS), default=list(LANDMARKS), help="which ones (default: each)"
     )
+    memory.add_argument(
+        "--details", action=argparse.BooleanOptionalAction, default=True, help="look at hands and faces"
+    )
     cuda = command(
         measures,
         "cuda",
@@ -152,7 +155,7 @@ def _lines(chosen: argparse.Namespace) -> Iterator[str]:
         case "camera":
             return camera.measure(video, chosen.rounds)
         case "memory":
-            return memory.measure(video, chosen.frames, chosen.quality)
+            return memory.measure(video, chosen.frames, chosen.quality, chosen.details)
         case "cuda":
             return cuda.measure(video, frames=chosen.frames)
         case _:

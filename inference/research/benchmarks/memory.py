@@ -20,8 +20,18 @@ sys.exit(status)
 """
 
 
-def measure(video: Path, counts: Sequence[int], qualities: Sequence[str] = tuple(LANDMARKS)) -> Iterator[str]:
-    """Yield the peak memory of `estimate` in some qualities on the video, repeated or cut to numbers of frames."""
+def measure(
+    video: Path, counts: Sequence[int], qualities: Sequence[str] = tuple(LANDMARKS), with_details: bool = True
+) -> Iterator[str]:
+    """Yield the peak memory of `estimate` in some qualities on the video, repeated or cut to numbers of frames.
+
+    Args:
+        video: the footage.
+        counts: of frames.
+        qualities: of `estimate`.
+        with_details: whether hands and faces are looked at.
+    """
+    options = () if with_details else ("--no-hands", "--no-face")
     yield f"| {video.name}: peak memory of `estimate` | {' | '.join(f'{count:,} frames' for count in counts)} |"
     yield f"|---|{'---:|' * len(counts)}"
     with tempfile.TemporaryDirectory() as folder:
@@ -29,12 +39,12 @@ def measure(video: Path, counts: Sequence[int], qualities: Sequence[str] = tuple
         for clip, count in zip(clips, counts, strict=True):
             runs.write_clip(video, clip, count)
         for quality in qualities:
-            peaks = [_peak_megabytes(clip, quality) for clip in clips]
+            peaks = [_peak_megabytes(clip, quality, *options) for clip in clips]
             yield f"| {quality} | {' | '.join(f'{peak:.0f} MB' for peak in peaks)} |"
 
 
-def _peak_megabytes(clip: Path, quality: str) -> float:
-    command = [sys.executable, "-c", PEAK, *runs.COMMAND, "estimate", clip, "--quality", quality]
+def _peak_megabytes(clip: Path, quality: str, *options: str) -> float:
+    command = [sys.executable, "-c", PEAK, *runs.COMMAND, "estimate", clip, "--quality", quality, *options]
     result = subprocess.run([str(part) for part in command], stdout=subprocess.PIPE, text=True, check=False)
     if result.returncode:
         raise runs.BenchError("The memory of `estimate` can't be measured: it failed as said above.")
