@@ -43,7 +43,7 @@ def test_mutated_files_are_read_or_refused_in_a_sentence(name: str, process: Rea
 
 
 NOTICED = {
-    "without limits": ("motion", "memory", (102, 160), HANG_SECONDS),
+    "without limits": ("AMASS", "memory", (102, 160), HANG_SECONDS),
     "without looking": ("settings", "fault", range(20), HANG_SECONDS),
     "endless": ("camera.json", "hang", (0,), 0.5),
     "crashing": ("request", "crash", range(2), HANG_SECONDS),
