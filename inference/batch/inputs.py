@@ -30,6 +30,22 @@ class BatchError(VideoMotionError):
     """A result can't be made."""
 
 
+@dataclass(frozen=True)
+class Call:
+    """Work of training or evaluation, which goes through the same queue as videos.
+
+    Attributes:
+        function: `module:name` in `inference.research`. It is called with the folder for its files, a function that
+            tells progress, and the arguments; it returns what NAME.json is to hold, None for no such file.
+        arguments: by name, ready for JSON.
+        files: those that it reads; who works on it has to see them under the same paths.
+    """
+
+    function: str
+    arguments: Mapping[str, Any]
+    files: Sequence[str] = ()
+
+
 @dataclass
 class VideoInput:
     """One video, or a part of one, and its results.
@@ -48,6 +64,7 @@ class VideoInput:
         part: which part of the video it is, from `Part.to_json`; None for all of it. Parts get motions only.
         cuts: the parts that a long video is split into.
         parts: the same with their results, which are joined.
+        call: other work than a video's, whose name `video` is then.
     """
 
     video: Path
@@ -63,6 +80,7 @@ class VideoInput:
     part: Mapping[str, Any] | None = None
     cuts: Sequence[Mapping[str, Any]] = ()
     parts: list[VideoInput] = field(default_factory=list)
+    call: Call | None = None
 
     def file(self, suffix: str) -> Path:
         """Return the path of the result with a suffix."""

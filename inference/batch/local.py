@@ -16,7 +16,7 @@ from typing import Any
 
 from ..worker.process import WorkerProcess
 from .inputs import SPLIT, BatchError, VideoInput
-from .results import Writer, write_results, write_without_result
+from .results import Writer, write_answer, write_results, write_without_result
 
 Progress = Callable[[VideoInput, str, int, int | None], None]
 """Called with the video, the stage, the count done and the total."""
@@ -126,8 +126,10 @@ class LocalRunner:
             "reuse": False,
             "log": str(one.log),
         }
-        task = "join" if one.parts else "convert"
-        if one.parts:
+        task = "join" if one.parts else "convert" if one.call is None else "call"
+        if one.call is not None:
+            content |= {"function": one.call.function, "arguments": one.call.arguments}
+        elif one.parts:
             content["reports"] = [str(part.report) for part in one.parts]
         elif one.part is not None:
             content["part"] = one.part
@@ -162,6 +164,8 @@ class LocalRunner:
         self._fill()
         if value is None:
             write_without_result(one, message or "", found)
+        elif one.call is not None:
+            write_answer(one, value)
         elif "parts" in value:
             one.state, one.cuts = SPLIT, value["parts"]
         else:

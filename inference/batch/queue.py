@@ -79,7 +79,59 @@ class Runner(Protocol):
         ...
 
 
-class VideoBatch:
+class Queue:
+    """Gives inputs to a runner, as many at a time as it wants, and takes what it has done.
+
+    Args:
+        runner: who works on them.
+    """
+
+    def __init__(self, runner: Runner):
+        self._runner = runner
+        self._waiting: collections.deque[VideoInput] = collections.deque()
+        self._working = 0
+
+    def _work(self) -> bool:
+        """Work on all inputs; return whether that was interrupted."""
+        told = 0
+        try:
+            while True:
+                if interruption.requested():
+                    raise KeyboardInterrupt
+                while self._runner.wants and (one := self._next()) is not None:
+                    self._begin(one)
+                    self._working += 1
+                if not self._working:
+                    return False
+                done = self._runner.step()
+                self._working -= len(done)
+                for one in done:
+                    self._take(one)
+                for note in self._runner.notes[told:]:
+                    print_warning(note)
+                told = len(self._runner.notes)
+                if not done:
+                    time.sleep(POLL_SECONDS)
+        except KeyboardInterrupt:
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
+            return True
+        finally:
+            self._runner.close()
+
+    def _next(self) -> VideoInput | None:
+        """Return the next input; None if there is none at the moment."""
+        return self._waiting.popleft() if self._waiting else None
+
+    def _begin(self, one: VideoInput) -> None:
+        """Begin the work on an input."""
+        self._runner.begin(one, {})
+
+    def _take(self, one: VideoInput) -> None:
+        """Take what a runner has done."""
+        raise NotImplementedError
+
+
+class VideoBatch(Queue):
     """Converts several videos.
 
     Args:
@@ -99,15 +151,18 @@ class VideoBatch:
         self._lines: dict[int, Progress] = {}
         # Of the parts of long videos that are to be done, by identity, the video.
         self._wholes: dict[int, VideoInput] = {}
-        self._runner = runner or LocalRunner(
-            estimation(request.options),
-            request.weights,
-            request.python,
-            writer,
-            request.options.jobs,
-            self._show if request.options.jobs == 1 else None,
-            # Alone nobody could work on the next part.
-            PART_SECONDS if request.options.jobs > 1 else 0.0,
+        super().__init__(
+            runner
+            or LocalRunner(
+                estimation(request.options),
+                request.weights,
+                request.python,
+                writer,
+                request.options.jobs,
+                self._show if request.options.jobs == 1 else None,
+                # Alone nobody could work on the next part.
+                PART_SECONDS if request.options.jobs > 1 else 0.0,
+            )
         )
         self._runner.check()
         if out is not None:
@@ -121,29 +176,9 @@ class VideoBatch:
         """Convert all videos; return the exit status."""
         for message in self._unusable:
             print_error(message)
-        waiting = self._pending_inputs()
-        left, told = len(waiting), 0
+        self._waiting = self._pending_inputs()
         self._summary.write()
-        interrupted = False
-        try:
-            while left:
-                if interruption.requested():
-                    raise KeyboardInterrupt
-                while waiting and self._runner.wants:
-                    self._begin(waiting.popleft())
-                done = self._runner.step()
-                for one in done:
-                    left -= self._take(one, waiting)
-                for note in self._runner.notes[told:]:
-                    print_warning(note)
-                told = len(self._runner.notes)
-                if not done:
-                    time.sleep(POLL_SECONDS)
-        except KeyboardInterrupt:
-            signal.signal(signal.SIGINT, signal.SIG_IGN)
-            interrupted = True
-        finally:
-            self._runner.close()
+        interrupted = self._work()
         self._summary.close(interrupted)
         return interruption.STATUS if interrupted else int(self._summary.failed)
 
@@ -178,36 +213,35 @@ class VideoBatch:
             origin = {}
         self._runner.begin(one, origin)
 
-    def _take(self, one: VideoInput, waiting: collections.deque[VideoInput]) -> int:
-        """Take what a runner has done; return how many videos are done by it: one, or none yet."""
+    def _take(self, one: VideoInput) -> None:
+        """Take a video that is done or has parts, or a part that is done."""
         if one.state == SPLIT:
-            self._split(one, waiting)
-            return 0
+            self._split(one)
+            return
         whole = self._wholes.pop(id(one), None)
         if whole is None:
             # Without files it has failed, and parts are not to be done again.
             if one.parts and one.files:
                 one.remove_parts()
             self._record(one)
-            return 1
+            return
         whole.seconds += one.seconds
         if one.state == FAILED and not one.files:
             whole.message = one.message
-            for part in [part for part in waiting if self._wholes.get(id(part)) is whole]:
-                waiting.remove(part)
+            for part in [part for part in self._waiting if self._wholes.get(id(part)) is whole]:
+                self._waiting.remove(part)
                 del self._wholes[id(part)]
         left = sum(other is whole for other in self._wholes.values())
         if whole.message:
             if not left:
                 whole.fail(whole.message)
                 self._record(whole)
-            return int(not left)
+            return
         say(f"{whole.video.name}: {len(whole.parts) - left} of {len(whole.parts)} parts")
         if not left:
-            waiting.appendleft(whole)
-        return 0
+            self._waiting.appendleft(whole)
 
-    def _split(self, one: VideoInput, waiting: collections.deque[VideoInput]) -> None:
+    def _split(self, one: VideoInput) -> None:
         """Let the parts of a long video be worked on next, but for those that an interrupted run has done."""
         one.split()
         one.state = WAITING
@@ -216,7 +250,7 @@ class VideoBatch:
             part for part in one.parts if not (self._options.resume and part.reuse_results(self._made_with(), code))
         ]
         self._wholes |= {id(part): one for part in todo}
-        waiting.extendleft(reversed(todo or [one]))
+        self._waiting.extendleft(reversed(todo or [one]))
 
     def _record(self, one: VideoInput) -> None:
         """Tell what became of a video."""

@@ -61,6 +61,30 @@ def write_results(one: VideoInput, value: Mapping[str, Any], writer: Writer | No
     one.how = f"{people}, {report['estimator']} on {where}"
 
 
+def write_answer(one: VideoInput, value: Mapping[str, Any]) -> None:
+    """Give the files of a call their names, NAME.json last; update it, also if they can't be written.
+
+    Args:
+        one: the call.
+        value: the worker's result.
+    """
+    folder = one.target.parent
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for file in map(Path, value["files"]):
+            with atomic_write(folder / file.name) as temporary:
+                shutil.copyfile(file, temporary)
+            file.unlink()
+            one.files.append(file.name)
+        if value["answer"] is not None:
+            write_json(one.report, value["answer"])
+            one.files.append(one.report.name)
+    except OSError as error:
+        one.fail(f"{one.video} gave no result: {folder} can't be written ({error.strerror or error}).")
+        return
+    one.state = DONE
+
+
 def write_without_result(one: VideoInput, message: str, report: Mapping[str, Any] | None) -> None:
     """Record why a video has no result.
 

@@ -24,7 +24,7 @@ from typing import IO, Any
 
 from ..errors import VideoMotionError, one_line
 from ..options import Options
-from .inputs import VideoInput
+from .inputs import Call, VideoInput
 from .local import LocalRunner
 from .queue import POLL_SECONDS, estimation
 from .results import Writer
@@ -51,6 +51,7 @@ class Task:
         part: see `VideoInput`.
         parts: the targets of the parts to join.
         part_seconds: see `LocalRunner`.
+        call: see `VideoInput`, as a table.
     """
 
     video: str
@@ -63,6 +64,7 @@ class Task:
     part: Mapping[str, Any] | None = None
     parts: Sequence[str] = ()
     part_seconds: float = 0.0
+    call: Mapping[str, Any] | None = None
 
     def to_line(self) -> str:
         """Return the task as a line."""
@@ -97,6 +99,7 @@ class _Workshop:
         video = Path(task.video)
         parts = [VideoInput(video, Path(target)) for target in task.parts]
         one = VideoInput(video, Path(task.target), footage=task.footage, part=task.part, parts=parts)
+        one.call = None if task.call is None else Call(**task.call)
         runner.begin(one, task.origin)
         while not runner.step():
             time.sleep(POLL_SECONDS)

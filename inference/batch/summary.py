@@ -42,6 +42,7 @@ class Summary:
         out: the folder of the results, None for each video's own.
         options: those the results depend on, ready for JSON.
         notes: sentences about who worked, which may grow.
+        how_on: how to go on after an interruption.
     """
 
     def __init__(
@@ -51,8 +52,10 @@ class Summary:
         out: Path | None,
         options: Mapping[str, Any],
         notes: Sequence[str] = (),
+        how_on: str = "the same command and --resume",
     ):
         self._inputs, self._unusable, self._options, self._notes = inputs, unusable, options, notes
+        self._how_on = how_on
         self._numbers = {id(one): number for number, one in enumerate(inputs, 1)}
         self._began, self._next = time.perf_counter(), 0.0
         self._file: Path | None = None
@@ -133,7 +136,7 @@ class Summary:
             for message in [*self._unusable, *(one.message for one in self._inputs if one.state == FAILED)]:
                 print(f"  {message}", file=sys.stderr)
         if interrupted:
-            print("video-motion: interrupted; continue with the same command and --resume.", file=sys.stderr)
+            print(f"video-motion: interrupted; continue with {self._how_on}.", file=sys.stderr)
         sys.stderr.flush()
 
     def _states(self) -> dict[str, int]:

@@ -85,6 +85,7 @@ class ClusterRunner:
         blender: the Blender on the workers that makes files; None for Python with Blender's module.
         patience: seconds without progress after which a worker is taken to hang.
         part_seconds: how long the parts of long videos are, about.
+        research: whether the work is training or evaluation.
 
     Raises:
         BatchError: there is no scheduler, or this program lacks dask.distributed.
@@ -97,6 +98,7 @@ class ClusterRunner:
         blender: Path | None = None,
         patience: float = PATIENCE,
         part_seconds: float = PART_SECONDS,
+        research: bool = False,
     ):
         try:
             import distributed
@@ -115,7 +117,7 @@ class ClusterRunner:
         if options.rig is not None:
             self._options["rig"] = str(options.rig.resolve())
         self._added = {name: Path(self._options[name]) for name in cluster_worker.ADDED_FILES if name in self._options}
-        self._identity = cluster_worker.Identity.of(options, fetch=True)
+        self._identity = cluster_worker.Identity.of(options, research, fetch=True)
         self._batch = uuid.uuid4().hex[:12]
         self._jobs: dict[str, _Job] = {}
         self._marks: dict[Path, Any] = {}
@@ -218,7 +220,7 @@ class ClusterRunner:
         future = self._client.submit(
             # The scheduler unpickles what it is given, and has none of our code: it gets bytes.
             pickle.loads,
-            pickle.dumps(self._worker.Call(order, contents)),
+            pickle.dumps(self._worker.Parcel(order, contents)),
             key=job.key,
             pure=False,
             workers=sorted(job.allowed) if job.allowed is not None else None,
@@ -238,7 +240,7 @@ class ClusterRunner:
             self._marks[folder] = sight.of(mark)
         return self._worker.Order(
             identity=self._identity,
-            video=sight.of(one.video),
+            video=sight.of(one.video) if one.call is None else sight(str(one.video), 0, 0.0),
             name=one.target.name,
             folder=str(folder),
             mark=self._marks[folder],
@@ -251,6 +253,8 @@ class ClusterRunner:
             part=one.part,
             parts=[[sight.of(file) for file in part.result_files()] for part in one.parts],
             part_seconds=self._part_seconds,
+            call=one.call,
+            read=[sight.of(Path(file)) for file in one.call.files] if one.call is not None else [],
         )
 
     def _fail(self, job: _Job, message: str) -> None:

@@ -18,7 +18,7 @@ import threading
 import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import cache
 from itertools import chain
 from pathlib import Path
@@ -28,7 +28,7 @@ import psutil
 from distributed import get_worker
 
 from .. import estimators, registry
-from ..batch.inputs import FAILED
+from ..batch.inputs import FAILED, Call
 from ..batch.queue import RESULT_CODE
 from ..batch.serving import PROGRESS, REFUSED, RESULT, Task
 from ..cache import hash_of_code
@@ -55,13 +55,15 @@ class Identity:
     weights: str
 
     @classmethod
-    def of(cls, options: Options, fetch: bool = False) -> Identity:
-        """Return that of this program.
+    def of(cls, options: Options, research: bool = False, fetch: bool = False) -> Identity:
+        """Return that of this program, for conversions or for training and evaluation.
 
         Raises:
             RegistryError: a weight file is missing.
         """
-        return cls(hash_of_code(*RESULT_CODE), _hash_of_weights(options.quality, options.network, fetch))
+        code = (*RESULT_CODE, "research/**/*.py") if research else RESULT_CODE
+        networks = tuple(estimators.NETWORKS) if research else (options.network,)
+        return cls(hash_of_code(*code), _hash_of_weights(options.quality, networks, fetch))
 
     def difference(self, other: Identity) -> str:
         """Return what another one has that is different, in words; empty for nothing."""
@@ -113,6 +115,8 @@ class Order:
         part: see `VideoInput`.
         parts: the results of each part to join, NAME.json first.
         part_seconds: see `LocalRunner`.
+        call: see `VideoInput`; then there is no video but its name.
+        read: the files that the call reads.
     """
 
     identity: Identity
@@ -129,11 +133,14 @@ class Order:
     part: Mapping[str, Any] | None
     parts: Sequence[Sequence[Sight]]
     part_seconds: float
+    call: Call | None
+    read: Sequence[Sight]
 
     @property
     def files(self) -> list[Sight]:
         """All files that the work needs."""
-        return [self.video, *self.added.values(), *chain.from_iterable(self.parts)]
+        video = [self.video] if self.call is None else []
+        return [*video, *self.added.values(), *chain.from_iterable(self.parts)]
 
 
 @dataclass
@@ -160,8 +167,8 @@ class Answer:
 
 
 @dataclass(frozen=True)
-class Call:
-    """A call of `work`, made by who unpickles it."""
+class Parcel:
+    """A call of `work`, which who unpickles it makes."""
 
     order: Order
     contents: Mapping[str, bytes]
@@ -189,13 +196,16 @@ def work(order: Order, contents: Mapping[str, bytes]) -> Answer:
     address = worker.address
     options = Options.from_json(order.options)
     try:
-        difference = order.identity.difference(Identity.of(options))
+        difference = order.identity.difference(Identity.of(options, order.call is not None))
     except VideoMotionError as error:
         return Answer(REFUSED, address, one_line(error))
     if difference:
         return Answer(REFUSED, address, f"it has {difference} than the client: install the same on both.")
     if options.format and order.blender is None and importlib.util.find_spec("bpy") is None:
         return Answer(REFUSED, address, "it has no Blender: install bpy there, or name one with --blender PROGRAM.")
+    unseen = next((file.path for file in order.read if not file.is_seen), None)
+    if unseen is not None:
+        return Answer(REFUSED, address, f"it does not see {unseen}: put that into a folder that all share.")
     if any(not file.is_seen and file.path not in contents for file in order.files):
         return Answer(UNSEEN, address)
     task = worker.state.tasks[worker.get_current_task()]
@@ -215,7 +225,7 @@ def work(order: Order, contents: Mapping[str, bytes]) -> Answer:
 def _work(order: Order, contents: Mapping[str, bytes], address: str, root: Path, folder: Path, task: Any) -> Answer:
     out = folder / "out"
     out.mkdir()
-    video = _place(order.video, contents, folder)
+    video = _place(order.video, contents, folder) if order.call is None else Path(order.video.path)
     placed = {name: str(_place(file, contents, _shelf(root, file))) for name, file in order.added.items()}
     results = folder / "parts"
     results.mkdir()
@@ -230,6 +240,7 @@ def _work(order: Order, contents: Mapping[str, bytes], address: str, root: Path,
         order.part,
         [_place_part(files, contents, results) for files in order.parts],
         order.part_seconds,
+        None if order.call is None else asdict(order.call),
     )
     with _server(order.blender, root) as server:
         event = server.ask(job, order.patience, lambda: task.state == "executing")
@@ -294,8 +305,9 @@ def _shelf(root: Path, file: Sight) -> Path:
 
 
 @cache
-def _hash_of_weights(quality: str, network: str, fetch: bool) -> str:
-    items = (*estimators.people_items(quality), *estimators.NETWORKS[network], estimators.FOOTING)
+def _hash_of_weights(quality: str, networks: tuple[str, ...], fetch: bool) -> str:
+    of_networks = [item for network in networks for item in estimators.NETWORKS[network]]
+    items = (*estimators.people_items(quality), *dict.fromkeys(of_networks), estimators.FOOTING)
     hashes = []
     for item in (*items, *estimators.HANDS, *estimators.FACES):
         # Verifies the file, too.

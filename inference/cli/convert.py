@@ -21,6 +21,7 @@ from ..options import Options
 from . import environment
 from .preparation import CommandError, prepare
 from .types import Commands, command, count
+from .working import SCHEDULER_HELP
 
 DESCRIPTION = """\
 Convert videos, every video in folders, or those that a pattern finds ('takes/**/*.mp4'), to Blender files or others. A
@@ -193,8 +194,4 @@ def _add_videos(command: argparse.ArgumentParser) -> None:
         help="a video, a folder whose videos are all taken, or a pattern in quotes",
     )
     command.add_argument("--out", type=Path, metavar="FOLDER", help="where to write (default: next to each video)")
-    command.add_argument(
-        "--scheduler",
-        metavar="ADDRESS",
-        help="let the workers of a Dask cluster do the work (tcp://HOST:8786), in place of this machine",
-    )
+    command.add_argument("--scheduler", metavar="ADDRESS", help=SCHEDULER_HELP)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from functools import partial
 from pathlib import Path
 
 from .. import options
@@ -11,6 +12,7 @@ from ..estimators import DEFAULT, NETWORKS
 from ..options import Options
 from .preparation import prepare
 from .types import Commands, add_device, command, count
+from .working import add_workers, work
 
 
 def add_commands(commands: Commands) -> None:
@@ -107,6 +109,7 @@ def add_commands(commands: Commands) -> None:
     evaluate.add_argument(
         "--true-camera", action="store_true", help="give the estimators the true camera of --scenes, and so its world"
     )
+    add_workers(evaluate, 1)
     options.add_argument(evaluate, "quality")
     add_device(evaluate)
     evaluate.add_argument(
@@ -132,5 +135,5 @@ def run(arguments: argparse.Namespace) -> int:
         for line in faces.score(arguments.faces, arguments.device):
             print(line)
         return 0
-    evaluate.run(arguments)
+    evaluate.run(arguments, partial(work, chosen=arguments))
     return 0

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from ..batch import interruption
 from ..estimators import LANDMARKS, TRAINABLE
 from .types import Commands, command, count, non_negative, non_negative_int, positive
+from .working import add_workers, work
 
 
 def add_commands(commands: Commands) -> None:
@@ -131,7 +133,7 @@ def _add_sources(command: argparse.ArgumentParser) -> None:
         help="motion capture: .bvh, .asf/.amc, CMU's .npz, AMASS; needed once, then a library of it is kept",
     )
     command.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="where to write")
-    command.add_argument("--jobs", type=count, default=2, metavar="N", help="processes (default: 2)")
+    add_workers(command, 2)
     command.add_argument(
         "--seed", type=non_negative_int, default=0, metavar="N", help="of all random numbers (default: 0)"
     )
@@ -197,7 +199,7 @@ def _add_footing(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--data-minutes", type=positive, default=30.0, metavar="N", help="stop posing after this time (default: 30)"
     )
-    command.add_argument("--jobs", type=count, default=2, metavar="N", help="processes that pose (default: 2)")
+    add_workers(command, 2)
     command.add_argument("--minutes", type=positive, default=8.0, metavar="N", help="of training (default: 8)")
     command.add_argument("--rate", type=positive, default=2e-3, metavar="X", help="highest rate (default: 0.002)")
 
@@ -279,7 +281,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.what == "data":
         from ..research.training.synthesis import generate
 
-        return generate.run(arguments)
+        return generate.run(arguments, partial(work, chosen=arguments))
     if arguments.what == "embedding":
         from ..research.training import embedding
 
@@ -289,7 +291,9 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.what == "footing":
         from ..research.training import footing
 
-        shares = ", ".join(f"{name} {value:.3f}" for name, value in footing.run(arguments).items())
+        shares = ", ".join(
+            f"{name} {value:.3f}" for name, value in footing.run(arguments, partial(work, chosen=arguments)).items()
+        )
         print(f"held-out recordings: {shares}", flush=True)
         return 0
     if arguments.what == "ablate":

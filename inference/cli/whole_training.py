@@ -71,8 +71,9 @@ def _words(step: dict[str, Any], options: argparse.Namespace) -> list[str]:
     words = [word.format(lifter=out / "lifter", embedding=out / "embedding") for word in step["command"]]
     words += ["--out", str(folder), "--seed", str(options.seed)]
     minutes = step["minutes"] * options.minutes
+    workers = ["--jobs", str(options.jobs), *(["--scheduler", options.scheduler] if options.scheduler else [])]
     if what == "data":
-        words += ["--minutes", f"{minutes:g}", "--jobs", str(options.jobs)]
+        words += ["--minutes", f"{minutes:g}", *workers]
         if options.mocap and not (data / "library.npz").exists():
             words += ["--mocap", *map(str, options.mocap)]
         if options.looks and not (data / "looks.npz").exists():
@@ -83,7 +84,7 @@ def _words(step: dict[str, Any], options: argparse.Namespace) -> list[str]:
     if what == "footing":
         # Posing takes most of it.
         words += ["--data-minutes", f"{0.75 * minutes:g}", "--minutes", f"{0.25 * minutes:g}"]
-        return [*words, "--jobs", str(options.jobs)]
+        return [*words, *workers]
     words += ["--minutes", f"{minutes:g}"]
     if what in TRAINABLE:
         words += ["--device", options.device, "--check", f"{max(minutes / 4, 0.5):g}"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import math
 import os
@@ -48,6 +49,8 @@ class Job:
             never.
         part: the part of the video to convert, from `Part.to_json`; None for all of it.
         reports: of the parts to join, NAME.json as the batch writes it, with the files that they name beside them.
+        function: see `batch.inputs.Call`.
+        arguments: the same.
         items: of the registry, for `fetch`.
         log: where the traceback of an internal error is written; empty for nowhere.
     """
@@ -63,6 +66,8 @@ class Job:
     part_seconds: float = 0.0
     part: Mapping[str, Any] | None = None
     reports: tuple[str, ...] = ()
+    function: str = ""
+    arguments: Mapping[str, Any] = field(default_factory=dict)
     items: tuple[str, ...] = ()
     log: str = ""
 
@@ -81,6 +86,8 @@ class Job:
             and paths
             and values["task"] in list(TASKS)
             and isinstance(values.get("options", {}), dict)
+            and isinstance(values.get("arguments", {}), dict)
+            and isinstance(values.get("function", ""), str)
             and isinstance(values.get("part_seconds", 0.0), int | float)
             and all(isinstance(text, list | tuple) for text in texts)
             and all(isinstance(one, str) for text in texts for one in text)
@@ -254,6 +261,20 @@ def _join(job: Job, report: Report) -> dict[str, Any]:
     return {"motions": motions, "body": str(body), "report": joined(reports, options)}
 
 
+def _call(job: Job, report: Report) -> dict[str, Any]:
+    """What a function of training or evaluation answers, and the files that it has made."""
+    from .. import registry
+
+    registry.use_folder(Path(job.weights))
+    module, _, name = job.function.partition(":")
+    function = getattr(importlib.import_module(f"...research.{module}", __name__), name)
+    # Other files are in the job's own folder.
+    out = Path(job.out) / "made"
+    out.mkdir()
+    answer = function(out, _progress(report), **job.arguments)
+    return {"answer": answer, "files": [str(file) for file in sorted(out.iterdir())]}
+
+
 def _fetch(job: Job, report: Report) -> dict[str, Any]:
     """Weight files that are missing or damaged."""
     from .. import registry
@@ -273,6 +294,7 @@ TASKS: Mapping[str, Callable[[Job, Report], dict[str, Any]]] = {
     "find": _find,
     "convert": _convert,
     "join": _join,
+    "call": _call,
     "fetch": _fetch,
 }
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import fields
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 
+from ... import estimators, registry
+from ...batch.inputs import Call, VideoInput
 from ...body.smpl import Body
 from ...camera.intrinsics import Camera, intrinsics
 from ...camera.tracking import homographies_from_rotations
@@ -19,7 +23,7 @@ from ..training.shards import Shard, ShardError, read_shard
 from . import metrics
 from .scores import BLAZEPOSE, Scores
 
-Progress = Callable[[int, int], None]
+Progress = Callable[[str, int, int | None], None]
 
 RAW = "network alone"
 # Gap between the frame numbers of two sequences, so that no measure crosses from one into the other.
@@ -56,6 +60,22 @@ class Totals:
         if surface is not None:
             self._surface.append(surface)
 
+    def arrays(self) -> Iterator[tuple[str, np.ndarray]]:
+        """What was added, by name, for `add_arrays`."""
+        yield "surface", np.array(self._surface)
+        yield "lengths", np.array([len(limbs) for limbs in self._limbs])
+        frames = [frames - number * _GAP for number, frames in enumerate(self._frames)]
+        for name, parts in (("limbs", self._limbs), ("true", self._true), ("frames", frames)):
+            yield name, np.concatenate(parts)
+
+    def add_arrays(self, arrays: Mapping[str, np.ndarray], prefix: str) -> None:
+        """Add the `arrays` of another one, whose names begin with a prefix."""
+        ends = np.cumsum(arrays[f"{prefix}lengths"])[:-1]
+        names = ("limbs", "true", "frames")
+        for parts in zip(*(np.split(arrays[f"{prefix}{name}"], ends) for name in names), strict=True):
+            self.add(*parts)
+        self._surface += arrays[f"{prefix}surface"].tolist()
+
     def scores(self) -> Scores:
         """MPJPE, PA-MPJPE, PVE in millimetres, Accel in mm/frame²."""
         limbs, true, frames = (np.concatenate(parts) for parts in (self._limbs, self._true, self._frames))
@@ -67,23 +87,17 @@ class Totals:
         return scores | ({"PVE": float(np.mean(self._surface))} if self._surface else {})
 
 
-def evaluate_data(
-    folder: Path,
-    body: Body,
-    footing: Footing,
-    networks: Mapping[str, TemporalNetwork | None],
-    sequences: int | None = None,
-    progress: Progress = lambda done, total: None,
-) -> dict[str, Scores]:
-    """Scores by column: BlazePose, each estimator's network alone, and the whole estimator.
+def calls(
+    folder: Path, out: Path, networks: Sequence[str], device: str, sequences: int | None = None
+) -> list[VideoInput]:
+    """The shards of a data set, to be scored one by one.
 
     Args:
         folder: of the data set.
-        body: of the data.
-        footing: judges which feet stand.
-        networks: of the estimators to score, by name; None for one without a network.
-        sequences: maximum number.
-        progress: called with the number of finished sequences and the total.
+        out: where the results go that `pooled` reads.
+        networks: names of the estimators.
+        device: where they run.
+        sequences: maximum number in all.
 
     Raises:
         ShardError: there are no data, or they can't be read.
@@ -91,17 +105,54 @@ def evaluate_data(
     paths = sorted((folder / "validation").glob("*.npz"))
     if not paths:
         raise ShardError(f"There is no training data in {folder / 'validation'}.")
-    table: dict[str, Totals] = {}
-    done = 0
+    inputs, left = [], sequences
     for path in paths:
-        shard = read_shard(path)
-        for number in range(len(shard.betas)):
-            if sequences is not None and done >= sequences:
-                break
-            _score_sequence(shard, number, body, footing, networks, table)
-            done += 1
-            progress(done, sequences or len(paths) * len(shard.betas))
+        if left is not None and left <= 0:
+            break
+        arguments = {"shard": str(path.absolute()), "networks": list(networks), "device": device, "most": left}
+        call = Call("evaluation.data_set:score_shard", arguments, [arguments["shard"]])
+        inputs.append(VideoInput(path, out / path.stem, call=call))
+        left = None if left is None else left - len(read_shard(path).betas)
+    return inputs
+
+
+def score_shard(
+    out: Path, progress: Progress, shard: str, networks: Sequence[str], device: str, most: int | None
+) -> dict[str, list[str]]:
+    """Estimate the first sequences of a shard, all where `most` is None; see `calls`. Returns the names of columns."""
+    body, footing, loaded = _tools(tuple(networks), device)
+    table: dict[str, Totals] = {}
+    read = read_shard(Path(shard))
+    count = len(read.betas) if most is None else min(most, len(read.betas))
+    for number in range(count):
+        _score_sequence(read, number, body, footing, loaded, table)
+        progress("sequences", number + 1, count)
+    arrays = {
+        f"{column} {name}": array for column, totals in enumerate(table.values()) for name, array in totals.arrays()
+    }
+    np.savez(out / f"{Path(shard).stem}.npz", allow_pickle=False, **arrays)
+    return {"columns": list(table)}
+
+
+def pooled(inputs: Sequence[VideoInput]) -> dict[str, Scores]:
+    """Scores by column, of what `score_shard` found: BlazePose, each network alone, and the whole estimator."""
+    table: dict[str, Totals] = {}
+    for one in inputs:
+        columns = json.loads(one.report.read_text(encoding="utf-8"))["columns"]
+        with np.load(one.file(".npz"), allow_pickle=False) as arrays:
+            for column, name in enumerate(columns):
+                table.setdefault(name, Totals()).add_arrays(arrays, f"{column} ")
     return {name: totals.scores() for name, totals in table.items()}
+
+
+@lru_cache(1)
+def _tools(names: tuple[str, ...], device: str) -> tuple[Body, Footing, dict[str, TemporalNetwork | None]]:
+    """What all shards are scored with, loaded once: networks by name, None for an estimator without one."""
+    networks: dict[str, TemporalNetwork | None] = {}
+    for name in names:
+        files = [registry.path(file) for file in estimators.NETWORKS[name]]
+        networks[name] = TemporalNetwork(*files, device=device) if files else None
+    return Body.load(registry.body_path()), Footing.load(registry.path(estimators.FOOTING)), networks
 
 
 def track_from_shard(shard: Shard, number: int) -> Track:

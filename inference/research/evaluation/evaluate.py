@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+import json
+import shutil
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from itertools import islice
+from itertools import islice, product
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from ... import console, estimators, registry
 from ...atomic import atomic_write, write_json
+from ...batch.inputs import Call, VideoInput
 from ...body.smpl import Body
 from ...cache import Cache
 from ...camera.given import GivenCamera
@@ -34,8 +39,16 @@ from .truth import Bodies, EvaluationError, Truth
 SAMPLE = ROOT / "tests" / "sample"
 
 
-def run(options: argparse.Namespace) -> dict[str, Scores]:
+Work = Callable[[Iterator[VideoInput]], None]
+"""Lets somebody work on calls. Raises `EvaluationError` if one has no result."""
+
+
+def run(options: argparse.Namespace, work: Callable[[Iterator[VideoInput]], int]) -> dict[str, Scores]:
     """Evaluate with the options of the command line, print the table, and write it and plots if `options.out` is set.
+
+    Args:
+        options: those of the command line.
+        work: lets somebody work on calls, and returns the exit status.
 
     Raises:
         EvaluationError: clip and truth don't match, a data set can't be read, or nobody was found.
@@ -47,9 +60,9 @@ def run(options: argparse.Namespace) -> dict[str, Scores]:
     if options.cameras is not None:
         return _run_on_cameras(options)
     if options.scenes is not None:
-        return _run_on_scenes(options)
+        return _run_on_scenes(options, _complete(work))
     if options.data is not None:
-        return _run_on_data(options)
+        return _run_on_data(options, _complete(work))
     if options.layout is not None:
         return _run_on_layout(options)
     return _run_on_clip(options)
@@ -149,8 +162,8 @@ def _run_on_cameras(options: argparse.Namespace) -> dict[str, Scores]:
     return mean
 
 
-def _run_on_scenes(options: argparse.Namespace) -> dict[str, Scores]:
-    from .scenes import film, score
+def _run_on_scenes(options: argparse.Namespace, work: Work) -> dict[str, Scores]:
+    from .scenes import score
     from .scenes.recipes import RECIPES, read_recipes
 
     if options.clip or options.motion or options.no_truth or options.smpl:
@@ -159,21 +172,26 @@ def _run_on_scenes(options: argparse.Namespace) -> dict[str, Scores]:
         )
     if options.data is None:
         raise EvaluationError("The recordings of the scenes are missing: give --data the folder of the training data.")
-    recipes = read_recipes(RECIPES if options.scenes == Path() else options.scenes)
-    body = Body.load(registry.body_path())
-    progress = console.Progress("scenes")
-    tables = {}
-    for scene in film.film(recipes, options.data, body, options.only, progress):
-        progress.close()
-        with tempfile.TemporaryDirectory() as kept:
-            K, rate = scene.people[0].camera_K, scene.frame_rate
-            given = argparse.Namespace(**vars(options))
-            if options.true_camera:
-                given.camera_file = _true_camera(scene.people, Path(kept) / "camera.npz")
-            motions = _motions_if_any(scene.footage, given, Bodies(), K, Cache(Path(kept)), rate)
-        tables[scene.name, scene.camera] = score.score(scene, motions, options.network, body)
-    if not tables:
+    file = (RECIPES if options.scenes == Path() else options.scenes).absolute()
+    recipes, data = read_recipes(file), options.data.absolute()
+    wanted = [name for name in recipes.scenes if not options.only or name in options.only]
+    if not wanted:
         raise EvaluationError(f"There is no such scene: choose from {', '.join(recipes.scenes)}.")
+    given = {name: getattr(options, name) for name in ("quality", "device", "network", "true_focal", "true_camera")}
+    read = [str(one) for one in (file, data / "library.npz", data / "looks.npz") if one.exists()]
+    tables = {}
+    with _results(options) as folder:
+        calls = {}
+        for name, kind in product(wanted, recipes.cameras):
+            arguments = {"recipes": str(file), "data": str(data), "name": name, "kind": kind, "options": given}
+            call = Call("evaluation.evaluate:score_scene", arguments, read)
+            calls[name, kind] = VideoInput(Path(f"{name}, {kind}"), folder / f"{name}-{kind}", call=call)
+        work(iter(calls.values()))
+        for place, one in calls.items():
+            answer = json.loads(one.report.read_text(encoding="utf-8"))
+            if answer["message"]:
+                console.say(f"video-motion: {answer['message']}")
+            tables[place] = answer["scores"]
     summary = score.summarise(tables)
     by_scene = {
         name: {f"{scene}, {camera}": scores for (scene, camera), scores in rows.items()}
@@ -183,6 +201,59 @@ def _run_on_scenes(options: argparse.Namespace) -> dict[str, Scores]:
     content = {"by scene": {name: _json(rows) for name, rows in by_scene.items()}}
     _output(mean, "scenes", options.out, content, text=score.markdown(summary), units=score.MEASURES)
     return mean
+
+
+def score_scene(
+    out: Path,
+    progress: Callable[[str, int, int | None], None],
+    recipes: str,
+    data: str,
+    name: str,
+    kind: str,
+    options: Mapping[str, Any],
+) -> dict[str, Any]:
+    """Film a scene with one kind of camera, estimate and score; a call. Returns scores by estimator and person.
+
+    Raises:
+        MocapError, EvaluationError: as `film.film`.
+    """
+    from ...conversion import NobodyFoundError
+    from .scenes import film, score
+    from .scenes.recipes import read_recipes
+
+    body = Body.load(registry.body_path())
+    (scene,) = film.film(read_recipes(Path(recipes)), Path(data), body, [name], progress, [kind])
+    given = argparse.Namespace(**options, motion=[])
+    motions: list[Motion] = []
+    message = ""
+    with tempfile.TemporaryDirectory(dir=out.parent) as kept:
+        if given.true_camera:
+            given.camera_file = _true_camera(scene.people, Path(kept) / "camera.npz")
+        try:
+            K, rate = scene.people[0].camera_K, scene.frame_rate
+            motions, _, _ = _motions(scene.footage, given, Bodies(), K, rate, Cache(Path(kept)), progress)
+        except NobodyFoundError as error:
+            message = str(error)
+    return {"scores": score.score(scene, motions, given.network, body), "message": message}
+
+
+@contextlib.contextmanager
+def _results(options: argparse.Namespace) -> Iterator[Path]:
+    """A folder for what calls answer, where a cluster sees it; it is removed unless something fails."""
+    options.data.mkdir(parents=True, exist_ok=True)
+    folder = Path(tempfile.mkdtemp(prefix=".evaluation-", dir=options.data))
+    yield folder
+    shutil.rmtree(folder)
+
+
+def _complete(work: Callable[[Iterator[VideoInput]], int]) -> Work:
+    """Let somebody work, and go on only if all is done."""
+
+    def complete(calls: Iterator[VideoInput]) -> None:
+        if work(calls):
+            raise EvaluationError("Not everything could be scored, so there is no table.")
+
+    return complete
 
 
 def _true_camera(people: Sequence[Motion], path: Path) -> Path:
@@ -212,27 +283,13 @@ def _motions_if_any(
     return motions
 
 
-def _run_on_data(options: argparse.Namespace) -> dict[str, Scores]:
-    from ...motion.footing import Footing
-    from ...pose.temporal import TemporalNetwork
-    from .data_set import evaluate_data
+def _run_on_data(options: argparse.Namespace, work: Work) -> dict[str, Scores]:
+    from . import data_set
 
-    networks: dict[str, TemporalNetwork | None] = {}
-    for name in options.network:
-        files = [registry.path(file) for file in estimators.NETWORKS[name]]
-        networks[name] = TemporalNetwork(*files, device=options.device) if files else None
-    progress = console.Progress(options.data.name)
-    try:
-        table = evaluate_data(
-            options.data,
-            Body.load(registry.body_path()),
-            Footing.load(registry.path(estimators.FOOTING)),
-            networks,
-            options.sequences,
-            lambda done, total: progress("sequences", done, total),
-        )
-    finally:
-        progress.close()
+    with _results(options) as folder:
+        calls = data_set.calls(options.data, folder, options.network, options.device, options.sequences)
+        work(iter(calls))
+        table = data_set.pooled(calls)
     _output(table, options.data.name, options.out, {"clip": options.data.name, "timings": {}})
     return table
 
@@ -282,6 +339,7 @@ def _motions(
     camera_K: np.ndarray | None,
     frame_rate: float | None = None,
     cache: Cache | None = None,
+    tell: Callable[[str, int, int | None], None] | None = None,
 ) -> tuple[list[Motion], Body, dict[str, object]]:
     """All estimators' motions of a clip, their body, and the seconds that each stage took."""
     body_file = bodies.neutral
@@ -301,7 +359,7 @@ def _motions(
         progress = console.Progress(f"{clip.name}, {network}")
         try:
             chosen = replace(common, network=network)
-            result = convert_footage(clip, chosen, load_models(chosen), progress, cache)
+            result = convert_footage(clip, chosen, load_models(chosen), tell or progress, cache)
         finally:
             progress.close()
         motions += result.motions

@@ -9,8 +9,9 @@ from __future__ import annotations
 import argparse
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from torch.optim.swa_utils import AveragedModel
 
 from ... import console, registry
 from ...atomic import atomic_write, write_json
+from ...batch.inputs import Call, VideoInput
 from ...body.smpl import Body
 from ...camera.intrinsics import Camera, intrinsics
 from ...estimators import LIFTER
@@ -29,10 +31,10 @@ from ...motion.estimate import stand
 from ...pose.temporal import TemporalNetwork, VideoContext
 from ..evaluation.data_set import track_from_shard
 from ..evaluation.scenes.recipes import RECIPES, read_recipes
-from . import progress, shards
+from . import shards
 from .mocap.library import Library
 from .synthesis.error_transfer import DetectorErrors, recorded_shard, rendered_shards
-from .synthesis.generate import FRAMES, share_work, split_clips
+from .synthesis.generate import FRAMES, split_clips
 from .trainer import moving_average
 
 SPLITS = ("validation", "train")
@@ -141,31 +143,49 @@ def read_walks(path: Path) -> list[Walk]:
     return [Walk(inputs[start:end], stands[start:end]) for start, end in pairwise(starts)]
 
 
-def _work(job: int, jobs: int, options: argparse.Namespace) -> None:
-    body = Body.load(registry.body_path())
-    library = Library.load(options.data / "library.npz")
-    rendered = [shards.read_shard(path) for path in rendered_shards(options.data)]
-    errors = DetectorErrors.from_shards(rendered, body, FRAMES)
-    if errors is None:
-        raise shards.ShardError(f"Sequences in {options.data / 'train'} are shorter than {FRAMES} frames: make others.")
-    network = TemporalNetwork(registry.path(LIFTER), registry.path(_NETWORK), device="cpu")
+def calls(options: argparse.Namespace) -> Iterator[VideoInput]:
+    """The files of walks that are not there, until the time of `train footing` is over."""
+    until = time.monotonic() + 60 * options.data_minutes
+    data = options.data.absolute()
+    read = [str(file) for file in (data / "library.npz", *rendered_shards(data))]
+    for split, count in zip(SPLITS, (_VALIDATION_FILES, options.files), strict=True):
+        for number in range(count):
+            target = options.out / "walks" / split / f"{number:06d}"
+            file = target.with_suffix(".npz")
+            # A first file of each kind is made however short the time is: there is no training without.
+            if file.exists() or (number and time.monotonic() > until):
+                continue
+            arguments = {"data": str(data), "split": split, "number": number, "seed": options.seed}
+            yield VideoInput(file, target, call=Call("training.footing:make", arguments, read))
+
+
+def make(
+    out: Path, tell: Callable[[str, int, int | None], None], data: str, split: str, number: int, seed: int
+) -> None:
+    """Make a file of walks in a folder; see `calls`."""
+    body, library, errors, network = _tools(data)
     # The scenes that motions are evaluated on are no training.
     scenes = {person.clip for scene in read_recipes(RECIPES).scenes.values() for person in scene.people}
-    files = [
-        (split, number)
-        for split, count in zip(SPLITS, (_VALIDATION_FILES, options.files), strict=True)
-        for number in range(count)
-    ]
-    until = time.monotonic() + 60 * options.data_minutes
-    for split, number in progress.bar(f"walks, job {job + 1}", iterable=files[job::jobs], position=job, unit="file"):
-        path = options.out / "walks" / split / f"{number:06d}.npz"
-        # A first file of each kind is made however short the time is: there is no training without.
-        if path.exists() or (number >= jobs and time.monotonic() > until):
-            continue
-        rng = np.random.default_rng([options.seed, 13, SPLITS.index(split), number])
-        clips = np.array([clip for clip in split_clips(library, split) if library.names[clip] not in scenes])
-        made = recorded_shard(rng, body, library, clips, errors, _SEQUENCES)
-        write_walks(path, list(walks(made, body, network, rng)))
+    rng = np.random.default_rng([seed, 13, SPLITS.index(split), number])
+    clips = np.array([clip for clip in split_clips(library, split) if library.names[clip] not in scenes])
+    made = recorded_shard(rng, body, library, clips, errors, _SEQUENCES)
+    seen = []
+    for walk in walks(made, body, network, rng):
+        seen.append(walk)
+        tell("walks", len(seen), None)
+    write_walks(out / f"{number:06d}.npz", seen)
+
+
+@lru_cache(1)
+def _tools(data: str) -> tuple[Body, Library, DetectorErrors, TemporalNetwork]:
+    """What all walks are made with, loaded once."""
+    body = Body.load(registry.body_path())
+    rendered = [shards.read_shard(path) for path in rendered_shards(Path(data))]
+    errors = DetectorErrors.from_shards(rendered, body, FRAMES)
+    if errors is None:
+        raise shards.ShardError(f"Sequences in {Path(data) / 'train'} are shorter than {FRAMES} frames: make others.")
+    network = TemporalNetwork(registry.path(LIFTER), registry.path(_NETWORK), device="cpu")
+    return body, Library.load(Path(data) / "library.npz"), errors, network
 
 
 def _batch(some: Sequence[Walk]) -> tuple[Tensor, Tensor, Tensor]:
@@ -211,7 +231,7 @@ def scores(trained: footing.Footing, some: Sequence[Walk]) -> dict[str, float]:
     return result
 
 
-def run(options: argparse.Namespace) -> dict[str, float]:
+def run(options: argparse.Namespace, work: Callable[[Iterator[VideoInput]], int]) -> dict[str, float]:
     """Make walks and train with the options of `train footing`; returns the scores on held-out recordings.
 
     Writes OUT/footing.npz and OUT/report.json.
@@ -223,7 +243,10 @@ def run(options: argparse.Namespace) -> dict[str, float]:
     Library.load(options.data / "library.npz")
     rendered_shards(options.data)
     options.out.mkdir(parents=True, exist_ok=True)
-    share_work(_work, options.jobs, options)
+    if work(calls(options)):
+        raise shards.ShardError(
+            f"Not all files of {options.out / 'walks'} are there: the same command goes on with them."
+        )
     validation, train = (
         [walk for path in sorted((options.out / "walks" / split).glob("*.npz")) for walk in read_walks(path)]
         for split in SPLITS

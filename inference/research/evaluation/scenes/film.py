@@ -7,7 +7,7 @@ import json
 import os
 import shutil
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -71,6 +71,7 @@ def film(
     body: Body,
     names: list[str] | None = None,
     progress: Callable[[str, int, int], None] = lambda stage, done, total: None,
+    kinds: Sequence[str] | None = None,
 ) -> Iterator[FilmedScene]:
     """All scenes by all cameras; what has been filmed before is not filmed again.
 
@@ -80,6 +81,7 @@ def film(
         body: the free body.
         names: of the scenes wanted; None for all.
         progress: called with scene and camera, the number of frames drawn, and the total.
+        kinds: of the cameras wanted; None for all.
 
     Raises:
         MocapError: there is no library.
@@ -92,6 +94,8 @@ def film(
             continue
         roles, boxes = staging.stage(name, scene, recipes, library, body)
         for kind, camera in recipes.cameras.items():
+            if kinds and kind not in kinds:
+                continue
             shot = _shot(name, scene, kind, camera, recipes, roles, body)
             folder = data / "scenes" / f"{name}-{kind}-{_digest(name, scene, recipes, roles, boxes, shot, wardrobe)}"
             if not folder.exists():

@@ -8,24 +8,26 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import multiprocessing
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
+from itertools import count
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import cv2
 import numpy as np
 from tqdm import tqdm
 
 from .... import registry
+from ....batch.inputs import Call, VideoInput
 from ....body.smpl import Body
 from ....models import load_people
 from ....people import crops
 from ....people.landmarker import Landmarker, Pose
-from .. import progress, shards
+from .. import shards
 from ..mocap.library import Library, build
 from . import appearance, detection, filming, motions, outfits
 from .actor import Actor
@@ -66,6 +68,7 @@ class GenerationPlan:
         wardrobe: file of the clothes; None for painted ones.
         with_maps: whether local maps are kept.
         roi_views: whether the detectors see people's other regions of interest too.
+        sequences: in a shard.
     """
 
     library: Path
@@ -75,6 +78,7 @@ class GenerationPlan:
     wardrobe: Path | None = None
     with_maps: bool = True
     roi_views: bool = False
+    sequences: int = SEQUENCES
 
 
 @dataclass(frozen=True)
@@ -210,12 +214,15 @@ def make_shard(
     wardrobe: Wardrobe | None = None,
     with_maps: bool = True,
     roi_views: bool = False,
+    sequences: int | None = None,
+    progress: Callable[[str, int, int | None], None] = lambda stage, done, total: None,
 ) -> shards.Shard:
     """The shard of a number; deterministic."""
+    sequences = sequences or SEQUENCES
     clips = split_clips(library, split)
     every = _ROI_VIEWS_EVERY[split] if roi_views else None
     seen: list[tuple[str, Take, list[detection.FrameDetection | None]]] = []
-    for sequence in range(SEQUENCES):
+    for sequence in range(sequences):
         rng = np.random.default_rng([seed, _SPLITS.index(split), number, sequence])
         tries = 0
         while True:
@@ -226,6 +233,7 @@ def make_shard(
                 break
         second = detection.see_again(take.scene, take.rate, first, detectors.second, detectors.first, every)
         seen += [("fast", take, first), ("best", take, second)]
+        progress("sequences", sequence + 1, sequences)
     found = [one for _, _, frames in seen for one in frames]
     columns = [
         {
@@ -310,28 +318,47 @@ def contact_sheet(
     return np.vstack([np.hstack(tiles[row : row + columns]) for row in range(0, count - columns + 1, columns)])
 
 
-def _work(job: int, jobs: int, plan: GenerationPlan) -> None:
-    cv2.setNumThreads(1)
-    body, library = Body.load(registry.body_path()), Library.load(plan.library)
-    detectors = Detectors.load("cpu")
-    wardrobe = None if plan.wardrobe is None else Wardrobe.load(plan.wardrobe)
-    number = job
-    shown = progress.bar(f"shards, job {job + 1}", position=job, unit="shard")
-    while time.monotonic() < plan.until:
+def calls(plan: GenerationPlan) -> Iterator[VideoInput]:
+    """The shards that are not there, until the plan's time is over."""
+    read = [str(file.absolute()) for file in (plan.library, plan.wardrobe) if file is not None]
+    for number in count():
+        if time.monotonic() >= plan.until:
+            return
         split = "validation" if number < VALIDATION_SHARDS else "train"
-        path = plan.out / split / f"{number:06d}.npz"
-        if not path.exists():
-            made = make_shard(
-                number, split, plan.seed, body, library, detectors, wardrobe, plan.with_maps, plan.roi_views
-            )
-            shards.write_shard(path, made)
-        shown.update()
-        number += jobs
-    shown.close()
+        target = plan.out / split / f"{number:06d}"
+        shard = target.with_suffix(".npz")
+        if shard.exists():
+            continue
+        arguments = {"number": number, "split": split, "seed": plan.seed, "files": read, "with_maps": plan.with_maps}
+        arguments |= {"roi_views": plan.roi_views, "sequences": plan.sequences}
+        yield VideoInput(shard, target, call=Call("training.synthesis.generate:make", arguments, read))
 
 
-def run(options: argparse.Namespace) -> int:
+def make(
+    out: Path, progress: Callable[[str, int, int | None], None], files: list[str], number: int, split: str, **how: Any
+) -> None:
+    """Make a shard in a folder; see `calls`."""
+    cv2.setNumThreads(1)
+    body, library, detectors, wardrobe = _tools(*files)
+    made = make_shard(
+        number, split, body=body, library=library, detectors=detectors, wardrobe=wardrobe, progress=progress, **how
+    )
+    shards.write_shard(out / f"{number:06d}.npz", made)
+
+
+@lru_cache(1)
+def _tools(library: str, wardrobe: str | None = None) -> tuple[Body, Library, Detectors, Wardrobe | None]:
+    """What all shards are made with, loaded once."""
+    clothes = None if wardrobe is None else Wardrobe.load(Path(wardrobe))
+    return Body.load(registry.body_path()), Library.load(Path(library)), Detectors.load("cpu"), clothes
+
+
+def run(options: argparse.Namespace, work: Callable[[Iterator[VideoInput]], int]) -> int:
     """Make data with the options of `train data`; returns the exit status.
+
+    Args:
+        options: those of the command line.
+        work: lets somebody work on calls, and returns the exit status.
 
     Raises:
         MocapError: motion capture is missing or can't be used.
@@ -359,18 +386,4 @@ def run(options: argparse.Namespace) -> int:
         options.maps,
         options.roi_views,
     )
-    return share_work(_work, options.jobs, plan)
-
-
-_Task = TypeVar("_Task")
-
-
-def share_work(work: Callable[[int, int, _Task], None], jobs: int, task: _Task) -> int:
-    """Run `work(job, jobs, task)` for each job in a process of its own; returns their common exit status."""
-    context = multiprocessing.get_context("spawn")
-    workers = [context.Process(target=work, args=(job, jobs, task)) for job in range(jobs)]
-    for worker in workers:
-        worker.start()
-    for worker in workers:
-        worker.join()
-    return 1 if any(worker.exitcode for worker in workers) else 0
+    return work(calls(plan))

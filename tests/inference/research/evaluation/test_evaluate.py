@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -211,6 +212,20 @@ def test_data_get_columns_for_each_estimator(body: Body, tmp_path: Path, capsys:
     # The fit and smoothing after a network reduce jitter.
     for name in LEARNT:
         assert written[name]["Accel"] < written[f"{name}, network alone"]["Accel"]
+
+
+def test_several_processes_score_as_one(body: Body, tmp_path: Path):
+    for number in range(3):
+        shards.write_shard(tmp_path / "data" / "validation" / f"{number:06d}.npz", make_shard(body, number))
+    command = ["evaluate", "--data", str(tmp_path / "data"), "--device", "cpu", "--network", "landmarks"]
+    tables = []
+    for jobs, most in ((1, []), (2, []), (2, ["--sequences", "4"])):
+        out = tmp_path / str(len(tables))
+        assert cli.main([*command, "--jobs", str(jobs), *most, "--out", str(out)]) == 0
+        tables.append(json.loads((out / "data.scores.json").read_text(encoding="utf-8"))["scores"])
+    assert tables[0] == tables[1]
+    assert tables[0]["landmarks"]["frames"] > tables[2]["landmarks"]["frames"]
+    assert os.listdir(tmp_path / "data") == ["validation"]
 
 
 def test_command_reports_what_is_missing(tmp_path: Path, capsys: pytest.CaptureFixture[str]):

@@ -1,11 +1,18 @@
 """Rendered data agrees with its truth."""
 
+import os
+import signal
+import time
 from dataclasses import replace
+from itertools import islice
+from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 from video_motion.inference import registry
+from video_motion.inference.batch.calls import CallQueue
+from video_motion.inference.batch.local import LocalRunner
 from video_motion.inference.body import rotations
 from video_motion.inference.body.skeleton import JOINT_NAMES
 from video_motion.inference.body.smpl import Body
@@ -34,10 +41,10 @@ def detectors() -> Detectors:
 def library() -> Library:
     """Eight clips of people who swing arms and legs, in four groups."""
     n, clips = 240, 8
-    time = np.arange(n) / 60
+    seconds = np.arange(n) / 60
     poses = np.zeros((clips, n, 24, 3), np.float32)
     for clip in range(clips):
-        swing = np.sin(time * (3 + clip))
+        swing = np.sin(seconds * (3 + clip))
         for side, sign in (("left", 1), ("right", -1)):
             poses[clip, :, JOINT_NAMES.index(f"{side}_shoulder"), 2] = -sign * (1.1 + 0.2 * swing)
             poses[clip, :, JOINT_NAMES.index(f"{side}_elbow"), 1] = -sign * (0.4 + 0.3 * swing)
@@ -203,19 +210,53 @@ def test_the_second_pass_looks_where_the_person_is(shard: shards.Shard):
     assert 0 < np.median(off) < 0.03 * shard.crops[heavy, 2].mean()
 
 
-def test_existing_shards_are_kept(library: Library, tmp_path, monkeypatch: pytest.MonkeyPatch, shard: shards.Shard):
-    path = tmp_path / "validation" / "000000.npz"
-    shards.write_shard(path, shard)
-    before = path.stat().st_mtime_ns
-    made = []
-    clock = iter([0.0] * (1 + generate.VALIDATION_SHARDS))
-    monkeypatch.setattr(generate.time, "monotonic", lambda: next(clock, 99.0))
-    monkeypatch.setattr(generate, "make_shard", lambda number, split, *_: made.append((number, split)) or shard)
-    monkeypatch.setattr(generate.Library, "load", lambda _: library)
-    generate._work(0, 1, generate.GenerationPlan(tmp_path / "library.npz", tmp_path, 0, 50.0))
-    assert path.stat().st_mtime_ns == before
-    assert made == [(1, "validation"), (2, "validation"), (3, "train")]
-    assert (tmp_path / "train" / "000003.npz").exists()
+def plan(out: Path, library: Library, seconds: float = 1000.0) -> generate.GenerationPlan:
+    """Small shards."""
+    out.mkdir(parents=True, exist_ok=True)
+    library.save(out / "library.npz")
+    until = time.monotonic() + seconds
+    return generate.GenerationPlan(out / "library.npz", out, 0, until, with_maps=False, sequences=1)
+
+
+def test_existing_shards_are_kept(library: Library, tmp_path, shard: shards.Shard):
+    made = plan(tmp_path, library)
+    shards.write_shard(tmp_path / "validation" / "000000.npz", shard)
+    names = [str(one.video.relative_to(tmp_path)) for one in islice(generate.calls(made), 4)]
+    assert names == [f"validation/{number:06d}.npz" for number in (1, 2)] + [
+        f"train/{number:06d}.npz" for number in (3, 4)
+    ]
+    assert list(generate.calls(replace(made, until=time.monotonic()))) == [], "the time is over"
+
+
+def test_processes_make_the_shards_of_their_numbers(library: Library, body, detectors, tmp_path, monkeypatch, capfd):
+    """Also where one is killed."""
+    # Other processes make whole sequences.
+    monkeypatch.undo()
+    made, numbers = plan(tmp_path, library), (2, 3)
+    calls = (one for one in islice(generate.calls(made), 4) if int(one.target.name) in numbers)
+    runner, killed = LocalRunner({}, registry.cache_folder(), None, None, 2), []
+    plain = runner.step
+
+    def step() -> list:
+        process = runner._slots[1].process
+        if not killed and process is not None:
+            killed.append(process.process.pid)
+            os.killpg(killed[0], signal.SIGKILL)
+        return plain()
+
+    runner.step = step  # pyrefly: ignore[bad-assignment]
+    assert CallQueue(calls, runner).run() == (False, False)
+    assert killed
+    said = capfd.readouterr().err
+    assert "is begun anew once, as its process ended" in said
+    assert "2 done, 0 skipped, 0 failed" in said
+    for number, split in zip(numbers, ("validation", "train"), strict=True):
+        file = tmp_path / split / f"{number:06d}.npz"
+        assert os.listdir(file.parent) == [file.name]
+        again = generate.make_shard(number, split, 0, body, library, detectors, with_maps=False, sequences=1)
+        for name, array in vars(shards.read_shard(file)).items():
+            if isinstance(array, np.ndarray):
+                np.testing.assert_array_equal(array, getattr(again, name), err_msg=name)
 
 
 def test_roi_views_show_the_same_person(body: Body, library: Library, detectors: Detectors, tmp_path):
