@@ -27,13 +27,16 @@ def process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ReadingProcess
 
 @pytest.mark.timeout(3000)
 @pytest.mark.parametrize("name", READERS)
-def test_mutated_files_are_read_or_refused_in_a_sentence(name: str, process: ReadingProcess, tmp_path: Path, tell):
+def test_mutated_files_are_read_or_refused_in_a_sentence(
+    name: str, process: ReadingProcess, tmp_path: Path, tell, record_property
+):
     reader = READERS[name]
     if reader.in_blender:
         pytest.importorskip("bpy")
     valid = process.make(name, tmp_path)
     trial = process.try_mutated(name, reader.inside, valid, range(FILES))
     tell(trial.figures())
+    record_property("row", trial.row())
     crashes = [one for one in trial.faults if one.kind == "crash"]
     others = [one for one in trial.faults if one.kind != "crash"]
     if len(crashes) > reader.crashes:

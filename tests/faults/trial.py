@@ -69,6 +69,12 @@ class Trial:
         words += "".join(f", {count} {kind.upper()}" for kind, count in kinds.items())
         return f"{self.reader}: {words}; at most {self.more / 1e6:.0f} MB more, {self.slowest:.1f} s"
 
+    def row(self) -> str:
+        """The same as a row of the table that the long form writes."""
+        kinds = Counter(one.kind for one in self.outcomes)
+        cells = [len(self.outcomes), kinds["sentence"], kinds["result"], len(self.faults)]
+        return f"| {self.reader} | {' | '.join(map(str, cells))} | {self.more / 1e6:.0f} | {self.slowest:.1f} |"
+
 
 class ReadingProcess:
     """Reads files in a process of its own, another one when it dies or has to be ended.
