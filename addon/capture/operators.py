@@ -260,8 +260,10 @@ class TrimHere(bpy.types.Operator):
         if self.part == "start":
             settings.start = moment
         else:
+            rate = settings.rate_of_video
+            assert rate is not None
             # The picture itself is used.
-            settings.end = moment + 1.0 / jobs.video_info["frame_rate"]
+            settings.end = moment + 1.0 / rate
         return {"FINISHED"}
 
 

@@ -84,7 +84,7 @@ class ImportPanel(SidebarPanel, bpy.types.Panel):
         if jobs.problem and jobs.problem != jobs.video_info.get("message"):
             _draw_problem(layout, context, jobs.problem, forget=True)
         if busy:
-            _draw_progress(layout)
+            draw_progress(layout)
         else:
             if take_of(context) is not None:
                 layout.prop(context.scene.video_motion_takes, "place", text="")
@@ -285,7 +285,7 @@ def _draw_video_info(
         bpy.app.timers.register(lambda: context.scene.video_motion.show_part(), first_interval=0.0)
     if shown := jobs.picture(jobs.MOMENT) or jobs.picture("first"):
         box.template_icon(shown, scale=_PICTURE_SCALE)
-    if info["seconds"]:
+    if settings.seconds:
         column = box.column(align=True)
         text = f"{jobs.moment:.2f} s"
         column.prop(context.window_manager, "video_motion_preview", text=text, slider=True)
@@ -297,8 +297,8 @@ def _draw_video_info(
         row = box.row(align=True)
         for icon in part:
             row.template_icon(icon, scale=_PART_SCALE)
-    length = f", {info['seconds']:.1f} s" if info["seconds"] else ""
-    rate = info["frame_rate"]
+    length = f", {settings.seconds:.1f} s" if settings.seconds else ""
+    rate = settings.rate_of_video or info["frame_rate"]
     summary = box.row()
     summary.alignment = "CENTER"
     summary.label(text=f"{info['width']} × {info['height']}{length}, {rate:.4g} fps")
@@ -312,7 +312,8 @@ def _draw_video_info(
         row.prop_enum(settings, "rate", "VIDEO", text=f"Use {rate:.4g}")
 
 
-def _draw_progress(layout: bpy.types.UILayout) -> None:
+def draw_progress(layout: bpy.types.UILayout) -> None:
+    """Draw how far the user's job is, and what cancels it."""
     job = jobs.current
     assert job is not None
     column = layout.column(align=True)

@@ -122,7 +122,7 @@ def _trim(settings: VideoMotionSettings, context: bpy.types.Context) -> None:
     jobs.problem = None
     settings.forget_people()
     if settings.trim and not settings.end:
-        settings.end = jobs.video_info.get("seconds") or 0.0
+        settings.end = settings.seconds or 0.0
     if settings.trim:
         settings.show_part()
 
@@ -256,6 +256,17 @@ class VideoMotionSettings(bpy.types.PropertyGroup):
         path = Path(bpy.path.abspath(self.filepath))
         return path.parent if path.suffix.lower() in IMAGE_SUFFIXES else path
 
+    @property
+    def rate_of_video(self) -> float | None:
+        """Frames per second of the footage, of a folder of images as chosen; None while it is not known."""
+        return self._frame_rate or jobs.video_info.get("frame_rate")
+
+    @property
+    def seconds(self) -> float | None:
+        """How long the footage is; None while it is not known."""
+        frames = jobs.video_info.get("frames")
+        return frames / self._frame_rate if self._frame_rate and frames else jobs.video_info.get("seconds")
+
     def forget_people(self) -> None:
         """Choose everyone: people are numbered anew in another part of the video."""
         if jobs.people:
@@ -307,8 +318,8 @@ class VideoMotionSettings(bpy.types.PropertyGroup):
     def show_part(self, names: Collection[str] = jobs.PART) -> None:
         """Let the panel show the first or the last picture of the part, or both and the first."""
         start, end = trimmed(self)
-        seconds = end if end is not None else jobs.video_info.get("seconds") or 0.0
-        last = max(seconds - 1.0 / (jobs.video_info.get("frame_rate") or self.image_rate), 0.0)
+        seconds = end if end is not None else self.seconds or 0.0
+        last = max(seconds - 1.0 / (self.rate_of_video or self.image_rate), 0.0)
         moments = {name: moment for name, moment in zip(jobs.PART, (start or 0.0, last), strict=True) if name in names}
         self.show({**moments, jobs.MOMENT: next(iter(moments.values()))})
 
@@ -352,12 +363,12 @@ VideoMotionSettings.__annotations__.update(
 
 
 def _preview(window_manager: bpy.types.WindowManager) -> float:
-    return min(100.0 * jobs.moment / (jobs.video_info.get("seconds") or 1.0), 100.0)
+    return min(100.0 * jobs.moment / (bpy.context.scene.video_motion.seconds or 1.0), 100.0)
 
 
 def _show_preview(window_manager: bpy.types.WindowManager, share: float) -> None:
-    seconds = jobs.video_info.get("seconds") or 0.0
-    bpy.context.scene.video_motion.show({jobs.MOMENT: 0.01 * share * seconds})
+    settings = bpy.context.scene.video_motion
+    settings.show({jobs.MOMENT: 0.01 * share * (settings.seconds or 0.0)})
 
 
 @persistent

@@ -138,13 +138,21 @@ class ImportMotion(bpy.types.Operator, ImportHelper):
         """Show the options."""
         layout = self.layout
         use_two_columns(layout)
-        layout.prop(self, "mesh")
-        skin = layout.column()
+        column = layout.column(heading="Character")
+        column.prop(self, "mesh")
+        skin = column.column()
         skin.enabled = self.mesh
         skin.prop(self, "clothes")
         skin.prop(self, "correctives")
-        for name in ("camera", "floor", "rate", "frame_rate", "whole_frames", "frame_range", "look"):
-            layout.prop(self, name)
+        column = layout.column(heading="Scene")
+        column.prop(self, "camera")
+        column.prop(self, "floor")
+        column = layout.column()
+        column.prop(self, "rate")
+        column.prop(self, "frame_rate")
+        column = layout.column(heading="Keys and View")
+        for name in ("whole_frames", "frame_range", "look"):
+            column.prop(self, name)
 
     @reports_errors
     def execute(self, context: bpy.types.Context) -> set[str]:
@@ -192,5 +200,5 @@ class MotionFileHandler(bpy.types.FileHandler):
 
 classes: tuple[type, ...] = (ImportMotion, MotionFileHandler)
 menu_entries = (
-    ("TOPBAR_MT_file_import", menu_entry(ImportMotion.bl_idname, "Motion of Video Motion, AMASS, … (.npz, .pkl, .pt)")),
+    ("TOPBAR_MT_file_import", menu_entry(ImportMotion.bl_idname, "Motion of Video Motion, AMASS, … (.npz/.pkl/.pt)")),
 )

@@ -16,6 +16,9 @@ from .rows import chosen_mapping
 
 _FINGER_LIST = "fingers"
 
+_NAMES = 0.4
+"""How much of a row Blender gives to names."""
+
 
 class BoneList(bpy.types.UIList):
     """The parts of the body, or the fingers, and their bones."""
@@ -69,7 +72,9 @@ class RetargetPanel(SidebarPanel, bpy.types.Panel):
         source = source_of(settings)
         layout.prop(settings, "source")
         if settings.source is None and source is not None:
-            layout.label(text=source.name, icon="OUTLINER_OB_ARMATURE")
+            chosen = layout.split(factor=_NAMES)
+            chosen.label()
+            chosen.label(text=source.name, icon="OUTLINER_OB_ARMATURE")
         layout.prop(settings, "target")
         characters = selected_characters(context)
         if len(characters) > 1:
@@ -100,7 +105,7 @@ class RetargetPanel(SidebarPanel, bpy.types.Panel):
             column.prop(settings, name)
         column.prop_search(settings, "root_bone", settings.target.data, "bones", icon="BONE_DATA")
         column.prop(settings, "step")
-        column.prop(settings, "simplify")
+        column.prop(settings, "tolerance")
         column.prop(settings, "only_while_seen")
 
     def _draw_bones(self, layout: bpy.types.UILayout, settings: RetargetSettings) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import bpy
 from bpy.props import (
     BoolProperty,
@@ -63,6 +65,14 @@ class BoneRow(bpy.types.PropertyGroup):
     )
 
 
+def _tolerance(settings: RetargetSettings) -> float:
+    return math.radians(settings.simplify)
+
+
+def _set_tolerance(settings: RetargetSettings, angle: float) -> None:
+    settings.simplify = math.degrees(angle)
+
+
 class RetargetSettings(bpy.types.PropertyGroup):
     """The settings of the panel."""
 
@@ -114,11 +124,16 @@ class RetargetSettings(bpy.types.PropertyGroup):
         soft_max=10.0,
         options=set(),
     )
-    simplify: FloatProperty(
-        name="Simplify, °",
+    # Degrees; fields show angles of radians.
+    simplify: FloatProperty(min=0.0, options={"HIDDEN"})
+    tolerance: FloatProperty(
+        name="Simplify",
         description="Leave out keys as long as no rotation is off by more than this angle; 0 keeps all",
+        subtype="ANGLE",
         min=0.0,
-        soft_max=5.0,
+        soft_max=math.radians(5.0),
+        get=_tolerance,
+        set=_set_tolerance,
         options=set(),
     )
     only_while_seen: BoolProperty(

@@ -10,6 +10,7 @@ import numpy as np
 
 from ...inference.options import described
 from ..capture import jobs
+from ..capture.panel import draw_progress
 from ..capture.settings import MODEL_WORDS
 from ..interface import SidebarPanel, characters_per_line, draw_choice, draw_known, draw_text, use_two_columns
 from ..scene.confidence import LIMBS, confidence_at
@@ -47,12 +48,12 @@ class TakeList(bpy.types.UIList):
     ) -> None:
         """Draw a take's name, people, length and rate, and whether it is shown."""
         settings = item.video_motion_take
-        row = layout.split(factor=0.48, align=True)
+        row = layout.split(factor=0.38, align=True)
         row.prop(item, "name", text="", emboss=False)
-        row = row.split(factor=0.36, align=True)
+        row = row.split(factor=0.42, align=True)
         row.active = False
         row.label(text=str(len(characters_in(item))), icon="OUTLINER_OB_ARMATURE")
-        row.label(text=f"{settings.seconds:.1f} s  {settings.rate:.4g}")
+        row.label(text=f"{settings.seconds:.1f} s {settings.rate:.4g}")
         where = layer_collection(context.view_layer, item)
         if where is not None:
             icon_name = "HIDE_ON" if where.exclude else "HIDE_OFF"
@@ -94,8 +95,9 @@ class TakesPanel(SidebarPanel, bpy.types.Panel):
 
     def draw(self, context: bpy.types.Context) -> None:
         """Draw the list, and what can be changed of the selected take."""
-        layout = self.layout
-        layout.enabled = not jobs.is_busy()
+        busy, takes_panel = jobs.is_busy(), self.layout
+        layout = takes_panel.column()
+        layout.enabled = not busy
         takes = context.scene.video_motion_takes
         row = layout.row()
         row.template_list("VIDEO_MOTION_UL_takes", "", bpy.data, "collections", takes, "index", rows=_ROWS)
@@ -112,7 +114,15 @@ class TakesPanel(SidebarPanel, bpy.types.Panel):
         if can_show(camera_of(take)):
             layout.prop(take.video_motion_take, "render_footage")
         _draw_body(layout, context, take)
-        _draw_motion(layout, context, take)
+        _draw_motion(layout, take)
+        if busy:
+            # Why nothing else can be pressed, also where the import's panel is closed.
+            draw_progress(takes_panel)
+            layout = takes_panel.column()
+            use_two_columns(layout)
+            layout.enabled = False
+        elif came_from_video(take):
+            layout.operator("video_motion.update_motion", icon="FILE_REFRESH")
         _draw_corrections(layout, take)
         _draw_cleanup(layout, context, take)
         _draw_confidence(layout, context)
@@ -152,7 +162,7 @@ def _draw_body(layout: bpy.types.UILayout, context: bpy.types.Context, take: bpy
     body.prop(shown, "video_motion_clothes")
 
 
-def _draw_motion(layout: bpy.types.UILayout, context: bpy.types.Context, take: bpy.types.Collection) -> None:
+def _draw_motion(layout: bpy.types.UILayout, take: bpy.types.Collection) -> None:
     """Draw what `Update Motion` makes the motion by."""
     if not came_from_video(take):
         return
@@ -174,8 +184,10 @@ def _draw_motion(layout: bpy.types.UILayout, context: bpy.types.Context, take: b
         body.prop(settings, "slow_motion")
         body.prop(settings, "quality")
         body.prop(settings, "network")
+        column = body.column(heading="Animate", align=True)
+        column.prop(settings, "hands")
+        column.prop(settings, "face")
         body.prop(settings, "whole_frames")
-    layout.operator("video_motion.update_motion", icon="FILE_REFRESH")
 
 
 def _draw_corrections(layout: bpy.types.UILayout, take: bpy.types.Collection) -> None:

@@ -11,6 +11,7 @@ from bpy_extras.io_utils import ExportHelper
 from ....inference.body.smpl import Body
 from ... import preferences
 from ...interface import menu_entry, reports_errors, use_two_columns
+from ...takes.record import take_of
 from .options import ENDINGS, ONE_EACH, ExportOptions
 from .take import characters_of, export_take
 
@@ -68,6 +69,14 @@ class ExportTake(bpy.types.Operator, ExportHelper):
         if not found:
             cls.poll_message_set("Select the armature of a character")
         return found
+
+    def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
+        """Ask for a file, by the take's name at first."""
+        take = take_of(context)
+        name = bpy.path.clean_name(take.name if take is not None else characters_of(context)[0].name)
+        folder = Path(bpy.data.filepath).parent if bpy.data.filepath else Path()
+        self.filepath = str(folder / f"{name}{ENDINGS[self.format]}")
+        return super().invoke(context, event)
 
     def check(self, context: bpy.types.Context) -> bool:
         """Give the file name the format's suffix."""

@@ -19,6 +19,7 @@ from video_motion.addon.compatibility import channels_of
 from video_motion.addon.scene.camera import CAMERA_AXES, set_intrinsics
 from video_motion.addon.scene.layers import captured_channels, corrections_of
 from video_motion.addon.takes.record import TAKE, provenance_of, take_of
+from video_motion.inference.body.face import COEFFICIENTS
 from video_motion.inference.estimators import LANDMARKS
 from video_motion.inference.motion.motion import Motion
 from video_motion.inference.options import Options, Who, default, described
@@ -355,6 +356,24 @@ def test_people_are_found_first_and_kept(settings):
     settings.start += 0.5
     assert not jobs.people, "people are numbered anew in another part"
     assert settings.people == ""
+
+
+@needs_packages
+def test_a_face_that_was_left_out_comes_with_the_next_update(settings):
+    settings.mesh, settings.face, settings.hands = True, False, False
+    assert bpy.ops.video_motion.import_video() == {"FINISHED"}
+    take = take_of(bpy.context)
+    (mesh,) = bpy.context.active_object.children
+    keys = mesh.data.shape_keys
+    assert "jawOpen" not in keys.key_blocks
+    take.video_motion_take.face = True
+    assert bpy.ops.video_motion.update_motion() == {"FINISHED"}
+    assert {*COEFFICIENTS} <= set(keys.key_blocks.keys())
+    values = []
+    for frame in range(51, 65):
+        go_to(frame)
+        values.append([keys.key_blocks[name].value for name in COEFFICIENTS])
+    assert np.ptp(values, axis=0).max() > 0.01, "it moves"
 
 
 @needs_packages

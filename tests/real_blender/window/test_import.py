@@ -13,12 +13,14 @@ from pathlib import Path
 import pytest
 
 from .panel import (
+    CAMERA,
     CANCEL,
     CHOOSE_PERSON,
     END,
     FILEPATH,
     FIND_PEOPLE,
     HEIGHT,
+    IMAGE_RATE,
     IMPORT,
     IMPORT_QUEUE,
     JOBS,
@@ -45,9 +47,9 @@ CANCEL_SECONDS = 1.0
 CLICKS = 4
 _TAB_SHOWN = "next(one for one in bpy.context.area.regions if one.type == 'UI').active_panel_category == 'Video Motion'"
 
-_SWITCH, _ROW_END, _SECOND_PERSON = 0.42, 0.69, 0.7
-"""Where the switch of a number, the button at the end of a row of a list, and the second picture of a person are, as
-shares of the sidebar's width."""
+_SWITCH, _FIELD, _ROW_END, _SECOND_PERSON = 0.42, 0.55, 0.69, 0.7
+"""Where the switch of a number, a field, the button at the end of a row of a list, and the second picture of a person
+are, as shares of the sidebar's width."""
 
 _PART = {"start": 0.3, "end": 0.7}
 """Where the buttons that trim are, as shares of the sidebar's width."""
@@ -320,6 +322,57 @@ def test_lens_and_height_are_typed_in(panel: Panel, blender: Blender):
     blender.key("ctrl+z")
     blender.wait_until(f"{head} == {tall}", 5)
     assert blender.ask("bpy.context.scene.camera.location.length") == away
+
+
+@pytest.mark.interface
+def test_the_rate_of_images_is_typed_in(panel: Panel, blender: Blender, tmp_path: Path):
+    blender.do(
+        "import cv2\n"
+        f"sample = cv2.VideoCapture({str(SAMPLE)!r})\n"
+        "for number in range(20):\n"
+        f"    cv2.imwrite({str(tmp_path)!r} + '/walk_%04d.png' % number, sample.read()[1])"
+    )
+    panel.choose(tmp_path / "walk_0000.png")
+    panel.wait_until_seen()
+    panel.type_number(IMAGE_RATE, "10")
+    blender.screenshot("panel-images")
+    assert blender.ask("bpy.context.scene.video_motion.seconds") == pytest.approx(2.0), "what the panel says, too"
+    blender.click_button(IMPORT)
+    panel.wait_until_ended()
+    assert panel.problem is None
+    # A second frame of the pictures is a second frame of the scene.
+    assert blender.ask("bpy.context.scene.render.fps / bpy.context.scene.render.fps_base") == pytest.approx(10)
+    assert blender.ask("(bpy.context.scene.frame_start, bpy.context.scene.frame_end)") == [1, 20]
+
+
+@pytest.mark.interface
+def test_a_camera_of_the_scene_is_chosen_by_name(panel: Panel, blender: Blender):
+    # A camera as high as the sample's, elsewhere.
+    blender.do(
+        "camera = bpy.data.objects['Camera']\n"
+        "camera.location, camera.rotation_euler = (5.0, -2.0, 1.4), (1.45, 0.0, 2.0)\n"
+        "scene = bpy.context.scene\n"
+        "scene.render.resolution_x, scene.render.resolution_y = 640, 480\n"
+        "scene.render.fps, scene.frame_start, scene.frame_end = 25, 1, 250"
+    )
+    panel.choose(SAMPLE, trim=True, start=2.0, end=3.0)
+    panel.wait_until_seen()
+    # The first click only brings the mouse to the field.
+    where = blender.find_button(CAMERA, across=_FIELD)
+    blender.click(*where)
+    blender.type("Camera")
+    blender.key("Return")
+    blender.wait_until("bpy.context.scene.video_motion.solved_camera == bpy.data.objects['Camera']", 5)
+    blender.screenshot("panel-camera")
+    blender.click_button(IMPORT)
+    panel.wait_until_ended()
+    assert panel.problem is None
+    made, own = blender.ask(
+        "[[round(part, 3) for row in one.matrix_world for part in row]"
+        " for one in (bpy.context.scene.camera, bpy.data.objects['Camera'])]"
+    )
+    assert made == own
+    assert blender.ask("bpy.context.scene.camera.name") == "sample camera"
 
 
 @pytest.mark.interface

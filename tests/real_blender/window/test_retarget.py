@@ -228,8 +228,8 @@ def test_preview_ends_where_its_rigs_go(panel: RetargetPanel, blender: Blender):
 def test_bake_is_one_step_and_is_saved(panel: RetargetPanel, blender: Blender, tmp_path: Path):
     _choose_rigs(blender)
     panel.set_number("retarget.step", FOLDED["step"], "2")
-    panel.set_number("retarget.simplify", FOLDED["simplify"], "0.5")
-    assert blender.ask("(settings().step, settings().simplify)") == [2.0, 0.5]
+    panel.set_number("retarget.tolerance", FOLDED["simplify"], "0.5")
+    assert blender.ask("(settings().step, round(settings().simplify, 4))") == [2.0, 0.5]
     before = _state(blender)
     blender.click(*panel.find(BAKE, FOLDED["buttons"]))
     wait_until(lambda: blender.ask(f"action_of({TARGET!r})"), SECONDS, "there is an action")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from .panel import SAMPLE, Panel, contents
+from .panel import IMPORT, SAMPLE, Panel, contents
 from .session import Blender, Display, wait_until
 
 pytestmark = pytest.mark.interface
@@ -23,10 +23,14 @@ DOUBT = ("rgb(255,107,13)", "12%")
 GENDER, CLOTHES = ".video_motion_gender", ".video_motion_clothes"
 KNOWS_HEIGHT = ".video_motion_take.knows_height"
 CONFIDENCE = ".video_motion_takes.confidence"
+SMOOTH_ARMS, IN_PLACE = ".video_motion_take.smooth_arms", ".video_motion_take.in_place"
+MARK_FOOT, ADD_HANDLE = "bpy.ops.video_motion.mark_foot(", "bpy.ops.video_motion.add_handle("
+PLACE = ".video_motion_takes.place"
 UPDATE = "bpy.ops.video_motion.update_motion("
 
-_SWITCH, _WOMAN = 0.42, 0.5
-"""Where the switch of a number, and the second of three choices, are as shares of the sidebar's width."""
+_SWITCH, _WOMAN, _FREE = 0.42, 0.5, 0.8
+"""Where the switch of a number, the second of three choices, and the last of two are, as shares of the sidebar's
+width."""
 
 _ROW, _HEADER_LEFT = 24, 60
 
@@ -52,6 +56,39 @@ def figure():
     armature = bpy.context.active_object
     chest = armature.data.bones["left_shoulder"].head_local
     return [armature.video_motion_gender, [round(part, 4) for part in chest]]
+
+def curves(action):
+    if hasattr(action, "fcurves"):
+        return list(action.fcurves)
+    bags = [bag for layer in action.layers for strip in layer.strips for bag in strip.channelbags]
+    return [curve for bag in bags for curve in bag.fcurves]
+
+def turns(bone):
+    action = armature("sample.001").animation_data.action
+    found = [curve for curve in curves(action) if curve.data_path == f'pose.bones["{bone}"].rotation_quaternion']
+    return [[round(curve.evaluate(frame), 5) for frame in range(76, 101)] for curve in found]
+
+def arms():
+    return [turns(f"{side}_elbow") for side in ("left", "right")]
+
+def wobble():
+    return [sum(abs(a - 2 * b + c) for a, b, c in zip(one, one[1:], one[2:])) for arm in arms() for one in arm]
+
+def marks():
+    found = [one for one in curves(armature("sample.001").animation_data.action) if "contact" in one.data_path]
+    return [[round(key.co.y, 3) for key in one.keyframe_points] for one in found]
+
+def path():
+    one, scene = armature("sample.001"), bpy.context.scene
+    places = []
+    for frame in (76, 100):
+        scene.frame_set(frame)
+        places.append((one.matrix_world @ one.pose.bones["pelvis"].head).xy)
+    return (places[1] - places[0]).length
+
+def where(take):
+    one = armature(take)
+    return (one.matrix_world @ one.pose.bones["pelvis"].head).x
 
 def head():
     bone = bpy.context.active_object.pose.bones["head"]
@@ -242,3 +279,64 @@ def test_confidence_is_drawn_over_time(two_takes: Panel, blender: Blender, displ
     assert shares[0] > shares[1] + 1e-4
     blender.do("bpy.ops.video_motion.go_to_doubt(step=1)")
     assert blender.ask("bpy.context.scene.frame_current") == 86
+
+
+def test_clean_up_by_mouse(two_takes: Panel, blender: Blender):
+    blender.do(_TAKES)
+    x, y = blender.find_button(START)
+    # The section's header is below that button.
+    blender.click(x, y + _ROW)
+    settings = "bpy.data.collections['sample.001'].video_motion_take"
+    blender.screenshot("takes-clean-up")
+    captured, wobble = blender.ask("(arms(), sum(wobble()))")
+    two_takes.type_number(SMOOTH_ARMS, "3")
+    blender.wait_until("arms() != " + repr(captured), 10)
+    assert blender.ask(f"{settings}.smooth_arms") == 3.0
+    smooth = blender.ask("arms()")
+    assert blender.ask("sum(wobble())") < 0.8 * wobble
+    undo(blender, lambda: blender.ask("arms()") == captured, "one undo gives the captured arms back")
+    blender.key("ctrl+shift+z")
+    wait_until(lambda: blender.ask("arms()") == smooth, 5, "one redo smooths them again")
+    before = blender.ask("marks()")
+    blender.click(*blender.find_button(f"{MARK_FOOT}foot='left_ankle', down=False", across=_FREE))
+    blender.wait_until(f"marks() != {before}", 5)
+    path = blender.ask("path()")
+    assert path > 0.001
+    blender.click(*blender.find_button(IN_PLACE, across=_SWITCH))
+    blender.wait_until("path() < 1e-4", 5)
+    for _ in range(4):
+        blender.display.run("xdotool", "click", "5")
+    blender.click(*blender.find_button(ADD_HANDLE))
+    blender.wait_until("armature('sample.001').parent is not None", 5)
+    blender.screenshot("takes-cleaned-up")
+
+
+@pytest.mark.parametrize(("place", "takes"), [("beside", ["sample", "sample.001", "sample.002"]), ("replace", None)])
+def test_another_take_goes_where_the_list_says(two_takes: Panel, blender: Blender, place: str, takes: list[str] | None):
+    # The panel for videos is open, the list of takes below it.
+    two_takes.close()
+    chosen = "bpy.context.scene.video_motion_takes.place"
+    blender.point(*blender.find_button(PLACE))
+    # Blender goes through the choices so, without opening their menu.
+    for _ in range(3):
+        if blender.ask(f"{chosen}.lower().startswith({place!r})"):
+            break
+        blender.display.run("xdotool", "keydown", "ctrl")
+        blender.display.run("xdotool", "click", "5")
+        blender.display.run("xdotool", "keyup", "ctrl")
+        blender.redraw_sidebar()
+    assert blender.ask(f"{chosen}.lower().startswith({place!r})")
+    before = contents(blender)
+    ways = blender.ask("[where(one.name) for one in takes()]")
+    blender.click_button(IMPORT)
+    two_takes.wait_until_ended()
+    assert two_takes.problem is None
+    blender.screenshot(f"takes-{place}")
+    after = blender.ask("state()")["takes"]
+    if takes is not None:
+        assert after == takes
+        assert min(abs(blender.ask("where('sample.002')") - way) for way in ways) > 0.5, "nobody stands in another"
+    else:
+        assert len(after) == 2
+        assert blender.ask("len(bpy.data.actions)") == len(before["actions"]), "nothing of the old one is left"
+    undo(blender, lambda: contents(blender) == before, "one undo takes it back")
