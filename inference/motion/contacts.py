@@ -106,7 +106,7 @@ def _stands(probability: np.ndarray, timestamps: np.ndarray) -> list[tuple[int, 
 
 
 def plant(
-    positions: np.ndarray, probability: np.ndarray, timestamps: np.ndarray, heights: np.ndarray
+    positions: np.ndarray, probability: np.ndarray, timestamps: np.ndarray, heights: np.ndarray, trust: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """Hold standing sole points in one place for as long as they stand.
 
@@ -115,6 +115,7 @@ def plant(
         probability: (n, k) that they stand.
         timestamps: (n,) seconds.
         heights: (n, k) at which each point is held, metres; the same during a stand.
+        trust: (n,) weights of the frames: where a point stands is where it is seen in those that say it best.
 
     Returns:
         (n, k, 3) targets to stand and (n, k) how firmly, 0 where the foot is free. The hold grows and fades over
@@ -122,7 +123,7 @@ def plant(
     """
     targets, hold = positions.copy(), np.zeros(probability.shape)
     for point, start, stop in _stands(probability, timestamps):
-        weight = probability[start:stop, point]
+        weight = probability[start:stop, point] * trust[start:stop]
         middle = (positions[start:stop, point] * weight[:, None]).sum(0) / weight.sum()
         targets[start:stop, point] = [middle[0], middle[1], heights[start, point]]
         since = np.minimum(timestamps[start:stop] - timestamps[start], timestamps[stop - 1] - timestamps[start:stop])

@@ -214,7 +214,8 @@ def plant_feet(
     feet = steps(subject, transform)
     ground = contacts.ground_levels(feet.clearance, probability, feet.timestamps)
     heights = _sole_heights(subject.shaped_body) + ground
-    targets, hold = contacts.plant(feet.soles, probability, subject.timestamps, heights)
+    (trust,) = spill.collect(len(subject.frames), lambda window: (subject.distance_trust(window),))
+    targets, hold = contacts.plant(feet.soles, probability, subject.timestamps, heights, trust)
     with np.errstate(divide="ignore"):
         sigma = _PLANTED_SIGMA / (strength * hold)
 

@@ -34,6 +34,10 @@ _ACCELERATION = {
     "hand": 2.5,
 }
 _TRANS_ACCELERATION = 3.0
+# Thighs, shins and trunk, from joint to joint. Where they point along the line of sight estimates show them too long, and
+# who crouches so seems too far away: by this share for all of them, when who is upright is right to the second.
+_ALONG = np.array([[1, 4], [2, 5], [4, 7], [5, 8], [0, 12]])
+_TOO_FAR, _RIGHT = 0.2, 0.006
 # How far a hand shakes a camera, metres, and how it is carried apart from that.
 _SHAKE, _CAMERA_ACCELERATION = 0.02, 0.5
 _LIMB_LANDMARKS = (
@@ -133,6 +137,14 @@ class Subject:
             return part.rotations, part.trans, part.information
 
         self.fit = Fit(*spill.collect(n, changed))
+
+    def distance_trust(self, window: slice) -> np.ndarray:
+        """(n,) how far their distance is known in a window of frames: 1 who is seen upright, less who is foreshortened."""
+        _, joints, _ = self.shaped_body.pose(self.fit.rotations[window], self.fit.trans[window])
+        first, last = joints[:, _ALONG[:, 0]], joints[:, _ALONG[:, 1]]
+        limb, sight = last - first, last + first
+        square = (limb * sight).sum(-1) ** 2 / ((limb**2).sum(-1) * (sight**2).sum(-1))
+        return 1 / (1 + (_TOO_FAR / _RIGHT * square.mean(1)) ** 2)
 
     def posed(
         self, landmarks: Sequence[int] = (), turned: Sequence[int] = ()
@@ -236,7 +248,8 @@ def smoothed_prior(subject: Subject, smoothing: float, strength: float, window: 
         local_rotations = smooth_rotations(stabilised, weights, seconds, acceleration / smoothing)
         local_rotations[:, 0] = np.swapaxes(camera_rotations, 1, 2) @ local_rotations[:, 0]
         path, unsteady = _path(subject, window)
-        path = _smooth_path(path, subject.evidence.rows(window), seconds, smoothing, usual) - unsteady
+        trust = subject.distance_trust(window)
+        path = _smooth_path(path, trust, subject.evidence.rows(window), seconds, smoothing, usual) - unsteady
         trans = np.einsum("nji,nj->ni", camera_rotations, path) - subject.shaped_body.joints[0]
     return Prior(
         rotations=local_rotations,
@@ -267,14 +280,15 @@ def _steadied(positions: np.ndarray, seconds: np.ndarray) -> np.ndarray:
 
 
 def _smooth_path(
-    path: np.ndarray, evidence: Evidence, seconds: np.ndarray, smoothing: float, usual: float
+    path: np.ndarray, trust: np.ndarray, evidence: Evidence, seconds: np.ndarray, smoothing: float, usual: float
 ) -> np.ndarray:
-    """Smooth positions seen from the origin: precise across the line of sight, along it known from size only."""
+    """Smooth positions seen from the origin: precise across the line of sight, along it known from size only, as far as
+    `Subject.distance_trust` goes."""
     distance = np.linalg.norm(path, axis=1, keepdims=True)
     curves = np.concatenate([path / distance, np.log(distance)], axis=1) * usual
     precision = 1 / evidence.pixel_sigma.astype(float) ** 2
     across = np.minimum(precision.sum(1) * (evidence.camera_K[0, 0] / usual) ** 2, 1 / 0.008**2)
-    along = (precision.sum(1) > 0) / (0.015 * usual) ** 2
+    along = trust * (precision.sum(1) > 0) / (0.015 * usual) ** 2
     idle = 0.05
     weights = np.stack([across, across, across, along], axis=1) + idle
     smoothed = smooth(curves[..., None], weights, seconds, _TRANS_ACCELERATION / smoothing)[..., 0] / usual

@@ -67,7 +67,7 @@ def test_planted_foot_stays_in_one_place():
     # It stands from frame 5 to 24, touches the floor for two frames at 30, and flies else.
     probability = np.zeros((40, 1))
     probability[5:25], probability[30:32] = 0.9, 0.9
-    places, hold = contacts.plant(positions, probability, times, np.full((40, 1), 0.02))
+    places, hold = contacts.plant(positions, probability, times, np.full((40, 1), 0.02), np.ones(40))
     np.testing.assert_array_equal(hold[:5], 0)
     np.testing.assert_array_equal(hold[25:], 0, "a touch of 33 ms is no stand")
     np.testing.assert_allclose(places[5:25, 0], np.tile(places[10, 0], (20, 1)))
@@ -79,6 +79,17 @@ def test_planted_foot_stays_in_one_place():
     assert 0 < hold[5, 0] < 0.5
 
 
+def test_a_foot_stands_where_it_is_seen_best():
+    """Half of the time the person crouches, and seems to glide away."""
+    times = np.arange(30) / 30
+    positions = np.zeros((30, 1, 3))
+    positions[15:, 0, 1] = 0.2
+    places, _ = contacts.plant(
+        positions, np.ones((30, 1)), times, np.zeros((30, 1)), np.where(np.arange(30) < 15, 1, 0.05)
+    )
+    np.testing.assert_allclose(places[:, 0, 1], 0.2 * 0.05 / 1.05)
+
+
 def test_every_stand_has_its_own_place():
     times = np.arange(30) / 30
     positions = np.zeros((30, 2, 3))
@@ -86,7 +97,7 @@ def test_every_stand_has_its_own_place():
     positions[:, 1, 1] = 3.0
     probability = np.full((30, 2), 0.9)
     probability[13:17, 0] = 0.1
-    places, _ = contacts.plant(positions, probability, times, np.zeros((30, 2)))
+    places, _ = contacts.plant(positions, probability, times, np.zeros((30, 2)), np.ones(30))
     np.testing.assert_allclose(places[:13, 0, 0], 0, atol=1e-12)
     np.testing.assert_allclose(places[17:, 0, 0], 0.7, atol=1e-12)
     np.testing.assert_allclose(places[:, 1], [[0, 3, 0]] * 30, atol=1e-12)
@@ -97,7 +108,11 @@ def test_frame_rate_does_not_change_the_hold():
     for rate in (30, 120):
         times = np.arange(0, 1, 1 / rate)
         _, hold = contacts.plant(
-            np.zeros((len(times), 1, 3)), np.ones((len(times), 1)), times, np.zeros((len(times), 1))
+            np.zeros((len(times), 1, 3)),
+            np.ones((len(times), 1)),
+            times,
+            np.zeros((len(times), 1)),
+            np.ones(len(times)),
         )
         holds.append(np.interp([0.0, 1 / 30, 0.5], times, hold[:, 0]))
     np.testing.assert_allclose(holds[0], holds[1], atol=1e-6)

@@ -13,6 +13,7 @@ from video_motion.inference.body.smpl import Body
 from video_motion.inference.motion import estimate as landmarks
 from video_motion.inference.motion import subject
 from video_motion.inference.motion.estimate import as_seen
+from video_motion.inference.motion.fit import Fit
 from video_motion.inference.motion.footing import Footing
 from video_motion.inference.motion.motion import Motion
 from video_motion.inference.people.track import Track
@@ -243,6 +244,21 @@ def test_a_long_track_in_windows_moves_as_it_does_whole(body: Body, lap: scenes.
     np.testing.assert_allclose(cut.joints_world, whole.joints_world, atol=1e-5)
     np.testing.assert_allclose(cut.poses, whole.poses, atol=1e-4)
     np.testing.assert_allclose(cut.contacts, whole.contacts, atol=1e-4)
+
+
+def test_the_distance_of_who_points_at_the_camera_is_trusted_less(body: Body, stroll: scenes.Scene):
+    """Somebody in rest pose, seen upright, half turned towards the camera, and lying with the feet to it."""
+    frames = np.arange(len(stroll.timestamps))
+    track = scenes.film(stroll, np.random.default_rng(1))
+    (person,), _ = landmarks.stand([track], frames, stroll.timestamps, stroll.camera, body)
+    tilts = np.repeat([0.0, 45.0, 80.0], len(frames) // 3)
+    turns = np.tile(np.eye(3), (len(tilts), 24, 1, 1))
+    turns[:, 0] = Rotation.from_euler("x", 180 - tilts[:, None], degrees=True).as_matrix().reshape(-1, 3, 3)
+    person.fit = Fit(turns, np.tile([0.0, 0.0, 6.0], (len(tilts), 1)), np.ones((len(tilts), 24)))
+    upright, half, lying = person.distance_trust(slice(0, len(tilts))).reshape(3, -1).mean(1)
+    assert upright > 0.8
+    assert half < 0.02
+    assert lying < half / 2
 
 
 def test_motion_is_not_late(stroll: scenes.Scene, stroll_motion: Motion):
