@@ -34,8 +34,8 @@ _ACCELERATION = {
     "hand": 2.5,
 }
 _TRANS_ACCELERATION = 3.0
-# Thighs, shins and trunk, from joint to joint. Where they point along the line of sight estimates show them too long, and
-# who crouches so seems too far away: by this share for all of them, when who is upright is right to the second.
+# Thighs, shins and trunk, from joint to joint. Where they point along the line of sight estimates show them too long,
+# and who crouches so seems too far away: by this share for all of them, when who is upright is right to the second.
 _ALONG = np.array([[1, 4], [2, 5], [4, 7], [5, 8], [0, 12]])
 _TOO_FAR, _RIGHT = 0.2, 0.006
 # How far a hand shakes a camera, metres, and how it is carried apart from that.
@@ -139,7 +139,7 @@ class Subject:
         self.fit = Fit(*spill.collect(n, changed))
 
     def distance_trust(self, window: slice) -> np.ndarray:
-        """(n,) how far their distance is known in a window of frames: 1 who is seen upright, less who is foreshortened."""
+        """(n,) how far their distance is known in a window of frames: 1 for somebody upright, less if foreshortened."""
         _, joints, _ = self.shaped_body.pose(self.fit.rotations[window], self.fit.trans[window])
         first, last = joints[:, _ALONG[:, 0]], joints[:, _ALONG[:, 1]]
         limb, sight = last - first, last + first
