@@ -106,7 +106,11 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
         allow_abbrev=False,
     )
     parser.add_argument(
-        "videos", type=Path, nargs="*", metavar="VIDEO", help="a video, a folder of videos, or a pattern in quotes"
+        "videos",
+        type=Path,
+        nargs="*",
+        metavar="VIDEO",
+        help="a video, a folder of videos or of numbered images, or a pattern in quotes",
     )
     parser.add_argument("--out", type=Path, metavar="FOLDER", help="where to write (default: next to each video)")
     add_arguments(parser, EVERYTHING)

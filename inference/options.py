@@ -122,12 +122,10 @@ class Options:
         None,
         FOOTAGE,
         "Frame Rate",
-        "frames per second of a folder of images",
+        "frames per second of a folder of images, 30 if not told",
         "float",
         positive=True,
         metavar="RATE",
-        # Commands take the videos of a folder.
-        argument=False,
     )
     person: tuple[Who, ...] = _option(
         (),

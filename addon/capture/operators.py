@@ -13,7 +13,7 @@ from bpy.props import BoolProperty, CollectionProperty, EnumProperty, IntPropert
 from bpy_extras.io_utils import ImportHelper
 
 from ...inference.errors import VideoMotionError
-from ...inference.footage.naming import VIDEO_SUFFIXES
+from ...inference.footage.naming import IMAGE_SUFFIXES, VIDEO_SUFFIXES
 from ...inference.options import ESTIMATION, Options, Who
 from ...inference.worker.process import WorkerProcess
 from .. import preferences
@@ -22,7 +22,7 @@ from ..takes.making import make_takes
 from ..takes.record import take_by_id, take_of
 from . import jobs
 from .looking import look_at
-from .settings import IMAGE_SUFFIXES, VideoMotionSettings
+from .settings import VideoMotionSettings
 from .solved_camera import keep_camera
 from .video_queue import CANCELLED, DONE, FAILED, RUNNING
 from .worker_operator import TICK_SECONDS, ImportVideoError, WorkerOperator, check_part, load_result

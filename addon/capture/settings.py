@@ -13,6 +13,7 @@ from bpy.props import BoolProperty, EnumProperty, FloatProperty, IntProperty, Po
 
 from ...inference.body.kinds import BUILDS, GENDERS
 from ...inference.estimators import ESTIMATORS, LANDMARKS
+from ...inference.footage.naming import IMAGE_SUFFIXES
 from ...inference.options import FROM_VIDEO, KEEP, MOTION, SCENE, Options, Who, described, options
 from ...inference.options import people as parse_people
 from .. import preferences
@@ -21,8 +22,6 @@ from ..scene.keyframes import scene_frame_rate
 from ..scene.visibility import is_only_while_seen, set_only_while_seen
 from . import jobs
 from .worker_operator import ImportVideoError
-
-IMAGE_SUFFIXES = frozenset({".jpeg", ".jpg", ".png"})
 
 # Where one is given first: millimetres as for 35 mm film, of most phones, and metres.
 _USUAL_LENS, _USUAL_HEIGHT = 26.0, 1.75

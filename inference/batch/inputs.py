@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import VideoMotionError
+from ..footage.naming import numbered_images
 
 PART_SECONDS = 60.0
 """How long parts of a long video are, about."""
@@ -108,12 +109,10 @@ class VideoInput:
 
     def origin(self, options: Mapping[str, Any], code: str) -> dict[str, Any]:
         """Return what the results depend on: options, code and video."""
-        state = self.video.stat()
-        origin = {
-            "options": options,
-            "code": code,
-            "video": {"bytes": state.st_size, "modified": state.st_mtime_ns},
-        }
+        files = numbered_images(self.video) if self.video.is_dir() else [self.video]
+        states = [file.stat() for file in files]
+        size, modified = sum(one.st_size for one in states), max(one.st_mtime_ns for one in states)
+        origin = {"options": options, "code": code, "video": {"bytes": size, "modified": modified}}
         return origin if self.part is None else {**origin, "part": dict(self.part)}
 
     @property

@@ -198,6 +198,9 @@ class ClusterRunner:
         one = job.input
         try:
             order = self._order(job)
+            if self._sends and one.video.is_dir():
+                self._fail(job, f"{one.video} can't be sent to workers: they have to see it under the same path.")
+                return
             contents = {file.path: Path(file.path).read_bytes() for file in order.files} if self._sends else {}
         except FileNotFoundError as error:
             self._fail(job, f"{error.filename or one.video} does not exist: check its name.")

@@ -16,7 +16,7 @@ from .. import console, options, registry
 from ..batch import interruption
 from ..batch.inputs import check_folder
 from ..batch.request import Request
-from ..footage.naming import OVERLAY_MARK
+from ..footage.naming import OVERLAY_MARK, output_names
 from ..options import Options
 from . import environment
 from .preparation import CommandError, prepare
@@ -152,7 +152,7 @@ def overlay(chosen: argparse.Namespace) -> int:
     """Draw a video and a contact sheet."""
     from ..body.smpl import Body
     from ..conversion import convert_footage
-    from ..footage.reader import Footage
+    from ..footage.reader import IMAGES_FRAME_RATE, Footage
     from ..models import load_models
     from ..motion.motion import Motion
     from . import overlay
@@ -160,10 +160,9 @@ def overlay(chosen: argparse.Namespace) -> int:
     check_folder(chosen.out)
     wanted = Options.from_arguments(chosen)
     folder = chosen.out or (chosen.motion or [chosen.video])[0].parent
-    video, picture, close = (
-        folder / f"{chosen.video.stem}{OVERLAY_MARK}{suffix}" for suffix in (".mp4", ".jpg", ".close.jpg")
-    )
-    footage = Footage(chosen.video, wanted.start, wanted.end)
+    name = output_names([chosen.video], folder)[0].name
+    video, picture, close = (folder / f"{name}{OVERLAY_MARK}{suffix}" for suffix in (".mp4", ".jpg", ".close.jpg"))
+    footage = Footage(chosen.video, wanted.start, wanted.end, wanted.frame_rate or IMAGES_FRAME_RATE)
     if chosen.motion:
         motions = [Motion.load(file) for file in chosen.motion]
         body = Body.load(wanted.smpl or registry.body_path())
@@ -191,7 +190,7 @@ def _add_videos(command: argparse.ArgumentParser) -> None:
         type=Path,
         nargs="+",
         metavar="VIDEO",
-        help="a video, a folder whose videos are all taken, or a pattern in quotes",
+        help="a video, a folder of numbered images, a folder whose videos are all taken, or a pattern in quotes",
     )
     command.add_argument("--out", type=Path, metavar="FOLDER", help="where to write (default: next to each video)")
     command.add_argument("--scheduler", metavar="ADDRESS", help=SCHEDULER_HELP)

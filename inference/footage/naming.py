@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import glob
+import os
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,28 +13,36 @@ VIDEO_SUFFIXES = frozenset(
     | {".ogv", ".ts", ".vob", ".webm", ".wmv"}
 )
 
+IMAGE_SUFFIXES = frozenset({".jpeg", ".jpg", ".png"})
+
 OVERLAY_MARK = ".overlay"
 """How the names of the videos end that `overlay` draws, which are no footage."""
 
 
 def find_videos(inputs: Sequence[Path]) -> tuple[list[Path], list[str]]:
-    """Return the videos of files, folders and patterns, each once, and a sentence for each that has none."""
+    """Return the videos of files, folders and patterns, each once, and a sentence for each that has none.
+
+    A folder without videos that holds numbered images is a video itself.
+    """
     videos: dict[Path, Path] = {}
     failures = []
     for given in inputs:
         found = [given]
         if not given.exists() and glob.has_magic(str(given)):
-            found = sorted(file for name in glob.glob(str(given), recursive=True) if is_video(file := Path(name)))
+            files = map(Path, glob.glob(str(given), recursive=True))
+            found = sorted(file for file in files if is_video(file) or _holds_images(file))
             if not found:
                 failures.append(f"No video is found by {given}: check the pattern.")
         elif given.is_dir():
             try:
-                found = sorted(file for file in given.iterdir() if is_video(file))
+                found = sorted(file for file in given.iterdir() if is_video(file)) or [given] * _holds_images(given)
             except OSError as error:
                 failures.append(f"{given} can't be listed ({error.strerror}): check its permissions.")
                 continue
             if not found:
-                failures.append(f"{given} is a folder without a video: name a video, or a folder that holds some.")
+                failures.append(
+                    f"{given} is a folder without a video or numbered images: name a video, or a folder that has some."
+                )
         for file in found:
             videos.setdefault(file.resolve(), file)
     return list(videos.values()), failures
@@ -46,6 +56,25 @@ def is_video(file: Path) -> bool:
         and not file.stem.endswith(OVERLAY_MARK)
         and file.is_file()
     )
+
+
+def numbered_images(folder: Path) -> list[Path]:
+    """The images of a folder whose names end in a number, in its order."""
+    numbers = {
+        file: int(match[0])
+        for file in folder.iterdir()
+        if file.suffix.lower() in IMAGE_SUFFIXES
+        and not file.name.startswith(".")
+        and (match := re.search(r"[0-9]+$", file.stem))
+    }
+    return sorted(numbers, key=lambda file: (numbers[file], file.name))
+
+
+def _holds_images(folder: Path) -> bool:
+    try:
+        return folder.is_dir() and bool(numbered_images(folder))
+    except OSError:
+        return False
 
 
 def motion_marks(people: Sequence[tuple[int, int]]) -> list[str]:
@@ -68,19 +97,28 @@ def shot_mark(shot: int, first: int) -> str:
 
 def output_names(videos: Sequence[Path], out: Path | None) -> list[Path]:
     """Return where each video's results go, as paths without suffix, no two alike on any file system."""
-    plain = [(out or video.parent) / video.stem for video in videos]
+    plain = [_plain(video, out) for video in videos]
     keys = [_key(target) for target in plain]
     taken = {key for key in keys if keys.count(key) == 1}
     targets = []
     for video, target, key in zip(videos, plain, keys, strict=True):
         if keys.count(key) > 1:
-            base = target.with_name(f"{video.stem}_{video.suffix[1:]}" if video.suffix else video.stem)
+            suffix = "" if video.is_dir() else video.suffix[1:]
+            base = target.with_name(f"{target.name}_{suffix}" if suffix else target.name)
             target, number = base, 2
             while _key(target) in taken:
                 target, number = base.with_name(f"{base.name}_{number}"), number + 1
             taken.add(_key(target))
         targets.append(target)
     return targets
+
+
+def _plain(video: Path, out: Path | None) -> Path:
+    if not video.is_dir():
+        return (out or video.parent) / video.stem
+    # What has a dot in its name, and `.`, are folders of images as others.
+    folder = Path(os.path.abspath(video))
+    return (out or folder.parent) / folder.name
 
 
 def _key(target: Path) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import os
-import re
 import threading
 import zlib
 from collections.abc import Iterator
@@ -16,6 +15,7 @@ from typing import Self
 
 from .. import MOST_PIXELS
 from ..errors import VideoMotionError
+from .naming import numbered_images
 
 # FFmpeg reads its log level once, when OpenCV first opens a file; -8 is its "quiet".
 os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
@@ -33,7 +33,6 @@ _PNG = b"\x89PNG\r\n\x1a\n"
 IMAGES_FRAME_RATE = 30.0
 """Hertz, of a folder of images by default."""
 
-IMAGE_SUFFIXES = frozenset({".jpeg", ".jpg", ".png"})
 SEEK_SECONDS = 2.0
 QUEUE_BYTES = 64 * 2**20
 QUEUE_FRAMES = 8
@@ -479,18 +478,6 @@ def _overruns(content: np.ndarray) -> bool:
 def checksum(image: np.ndarray) -> int:
     """Return a number that tells pictures apart."""
     return zlib.crc32(image.tobytes())
-
-
-def numbered_images(folder: Path) -> list[Path]:
-    """The images of a folder whose names end in a number, in its order."""
-    numbers = {
-        file: int(match[0])
-        for file in folder.iterdir()
-        if file.suffix.lower() in IMAGE_SUFFIXES
-        and not file.name.startswith(".")
-        and (match := re.search(r"[0-9]+$", file.stem))
-    }
-    return sorted(numbers, key=lambda file: (numbers[file], file.name))
 
 
 def _first_image(capture: cv2.VideoCapture | _Images) -> np.ndarray | None:

@@ -15,7 +15,9 @@ import cv2
 import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
-from video_motion.inference import conversion
+from video_motion.inference import conversion, registry
+from video_motion.inference.batch.queue import VideoBatch
+from video_motion.inference.batch.request import Request
 from video_motion.inference.body.skeleton import JOINT_NAMES, LANDMARK_NAMES
 from video_motion.inference.cache import Cache
 from video_motion.inference.camera.given import CameraFileError, GivenCamera
@@ -265,6 +267,32 @@ def test_people_stand_in_the_world_of_the_users_camera(tmp_path: Path):
     assert result.report["shots"][0]["camera"]["focal_pixels"] == pytest.approx(truth.camera_K[0, 0])
     with pytest.raises(CameraFileError, match="is for pictures of 640×480"):
         convert_footage(REAL, Options(end=0.6, quality="fast", camera_file=file))
+
+
+def test_a_folder_of_images_gives_what_the_video_gives(tmp_path: Path):
+    """By the commands' queue, which knows when one of them has changed."""
+    video, folder, out = tmp_path / "walk.mkv", tmp_path / "walk.25", tmp_path / "out"
+    folder.mkdir()
+    writer = cv2.VideoWriter(str(video), cv2.VideoWriter.fourcc(*"FFV1"), 25, (640, 480))
+    for frame in Footage(SAMPLE, 2.0, 2.6):
+        cv2.imwrite(str(folder / f"picture {frame.number}.png"), frame.image)
+        writer.write(frame.image)
+    writer.release()
+    options = Options(quality="fast", hands=False, face=False, format=(), frame_rate=25.0, resume=True)
+
+    def states() -> dict[str, str]:
+        assert VideoBatch(Request([video, folder], out, options, registry.cache_folder())).run() == 0
+        rows = json.loads((out / "batch.json").read_text())["videos"]
+        return {Path(row["video"]).name: row["state"] for row in rows}
+
+    assert states() == {"walk.mkv": "done", "walk.25": "done"}
+    one, other = (Motion.load(out / f"{name}.motion.npz") for name in ("walk", "walk.25"))
+    np.testing.assert_allclose(one.timestamps, other.timestamps, atol=1e-6)
+    np.testing.assert_allclose(one.joints_world, other.joints_world, atol=1e-3)
+    assert states() == {"walk.mkv": "skipped", "walk.25": "skipped"}
+    changed = next(folder.iterdir())
+    os.utime(changed, ns=(0, changed.stat().st_mtime_ns + 10**9))
+    assert states() == {"walk.mkv": "skipped", "walk.25": "done"}
 
 
 @pytest.fixture(scope="module")

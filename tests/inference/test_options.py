@@ -25,6 +25,7 @@ NOT_THE_DEFAULT = next(quality for quality in described("quality").choices if qu
 WORDS = {
     "start": ("1.5", 1.5),
     "end": ("3", 3.0),
+    "frame_rate": ("25", 25.0),
     "camera_file": ("camera.json", Path("camera.json")),
     "shot": ("3", 3),
     "slow_motion": ("4", 4.0),

@@ -17,6 +17,23 @@ def test_folders_give_their_videos_once(tmp_path: Path):
     assert str(tmp_path / "c*") in failure
 
 
+def test_a_folder_of_numbered_images_is_a_video(tmp_path: Path, monkeypatch):
+    folder, mixed, photos = (tmp_path / name for name in ("take.2", "mixed", "photos"))
+    for one, names in ((folder, ("a9.png", "a10.png")), (mixed, ("a1.jpg", "walk.mp4")), (photos, ("me.jpg",))):
+        one.mkdir()
+        for name in names:
+            (one / name).touch()
+    videos, failures = find_videos([folder, mixed, photos])
+    assert videos == [folder, mixed / "walk.mp4"]
+    assert failures == [
+        f"{photos} is a folder without a video or numbered images: name a video, or a folder that has some."
+    ]
+    assert find_videos([tmp_path / "*"])[0] == [mixed, folder], "a pattern finds them, too"
+    assert output_names([folder], None) == [tmp_path / "take.2"]
+    monkeypatch.chdir(folder)
+    assert output_names(find_videos([Path()])[0], tmp_path / "out") == [tmp_path / "out" / "take.2"]
+
+
 def test_output_names_never_clash(tmp_path: Path):
     videos = [Path(name) for name in ("x/a.mp4", "x/a.avi", "y/a.mp4", "x/A_avi.mkv", "x/walk.take2.mp4")]
     names = [target.name for target in output_names(videos, tmp_path)]

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from ....body.bodyfile import BodyError
-from ....footage.reader import numbered_images
+from ....footage.naming import numbered_images
 from ..truth import Bodies, EvaluationError, Truth
 from . import LAYOUTS
 
