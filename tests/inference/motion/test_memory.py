@@ -11,7 +11,7 @@ import pytest
 HERE = Path(__file__).parent
 SHORT, LONG = 1500, 9000
 MOST_BYTES = 1000
-"""That each further frame may take; its motion has 8,000, of which the file keeps a half."""
+"""That each further frame may take; its motion alone has 4,800."""
 
 
 @pytest.mark.timeout(1200)
