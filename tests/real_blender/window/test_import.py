@@ -268,6 +268,9 @@ def test_people_are_chosen_by_clicks(panel: Panel, blender: Blender, tmp_path: P
     panel.wait_until_seen()
     blender.click_button(FIND_PEOPLE)
     panel.wait_until_ended()
+    # The pictures are below the window.
+    for _ in range(5):
+        blender.display.run("xdotool", "click", "5")
     blender.screenshot("people-found")
     # As typing a video's name does.
     blender.do("bpy.ops.ed.undo_push(message='chosen')")
