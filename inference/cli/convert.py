@@ -59,7 +59,7 @@ def add_commands(commands: Commands) -> None:
         "overlay",
         "draw the character over its footage",
         "Draw the character over its footage, to judge a result by eye: NAME.overlay.mp4, and NAME.overlay.jpg with"
-        " several moments side by side (footage with landmarks, character over it, character from its left), and"
+        " several moments side by side (footage with landmarks, character over it, from its left, from above), and"
         " NAME.overlay.close.jpg where hands or a face were seen.",
     )
     overlay.add_argument("video", type=Path, metavar="VIDEO", help="the footage")
@@ -76,7 +76,7 @@ def add_commands(commands: Commands) -> None:
     )
     overlay.add_argument("--columns", type=count, default=8, metavar="N", help="moments on the picture (default: 8)")
     overlay.add_argument(
-        "--row-height", type=count, default=360, metavar="PIXELS", help="of each of its three rows (default: 360)"
+        "--row-height", type=count, default=360, metavar="PIXELS", help="of each of its four rows (default: 360)"
     )
     options.add_arguments(overlay, options.ESTIMATION)
 

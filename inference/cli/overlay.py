@@ -107,7 +107,7 @@ def write_video(footage: Footage, motions: Sequence[Motion], body: Body, path: P
 def write_contact_sheet(
     footage: Footage, motions: Sequence[Motion], body: Body, path: Path, columns: int = 8, height: int = 360
 ) -> None:
-    """Write a picture of several moments: footage with landmarks, character over it, and character from its left.
+    """Write a picture of several moments: footage with landmarks, character over it, from its left, and from above.
 
     Args:
         footage: the video the motions come from.
@@ -130,7 +130,8 @@ def write_contact_sheet(
             for row in np.flatnonzero(motion.frames == frame.number):
                 draw_landmarks(plain, motion.landmarks[row] * [scale, scale, 1])
         _draw_people(over, scale, frame.number, motions, body)
-        strips.append(np.concatenate([plain, over, _from_the_side(plain.shape, frame.number, motions, body)]))
+        views = [view(plain.shape, frame.number, motions, body) for view in (_from_the_side, _from_above)]
+        strips.append(np.concatenate([plain, over, *views]))
     if not cv2.imwrite(str(path), np.concatenate(strips, axis=1)):
         raise OSError(f"{path} cannot be written; check the folder and the free space.")
 
@@ -208,24 +209,56 @@ def _draw_people(image: np.ndarray, scale: float, number: int, motions: Sequence
 def _from_the_side(shape: tuple[int, ...], number: int, motions: Sequence[Motion], body: Body) -> np.ndarray:
     """The people in the world, seen along their common x axis, the floor drawn as a line."""
     image = np.full(shape, 245, np.uint8)
-    rows = [(motion, int(row)) for motion in motions for row in np.flatnonzero(motion.frames == number)]
-    if not rows:
-        return image
-    heads = np.concatenate([motion.joints_world.reshape(-1, 3) for motion in motions])
-    low, high = heads.min(0), heads.max(0)
+    low, high = _extent(motions)
     reach = max(2.2, (high[1] - low[1] + 1.2) * shape[0] / shape[1], high[2] - min(low[2], 0) + 0.6)
     # Usually around the hips of who stands; higher where somebody is high above the floor.
     middle = np.array([0, (low[1] + high[1]) / 2, max(0.85, high[2] + 0.3 - reach / 2)])
-    camera_K = np.array([[shape[0], 0, shape[1] / 2], [0, shape[0], shape[0] / 2], [0, 0, 1.0]])
-    # Seen from the world's +x: the picture's right is y, its down is -z, its depth is -x.
-    view = np.array([[0, 1.0, 0], [0, 0, -1.0], [-1.0, 0, 0]])
     floor = int(shape[0] / 2 + shape[0] * middle[2] / reach)
     cv2.line(image, (0, floor), (shape[1], floor), (150, 150, 150), 1)
-    for motion, row in rows:
-        vertices = body.vertices(motion.poses[row : row + 1], motion.betas, motion.trans[row : row + 1])[0]
-        side = (vertices - middle) @ view.T
-        side[:, 2] = reach * 20 + side[:, 2]
-        far = camera_K * [[20.0], [20.0], [1.0]]
-        far[:2, 2] = camera_K[:2, 2]
-        draw_mesh(image, side, body.polygons, far, _COLOURS[(motion.person - 1) % len(_COLOURS)], 1.0)
+    # From the world's +x: the picture's right is y, its down is -z, its depth is -x.
+    view = np.array([[0, 1.0, 0], [0, 0, -1.0], [-1.0, 0, 0]])
+    _draw_world(image, number, motions, body, view, middle, reach)
     return image
+
+
+def _from_above(shape: tuple[int, ...], number: int, motions: Sequence[Motion], body: Body) -> np.ndarray:
+    """The people in the world from above, the camera below the picture, everybody's way drawn as a line."""
+    image = np.full(shape, 245, np.uint8)
+    low, high = _extent(motions)
+    reach = max(2.2, high[1] - low[1] + 0.6, (high[0] - low[0] + 0.6) * shape[0] / shape[1])
+    middle = (low + high) / 2
+    # The picture's right is x, its down is -y, its depth is -z.
+    view = np.array([[1.0, 0, 0], [0, -1.0, 0], [0, 0, -1.0]])
+    for motion in motions:
+        way = (motion.joints_world[:, 0] - middle) @ view[:2].T * shape[0] / reach + [shape[1] / 2, shape[0] / 2]
+        colour = _COLOURS[(motion.person - 1) % len(_COLOURS)]
+        cv2.polylines(image, [way.round().astype(np.int32)], False, colour, 1, cv2.LINE_AA)
+    _draw_world(image, number, motions, body, view, middle, reach)
+    return image
+
+
+def _extent(motions: Sequence[Motion]) -> tuple[np.ndarray, np.ndarray]:
+    """The lowest and the highest (3,) of where anybody's joints ever are in the world, metres."""
+    lows, highs = zip(*((one.joints_world.min((0, 1)), one.joints_world.max((0, 1))) for one in motions), strict=True)
+    return np.min(lows, axis=0), np.max(highs, axis=0)
+
+
+def _draw_world(
+    image: np.ndarray,
+    number: int,
+    motions: Sequence[Motion],
+    body: Body,
+    view: np.ndarray,
+    middle: np.ndarray,
+    reach: float,
+) -> None:
+    """Draw who is in a frame from far away, in axes (3, 3) of right, down and depth; `reach` metres are the height."""
+    height, width = image.shape[:2]
+    far = 20.0 * reach
+    camera_K = np.array([[20.0 * height, 0, width / 2], [0, 20.0 * height, height / 2], [0, 0, 1.0]])
+    for motion in motions:
+        for row in np.flatnonzero(motion.frames == number):
+            one = slice(row, row + 1)
+            vertices = body.vertices(motion.poses[one], motion.betas, motion.trans[one])[0]
+            seen = (vertices - middle) @ view.T + [0, 0, far]
+            draw_mesh(image, seen, body.polygons, camera_K, _COLOURS[(motion.person - 1) % len(_COLOURS)], 1.0)

@@ -259,9 +259,11 @@ def test_contact_sheet(footage: Footage, body: Body, out: Path):
     overlay.write_contact_sheet(footage, [standing(body)], body, path, columns=3, height=120)
     sheet = cv2.imread(str(path))
     assert sheet is not None
-    assert sheet.shape == (3 * 120, 3 * 160, 3)
+    assert sheet.shape == (4 * 120, 3 * 160, 3)
     for column in range(3):
-        plain, over, side = (sheet[row * 120 : (row + 1) * 120, column * 160 : (column + 1) * 160] for row in range(3))
+        plain, over, side, above = (
+            sheet[row * 120 : (row + 1) * 120, column * 160 : (column + 1) * 160] for row in range(4)
+        )
         assert 0.01 < painted(plain).mean() < 0.2, "the landmarks are thin lines"
         assert painted(over).mean() > 0.05
         dark = np.abs(side.astype(int) - 245).max(-1) > 20
@@ -270,6 +272,9 @@ def test_contact_sheet(footage: Footage, body: Body, out: Path):
         line = int(np.argmax(dark[:, 2]))
         figure = np.flatnonzero(dark[:, 60:100].sum(1) > 2)
         assert abs(figure.max() - line) <= 6
+        # From above it is as wide as its arms, and narrow from front to back.
+        rows, columns = np.nonzero(np.abs(above.astype(int) - 245).max(-1) > 20)
+        assert np.ptp(columns) > 2.5 * np.ptp(rows)
 
 
 def test_who_is_high_above_the_floor_is_seen_whole_from_the_side(footage: Footage, body: Body, out: Path):
@@ -278,7 +283,7 @@ def test_who_is_high_above_the_floor_is_seen_whole_from_the_side(footage: Footag
     overlay.write_contact_sheet(footage, [on_a_roof], body, out / "sheet.png", columns=1, height=120)
     sheet = cv2.imread(str(out / "sheet.png"))
     assert sheet is not None
-    dark = np.abs(sheet[240:].astype(int) - 245).max(-1) > 20
+    dark = np.abs(sheet[240:360].astype(int) - 245).max(-1) > 20
     # The line of the floor is five metres below, and a figure as high as 1.7 of these.
     line = int(np.argmax(dark[:, 2]))
     figure = np.flatnonzero(dark[: line - 2, 60:100].sum(1) > 2)
