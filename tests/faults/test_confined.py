@@ -26,7 +26,7 @@ options = {"end": 0.6, "quality": "fast"}
 worker = WorkerProcess("look", weights, cache, more=True, video=str(video))
 for task in ("look", "peek", "find", "convert"):
     if task != "look":
-        worker.begin(task, video=str(video), options=options)
+        worker.begin(task, video=str(video), options=options, moments={"start": 0.2})
     while not worker.answered:
         worker.poll()
         time.sleep(0.01)

@@ -212,7 +212,7 @@ def test_overlay(fresh: bool, two_people: Path, tmp_path: Path, capsys: pytest.C
     assert cli.main(["overlay", str(video), "--out", str(out), "--columns", "2", "--row-height", "90", *given]) == 0
     names = [f"walk.take2.overlay{suffix}" for suffix in (".mp4", ".jpg")]
     assert capsys.readouterr().out.split("\n")[:2] == [str(out / name) for name in names]
-    assert cv2.imread(str(out / names[1])).shape == (3 * 90, 2 * 240, 3)  # pyrefly: ignore[missing-attribute]
+    assert cv2.imread(str(out / names[1])).shape == (4 * 90, 2 * 240, 3)  # pyrefly: ignore[missing-attribute]
     drawn, plain = ([frame.image for frame in Footage(file)][10] for file in (out / names[0], video))
     changed = np.abs(drawn.astype(int) - plain).max(-1) > 40
     outside = np.ones(changed.shape, bool)
