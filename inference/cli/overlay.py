@@ -1,9 +1,11 @@
-"""Pictures for judging a motion: the character over the footage, and the same character from the side."""
+"""Pictures for judging a motion: the character over the footage, from the side, and from above."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 import cv2
 import numpy as np
@@ -119,6 +121,7 @@ def write_contact_sheet(
     """
     shown = np.unique(np.concatenate([motion.frames for motion in motions]))
     chosen = set(shown[np.linspace(0, len(shown) - 1, min(columns, len(shown))).round().astype(int)].tolist())
+    ways = _Ways.of(motions)
     strips = []
     for frame in footage:
         if frame.number not in chosen:
@@ -130,7 +133,7 @@ def write_contact_sheet(
             for row in np.flatnonzero(motion.frames == frame.number):
                 draw_landmarks(plain, motion.landmarks[row] * [scale, scale, 1])
         _draw_people(over, scale, frame.number, motions, body)
-        views = [view(plain.shape, frame.number, motions, body) for view in (_from_the_side, _from_above)]
+        views = [view(plain.shape, frame.number, motions, ways, body) for view in (_from_the_side, _from_above)]
         strips.append(np.concatenate([plain, over, *views]))
     if not cv2.imwrite(str(path), np.concatenate(strips, axis=1)):
         raise OSError(f"{path} cannot be written; check the folder and the free space.")
@@ -206,10 +209,27 @@ def _draw_people(image: np.ndarray, scale: float, number: int, motions: Sequence
         draw_mesh(image, vertices, body.polygons, camera_K, _COLOURS[(motion.person - 1) % len(_COLOURS)])
 
 
-def _from_the_side(shape: tuple[int, ...], number: int, motions: Sequence[Motion], body: Body) -> np.ndarray:
+@dataclass(frozen=True)
+class _Ways:
+    """Where people go in the world: their pelvises (n, 3), and what (3,) all their joints lie between, metres."""
+
+    pelvises: Sequence[np.ndarray]
+    low: np.ndarray
+    high: np.ndarray
+
+    @classmethod
+    def of(cls, motions: Sequence[Motion]) -> Self:
+        joints = [motion.joints_world for motion in motions]
+        lows, highs = ([edge(one, axis=(0, 1)) for one in joints] for edge in (np.min, np.max))
+        return cls([one[:, 0] for one in joints], np.min(lows, axis=0), np.max(highs, axis=0))
+
+
+def _from_the_side(
+    shape: tuple[int, ...], number: int, motions: Sequence[Motion], ways: _Ways, body: Body
+) -> np.ndarray:
     """The people in the world, seen along their common x axis, the floor drawn as a line."""
     image = np.full(shape, 245, np.uint8)
-    low, high = _extent(motions)
+    low, high = ways.low, ways.high
     reach = max(2.2, (high[1] - low[1] + 1.2) * shape[0] / shape[1], high[2] - min(low[2], 0) + 0.6)
     # Usually around the hips of who stands; higher where somebody is high above the floor.
     middle = np.array([0, (low[1] + high[1]) / 2, max(0.85, high[2] + 0.3 - reach / 2)])
@@ -221,26 +241,20 @@ def _from_the_side(shape: tuple[int, ...], number: int, motions: Sequence[Motion
     return image
 
 
-def _from_above(shape: tuple[int, ...], number: int, motions: Sequence[Motion], body: Body) -> np.ndarray:
+def _from_above(shape: tuple[int, ...], number: int, motions: Sequence[Motion], ways: _Ways, body: Body) -> np.ndarray:
     """The people in the world from above, the camera below the picture, everybody's way drawn as a line."""
     image = np.full(shape, 245, np.uint8)
-    low, high = _extent(motions)
+    low, high = ways.low, ways.high
     reach = max(2.2, high[1] - low[1] + 0.6, (high[0] - low[0] + 0.6) * shape[0] / shape[1])
     middle = (low + high) / 2
     # The picture's right is x, its down is -y, its depth is -z.
     view = np.array([[1.0, 0, 0], [0, -1.0, 0], [0, 0, -1.0]])
-    for motion in motions:
-        way = (motion.joints_world[:, 0] - middle) @ view[:2].T * shape[0] / reach + [shape[1] / 2, shape[0] / 2]
+    for motion, pelvis in zip(motions, ways.pelvises, strict=True):
+        way = (pelvis - middle) @ view[:2].T * shape[0] / reach + [shape[1] / 2, shape[0] / 2]
         colour = _COLOURS[(motion.person - 1) % len(_COLOURS)]
         cv2.polylines(image, [way.round().astype(np.int32)], False, colour, 1, cv2.LINE_AA)
     _draw_world(image, number, motions, body, view, middle, reach)
     return image
-
-
-def _extent(motions: Sequence[Motion]) -> tuple[np.ndarray, np.ndarray]:
-    """The lowest and the highest (3,) of where anybody's joints ever are in the world, metres."""
-    lows, highs = zip(*((one.joints_world.min((0, 1)), one.joints_world.max((0, 1))) for one in motions), strict=True)
-    return np.min(lows, axis=0), np.max(highs, axis=0)
 
 
 def _draw_world(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from copy import copy
 from dataclasses import dataclass, field, fields
@@ -73,6 +74,12 @@ class Rows:
             raise IndexError(number)
         new = number % count - len(self._old)
         return self._new[new] if new >= 0 else _row(self._old.row(number % count))
+
+    def at(self, frame: int) -> Row | None:
+        """The row of a frame; None if the person was not seen in it."""
+        number = bisect_left(range(len(self)), frame, key=lambda number: self[number].frame)
+        row = self[number] if number < len(self) else None
+        return row if row is not None and row.frame == frame else None
 
     def newest(self, count: int) -> list[Row]:
         """The last rows, so many or all."""

@@ -296,14 +296,10 @@ class Tracker:
 
     def _revert_switch(self, target: Target, claimant: Target) -> None:
         """Remove the frames in which a target was already moving towards its claimant's pose."""
-        number = len(claimant.rows) - 1
         while len(target.rows) > 1:
             row = target.last
-            while number >= 0 and claimant.rows[number].frame > row.frame:
-                number -= 1
-            if number < 0 or (other := claimant.rows[number]).frame != row.frame:
-                return
-            if agreement(row.landmarks, other.landmarks, target.size) < OTHER_POSE:
+            other = claimant.rows.at(row.frame)
+            if other is None or agreement(row.landmarks, other.landmarks, target.size) < OTHER_POSE:
                 return
             target.drop_newest(1)
 
@@ -496,11 +492,12 @@ class Tracker:
     def _is_taken(self, target: Target, moment: Moment, pose: Pose) -> bool:
         """Whether somebody else was seen there in this pose."""
         for other in self._targets:
-            row = next((row for row in reversed(other.rows) if row.frame <= moment.number), None)
-            if other is not target and row is not None and row.frame == moment.number:
-                size = float(max(row.crop[2], pose.crop[2]))
-                if agreement(row.landmarks, pose.landmarks, size) > OTHER_POSE:
-                    return True
+            row = None if other is target else other.rows.at(moment.number)
+            if row is None:
+                continue
+            size = float(max(row.crop[2], pose.crop[2]))
+            if agreement(row.landmarks, pose.landmarks, size) > OTHER_POSE:
+                return True
         return False
 
     def _make_room(self, frame: Frame, size: float) -> bool:
