@@ -239,7 +239,8 @@ def _add_training(command: argparse.ArgumentParser) -> None:
         nargs="+",
         default=[],
         metavar="FILE",
-        help="start from the weights of another training's checkpoint; what it lacks is taken from further ones",
+        help="start from the weights of another training's checkpoint, or of an exported network such as"
+        " weights/lifter-compact.onnx; what it lacks is taken from further ones",
     )
     _add_lifter(command)
     command.add_argument("--resume", action="store_true", help="continue from the checkpoint in --out, if there is one")

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict
 from inspect import signature
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, TypeVar
 
 import numpy as np
@@ -17,6 +18,7 @@ from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 
 from ...atomic import atomic_write
+from ...errors import VideoMotionError
 from ...pose.features import VERSION
 from ...runtime.session import Session
 from .base import Network
@@ -28,6 +30,10 @@ from .torch_body import sixd_to_matrix, to_local
 OPSET = 18
 # Below this many numbers a cast costs more than float16 saves.
 _MIN_HALVED = 256
+
+
+class ExportError(VideoMotionError):
+    """A file is not that of a network; the message is one sentence for the user."""
 
 
 class _Local(nn.Module):
@@ -136,6 +142,63 @@ def check_parity(model: Network, folder: Path, name: str, batches: Sequence[int]
             inputs["local"] = _encoded(network, maps)
         worst = max(worst, compare(_Window(network, inputs), path, inputs))
     return worst
+
+
+def read_weights(path: Path, model: Network) -> dict[str, Tensor]:
+    """A network's parameters and buffers, as far as they are in a file that `export` wrote.
+
+    Exporters rename parameters, transpose them, and compute in advance what depends on nothing else. The network itself
+    is exported with random parameters, to see what became of each.
+
+    Args:
+        path: the ONNX file.
+        model: a network of the same settings; stays as it is.
+
+    Raises:
+        ExportError: the file is of another network, or of other settings.
+    """
+    proto = onnx.load(path)
+    properties = {item.key: item.value for item in proto.metadata_props}
+    if json.loads(properties.get("settings", "null")) != json.loads(json.dumps(asdict(model.settings))):
+        raise ExportError(f"{path} holds a network of another kind or of other sizes.")
+    network, rng = _prepared(model, half=False), torch.Generator().manual_seed(0)
+    for part in network.state_dict().values():
+        part.copy_(0.5 + torch.rand(part.shape, generator=rng) if part.is_floating_point() else part)
+    with TemporaryDirectory() as folder:
+        export(network, Path(folder), "random", half=False)
+        traced = _numbers(onnx.load(Path(folder) / "random.onnx"))
+    stored, found = _numbers(proto), {}
+    for name, part in network.state_dict().items():
+        for looks, back in _FORMS:
+            wanted = looks(part.numpy())
+            places = [next((key for key, values in traced.items() if _same(values, one)), None) for one in wanted]
+            if places and all(key in stored for key in places):
+                found[name] = torch.from_numpy(back([stored[str(key)].astype(np.float32) for key in places]).copy())
+                break
+    return found
+
+
+def _numbers(proto: onnx.ModelProto) -> dict[str, np.ndarray]:
+    return {item.name.removesuffix(".half"): numpy_helper.to_array(item) for item in proto.graph.initializer}
+
+
+def _same(one: np.ndarray, other: np.ndarray) -> bool:
+    return one.shape == other.shape and np.allclose(one, other, atol=1e-6)
+
+
+def _columns_of_softmax(values: np.ndarray) -> list[np.ndarray]:
+    if values.ndim != 2:
+        return []
+    shares = np.exp(values - values.max(-1, keepdims=True))
+    return np.split(shares / shares.sum(-1, keepdims=True), values.shape[-1], axis=-1)
+
+
+# What an exporter makes of a parameter, and how it comes back.
+_FORMS: Sequence[tuple[Callable[[np.ndarray], list[np.ndarray]], Callable[[list[np.ndarray]], np.ndarray]]] = (
+    (lambda values: [values], lambda stored: stored[0]),
+    (lambda values: [values.T], lambda stored: stored[0].T),
+    (_columns_of_softmax, lambda stored: np.log(np.concatenate(stored, axis=-1))),
+)
 
 
 def rounding(model: Network, path: Path, inputs: Mapping[str, np.ndarray]) -> tuple[float, float]:

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from ... import console, registry
 from ...body.smpl import Body
@@ -21,6 +21,7 @@ from ..networks import configurations
 from ..networks.base import SIZE as ESTIMATE
 from ..networks.base import Network
 from ..networks.configurations import Configuration, ConfigurationError
+from ..networks.export import read_weights
 from ..networks.lifter import Lifter
 from ..networks.settings import Settings
 from .batches import Sampling
@@ -124,23 +125,26 @@ def loss_weights(defaults: Mapping[str, float], changes: Sequence[str]) -> dict[
     return {name: weight for name, weight in weights.items() if weight}
 
 
-def initialise_from(network: nn.Module, checkpoints: Sequence[Path]) -> int:
+def initialise_from(network: Network, checkpoints: Sequence[Path]) -> int:
     """Load the averaged weights of other trainings where names and sizes agree; returns how many tensors were loaded.
 
-    Earlier checkpoints take precedence.
+    Args:
+        network: to be trained.
+        checkpoints: of trainings, or exported networks (`.onnx`). Earlier ones take precedence.
 
     Raises:
         TrainingError: a file is not a checkpoint, or nothing in it fits.
+        ExportError: an exported network is of another kind or size.
     """
     mine = network.state_dict()
     loaded: dict[str, Tensor] = {}
     for checkpoint in checkpoints:
-        state = read_checkpoint(checkpoint)["averaged"]
-        fitting = {
-            name: state[f"module.{name}"]
-            for name in mine
-            if f"module.{name}" in state and state[f"module.{name}"].shape == mine[name].shape
-        }
+        if checkpoint.suffix == ".onnx":
+            state = read_weights(checkpoint, network)
+        else:
+            averaged = read_checkpoint(checkpoint)["averaged"]
+            state = {name.removeprefix("module."): values for name, values in averaged.items()}
+        fitting = {name: state[name] for name in mine if name in state and state[name].shape == mine[name].shape}
         if not fitting:
             raise TrainingError(f"{checkpoint} is of another network: nothing in it fits.")
         loaded = fitting | loaded

@@ -6,12 +6,14 @@ import pytest
 import torch
 from video_motion.inference.pose import features
 from video_motion.inference.research.networks.configurations import configuration
-from video_motion.inference.research.networks.export import check_parity, export
+from video_motion.inference.research.networks.export import ExportError, check_parity, export, read_weights
+from video_motion.inference.research.networks.lifter import Lifter
 from video_motion.inference.research.networks.tar import Tar
 from video_motion.inference.runtime.session import Session
 
 # Tracing takes longer with each repeated part; one repetition shows as much as many.
 SETTINGS = replace(configuration("tar-compact").settings, layers=1, iterations=1)
+LIFTER = replace(configuration("lifter-compact").settings, width=32, feedforward=48, layers=1)
 
 
 def learned(settings, body) -> Tar:
@@ -73,3 +75,22 @@ def test_without_refinement_there_is_one_file_in_float32(body, tmp_path):
     assert check_parity(network, tmp_path, "plain") < 1e-4
     types = {tensor.data_type for tensor in onnx.load(path).graph.initializer}
     assert onnx.TensorProto.FLOAT16 not in types
+
+
+def test_weights_come_back_from_files(body, tmp_path):
+    trained = Lifter(LIFTER, body)
+    for part in trained.parameters():
+        torch.nn.init.normal_(part, std=0.2)
+    export(trained, tmp_path, "lifter-compact")
+    found = read_weights(tmp_path / "lifter-compact.onnx", Lifter(LIFTER, body))
+    assert set(found) == set(trained.state_dict())
+    fresh = Lifter(LIFTER, body).eval()
+    fresh.load_state_dict(found)
+    frames = torch.randn(2, LIFTER.frames, LIFTER.features)
+    with torch.no_grad():
+        torch.testing.assert_close(fresh.describe(frames), trained.eval().describe(frames), atol=0.02, rtol=0.02)
+
+
+def test_weights_of_another_network_are_refused(network, folder, body):
+    with pytest.raises(ExportError, match="holds a network of another kind"):
+        read_weights(folder / "tar-compact.onnx", Lifter(LIFTER, body))
