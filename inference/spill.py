@@ -110,6 +110,34 @@ def concatenate(arrays: Sequence[np.ndarray]) -> np.ndarray:
     return whole
 
 
+class Pieces:
+    """Pieces of bytes in a temporary file, each of its own length, so that memory hardly grows with their number."""
+
+    def __init__(self) -> None:
+        self._file = tempfile.TemporaryFile(prefix="video-motion-pieces-")  # noqa: SIM115  open as long as they are used
+        self._starts = [0]
+
+    def __len__(self) -> int:
+        return len(self._starts) - 1
+
+    def add(self, content: bytes) -> int:
+        """Store a piece; returns its number for `read`."""
+        self._file.seek(self._starts[-1])
+        self._file.write(content)
+        self._starts.append(self._starts[-1] + len(content))
+        return len(self) - 1
+
+    def read(self, number: int) -> bytes:
+        """The piece with a number."""
+        start, end = self._starts[number], self._starts[number + 1]
+        self._file.seek(start)
+        return self._file.read(end - start)
+
+    def close(self) -> None:
+        """Delete the file."""
+        self._file.close()
+
+
 class Columns:
     """Rows of named values that become more and more, in an array for each name."""
 

@@ -163,6 +163,11 @@ def _add_data(command: argparse.ArgumentParser) -> None:
         help="run the detector on the other regions of interest too, for multi_roi",
     )
     command.add_argument("--look", action="store_true", dest="roi_views", help=argparse.SUPPRESS)
+    command.add_argument(
+        "--pictures",
+        action="store_true",
+        help="keep what the detector sees, for networks with an image encoder: 25 MB a shard",
+    )
     command.add_argument("--sheet", type=Path, metavar="FILE", help="only draw a picture with examples into this file")
 
 
@@ -243,6 +248,13 @@ def _add_training(command: argparse.ArgumentParser) -> None:
         " weights/lifter-compact.onnx; what it lacks is taken from further ones",
     )
     _add_lifter(command)
+    command.add_argument(
+        "--encoder",
+        type=Path,
+        metavar="FILE",
+        help="public weights of the configuration's image encoder: torchvision's state dict of ResNet-50, HRNet's of"
+        " its authors",
+    )
     command.add_argument("--resume", action="store_true", help="continue from the checkpoint in --out, if there is one")
     _add_machine(command)
     command.add_argument(

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import tempfile
 import zlib
 from collections.abc import Sequence
 
 import cv2
 import numpy as np
 
+from .. import spill
 from .landmarker import ALL, HEATMAP_SIZE, Output
 
 COUNT = ALL + 1
@@ -55,33 +55,26 @@ class MapStore:
     """Maps of a whole video in a temporary file, so that memory does not grow with its length."""
 
     def __init__(self):
-        self._file = tempfile.TemporaryFile(prefix="video-motion-maps-")  # noqa: SIM115  open as long as the store is
-        self._starts = [0]
+        self._pieces = spill.Pieces()
 
     def __len__(self) -> int:
-        return len(self._starts) - 1
+        return len(self._pieces)
 
     def add(self, maps: np.ndarray) -> int:
         """Store maps (40, 64, 64); returns their number for `read`."""
-        packed = pack(maps)
-        self._file.seek(self._starts[-1])
-        self._file.write(packed)
-        self._starts.append(self._starts[-1] + len(packed))
-        return len(self) - 1
+        return self._pieces.add(pack(maps))
 
     def read(self, numbers: Sequence[int] | np.ndarray) -> np.ndarray:
         """(n, 40, 64, 64) the maps with the given numbers; zeros for `NONE`."""
         maps = np.zeros((len(numbers), *SHAPE), np.uint8)
         for row, number in enumerate(numbers):
             if number != NONE:
-                start, end = self._starts[number], self._starts[number + 1]
-                self._file.seek(start)
-                maps[row] = unpack(self._file.read(end - start))
+                maps[row] = unpack(self._pieces.read(int(number)))
         return maps
 
     def close(self) -> None:
         """Delete the file."""
-        self._file.close()
+        self._pieces.close()
 
 
 def keep(store: MapStore | None, output: Output | None) -> int:

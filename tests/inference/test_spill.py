@@ -138,3 +138,14 @@ def test_memory_is_given_back(monkeypatch: pytest.MonkeyPatch):
         array[window] = 1.0
     assert megabytes() - before < 20, "of 160 MB"
     assert array[-1, -1] == 1.0
+
+
+def test_pieces_come_back_by_number_and_leave_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    pieces = spill.Pieces()
+    contents = [bytes([number]) * number for number in (3, 0, 5)]
+    assert [pieces.add(one) for one in contents] == [0, 1, 2]
+    assert [pieces.read(number) for number in (2, 0, 1)] == [contents[number] for number in (2, 0, 1)]
+    assert pieces.add(b"more") == 3
+    assert pieces.read(3) == b"more"
+    assert not list(tmp_path.iterdir()), "the file has no name"

@@ -11,12 +11,15 @@ from torch import Tensor, nn
 
 from ...body.skeleton import JOINT_NAMES
 from ...body.smpl import Body
+from .encoders import ENCODERS, ImageEncoder, as_crops
 from .settings import Settings
 
 ROTATIONS = 24
 SIZE = ROTATIONS * 6 + 10 + 3
 """Length of an estimate's vector."""
 
+# Pictures in use.
+_AT_ONCE = 32
 # Standard deviations at which features are clipped.
 _CLIP = 6.0
 _LEFT_ARM, _RIGHT_ARM = (
@@ -116,6 +119,17 @@ class FrameEncoder(nn.Module):
         return self.layers(((frames - self.mean) / self.spread).clamp(-_CLIP, _CLIP))
 
 
+def _image_encoder(settings: Settings) -> ImageEncoder | None:
+    if settings.encoder == "blazepose":
+        return None
+    if settings.encoder not in ENCODERS:
+        raise ValueError(f"encoder={settings.encoder} is none of blazepose, {', '.join(ENCODERS)}")
+    made = ENCODERS[settings.encoder]()
+    if made.features != settings.features:
+        raise ValueError(f"features={settings.features} where {settings.encoder} gives {made.features}")
+    return made
+
+
 class Network(nn.Module):
     """Base of all networks that can be trained and exported.
 
@@ -125,9 +139,14 @@ class Network(nn.Module):
         settings: its sizes.
         body: the body model whose parameters it estimates.
 
+    Attributes:
+        images: describes frames by their pictures; None where BlazePose and the lifter do.
+
     Raises:
-        ValueError: the target is not one of the frames.
+        ValueError: the target is not one of the frames, or the image encoder has other sizes.
     """
+
+    images: ImageEncoder | None
 
     needs: tuple[str, ...]
     """Names of its inputs."""
@@ -138,6 +157,9 @@ class Network(nn.Module):
     targets: int = 1
     """How many frames of a window it estimates in training, of which the last is its target."""
 
+    describable: ClassVar[bool] = False
+    """Whether an image encoder's vectors, and its local maps, can stand for all that it needs to know of frames."""
+
     own_losses: ClassVar[Mapping[str, str]] = {}
     """Descriptions of the losses that only this network has, by name."""
 
@@ -147,6 +169,29 @@ class Network(nn.Module):
             raise ValueError(f"target={settings.target} is none of {settings.frames} frames")
         self.settings = settings
         self.encoder = FrameEncoder(settings.features, settings.static_width)
+        self.images = _image_encoder(settings) if self.describable else None
+
+    @property
+    def sees(self) -> tuple[str, ...]:
+        """Names of the inputs that data have to give: those it needs, or pictures for `encode`."""
+        if self.images is None:
+            return self.needs
+        return ("pictures", "picture_rows", *(name for name in self.needs if name not in ("frames", "maps")))
+
+    def encode(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """The inputs of a call from those that it `sees`: pictures are described by the image encoder."""
+        if self.images is None:
+            return dict(inputs)
+        given = {name: values for name, values in inputs.items() if name not in ("pictures", "picture_rows")}
+        crops, rows = as_crops(inputs["pictures"]), inputs["picture_rows"]
+        # In training normalisations need all of them together.
+        parts = [crops] if self.training else crops.split(_AT_ONCE)
+        trunk = torch.cat([self.images.trunk(part) for part in parts])
+        return {"frames": self.images.vector(trunk)[rows], **self.encode_around(trunk, rows), **given}
+
+    def encode_around(self, trunk: Tensor, rows: Tensor) -> dict[str, Tensor]:
+        """Further inputs from the image encoder's trunk (P, C, h, w), of which windows see rows (B, T)."""
+        return {}
 
     def start(self, frame: Tensor) -> Tensor:
         """(B, 157) the vector of the estimate to begin with, from features (B, F) of the target frame.
@@ -155,7 +200,8 @@ class Network(nn.Module):
         """
         if self.settings.encoder == "blazepose":
             return frame[:, -SIZE:]
-        return upright().to(frame).expand(len(frame), -1)
+        # Not `len`, which exporters take for a constant.
+        return upright().to(frame).expand(frame.shape[0], -1)
 
     def standardise(self, inputs: Mapping[str, Tensor]) -> None:
         """Learn the mean and spread of inputs (B, ...), before training."""

@@ -167,6 +167,7 @@ class Cosegmentation(Network):
 
     settings: CosegmentationSettings
     needs = ("frames", "box")
+    describable = True
 
     def __init__(self, settings: CosegmentationSettings, body: Body):
         super().__init__(settings, body)

@@ -1,20 +1,22 @@
-"""Image encoders for TAR from pictures: ResNet-50 (He et al., 2016) and HRNet-W48 (Wang et al., 2020), without weights.
+"""Image encoders: ResNet-50 (He et al., 2016) and HRNet-W48 (Wang et al., 2020), without weights.
 
 An encoder maps each frame to a vector and local maps. The default, BlazePose's network, runs outside of torch: its
-vector is `pose.features.frame_features`, its maps are `people.maps.local_maps`. The encoders here take crops instead;
-a configuration names its encoder. Parameters have the names of torchvision's ResNet and of the official HRNet,
-so that public state dicts load.
+vector is `pose.features.frame_features`, its maps are `people.maps.local_maps`. The encoders here are part of the
+network that a configuration names them for, and see people's pictures (`people.pictures`). Parameters have the names of
+torchvision's ResNet and of the official HRNet, so that public state dicts load.
 """
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from functools import reduce
 from itertools import pairwise
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 # Of ImageNet's red, green and blue, by which public weights expect pictures to be normalised.
 _MEAN, _DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -84,7 +86,52 @@ def _bottlenecks(channels: int, width: int, count: int, stride: int) -> nn.Seque
     return nn.Sequential(*blocks)
 
 
-class ResNet50(nn.Module):
+class ImageEncoder(nn.Module, ABC):
+    """Describes crops of 256 × 256 in two steps, of which the second is needed of some frames only.
+
+    Attributes:
+        features: F, length of the vector.
+        channels: M, number of local maps.
+    """
+
+    features: int
+    channels: int
+    trained_here: tuple[str, ...]
+    """How the names of parameters begin that no public state dict has."""
+
+    @abstractmethod
+    def trunk(self, crops: Tensor) -> Tensor:
+        """What vector and local maps are made of, (N, C, h, w), from RGB crops (N, 3, 256, 256), uint8 or to 1."""
+
+    def vector(self, trunk: Tensor) -> Tensor:
+        """(N, F)."""
+        return trunk.mean((2, 3))
+
+    @abstractmethod
+    def maps(self, trunk: Tensor) -> Tensor:
+        """(N, M, 64, 64)."""
+
+    def forward(self, crops: Tensor) -> ImageFeatures:
+        """Encode RGB crops (N, 3, 256, 256): floats from 0 to 1, or uint8."""
+        trunk = self.trunk(crops)
+        return ImageFeatures(self.vector(trunk), self.maps(trunk))
+
+    def freeze(self) -> None:
+        """Keep what public state dicts have as it is, statistics of normalisations included."""
+        for name, part in self.named_parameters():
+            part.requires_grad_(name.startswith(self.trained_here))
+        self.train(self.training)
+
+    def train(self, mode: bool = True) -> Self:
+        """As for every module, except that frozen normalisations stay fixed."""
+        super().train(mode)
+        for part in self.modules():
+            if isinstance(part, nn.BatchNorm2d) and not part.weight.requires_grad:
+                part.eval()
+        return self
+
+
+class ResNet50(ImageEncoder):
     """ResNet-50 for crops of 256 × 256, or 224 × 224 if only the vector is needed.
 
     The vector is the pooled last layer; three deconvolutions bring that layer to local maps of 64 × 64, as in Simple
@@ -100,6 +147,7 @@ class ResNet50(nn.Module):
 
     def __init__(self, width: int = 64, blocks: tuple[int, int, int, int] = (3, 4, 6, 3), maps: int = 256):
         super().__init__()
+        self.features, self.channels = 32 * width, maps
         self.conv1 = nn.Conv2d(3, width, 7, 2, 3, bias=False)
         self.bn1 = nn.BatchNorm2d(width)
         self.maxpool = nn.MaxPool2d(3, 2, 1)
@@ -112,11 +160,14 @@ class ResNet50(nn.Module):
             steps += [nn.ConvTranspose2d(before, after, 4, 2, 1, bias=False), nn.BatchNorm2d(after), nn.ReLU()]
         self.deconvolutions = nn.Sequential(*steps)
 
-    def forward(self, crops: Tensor) -> ImageFeatures:
-        """Encode RGB crops (N, 3, 256, 256): floats from 0 to 1, or uint8."""
+    def trunk(self, crops: Tensor) -> Tensor:
+        """See `ImageEncoder`."""
         maps = self.maxpool(torch.relu(self.bn1(self.conv1(_normalise(crops)))))
-        last = self.layer4(self.layer3(self.layer2(self.layer1(maps))))
-        return ImageFeatures(last.mean((2, 3)), self.deconvolutions(last))
+        return self.layer4(self.layer3(self.layer2(self.layer1(maps))))
+
+    def maps(self, trunk: Tensor) -> Tensor:
+        """See `ImageEncoder`."""
+        return self.deconvolutions(trunk)
 
 
 def _convolution(channels: int, out: int, kernel: int, stride: int, active: bool) -> nn.Sequential:
@@ -167,7 +218,7 @@ def _transition(before: tuple[int, ...], after: tuple[int, ...]) -> nn.ModuleLis
     return nn.ModuleList(layers)
 
 
-class HRNet(nn.Module):
+class HRNet(ImageEncoder):
     """HRNet for crops of 256 × 256: the local maps are all four branches at 64 × 64, the vector is their mean.
 
     Pose estimators' state dicts lack the last exchange's paths into the coarser branches; those are trained here.
@@ -182,6 +233,7 @@ class HRNet(nn.Module):
 
     def __init__(self, width: int = 48, modules: tuple[int, int, int] = (1, 4, 3), blocks: int = 4):
         super().__init__()
+        self.features = self.channels = 15 * width
         self.conv1 = nn.Conv2d(3, 64, 3, 2, 1, bias=False)
         self.bn1 = nn.BatchNorm2d(64)
         self.conv2 = nn.Conv2d(64, 64, 3, 2, 1, bias=False)
@@ -196,8 +248,8 @@ class HRNet(nn.Module):
             for branches, count in zip(widths, modules, strict=True)
         )
 
-    def forward(self, crops: Tensor) -> ImageFeatures:
-        """Encode RGB crops (N, 3, 256, 256): floats from 0 to 1, or uint8."""
+    def trunk(self, crops: Tensor) -> Tensor:
+        """See `ImageEncoder`."""
         maps = torch.relu(self.bn1(self.conv1(_normalise(crops))))
         maps = self.layer1(torch.relu(self.bn2(self.conv2(maps))))
         branches = [maps]
@@ -209,11 +261,13 @@ class HRNet(nn.Module):
             branches = stage([layer(one) for layer, one in zip(transition, [*branches, branches[-1]], strict=True)])
         size = branches[0].shape[-2:]
         coarse = [nn.functional.interpolate(one, size, mode="bilinear", align_corners=False) for one in branches[1:]]
-        fine = torch.cat([branches[0], *coarse], dim=1)
-        return ImageFeatures(fine.mean((2, 3)), fine)
+        return torch.cat([branches[0], *coarse], dim=1)
+
+    def maps(self, trunk: Tensor) -> Tensor:
+        """See `ImageEncoder`."""
+        return trunk
 
 
-ImageEncoder = ResNet50 | HRNet
 ENCODERS: Mapping[str, Callable[[], ImageEncoder]] = {"resnet50": ResNet50, "hrnet-w48": HRNet}
 """By their names in configurations."""
 
@@ -234,9 +288,18 @@ def load_public_weights(encoder: ImageEncoder, state: Mapping[str, Tensor]) -> l
     return encoder.load_state_dict(state, strict=False).unexpected_keys
 
 
-def encode_windows(encoder: ImageEncoder, crops: Tensor, local_window: int) -> tuple[Tensor, Tensor]:
-    """TAR's inputs from crops of windows (B, T, 3, 256, 256): vectors (B, T, F) and maps (B, L, M, 64, 64)."""
-    b, t = crops.shape[:2]
-    features = encoder(crops.flatten(0, 1))
-    first = t // 2 - local_window // 2
-    return features.vector.unflatten(0, (b, t)), features.maps.unflatten(0, (b, t))[:, first : first + local_window]
+def as_crops(pictures: Tensor) -> Tensor:
+    """RGB crops (N, 3, 256, 256) of pictures (N, 256, 256, 3) in BGR."""
+    return pictures.flip(-1).permute(0, 3, 1, 2)
+
+
+def fold_normalisations(encoder: ImageEncoder) -> None:
+    """Make normalisations part of the convolutions before them, as exporters do too: weights are then rounded once."""
+    for parent in encoder.modules():
+        children = list(parent.named_children())
+        for (name, convolution), (after, norm) in pairwise(children):
+            # In blocks the convolutions and their normalisations follow each other as in sequences.
+            if isinstance(convolution, nn.Conv2d | nn.ConvTranspose2d) and isinstance(norm, nn.BatchNorm2d):
+                transposed = isinstance(convolution, nn.ConvTranspose2d)
+                setattr(parent, name, fuse_conv_bn_eval(convolution, norm, transposed))
+                setattr(parent, after, nn.Identity())

@@ -22,6 +22,7 @@ from ...errors import VideoMotionError
 from ...pose.features import VERSION
 from ...runtime.session import Session
 from .base import Network
+from .encoders import ImageEncoder, as_crops, fold_normalisations
 from .inputs import example
 from .lifter import Lifter
 from .tar import Tar
@@ -43,6 +44,19 @@ class _Local(nn.Module):
 
     def forward(self, maps: Tensor) -> Tensor:
         return self.network.encode_local(maps)
+
+
+class _Pictures(nn.Module):
+    def __init__(self, network: Network, images: ImageEncoder):
+        super().__init__()
+        self.network, self.images = network, images
+
+    def forward(self, pictures: Tensor) -> tuple[Tensor, ...]:
+        trunk = self.images.trunk(as_crops(pictures))
+        vector = self.images.vector(trunk)
+        if not (isinstance(self.network, Tar) and "maps" in self.network.needs):
+            return (vector,)
+        return vector, self.network.encode_local(self.images.maps(trunk))
 
 
 class _Window(nn.Module):
@@ -88,7 +102,9 @@ def export(model: Network, folder: Path, name: str, half: bool = True) -> list[P
     `NAME.onnx`: its inputs, named as in `inputs` → local rotations (B, 24, 3, 3), the root's in crop axes,
     betas (B, 10) and camera (B, 3). A network with maps has a second file, `NAME.local.onnx`:
     maps (N, 40, 64, 64) uint8 → local (N, D, S, S), once per frame; the first then takes local (B, L, D, S, S).
-    The lifter's file maps frames (B, T, F) to `LIFTER_OUTPUTS`.
+    A network with an image encoder has `NAME.encoder.onnx` in its place: images (N, 256, 256, 3) BGR uint8 → vector
+    (N, F), which are the first one's frames, and local if it uses maps. The lifter's file maps frames (B, T, F) to
+    `LIFTER_OUTPUTS`.
 
     Args:
         model: the network.
@@ -101,6 +117,7 @@ def export(model: Network, folder: Path, name: str, half: bool = True) -> list[P
     """
     network = _prepared(model, half)
     properties = {
+        "network": type(model).__module__.rpartition(".")[2],
         "configuration": name,
         "settings": json.dumps(asdict(model.settings)),
         "features": str(VERSION),
@@ -113,11 +130,17 @@ def export(model: Network, folder: Path, name: str, half: bool = True) -> list[P
         paths.append(folder / f"{name}.onnx")
         write_onnx(_Lifting(network), inputs, LIFTER_OUTPUTS, paths[-1], properties, half)
         return paths
+    if network.images is not None:
+        pictures = {"images": example(("pictures",), network.settings, 2, 0)["pictures"][:2]}
+        outputs = ["vector", *(["local"] if "maps" in inputs else [])]
+        paths.append(folder / f"{name}.encoder.onnx")
+        write_onnx(_Pictures(network, network.images), pictures, outputs, paths[-1], properties, half)
     if isinstance(network, Tar) and "maps" in inputs:
-        maps = {"maps": inputs["maps"].flatten(0, 1)}
-        paths.append(folder / f"{name}.local.onnx")
-        write_onnx(_Local(network), maps, ["local"], paths[-1], properties, half)
-        inputs["local"] = _encoded(network, inputs.pop("maps"))
+        maps = inputs.pop("maps")
+        if network.images is None:
+            paths.append(folder / f"{name}.local.onnx")
+            write_onnx(_Local(network), {"maps": maps.flatten(0, 1)}, ["local"], paths[-1], properties, half)
+        inputs["local"] = _encoded(network, maps)
     paths.append(folder / f"{name}.onnx")
     write_onnx(_Window(network, inputs), inputs, ["rotations", "betas", "camera"], paths[-1], properties, half)
     return paths
@@ -136,9 +159,14 @@ def check_parity(model: Network, folder: Path, name: str, batches: Sequence[int]
         if isinstance(network, Lifter):
             worst = max(worst, compare(_Lifting(network), path, inputs))
             continue
+        if network.images is not None:
+            pictures = {"images": example(("pictures",), network.settings, batch, seed)["pictures"][:batch]}
+            worst = max(worst, compare(_Pictures(network, network.images), folder / f"{name}.encoder.onnx", pictures))
         if isinstance(network, Tar) and "maps" in inputs:
             maps = inputs.pop("maps")
-            worst = max(worst, compare(_Local(network), folder / f"{name}.local.onnx", {"maps": maps.flatten(0, 1)}))
+            if network.images is None:
+                of_maps = {"maps": maps.flatten(0, 1)}
+                worst = max(worst, compare(_Local(network), folder / f"{name}.local.onnx", of_maps))
             inputs["local"] = _encoded(network, maps)
         worst = max(worst, compare(_Window(network, inputs), path, inputs))
     return worst
@@ -279,6 +307,8 @@ _Network = TypeVar("_Network", bound=Network)
 def _prepared(model: _Network, half: bool) -> _Network:
     """The network as the files contain it: on the CPU, in evaluation mode, its weights rounded."""
     network = copy.deepcopy(model).cpu().float().eval().requires_grad_(False)
+    if network.images is not None:
+        fold_normalisations(network.images)
     if half:
         for part in network.parameters():
             part.copy_(part.half().float())

@@ -1,6 +1,6 @@
 """TAR: Temporal-Aware Refining Network (Chen et al., 2023).
 
-Its input is each frame as an encoder describes it: BlazePose's network, or one of `encoders`.
+Its input is each frame as an encoder describes it: BlazePose's network and the lifter, or one of `encoders`.
 
 Where the paper leaves details open: one ConvGRU runs in both directions; the first strided convolution before smaller
 hidden maps is 4 × 4 and further ones 3 × 3; deconvolutions are 4 × 4 and keep 2 D channels. This reproduces the paper's
@@ -215,10 +215,11 @@ class Tar(Network):
         body: the body model whose markers the refinement samples at.
 
     Raises:
-        ValueError: the local window has no middle, or reaches beyond the frames.
+        ValueError: the local window has no middle, or reaches beyond the frames; or the image encoder has other sizes.
     """
 
     settings: TarSettings
+    describable = True
 
     def __init__(self, settings: TarSettings, body: Body):
         super().__init__(settings, body)
@@ -229,6 +230,8 @@ class Tar(Network):
             reach = min(settings.target, settings.frames - 1 - settings.target)
             if not (settings.local_window % 2 and settings.local_window // 2 <= reach):
                 raise ValueError(f"local_window={settings.local_window} has no middle among {settings.frames} frames")
+            if self.images is not None and self.images.channels != settings.maps:
+                raise ValueError(f"maps={settings.maps} where {settings.encoder} gives {self.images.channels}")
             self.torch_body = TorchBody(body, marker_points(body))
             self.stem = nn.Sequential(nn.Conv2d(settings.maps, settings.local_channels, 3, padding=1), nn.ReLU())
             self.locals = LocalTemporalEncoder(settings)
@@ -246,6 +249,14 @@ class Tar(Network):
         if maps.dtype == torch.uint8:
             maps = maps.float() / 255
         return self.locals.down(self.stem(maps))
+
+    def encode_around(self, trunk: Tensor, rows: Tensor) -> dict[str, Tensor]:
+        """The `local` input of `forward`."""
+        if self.images is None or not self.settings.refine:
+            return {}
+        first = self.settings.target - self.settings.local_window // 2
+        used, at = rows[:, first : first + self.settings.local_window].unique(return_inverse=True)
+        return {"local": self.encode_local(self.images.maps(trunk[used]))[at]}
 
     def forward(
         self, frames: Tensor, box: Tensor, maps: Tensor | None = None, local: Tensor | None = None

@@ -21,7 +21,8 @@ class Batch:
     """Windows and the truth of their target frames, in crop axes.
 
     Attributes:
-        inputs: the network's inputs by name, as `networks.inputs` describes them, a row for each window.
+        inputs: the network's inputs by name, as `networks.inputs` describes them, a row for each window; of `pictures`
+            one for each that windows share.
         box: (B, 3) box information of target frames with the focal length that the network is given.
         true_box: (B, 3) with the true one.
         rotations: (B, 24, 3, 3) true local rotations.
@@ -40,7 +41,11 @@ class Batch:
 
     def rows(self, windows: slice | np.ndarray, targets: slice | np.ndarray) -> Batch:
         """Some of the windows, and some of the targets: several belong to one window where each frame is one."""
-        inputs = {name: values[windows] for name, values in self.inputs.items()}
+        inputs = {name: values[windows] for name, values in self.inputs.items() if name != "pictures"}
+        if "pictures" in self.inputs:
+            rows = inputs["picture_rows"]
+            used, at = np.unique(rows, return_inverse=True)
+            inputs |= {"pictures": self.inputs["pictures"][used], "picture_rows": at.reshape(rows.shape)}
         return Batch(inputs, *(getattr(self, item.name)[targets] for item in fields(self)[1:]))
 
 
@@ -71,7 +76,7 @@ class Observed:
         stage: their truth.
         detected: (B, T, ...) its output by `features.DETECTOR_FIELDS`, and `known`, false where a frame without a
             detection repeats another one.
-        maps: (B, T) where to find local maps, None if there are none.
+        maps: (B, T, 3) where to find local maps and pictures, None if there are none.
         regions: (B, T, R, ...) its output in R regions of interest; None if it did not look there.
     """
 
@@ -144,11 +149,11 @@ def window_batch(
     Args:
         observed: B sequences of T frames.
         sequences: their `sequence_batch`.
-        lifted: (B, T, C) the lifter's features of them.
+        lifted: (B, T, C) the lifter's features of them, C = 0 for a network that does not see them.
         place: (N,) sequences and (N,) frames that are targets.
         assumed: as for `sequence_batch`.
         settings: of the network.
-        needs: names of its inputs, but for local maps.
+        needs: names of its inputs, but for local maps and pictures.
         severity: of imagined errors in regions of interest where the detector did not look.
         rng: for those.
         targets: how many frames of each window are targets, the last of them that of `place`.

@@ -15,6 +15,7 @@ from ...body.skeleton import JOINT_MIRROR, LANDMARK_MIRROR
 from ...body.smpl import Body
 from ...people import maps
 from ...pose import features
+from ...pose.lifting import WINDOW
 from ..networks.lifter import Lifter
 from ..networks.settings import Settings
 from .batches import Batch, Observed, Sampling, sequence_batch, window_batch
@@ -95,12 +96,20 @@ class FilmedFootage:
         body: the body that was rendered.
         with_maps: whether only sequences with local maps are wanted.
         with_regions: whether only those are wanted in whose regions of interest the detector looked in every frame.
+        with_pictures: whether only those with pictures are wanted.
 
     Raises:
         ShardError: there are none, or one can't be read.
     """
 
-    def __init__(self, folder: Path, body: Body, with_maps: bool = False, with_regions: bool = False):
+    def __init__(
+        self,
+        folder: Path,
+        body: Body,
+        with_maps: bool = False,
+        with_regions: bool = False,
+        with_pictures: bool = False,
+    ):
         paths = sorted(folder.glob("*.npz"))
         if not paths:
             raise ShardError(f"There is no training data in {folder}: make some with `video-motion train data`.")
@@ -113,13 +122,12 @@ class FilmedFootage:
                 found = shard.found[rows]
                 maps_missing = with_maps and not shard.has_maps[rows][found].all()
                 regions_missing = with_regions and not (len(shard.looked) and shard.looked[rows][found].all())
-                if found.any() and not maps_missing and not regions_missing:
+                pictures_missing = with_pictures and not shard.has_pictures[rows][found].all()
+                if found.any() and not maps_missing and not regions_missing and not pictures_missing:
                     spans.append((number, sequence, start, end))
         if not spans:
-            raise ShardError(
-                f"No sequence in {folder} has what this network needs: make some with `train data"
-                f"{' --roi-views' if with_regions else ''}`."
-            )
+            how = f"{' --roi-views' if with_regions else ''}{' --pictures' if with_pictures else ''}"
+            raise ShardError(f"No sequence in {folder} has what this network needs: make some with `train data{how}`.")
         self.spans = np.array(spans)
         self._with_regions = with_regions
 
@@ -203,6 +211,11 @@ class FilmedFootage:
                 result[number, slot] = local[_MAP_MIRROR, :, ::-1] if mirrored else local
         return result
 
+    def pictures(self, places: np.ndarray) -> np.ndarray:
+        """(N, 256, 256, 3) uint8 pictures at places (N, 3) from `Observed.maps`."""
+        seen = (self._shards[shard].picture(row)[:, :: -1 if mirrored else 1] for shard, row, mirrored in places)
+        return np.stack(list(seen))
+
 
 class SequenceSource:
     """A training of the lifter draws from this.
@@ -236,8 +249,8 @@ class WindowSource:
 
     Args:
         staged: sequences with imagined errors; None for none.
-        filmed: rendered ones; None for none. Networks that need local maps get them from these only.
-        lifter: which describes the frames; it is not trained.
+        filmed: rendered ones; None for none. Networks that need local maps or pictures get them from these only.
+        lifter: which describes the frames; it is not trained. None for a network that sees pictures.
         settings: of the network.
         needs: names of its inputs.
         targets: how many frames of a window it estimates.
@@ -247,13 +260,16 @@ class WindowSource:
         self,
         staged: Footage | None,
         filmed: FilmedFootage | None,
-        lifter: Lifter,
+        lifter: Lifter | None,
         settings: Settings,
         needs: Sequence[str],
         targets: int = 1,
     ):
-        self.footage: tuple[Footage | None, FilmedFootage | None] = (None if "maps" in needs else staged, filmed)
-        self.lifter, self.settings, self.needs, self.targets = lifter.eval(), settings, tuple(needs), targets
+        only_filmed = "maps" in needs or "pictures" in needs
+        self.footage: tuple[Footage | None, FilmedFootage | None] = (None if only_filmed else staged, filmed)
+        self.lifter = None if lifter is None else lifter.eval()
+        self.frames = WINDOW if lifter is None else lifter.settings.frames
+        self.settings, self.needs, self.targets = settings, tuple(needs), targets
 
     def describe(self) -> dict[str, object]:
         """For the report."""
@@ -271,7 +287,7 @@ class WindowSource:
         for footage, share in zip(self.footage, numbers, strict=True):
             if footage is None or not share:
                 continue
-            observed = footage.draw(share, self.lifter.settings.frames, sampling, rng)
+            observed = footage.draw(share, self.frames, sampling, rng)
             known = observed.detected["known"]
             # Random frames of each sequence among those with a detection.
             order = np.argsort(rng.random(known.shape) + ~known, axis=1)[:, : sampling.targets]
@@ -294,18 +310,29 @@ class WindowSource:
         """Windows around (N,) frames of (N,) sequences; `chance` (B,) decides which focal length is assumed."""
         assumed = chance < sampling.assumed_focal
         batch = sequence_batch(observed, assumed)
-        lifted = lift(self.lifter, batch.inputs["frames"])
+        described = batch.inputs["frames"]
+        lifted = described[..., :0] if self.lifter is None else lift(self.lifter, described)
         result = window_batch(
             observed, batch, lifted, place, assumed, self.settings, self.needs, sampling.severity, rng, self.targets
         )
         filmed = self.footage[1]
-        if "maps" in self.needs and filmed is not None and observed.maps is not None:
+        if filmed is None or observed.maps is None:
+            return result
+        if "maps" in self.needs:
             settings: Any = self.settings
             length, size = settings.local_window, settings.local_size
-            frames = observed.maps.shape[1]
-            around = np.clip(place[1][:, None] + np.arange(length) - length // 2, 0, frames - 1)
-            result.inputs["maps"] = filmed.maps(observed.maps[place[0][:, None], around], size)
+            result.inputs["maps"] = filmed.maps(_around(observed.maps, place, length, length // 2), size)
+        if "pictures" in self.needs:
+            wanted = _around(observed.maps, place, self.settings.frames, self.settings.target)
+            places, rows = np.unique(wanted.reshape(-1, 3), axis=0, return_inverse=True)
+            result.inputs |= {"pictures": filmed.pictures(places), "picture_rows": rows.reshape(wanted.shape[:2])}
         return result
+
+
+def _around(places: np.ndarray, place: tuple[np.ndarray, np.ndarray], length: int, target: int) -> np.ndarray:
+    """(N, length, 3) what is at (B, T, 3) in windows around (N,) frames of (N,) sequences."""
+    frames = np.clip(place[1][:, None] + np.arange(length) - target, 0, places.shape[1] - 1)
+    return places[place[0][:, None], frames]
 
 
 def repeated(found: np.ndarray) -> np.ndarray:

@@ -32,8 +32,11 @@ A shard is one uncompressed .npz of N rows (frames) in S sequences, without pick
 | `look_…` | (N, 4, …) | `landmarks`, `visibility`, `presence`, `world_landmarks`, `crops`, `scores` there |
 | `heatmap_starts` | (N + 1,) | bytes at which each row's maps begin |
 | `heatmaps` | (bytes,) | zlib streams of (40, 64, 64) uint8: 39 heatmaps and the segmentation mask, 255 for certain |
+| `picture_starts` | (N + 1,) | bytes at which each row's picture begins; (0,) if there are none |
+| `pictures` | (bytes,) | what was in the crop, as JPEG of 256 × 256 pixels |
 
-Rows without a detection have no maps, nor do those seen at `best`; data can be made without any.
+Rows without a detection have no maps, nor do those seen at `best`; data can be made without any. Pictures are there
+where `train data --pictures` made them, of all rows with a detection.
 
 Camera axes are x right, y down, z forward.
 """
@@ -49,10 +52,13 @@ import numpy as np
 
 from ...atomic import atomic_write
 from ...errors import VideoMotionError
-from ...people import maps
+from ...people import maps, pictures
 from ...people.crops import ROI_VIEWS
 
 VERSION = 2
+
+# Most of a shard, of which few rows are read at a time.
+_MAPPED = {"heatmaps", "pictures"}
 
 
 class ShardError(VideoMotionError):
@@ -94,6 +100,8 @@ class Shard:
     look_world_landmarks: np.ndarray = field(default_factory=lambda: np.zeros((0, ROI_VIEWS, 33, 3), np.float32))
     look_crops: np.ndarray = field(default_factory=lambda: np.zeros((0, ROI_VIEWS, 4), np.float32))
     look_scores: np.ndarray = field(default_factory=lambda: np.zeros((0, ROI_VIEWS), np.float32))
+    picture_starts: np.ndarray = field(default_factory=lambda: np.zeros(0, int))
+    pictures: np.ndarray = field(default_factory=lambda: np.zeros(0, np.uint8))
 
     def __len__(self) -> int:
         return len(self.timestamps)
@@ -106,6 +114,15 @@ class Shard:
     def maps(self, row: int) -> np.ndarray:
         """(40, 64, 64) uint8 local maps of a row; zeros where there are none."""
         return maps.unpack(self.heatmaps[self.heatmap_starts[row] : self.heatmap_starts[row + 1]].tobytes())
+
+    @property
+    def has_pictures(self) -> np.ndarray:
+        """(N,) which rows have a picture."""
+        return np.diff(self.picture_starts) > 0 if len(self.picture_starts) else np.zeros(len(self), bool)
+
+    def picture(self, row: int) -> np.ndarray:
+        """(256, 256, 3) BGR uint8 what the landmark network saw in a row that has a picture."""
+        return pictures.unpack(self.pictures[self.picture_starts[row] : self.picture_starts[row + 1]])
 
 
 def compact(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -125,7 +142,7 @@ def write_shard(path: Path, shard: Shard) -> None:
 
 
 def read_shard(path: Path) -> Shard:
-    """Read a shard; its heatmaps are memory-mapped.
+    """Read a shard; its heatmaps and pictures are memory-mapped.
 
     Raises:
         ShardError: the file is missing, damaged, or of another version.
@@ -135,9 +152,9 @@ def read_shard(path: Path) -> Shard:
             if int(archive["version"]) != VERSION:
                 raise ShardError(f"{path} is of version {archive['version']}, not {VERSION}: generate the data again.")
             optional = {item.name for item in fields(Shard) if item.default_factory is not MISSING}
-            names = {item.name for item in fields(Shard)} - {"heatmaps"} - (optional - set(archive.files))
-            arrays = {name: archive[name] for name in names}
-        return Shard(**arrays, heatmaps=_mapped(path, "heatmaps.npy"))
+            names = {item.name for item in fields(Shard)} - (optional - set(archive.files))
+            arrays = {name: archive[name] for name in names - _MAPPED}
+        return Shard(**arrays, **{name: _mapped(path, f"{name}.npy") for name in names & _MAPPED})
     except FileNotFoundError as error:
         raise ShardError(f"{path} does not exist.") from error
     except (KeyError, ValueError, OSError, zipfile.BadZipFile) as error:

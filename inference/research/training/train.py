@@ -16,11 +16,13 @@ from torch import Tensor
 
 from ... import console, registry
 from ...body.smpl import Body
+from ...errors import reason
 from ...pose import features
 from ..networks import configurations
 from ..networks.base import SIZE as ESTIMATE
 from ..networks.base import Network
 from ..networks.configurations import Configuration, ConfigurationError
+from ..networks.encoders import load_public_weights
 from ..networks.export import read_weights
 from ..networks.lifter import Lifter
 from ..networks.settings import Settings
@@ -35,6 +37,8 @@ from .validation import Check, SequenceCheck
 
 _SETTINGS = "settings"
 _STANDARDISED_ON = 512
+# The same of an image encoder, each window of which takes several pictures.
+_PICTURED = 16
 _ROUNDED = 64
 _Settings = TypeVar("_Settings", Settings, Schedule, Sampling, Severity)
 
@@ -173,8 +177,6 @@ def run(options: argparse.Namespace) -> dict[str, object]:
         raise TrainingError(f"{name} is a configuration of {chosen.network}, not of {options.network}.")
     schedule = dataclasses.replace(schedule, weights=loss_weights(chosen.losses, options.loss))
     settings = chosen.settings
-    if settings.encoder != "blazepose":
-        raise TrainingError(f"{name} needs images, which training data do not contain.")
     if options.threads:
         torch.set_num_threads(options.threads)
     has_cuda = torch.cuda.is_available()
@@ -194,6 +196,7 @@ def run(options: argparse.Namespace) -> dict[str, object]:
         network = chosen.build(body)
     except ValueError as error:
         raise TrainingError(f"The settings of {name} do not fit: {error}.") from error
+    _prepare_encoder(network, options, schedule)
     train, check = _data(network, options.data, options.lifter, body, device)
     description = {
         "network": chosen.network,
@@ -202,9 +205,13 @@ def run(options: argparse.Namespace) -> dict[str, object]:
         "features": features.VERSION,
         "begun_from": [path.absolute().parent.name for path in options.start],
     }
+    if options.encoder is not None:
+        description["encoder"] = options.encoder.name
     if not options.start and not options.resume:
-        some = train.draw(_STANDARDISED_ON, schedule.sampling, np.random.default_rng(schedule.seed)).inputs
-        network.standardise({key: torch.from_numpy(values) for key, values in some.items()})
+        count = _STANDARDISED_ON if network.images is None else _PICTURED
+        some = train.draw(count, schedule.sampling, np.random.default_rng(schedule.seed)).inputs
+        with torch.no_grad():
+            network.standardise(network.encode({key: torch.from_numpy(values) for key, values in some.items()}))
     if options.start:
         loaded = initialise_from(network, options.start)
         console.say(
@@ -218,10 +225,48 @@ def run(options: argparse.Namespace) -> dict[str, object]:
     return trainer.run()
 
 
+def _prepare_encoder(network: Network, options: argparse.Namespace, schedule: Schedule) -> None:
+    """Give an image encoder its public weights, and keep it as it is unless it is to learn.
+
+    Raises:
+        TrainingError: the weights are not those of the encoder, or not told although it does not learn.
+    """
+    encoder, name = network.images, network.settings.encoder
+    if encoder is None:
+        if name != "blazepose":
+            raise TrainingError(f"{options.network} can't see by {name}: choose another network, or leave the encoder.")
+        if options.encoder is not None:
+            raise TrainingError("--encoder has weights of an image encoder, which this configuration does not have.")
+        return
+    if not (schedule.encoder_rate or options.encoder or options.start or options.resume):
+        raise TrainingError(
+            f"{name} is not trained and would not learn: name its public weights with --encoder FILE, or let it learn"
+            " with --set schedule.encoder_rate=1."
+        )
+    if options.encoder is not None:
+        try:
+            state = torch.load(options.encoder, map_location="cpu", weights_only=True)
+            load_public_weights(encoder, state.get("state_dict", state))
+        except KeyError as error:
+            raise TrainingError(f"{options.encoder} is not of {name}: {error.args[0]}.") from error
+        except Exception as error:  # torch.load raises many kinds on damaged files
+            raise TrainingError(f"{options.encoder} can't be read as weights of {name} ({reason(error)}).") from error
+    if not schedule.encoder_rate:
+        encoder.freeze()
+
+
 def _data(
     network: Network, folder: Path, lifter_checkpoint: Path | None, body: Body, device: str
 ) -> tuple[Source, Check]:
     """What a network is trained and measured on."""
+    if network.images is not None:
+        # Neither the lifter's features nor posed people, who can't be seen.
+        train, held_out = (FilmedFootage(folder / split, body, with_pictures=True) for split in ("train", "validation"))
+        source, windows = (
+            WindowSource(None, footage, None, network.settings, network.sees, targets)
+            for footage, targets in ((train, network.targets), (held_out, 1))
+        )
+        return source, SequenceCheck(held_out, body, windows.frames, windows)
     library, quick_body = load_library(folder), Body.load(registry.body_path(), np.float32)
     lifter = network if isinstance(network, Lifter) else _lifter(network, lifter_checkpoint).to(device)
     frames = lifter.settings.frames
@@ -308,7 +353,7 @@ def export_weights(options: argparse.Namespace) -> str:
     difference = export.check_parity(network, options.out, name)
     written = ", ".join(f"{file} ({console.megabytes(file.stat().st_size)})" for file in files)
     summary = f"{written}: at most {difference:.1e} from PyTorch"
-    if options.data and "maps" not in network.needs:
+    if options.data and "maps" not in network.needs and network.images is None:
         body = Body.load(registry.body_path())
         source, _ = _data(network, options.data, options.lifter, body, "cpu")
         inputs = source.draw(_ROUNDED, Sampling(), np.random.default_rng(0)).inputs

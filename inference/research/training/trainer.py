@@ -37,6 +37,8 @@ _LOG_SECONDS = 15.0
 # Weight of a step in the running means of the losses.
 _RECENT = 0.01
 _MIN_RATE = 0.01
+# Whose pictures an image encoder sees at once in validation.
+_WINDOWS = 32
 CURVES = ("MPJPE", "PA-MPJPE")
 
 
@@ -76,7 +78,10 @@ class Schedule:
         average: decay of the averaged weights (EMA); lower in the first steps.
         seed: of all random numbers.
         check: minutes between validations, after each of which a checkpoint is written.
-        check_sequences: number of sequences in a validation; the last one uses all.
+        check_sequences: number of sequences in a validation.
+        last_check_sequences: in the last one; 0 for all.
+        encoder_rate: how fast an image encoder learns, in relation to the rest; at 0 what public weights have of it
+            stays as it is.
         weights: of the losses, by name.
         sampling: how windows are sampled.
     """
@@ -91,6 +96,8 @@ class Schedule:
     seed: int = 0
     check: float = 5.0
     check_sequences: int = 32
+    last_check_sequences: int = 0
+    encoder_rate: float = 0.0
     weights: Mapping[str, float] = field(default_factory=dict)
     sampling: Sampling = field(default_factory=Sampling)
 
@@ -143,9 +150,7 @@ class Trainer:
         self.objective, self.workers = objective, workers
         self.torch_body = TorchBody(body, marker_points(body)).to(device)
         self.averaged = AveragedModel(self.network, multi_avg_fn=moving_average(schedule.average))
-        self.optimizer = torch.optim.Adam(
-            [part for part in self.network.parameters() if part.requires_grad], lr=schedule.rate
-        )
+        self.optimizer = torch.optim.Adam(_groups(self.network, schedule.encoder_rate), lr=schedule.rate)
         self.step, self.elapsed = 0, 0.0
         self.history: list[dict[str, float]] = []
         self._recent: dict[str, float] = {}
@@ -242,7 +247,8 @@ class Trainer:
                 progress.advance(shown, share, step=self.step, loss=self._recent.get("loss", math.nan))
         # The last validation may take long: save before it.
         self.save()
-        final = self._check(baseline, self.schedule.check_sequences if self._stopped else None)
+        whole = self.schedule.last_check_sequences or None
+        final = self._check(baseline, self.schedule.check_sequences if self._stopped else whole)
         self.save()
         return self._report(final, baseline)
 
@@ -289,9 +295,9 @@ class Trainer:
         """An array on the network's device."""
         return torch.from_numpy(np.ascontiguousarray(values)).to(self.device)
 
-    def _forward(self, network: nn.Module, batch: Batch) -> NetworkOutput:
-        names = self.network.needs + (self.network.training_needs if network.training else ())
-        return network(**{name: self.tensor(batch.inputs[name]) for name in names})
+    def _forward(self, network: Network, batch: Batch) -> NetworkOutput:
+        names = network.sees + (network.training_needs if network.training else ())
+        return network(**network.encode({name: self.tensor(batch.inputs[name]) for name in names}))
 
     def _train_step(self, batch: Batch) -> None:
         self.network.train()
@@ -310,7 +316,8 @@ class Trainer:
         output = NetworkOutput(estimates, output.shares, {name: part.float() for name, part in output.extra.items()})
         loss, parts = self.objective(self.network, output, truth, self.torch_body, self.schedule.weights)
         for group in self.optimizer.param_groups:
-            group["lr"] = self.schedule.rate_at(self.schedule.share(self.elapsed, self.step))
+            rate = self.schedule.rate_at(self.schedule.share(self.elapsed, self.step))
+            group["lr"] = group.get("share", 1.0) * rate
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         norm = nn.utils.clip_grad_norm_(self.network.parameters(), self.schedule.clip)
@@ -326,10 +333,19 @@ class Trainer:
     def estimate(self, batch: Batch) -> tuple[np.ndarray, np.ndarray]:
         """The averaged network's local rotations (B, 24, 3, 3) in the rolled camera, and betas (B, 10)."""
         network = self.averaged.module
+        assert isinstance(network, Network)
         network.eval()
+        # Pictures of all windows, and what is made of them, would fill the memory.
+        size = _WINDOWS if "pictures" in batch.inputs else len(batch.box)
+        rotations, betas = [], []
         with torch.no_grad():
-            last = self._forward(network, batch).estimates[-1]
-            return to_local(sixd_to_matrix(last.sixd)).cpu().numpy().astype(float), last.betas.cpu().numpy()
+            for start in range(0, len(batch.box), size):
+                windows = slice(start, start + size)
+                part = batch.rows(windows, windows) if "pictures" in batch.inputs else batch
+                last = self._forward(network, part).estimates[-1]
+                rotations.append(to_local(sixd_to_matrix(last.sixd)).cpu().numpy().astype(float))
+                betas.append(last.betas.cpu().numpy())
+        return np.concatenate(rotations), np.concatenate(betas)
 
     def _log_progress(self, windows_per_second: float) -> None:
         self._write({"rate": self.optimizer.param_groups[0]["lr"], "windows_per_second": windows_per_second})
@@ -371,6 +387,19 @@ class Trainer:
         write_json(self.folder / "report.json", content)
         (self.folder / "report.md").write_text(_summary(content, final, baseline), encoding="utf-8")
         return content
+
+
+def _groups(network: Network, encoder_rate: float) -> list[dict[str, Any]]:
+    """What learns, by how fast."""
+    if network.images is None:
+        return [{"params": [part for part in network.parameters() if part.requires_grad]}]
+    learning = [(name, part) for name, part in network.named_parameters() if part.requires_grad]
+    new = tuple(f"images.{name}" for name in network.images.trained_here)
+    known = [name.startswith("images.") and not name.startswith(new) for name, _ in learning]
+    return [
+        {"params": [part for (_, part), one in zip(learning, known, strict=True) if one == group], "share": share}
+        for group, share in ((False, 1.0), (True, encoder_rate))
+    ]
 
 
 def save_checkpoint(state: Mapping[str, object], path: Path) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from ....people import crops, maps, second_pass
+from ....people import crops, maps, pictures, second_pass
 from ....people.landmarker import Landmarker, Pose, decode
 from ....people.target import CropSmoother
 from ....people.tracker import MIN_SCORE, RETRY
@@ -21,11 +21,13 @@ class FrameDetection:
     Attributes:
         pose: in the crop.
         maps: packed local maps of the crop; empty if they are not wanted.
+        picture: what was in the crop, packed; empty if it is not wanted.
         roi_views: poses in the other regions of interest; empty in frames without them.
     """
 
     pose: Pose
     maps: bytes = b""
+    picture: bytes = b""
     roi_views: list[Pose] = field(default_factory=list)
 
 
@@ -37,6 +39,7 @@ def follow(
     rng: np.random.Generator,
     with_maps: bool = True,
     roi_views_every: int | None = None,
+    with_pictures: bool = False,
 ) -> Iterator[FrameDetection | None]:
     """The output for each frame of a detector that tracks the person as in use; None where it does not find them.
 
@@ -48,6 +51,7 @@ def follow(
         rng: of the first crop's inaccuracy.
         with_maps: whether local maps are wanted.
         roi_views_every: one of how many frames it sees in the other regions of interest too; None for none.
+        with_pictures: whether what it sees is kept.
     """
     smoother, points, wait = CropSmoother(), None, 0
     for frame in range(len(pixels)):
@@ -63,7 +67,8 @@ def follow(
             yield None
             continue
         crop = crops.around(*points)
-        (output,) = landmarker.run([scene.draw(frame, crop)])
+        seen = scene.draw(frame, crop)
+        (output,) = landmarker.run([seen])
         pose = decode(output, crop)
         if pose.score < MIN_SCORE:
             points, wait = None, RETRY
@@ -71,7 +76,8 @@ def follow(
             continue
         points = smoother(np.stack([pose.center, pose.rim]), frame / rate)
         packed = maps.pack(maps.local_maps(output)) if with_maps else b""
-        yield FrameDetection(_bare(pose), packed, _roi_views(scene, frame, crop, landmarker, roi_views_every))
+        picture = pictures.pack(seen) if with_pictures else b""
+        yield FrameDetection(_bare(pose), packed, picture, _roi_views(scene, frame, crop, landmarker, roi_views_every))
 
 
 def see_again(
@@ -81,6 +87,7 @@ def see_again(
     landmarker: Landmarker,
     roi_landmarker: Landmarker,
     roi_views_every: int | None = None,
+    with_pictures: bool = False,
 ) -> list[FrameDetection | None]:
     """The output for each frame in a second pass, without local maps.
 
@@ -91,6 +98,7 @@ def see_again(
         landmarker: the accurate detector.
         roi_landmarker: the one that sees the other regions of interest.
         roi_views_every: see `follow`.
+        with_pictures: the same.
     """
     step = second_pass.first_pass_step(rate)
     seen = {frame: found for frame in range(0, len(first), step) if (found := first[frame]) is not None}
@@ -106,15 +114,16 @@ def see_again(
     for start in range(0, len(frames), second_pass.BATCH):
         part = slice(start, start + second_pass.BATCH)
         cuts = [scene.draw(int(frame), crop) for frame, crop in zip(frames[part], where[part], strict=True)]
-        for frame, crop, row, pose in zip(
-            frames[part], where[part], rows[part], landmarker.read(cuts, where[part]), strict=True
+        for frame, crop, row, cut, pose in zip(
+            frames[part], where[part], rows[part], cuts, landmarker.read(cuts, where[part]), strict=True
         ):
             if not second_pass.is_doubtful(pose):
+                picture = pictures.pack(cut) if with_pictures else b""
                 views = _roi_views(scene, int(frame), crop, roi_landmarker, roi_views_every)
-                result[frame] = FrameDetection(_bare(pose), roi_views=views)
+                result[frame] = FrameDetection(_bare(pose), picture=picture, roi_views=views)
             elif row >= 0:
                 earlier = seen[int(frame)]
-                result[frame] = FrameDetection(earlier.pose, roi_views=earlier.roi_views)
+                result[frame] = FrameDetection(earlier.pose, picture=earlier.picture, roi_views=earlier.roi_views)
     return result
 
 

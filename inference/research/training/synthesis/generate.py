@@ -68,6 +68,7 @@ class GenerationPlan:
         wardrobe: file of the clothes; None for painted ones.
         with_maps: whether local maps are kept.
         roi_views: whether the detectors see people's other regions of interest too.
+        pictures: whether what they see is kept, too.
         sequences: in a shard.
     """
 
@@ -78,6 +79,7 @@ class GenerationPlan:
     wardrobe: Path | None = None
     with_maps: bool = True
     roi_views: bool = False
+    pictures: bool = False
     sequences: int = SEQUENCES
 
 
@@ -214,6 +216,7 @@ def make_shard(
     wardrobe: Wardrobe | None = None,
     with_maps: bool = True,
     roi_views: bool = False,
+    pictures: bool = False,
     sequences: int | None = None,
     progress: Callable[[str, int, int | None], None] = lambda stage, done, total: None,
 ) -> shards.Shard:
@@ -227,11 +230,14 @@ def make_shard(
         tries = 0
         while True:
             take = film_sequence(body, library, clips, split, rng, wardrobe)
-            first = list(detection.follow(take.scene, take.pixels, take.rate, detectors.first, rng, with_maps, every))
+            following = detection.follow(
+                take.scene, take.pixels, take.rate, detectors.first, rng, with_maps, every, pictures
+            )
+            first = list(following)
             tries += 1
             if tries == _TRIES or np.mean([found is not None for found in first]) > _ENOUGH:
                 break
-        second = detection.see_again(take.scene, take.rate, first, detectors.second, detectors.first, every)
+        second = detection.see_again(take.scene, take.rate, first, detectors.second, detectors.first, every, pictures)
         seen += [("fast", take, first), ("best", take, second)]
         progress("sequences", sequence + 1, sequences)
     found = [one for _, _, frames in seen for one in frames]
@@ -245,6 +251,13 @@ def make_shard(
     rows = {key: np.array([row[key] for row in columns]) for key in columns[0]}
     rows |= {key: np.concatenate([take.truth[key] for _, take, _ in seen]) for key in seen[0][1].truth}
     packed = [b"" if one is None else one.maps for one in found]
+    kept = {}
+    if pictures:
+        drawn = [b"" if one is None else one.picture for one in found]
+        kept = {
+            "picture_starts": np.cumsum([0, *map(len, drawn)]),
+            "pictures": np.frombuffer(b"".join(drawn), np.uint8),
+        }
     return shards.Shard(
         sequence_starts=np.cumsum([0, *(len(frames) for _, _, frames in seen)]),
         names=np.array([take.name for _, take, _ in seen]),
@@ -255,6 +268,7 @@ def make_shard(
         frame_rate=np.array([take.rate for _, take, _ in seen]),
         heatmap_starts=np.cumsum([0, *map(len, packed)]),
         heatmaps=np.frombuffer(b"".join(packed), np.uint8),
+        **kept,
         **shards.compact(rows),
     )
 
@@ -330,7 +344,7 @@ def calls(plan: GenerationPlan) -> Iterator[VideoInput]:
         if shard.exists():
             continue
         arguments = {"number": number, "split": split, "seed": plan.seed, "files": read, "with_maps": plan.with_maps}
-        arguments |= {"roi_views": plan.roi_views, "sequences": plan.sequences}
+        arguments |= {"roi_views": plan.roi_views, "pictures": plan.pictures, "sequences": plan.sequences}
         yield VideoInput(shard, target, call=Call("training.synthesis.generate:make", arguments, read))
 
 
@@ -385,5 +399,6 @@ def run(options: argparse.Namespace, work: Callable[[Iterator[VideoInput]], int]
         looks if looks.exists() else None,
         options.maps,
         options.roi_views,
+        options.pictures,
     )
     return work(calls(plan))

@@ -1,13 +1,15 @@
+from dataclasses import replace
+
 import pytest
 import torch
+from video_motion.inference.body.smpl import Body
 from video_motion.inference.research.networks import encoders
 from video_motion.inference.research.networks.configurations import configuration, names
-from video_motion.inference.research.networks.export import compare, write_onnx
+from video_motion.inference.research.networks.export import check_parity, compare, export, write_onnx
+from video_motion.inference.research.networks.inputs import example
+from video_motion.inference.runtime.session import Session
 
-SMALL = {
-    "resnet50": lambda: encoders.ResNet50(width=4, blocks=(1, 1, 1, 1), maps=8),
-    "hrnet-w48": lambda: encoders.HRNet(width=4, modules=(1, 1, 0), blocks=1),
-}
+from ..training.conftest import SMALL
 
 PUBLISHED = {
     "resnet50": [
@@ -64,15 +66,87 @@ def test_public_state_dicts_load(name):
         encoders.load_public_weights(encoder, state)
 
 
-def test_windows_are_looked_at_frame_by_frame(name):
-    encoder = SMALL[name]().eval()
-    crops = torch.randint(0, 256, (2, 5, 3, 64, 64), dtype=torch.uint8)
+def tiny(name: str, network: str, body: Body, monkeypatch: pytest.MonkeyPatch):
+    """A small TAR or co-segmentation network with a small encoder."""
+    monkeypatch.setitem(encoders.ENCODERS, name, SMALL[name])
+    torch.manual_seed(0)
+    encoder = SMALL[name]()
+    sizes = {"encoder": name, "features": encoder.features, "static_width": 32}
+    if network == "tar":
+        sizes |= {"maps": encoder.channels, "width": 32, "feedforward": 32, "layers": 1, "heads": 2, "state_layer": 32}
+        sizes |= {"state_width": 8, "local_channels": 4, "hidden_size": 16, "iterations": 1, "local_window": 3}
+    chosen = configuration(f"{network}-compact")
+    return replace(chosen, settings=replace(chosen.settings, **sizes)).build(body)
+
+
+@pytest.mark.parametrize("network", ["tar", "cosegmentation"])
+def test_a_network_sees_each_frame_of_its_windows(name, network, body, monkeypatch):
+    made = tiny(name, network, body, monkeypatch).eval()
+    assert made.sees == ("pictures", "picture_rows", "box")
+    seen = example(made.sees, made.settings, 2, 0)
+    # A frame in both windows, and one that is none of them.
+    seen["picture_rows"][1] += -2
+    inputs = made.encode(seen)
+    length, target = made.settings.frames, made.settings.target
+    picture = seen["pictures"][seen["picture_rows"][1, target]]
     with torch.no_grad():
-        vectors, maps = encoders.encode_windows(encoder, crops, 3)
-        one = encoder(crops[1, 2:3].float() / 255)
-    assert maps.shape[:2] == (2, 3)
-    torch.testing.assert_close(vectors[1, 2:3], one.vector, atol=1e-5, rtol=1e-4)
-    torch.testing.assert_close(maps[1, 1:2], one.maps, atol=1e-5, rtol=1e-4)
+        one = made.images(picture.flip(-1).permute(2, 0, 1)[None].float() / 255)
+    assert inputs["frames"].shape == (2, length, made.settings.features)
+    torch.testing.assert_close(inputs["frames"][1, target][None], one.vector, atol=1e-4, rtol=1e-3)
+    if network == "tar":
+        local = made.encode_local(one.maps)
+        assert inputs["local"].shape == (2, 3, *local.shape[1:])
+        torch.testing.assert_close(inputs["local"][1, 1][None], local, atol=1e-4, rtol=1e-3)
+        # The whole network, from what a public user of its parts would give it.
+        apart = made(inputs["frames"], inputs["box"], local=inputs["local"]).estimates[-1].flat()
+        torch.testing.assert_close(made(**inputs).estimates[-1].flat(), apart)
+    else:
+        assert set(inputs) == {"frames", "box"}
+
+
+def test_a_frozen_encoder_stays_as_it_is(name, body, monkeypatch):
+    made = tiny(name, "tar", body, monkeypatch).train()
+    seen = example(made.sees, made.settings, 2, 0)
+
+    def learnt(rate: float) -> set[str]:
+        before = {key: part.clone() for key, part in made.images.state_dict().items()}
+        optimizer = torch.optim.SGD([part for part in made.parameters() if part.requires_grad], lr=rate)
+        made.train()(**made.encode(seen)).estimates[-1].flat().square().sum().backward()
+        optimizer.step()
+        after = made.images.state_dict()
+        return {key for key, part in before.items() if not torch.equal(part, after[key]) and "tracked" not in key}
+
+    everything = learnt(1e-3)
+    assert {"conv1.weight", "bn1.running_mean", "layer1.0.conv2.weight"} <= everything
+    made.images.freeze()
+    new = learnt(1e-3)
+    # What public weights lack has to be learnt.
+    assert all(key.startswith(made.images.trained_here) for key in new)
+    assert bool(new) == (name == "resnet50")
+
+
+@pytest.mark.parametrize("network", ["tar", "cosegmentation"])
+def test_exported_parts_agree_with_torch(name, network, body, monkeypatch, tmp_path):
+    made = tiny(name, network, body, monkeypatch).eval()
+    with torch.no_grad():
+        # Statistics as after training, so that what is seen shows in the output.
+        made.train().encode(example(made.sees, made.settings, 2, 0))
+    files = export(made.eval(), tmp_path, "mine")
+    assert [file.name for file in files] == ["mine.encoder.onnx", "mine.onnx"]
+    assert check_parity(made, tmp_path, "mine", batches=(1, 3)) < 1e-3
+    for file in files:
+        assert Session(file, "cpu").properties["network"] == network
+    outputs = Session(files[0], "cpu").outputs
+    assert outputs == (("vector", "local") if network == "tar" else ("vector",))
+
+
+def test_sizes_that_do_not_fit_are_named(name, body):
+    chosen = configuration("tar-compact")
+    misfit, unknown = (replace(chosen, settings=replace(chosen.settings, encoder=encoder)) for encoder in (name, "eye"))
+    with pytest.raises(ValueError, match=f"features=588 where {name} gives"):
+        misfit.build(body)
+    with pytest.raises(ValueError, match=f"encoder=eye is none of blazepose, {', '.join(encoders.ENCODERS)}"):
+        unknown.build(body)
 
 
 def test_parity(name, tmp_path):

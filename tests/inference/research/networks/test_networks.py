@@ -75,7 +75,7 @@ def test_before_training_they_say_what_the_lifter_says(name, body):
 
 @pytest.mark.parametrize("name", OTHERS)
 def test_image_encoders_begin_at_somebody_who_stands_upright(name, body):
-    network = build(name, body, encoder="resnet50")
+    network = build(name, body, encoder="resnet50", features=2048)
     start = network.start(torch.zeros(2, network.settings.features))
     rotations = sixd_to_matrix(Estimate.from_flat(start).sixd)
     joints = TorchBody(body, body.landmarks).joints(rotations, torch.zeros(2, 10))[0]

@@ -4,14 +4,16 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
 from video_motion.inference import registry
 from video_motion.inference.body.skeleton import JOINT_NAMES, LANDMARK_NAMES
 from video_motion.inference.body.smpl import Body
-from video_motion.inference.people import crops, maps
+from video_motion.inference.people import crops, maps, pictures
 from video_motion.inference.pose import features
+from video_motion.inference.research.networks import encoders
 from video_motion.inference.research.networks.lifter import Lifter, LifterSettings
 from video_motion.inference.research.training import shards, staging
 from video_motion.inference.research.training.mocap.library import Library
@@ -69,6 +71,12 @@ def data_folder(tmp_path_factory: pytest.TempPathFactory, body: Body, performers
         shards.write_shard(folder / split / "000000.npz", make_shard(body, seed))
     return folder
 
+
+SMALL = {
+    "resnet50": lambda: encoders.ResNet50(width=4, blocks=(1, 1, 1, 1), maps=8),
+    "hrnet-w48": lambda: encoders.HRNet(width=4, modules=(1, 1, 0), blocks=1),
+}
+"""Image encoders that take milliseconds, by the names of those whose place they take."""
 
 TINY = LifterSettings(
     static_width=16, width=16, feedforward=32, layers=1, frame_layers=1, heads=2, kernel=3, frames=8, target=4
@@ -158,3 +166,18 @@ def with_roi_views(shard: shards.Shard, rng: np.random.Generator, every: int = 3
         for name, values in found.items()
     }
     return replace(shard, looked=looked, **seen)
+
+
+MARK = LANDMARK_NAMES.index("left_wrist")
+
+
+def with_pictures(shard: shards.Shard) -> shards.Shard:
+    """The shard with pictures of a red spot at the left wrist, before a grey that differs from row to row."""
+    drawn = [b""] * len(shard)
+    for row in np.flatnonzero(shard.found):
+        picture = np.full(pictures.SHAPE, 40 + 5 * row, np.uint8)
+        x, y = (256 * crops.from_image(shard.landmarks[row, MARK], shard.crops[row])).round().astype(int).tolist()
+        cv2.circle(picture, (x, y), 6, (0, 0, 255), -1)
+        drawn[row] = pictures.pack(picture)
+    starts = np.cumsum([0, *map(len, drawn)])
+    return replace(shard, picture_starts=starts, pictures=np.frombuffer(b"".join(drawn), np.uint8))

@@ -29,7 +29,18 @@ from video_motion.inference.research.training.sequences import (
 from video_motion.inference.research.training.shards import Shard, ShardError, write_shard
 from video_motion.inference.research.training.synthesis.generate import split_clips
 
-from .conftest import FRAMES, LOST, SEQUENCES, TINY, WIDTH, make_shard, tiny_lifter, with_roi_views
+from .conftest import (
+    FRAMES,
+    LOST,
+    MARK,
+    SEQUENCES,
+    TINY,
+    WIDTH,
+    make_shard,
+    tiny_lifter,
+    with_pictures,
+    with_roi_views,
+)
 from .test_batches import points_2d, projected
 
 ALL = np.arange(SEQUENCES)
@@ -151,6 +162,58 @@ def test_local_maps_show_landmarks_where_they_are(filmed: FilmedFootage, mirrore
 
 def test_maps_stay_in_their_file(filmed: FilmedFootage):
     assert all(isinstance(shard.heatmaps, np.memmap) for shard in filmed._shards)
+
+
+@pytest.fixture(scope="module")
+def pictured(shard: Shard, body: Body, tmp_path_factory: pytest.TempPathFactory) -> FilmedFootage:
+    folder = tmp_path_factory.mktemp("pictured")
+    write_shard(folder / "000000.npz", with_pictures(shard))
+    return FilmedFootage(folder, body, with_pictures=True)
+
+
+@pytest.mark.parametrize("mirrored", [False, True])
+def test_pictures_show_landmarks_where_they_are(pictured: FilmedFootage, mirrored: bool):
+    observed = taken(pictured, mirrored)
+    assert observed.maps is not None
+    seen = pictured.pictures(observed.maps.reshape(-1, 3)).astype(float)
+    assert seen.shape == (SEQUENCES * FRAMES, 256, 256, 3)
+    mark = LANDMARK_MIRROR[MARK] if mirrored else MARK
+    inside = [
+        crops.from_image(observed.detected["landmarks"][place][mark], observed.detected["crops"][place])
+        for place in np.ndindex(SEQUENCES, FRAMES)
+    ]
+    for picture, place in zip(seen, inside, strict=True):
+        red = (picture[..., 2] - picture[..., 0]).clip(60) - 60
+        y, x = (np.average(axis, weights=red) for axis in np.indices(red.shape))
+        # A mirrored picture's columns begin with the last.
+        np.testing.assert_allclose([x, y], 256 * place, atol=1.5)
+
+
+def test_windows_share_the_pictures_of_their_frames(pictured: FilmedFootage, body: Body):
+    settings = TarSettings(encoder="resnet50", frames=5, target=2, refine=False)
+    source = WindowSource(None, pictured, None, settings, ("pictures", "picture_rows", "box"))
+    observed = taken(pictured, frames=8)
+    place = np.array([0, 0, 2]), np.array([3, 1, 7])
+    made = source.windows(observed, place, np.ones(SEQUENCES), PLAIN, np.random.default_rng(0))
+    rows, seen = made.inputs["picture_rows"], made.inputs["pictures"]
+    assert rows.shape == (3, 5)
+    # Frame 0 has no detection: the first one that has stands for it.
+    for window, (row, frames) in enumerate(((0, [1, 2, 3, 4, 5]), (0, [1, 1, 1, 2, 3]), (2, [5, 6, 7, 7, 7]))):
+        assert observed.maps is not None
+        np.testing.assert_array_equal(seen[rows[window]], pictured.pictures(observed.maps[row, frames]))
+    assert len(seen) == 5 + 3
+    some = made.rows(slice(1, 3), slice(1, 3))
+    np.testing.assert_array_equal(some.inputs["pictures"][some.inputs["picture_rows"]], seen[rows[1:]])
+    assert len(some.inputs["pictures"]) == 3 + 3
+    drawn = source.draw(8, PLAIN, np.random.default_rng(0)).inputs
+    assert drawn["picture_rows"].max() + 1 == len(drawn["pictures"])
+    assert set(drawn) == {"pictures", "picture_rows", "box"}
+
+
+def test_networks_that_see_pictures_get_sequences_that_have_them(shard: Shard, body: Body, tmp_path: Path):
+    write_shard(tmp_path / "000000.npz", shard)
+    with pytest.raises(ShardError, match=r"make some with `train data --pictures`"):
+        FilmedFootage(tmp_path, body, with_pictures=True)
 
 
 def test_shrinking_keeps_the_brightest_cell():

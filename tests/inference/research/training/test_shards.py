@@ -1,8 +1,10 @@
+import dataclasses
 import zipfile
 
 import numpy as np
 import pytest
 from video_motion.inference.people import maps as local_maps
+from video_motion.inference.people import pictures
 from video_motion.inference.research.training import shards
 
 
@@ -15,6 +17,8 @@ def shard():
     packed = [local_maps.pack(one) for one in maps]
     packed[2] = b""
     maps[2] = 0
+    drawn = [pictures.pack(np.full(pictures.SHAPE, 40 * row, np.uint8)) for row in range(n)]
+    drawn[2] = b""
     made = shards.Shard(
         sequence_starts=np.array([0, 3, 6]),
         names=np.array(["walk", "jump"]),
@@ -40,6 +44,8 @@ def shard():
         scores=rng.random(n),
         heatmap_starts=np.cumsum([0, *(len(item) for item in packed)]),
         heatmaps=np.frombuffer(b"".join(packed), np.uint8),
+        picture_starts=np.cumsum([0, *map(len, drawn)]),
+        pictures=np.frombuffer(b"".join(drawn), np.uint8),
     )
     return made, maps
 
@@ -56,6 +62,18 @@ def test_a_shard_comes_back_as_it_was(shard, tmp_path):
     assert read.has_maps.tolist() == [True, True, False, True, True, True]
     assert [item.name for item in path.parent.iterdir()] == ["000001.npz"]
     assert isinstance(read.heatmaps, np.memmap)
+    assert read.has_pictures.tolist() == read.has_maps.tolist()
+    np.testing.assert_allclose(read.picture(5), np.full(pictures.SHAPE, 200), atol=1)
+
+
+def test_shards_made_without_pictures_can_be_read(shard, tmp_path):
+    made = dataclasses.replace(shard[0], picture_starts=np.zeros(0, int), pictures=np.zeros(0, np.uint8))
+    shards.write_shard(tmp_path / "a.npz", made)
+    with np.load(tmp_path / "a.npz") as archive:
+        old = {name: archive[name] for name in archive.files if not name.startswith("picture")}
+    np.savez(tmp_path / "old.npz", allow_pickle=False, **old)
+    for name in ("a", "old"):
+        assert not shards.read_shard(tmp_path / f"{name}.npz").has_pictures.any()
 
 
 def test_broken_shards_are_named(shard, tmp_path):

@@ -272,3 +272,20 @@ def test_roi_views_show_the_same_person(body: Body, library: Library, detectors:
     # In the smallest region hands and feet may be cut off.
     assert np.median(off / shard.crops[rows, 2, None, None]) < 0.04
     assert not shard.look_landmarks[~shard.looked].any()
+
+
+def test_pictures_are_what_the_detector_saw(body: Body, library: Library, detectors: Detectors, tmp_path):
+    made = generate.make_shard(5, "train", 0, body, library, detectors, with_maps=False, pictures=True, sequences=1)
+    shards.write_shard(tmp_path / "pictures.npz", made)
+    shard = shards.read_shard(tmp_path / "pictures.npz")
+    assert isinstance(shard.pictures, np.memmap)
+    np.testing.assert_array_equal(shard.has_pictures, shard.found)
+    for rows, landmarker in ((range(FRAMES), detectors.first), (range(FRAMES, 2 * FRAMES), detectors.second)):
+        seen = [row for row in rows if shard.found[row]]
+        again = landmarker.read([shard.picture(row) for row in seen], shard.crops[seen].astype(float))
+        off = np.stack([pose.landmarks for pose in again]) - shard.landmarks[seen]
+        # JPEG changes a little.
+        assert np.median(np.linalg.norm(off, axis=-1) / shard.crops[seen, 2, None]) < 0.004
+    without = generate.make_shard(5, "train", 0, body, library, detectors, with_maps=False, sequences=1)
+    assert not without.has_pictures.any()
+    np.testing.assert_array_equal(without.landmarks, shard.landmarks)
