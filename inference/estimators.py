@@ -62,7 +62,10 @@ FOOTING = "footing"
 HANDS = ("palm_detector", "hand_landmark")
 """What finds and reads hands, in the registry."""
 
-FACES = ("face_landmark", "face_blendshapes")
+FACE_LANDMARKS = "face_landmark"
+"""What reads a face's landmarks, and says whether a face is seen, in the registry."""
+
+FACES = (FACE_LANDMARKS, "face_blendshapes")
 """What reads faces, in the registry."""
 
 _LIGHT = ("blazepose_landmark_full", "blazepose_outline_full")
@@ -85,4 +88,4 @@ DEFAULT_QUALITY = "best"
 
 def people_items(quality: str) -> tuple[str, ...]:
     """The registry's items that find and read people at a quality."""
-    return (DETECTOR, *(item for items in LANDMARKS[quality].passes for item in items))
+    return (DETECTOR, FACE_LANDMARKS, *(item for items in LANDMARKS[quality].passes for item in items))

@@ -18,6 +18,7 @@ from .motion.footing import Footing
 from .options import Options
 from .people.blazepose import BlazePose, LandmarkModel, PoseModel
 from .people.detector import Detector
+from .people.face_network import FaceNetwork
 from .people.landmarker import Landmarker
 from .pose.temporal import TemporalNetwork
 
@@ -109,7 +110,8 @@ def load_people(quality: str, device: str = "auto", fetch: bool = True) -> tuple
         _landmarker(registry.path(landmarks, fetch=fetch), registry.path(outline, fetch=fetch), device)
         for landmarks, outline in estimators.LANDMARKS[quality].passes
     )
-    return BlazePose(detector, first), second[0] if second else None
+    faces = _face_network(registry.path(estimators.FACE_LANDMARKS, fetch=fetch), device)
+    return BlazePose(detector, first, faces), second[0] if second else None
 
 
 def load_hands(device: str = "auto", fetch: bool = True) -> HandModels:
@@ -129,7 +131,8 @@ def load_faces(device: str = "auto", fetch: bool = True) -> FaceModels:
         RegistryError, NetworkError: as `load_models`.
     """
     landmarks, coefficients = (registry.path(item, fetch=fetch) for item in estimators.FACES)
-    return FaceModels(_face_landmarker(landmarks, coefficients, device), _key(estimators.FACES))
+    network = _face_network(landmarks, device)
+    return FaceModels(_face_landmarker(network, coefficients, device), _key(estimators.FACES))
 
 
 def _key(items: tuple[str, ...]) -> str:
@@ -158,7 +161,12 @@ def _hand_landmarker(path: Path, device: str) -> HandLandmarker:
 
 
 @lru_cache(maxsize=1)
-def _face_landmarker(landmarks: Path, coefficients: Path, device: str) -> FaceLandmarker:
+def _face_network(path: Path, device: str) -> FaceNetwork:
+    return FaceNetwork(path, device)
+
+
+@lru_cache(maxsize=1)
+def _face_landmarker(landmarks: FaceNetwork, coefficients: Path, device: str) -> FaceLandmarker:
     return FaceLandmarker(landmarks, coefficients, device)
 
 

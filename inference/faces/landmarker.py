@@ -1,4 +1,4 @@
-"""MediaPipe's networks for faces: one reads 478 landmarks, one says from them what the face does.
+"""Reading faces: one of MediaPipe's networks reads 478 landmarks, another says from them what the face does.
 
 Facts about the networks (margin of the crop, order of inputs and outputs) are those of MediaPipe's graphs.
 """
@@ -12,12 +12,9 @@ from pathlib import Path
 import numpy as np
 
 from ..people import crops
+from ..people.face_network import MARGIN, SIZE, FaceNetwork
 from ..runtime.session import NetworkError, Session
 from .track import LEFT_EYE, RIGHT_EYE
-
-SIZE = 256
-MARGIN = 1.5
-"""How much larger a crop is than the box around the landmarks."""
 
 # The landmarks that say what a face does.
 _TELLING = np.array(
@@ -52,37 +49,29 @@ class FaceLandmarker:
     """Both networks with their pre- and postprocessing.
 
     Args:
-        landmarks: the landmark network's ONNX file.
-        coefficients: the other's.
-        device: see `Session`.
+        landmarks: reads landmarks.
+        coefficients: the other network's ONNX file.
+        device: where that runs, see `Session`.
 
     Raises:
-        NetworkError: a file is missing or not the network, or the device is not available.
+        NetworkError: the file is missing or not the network, or the device is not available.
     """
 
-    OUTPUTS = ("landmarks", "score")
-
-    def __init__(self, landmarks: Path, coefficients: Path, device: str = "auto"):
-        self._landmarks = Session(landmarks, device, side_by_side=True)
+    def __init__(self, landmarks: FaceNetwork, coefficients: Path, device: str = "auto"):
+        self._landmarks = landmarks
         self._coefficients = Session(coefficients, device, side_by_side=True)
-        for network, path, outputs in (
-            (self._landmarks, landmarks, self.OUTPUTS),
-            (self._coefficients, coefficients, ("coefficients",)),
-        ):
-            if network.outputs != outputs:
-                raise NetworkError(f"{path} is not MediaPipe's face network: install it again.")
+        if self._coefficients.outputs != ("coefficients",):
+            raise NetworkError(f"{coefficients} is not MediaPipe's face network: install it again.")
 
     def read(self, images: Sequence[np.ndarray], where: np.ndarray) -> list[Face]:
         """The faces in crops (n, 4), one of each of n images (H, W, 3), BGR uint8."""
         if not len(images):
             return []
-        cuts = [crops.cut(image, crop, SIZE) for image, crop in zip(images, where, strict=True)]
-        read = self._landmarks.each(cuts)
-        inside = np.array([landmarks for landmarks, _ in read], dtype=np.float64)
+        inside, scores = self._landmarks.read(images, where)
         coefficients = self.coefficients(inside[..., :2])
         return [
-            Face(to_image(points, crop), own, 1.0 / (1.0 + np.exp(-float(score))))
-            for points, own, (_, score), crop in zip(inside, coefficients, read, where, strict=True)
+            Face(to_image(points, crop), own, float(score))
+            for points, own, score, crop in zip(inside, coefficients, scores, where, strict=True)
         ]
 
     def coefficients(self, landmarks: np.ndarray) -> np.ndarray:

@@ -16,8 +16,9 @@ from ..body.face import COEFFICIENTS
 from ..body.skeleton import LANDMARK_NAMES, SIDES
 from ..footage.reader import Frame
 from ..people.details import DetailSearch, Look, Memory, Tolerance
+from ..people.face_network import FACE, MARGIN, face_crops
 from ..people.track import Track
-from .landmarker import MARGIN, Face, FaceLandmarker, next_crop
+from .landmarker import Face, FaceLandmarker, next_crop
 from .track import FaceTrack
 from .turn import turns
 
@@ -26,8 +27,8 @@ RATE = 9.0
 
 MIN_SCORE = 0.5
 
-# Metres: a face from chin to hairline, and how far its middle may be from where the body has it.
-_FACE, _NEAR = 0.18, 0.12
+# Metres: how far a face's middle may be from where the body has it.
+_NEAR = 0.12
 # How many times larger or smaller than the body's a face may be.
 _SIZES = 1.8
 MIN_PIXELS = 32.0
@@ -42,8 +43,6 @@ _AWAY = -0.2
 _SEEN, _UNSEEN = 0.7, 0.0
 _TOLERANCE = Tolerance(moved=0.08, turned=0.35, resized=1.2)
 
-_EYES = [[LANDMARK_NAMES.index(f"{side}_eye{part}") for part in ("_inner", "", "_outer")] for side in SIDES]
-_MOUTH = [LANDMARK_NAMES.index(f"mouth_{side}") for side in SIDES]
 _EARS = [LANDMARK_NAMES.index(f"{side}_ear") for side in SIDES]
 _NOSE = LANDMARK_NAMES.index("nose")
 
@@ -88,23 +87,13 @@ def expected_face(track: Track, size: tuple[int, int]) -> Expected:
 def _expected(track: Track, window: slice, scale: np.ndarray, size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
     """`Expected.crops` and `Expected.visible` in a window of a track's frames, pixels per metre being known."""
     points, solid = track.landmarks[window].astype(float), track.world_landmarks[window].astype(float)
-    left, right = (points[:, rows].mean(axis=1) for rows in _EYES)
-    mouth = points[:, _MOUTH].mean(axis=1)
-    eyes = (left + right) / 2
-    # From the side eyes lie one behind the other; then the mouth says which way is up.
-    up = eyes - mouth
-    across = left - right + np.stack([-up[:, 1], up[:, 0]], axis=1)
     front = solid[:, _NOSE] - solid[:, _EARS].mean(axis=1)
     facing = -front[:, 2] / np.maximum(np.linalg.norm(front, axis=1), 1e-6)
-    center = (eyes + mouth) / 2
-    sides = MARGIN * _FACE * scale
-    inside = ((center >= 0) & (center < size)).all(axis=1)
+    crops = face_crops(points, scale)
+    inside = ((crops[:, :2] >= 0) & (crops[:, :2] < size)).all(axis=1)
     return (
-        np.stack([*center.T, sides, np.arctan2(across[:, 1], across[:, 0])], axis=1),
-        inside
-        & (scale * _FACE >= MIN_PIXELS)
-        & (facing > _AWAY)
-        & (track.visibility[window, _NOSE] >= _MIN_VISIBILITY),
+        crops,
+        inside & (scale * FACE >= MIN_PIXELS) & (facing > _AWAY) & (track.visibility[window, _NOSE] >= _MIN_VISIBILITY),
     )
 
 
@@ -128,7 +117,7 @@ class _Look(Look[Face]):
         if self.seen is None or self.seen.score < MIN_SCORE:
             return False
         seen, expected = next_crop(self.seen.landmarks), self.body_crop
-        near = np.hypot(*(seen[:2] - expected[:2])) < _NEAR / (MARGIN * _FACE) * expected[2]
+        near = np.hypot(*(seen[:2] - expected[:2])) < _NEAR / (MARGIN * FACE) * expected[2]
         return bool(near and max(seen[2] / expected[2], expected[2] / seen[2]) < _SIZES)
 
 

@@ -31,7 +31,7 @@ def lock_feet(
     eyes: np.ndarray,
     stands: np.ndarray,
     times: np.ndarray,
-    share: float = 1.0,
+    share: float | np.ndarray = 1.0,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Bend legs so that heels and balls of the feet stay still while they stand, and flat feet don't turn.
 
@@ -42,7 +42,7 @@ def lock_feet(
         eyes: (n, 3) the camera's positions, from which depth is least certain.
         stands: (n, 4) which of `contacts.SOLE_LANDMARKS` stand.
         times: (n,) seconds.
-        share: part of the correction that is applied, 0 to 1.
+        share: part of the correction that is applied, 0 to 1; (n,) where it changes.
 
     Returns:
         Local rotations of the legs, (n, 2, 3, 3, 3) for left and right hip, knee and ankle, and the displacement of
@@ -66,6 +66,7 @@ def lock_feet(
 
     balls, bends, feet, front, hip_cost = spill.collect(len(times), parts)
     ankles = bends[:, :, 2]
+    share = np.reshape(share, (-1, 1, 1))
     levelled = share * legs.level(feet, flat_spans, times)
     (turns,) = spill.collect(len(times), lambda window: (rotations.axis_angle_to_matrix(levelled[window]),))
     turned_ankles, turned_heels = (balls + np.einsum("nfij,nfj->nfi", turns, part - balls) for part in (ankles, heels))

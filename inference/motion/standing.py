@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from .. import spill
+from ..body.skeleton import LANDMARK_NAMES, SIDES
 from . import contacts, floor
 from .fit import Fit, Prior, ShapedBody
 from .footing import SEEN_LANDMARKS, Steps, standing_by_speed
@@ -26,6 +27,9 @@ _LOWEST_EYE = 0.5
 _SMALLEST_RESIZING, _LARGEST_RESIZING = 0.6, 1.25
 # How wrong the size may be that somebody seems to have, as a share of it.
 _SIZE_SIGMA, _KNOWN_SIZE_SIGMA = 0.07, 0.01
+# Knees and ankles are seen from this visibility on. Feet of legs that are not are held by this share.
+_LEGS = [LANDMARK_NAMES.index(f"{side}_{part}") for side in SIDES for part in ("knee", "ankle")]
+_LEGS_VISIBLE, _UNSEEN_HOLD = 0.2, 0.05
 # Of a pose estimate's contacts, in the order of sole points.
 _CONTACTS = [0, 2, 1, 3]
 
@@ -216,6 +220,8 @@ def plant_feet(
     heights = _sole_heights(subject.shaped_body) + ground
     (trust,) = spill.collect(len(subject.frames), lambda window: (subject.distance_trust(window),))
     targets, hold = contacts.plant(feet.soles, probability, subject.timestamps, heights, trust)
+    seen = _legs_seen(subject)
+    hold *= seen[:, None]
     with np.errstate(divide="ignore"):
         sigma = _PLANTED_SIGMA / (strength * hold)
 
@@ -226,11 +232,26 @@ def plant_feet(
 
     subject.refit(0.0, 1.0, steps=5, constrain=plant)
     subject.smooth(smoothing * _LAST_SMOOTHING)
-    _lock_feet(subject, transform, probability > 0.5, min(strength, 1.0))
+    _lock_feet(subject, transform, probability > 0.5, min(strength, 1.0) * seen)
 
 
-def _lock_feet(subject: Subject, transform: np.ndarray, stands: np.ndarray, share: float) -> None:
-    """Bend the legs so that heels and toes stay still while they stand (n, 4); the fit only comes close."""
+def _legs_seen(subject: Subject) -> np.ndarray:
+    """(n,) from `_UNSEEN_HOLD` to 1: whether anything of the legs is seen, now or within a second.
+
+    Where nothing is, feet are guessed, and must not pull at what is seen of the body.
+    """
+    seen = np.ones(len(subject.frames))
+    seen[subject.seen] = subject.track.visibility[:, _LEGS].max(1) / _LEGS_VISIBLE
+    reach = int(np.searchsorted(subject.timestamps, subject.timestamps[0] + 1.0))
+    around = np.lib.stride_tricks.sliding_window_view(np.pad(seen, reach, mode="edge"), 2 * reach + 1)
+    return np.clip(around.max(axis=1), _UNSEEN_HOLD, 1.0)
+
+
+def _lock_feet(subject: Subject, transform: np.ndarray, stands: np.ndarray, share: np.ndarray) -> None:
+    """Bend the legs so that heels and toes stay still while they stand (n, 4), by the share (n,) of how far they move.
+
+    The fit only comes close.
+    """
     if len(stands) < 3:
         return
     posed, now = subject.posed(contacts.SOLE_LANDMARKS[:2], LOCKED), subject.fit

@@ -9,7 +9,9 @@ import numpy as np
 
 from .crops import cut
 from .detector import Detections, Detector
+from .face_network import HEAD, FaceNetwork, face_crops
 from .landmarker import INPUT_SIZE, Landmarker, Pose
+from .track import spread
 
 
 class LandmarkModel(Protocol):
@@ -38,14 +40,18 @@ class PoseModel(LandmarkModel, Protocol):
         """People in an image (H, W, 3) or in upright square regions (r, 4) of it, each once."""
         ...
 
+    def face_probability(self, image: np.ndarray, pose: Pose) -> float:
+        """How probable it is that an image (H, W, 3) shows a face where a pose has one."""
+        ...
+
 
 class BlazePose:
-    """Google's networks: one finds people, one reads their landmarks."""
+    """Google's networks: one finds people, one reads their landmarks, one judges whether a face is seen."""
 
     input_size = INPUT_SIZE
 
-    def __init__(self, detector: Detector, landmarker: Landmarker):
-        self.detector, self.landmarker = detector, landmarker
+    def __init__(self, detector: Detector, landmarker: Landmarker, faces: FaceNetwork):
+        self.detector, self.landmarker, self.faces = detector, landmarker, faces
 
     def detect(self, image: np.ndarray, regions: np.ndarray | None = None) -> Detections:
         """See `Detector.__call__`."""
@@ -54,3 +60,9 @@ class BlazePose:
     def read(self, cuts: Sequence[np.ndarray], crops: np.ndarray) -> list[Pose]:
         """See `Landmarker.read`."""
         return self.landmarker.read(cuts, crops)
+
+    def face_probability(self, image: np.ndarray, pose: Pose) -> float:
+        """See `PoseModel`."""
+        scale = spread(pose.landmarks[None, HEAD]) / np.maximum(spread(pose.world_landmarks[None, HEAD, :2]), 1e-3)
+        _, probabilities = self.faces.read([image], face_crops(pose.landmarks[None], scale))
+        return float(probabilities[0])

@@ -85,10 +85,6 @@ class Track:
     def pixels_per_metre(self) -> np.ndarray:
         """(n,) how large a metre at the person is in the image, calm over time."""
 
-        def spread(points: np.ndarray) -> np.ndarray:
-            points = points.astype(float)
-            return np.sqrt(((points - points.mean(axis=1, keepdims=True)) ** 2).sum(axis=(1, 2)))
-
         def size(window: slice) -> tuple[np.ndarray]:
             flat, solid = self.landmarks[window, _TRUNK], self.world_landmarks[window, _TRUNK, :2]
             return (spread(flat) / np.maximum(spread(solid), 1e-3),)
@@ -96,3 +92,9 @@ class Track:
         (scale,) = spill.collect(len(self), size)
         around = np.lib.stride_tricks.sliding_window_view(np.pad(scale, 7, mode="edge"), 15)
         return spill.collect(len(self), lambda window: (np.median(around[window], axis=-1),))[0]
+
+
+def spread(points: np.ndarray) -> np.ndarray:
+    """(n,) how far points (n, p, d) are from their middle: the root of the sum of squares."""
+    points = points.astype(float)
+    return np.sqrt(((points - points.mean(axis=1, keepdims=True)) ** 2).sum(axis=(1, 2)))

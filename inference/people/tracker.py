@@ -282,7 +282,15 @@ class Tracker:
     def _rechecks(self, frame: Frame, pose: Pose, numbers: Sequence[int]) -> list[float]:
         where = np.array([trust.recheck_crop(pose.crop, number) for number in numbers])
         rechecks = read_poses(self._model, [frame.image] * len(where), where)
-        return [trust.trust(pose, frame.image.shape, recheck) for recheck in rechecks]
+        trusts = [trust.trust(pose, frame.image.shape, recheck) for recheck in rechecks]
+        if np.mean(trusts) >= trust.SURE_TRUST:
+            return trusts
+        face = self._face_in_portrait(frame, pose)
+        return [max(one, face) for one in trusts]
+
+    def _face_in_portrait(self, frame: Frame, pose: Pose) -> float:
+        """How probable it is that the face of somebody is seen of whom the image shows little else; 0 of others."""
+        return self._model.face_probability(frame.image, pose) if trust.is_portrait(pose, frame.image.shape) else 0.0
 
     def _nearby(self, target: Target, frame: Frame) -> list[Target]:
         """Others who are, or just were, near this person."""
@@ -383,7 +391,7 @@ class Tracker:
         """The mean trust of the first rechecks; that of the pose alone if that is too low already."""
         alone = trust.trust(pose, frame.image.shape)
         if alone < trust.MIN_TRUST_TO_START:
-            return alone
+            return max(alone, self._face_in_portrait(frame, pose))
         return float(np.mean(self._rechecks(frame, pose, range(len(trust.RECHECKS)))))
 
     def _is_rejected(self, frame: Frame, crop: np.ndarray) -> bool:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from .landmarker import Pose
+from .face_network import HEAD
+from .landmarker import HIPS, Pose
 from .target import JOINTS, closeness
 
 # A recheck's crop: shifted right and down by these shares of the side, scaled, and rotated by radians.
@@ -37,6 +38,16 @@ def is_enough(mean_trust: float, mean_score: float, seconds: float) -> bool:
         return mean_score >= MIN_MEAN_SCORE and mean_trust >= SURE_TRUST
     long = seconds >= LONG and mean_score >= HIGHEST_SCORE
     return mean_trust >= (MIN_TRUST_IF_LONG if long else MIN_TRUST)
+
+
+def is_portrait(pose: Pose, shape: tuple[int, ...]) -> bool:
+    """Whether an image of shape (H, W, ...) shows somebody's head and not their hips.
+
+    Of them too little is seen to be judged by their joints. Pictures on a wall have hips, as far as a pose is seen in
+    them: they end within the image.
+    """
+    inside = np.all((pose.landmarks >= 0) & (pose.landmarks < (shape[1], shape[0])), axis=1)
+    return bool(inside[HEAD].all() and not inside[HIPS].any())
 
 
 def recheck_crop(crop: np.ndarray, number: int) -> np.ndarray:

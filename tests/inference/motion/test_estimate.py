@@ -470,3 +470,16 @@ def test_hidden_limbs_do_not_shape_the_body(body: Body):
     np.testing.assert_allclose(
         landmarks.shape_from_limbs(body, track.world_landmarks, track.visibility), plain, atol=0.15
     )
+
+
+def test_feet_that_nobody_sees_do_not_pull_at_the_body(body: Body, stroll: scenes.Scene):
+    track = scenes.film(stroll, np.random.default_rng(1))
+    # Somebody filmed to the hips: the legs that BlazePose guesses stay as they were at first.
+    legs, hips = slice(25, 33), track.landmarks[:, scenes.HIPS].mean(1, keepdims=True)
+    track.visibility[:, legs] = 0.01
+    track.landmarks[:, legs] = track.landmarks[:1, legs] + hips - hips[:1]
+    track.world_landmarks[:, legs] = track.world_landmarks[:1, legs]
+    (motion,) = estimate(body, stroll, track)
+    above = [JOINT_NAMES.index(name) for name in ("neck", "head", *sorted(n for n in JOINT_NAMES if "shoulder" in n))]
+    across = np.linalg.norm((motion.joints_cam - stroll.joints)[:, above, :2], axis=-1)
+    assert across.mean() < 0.008

@@ -1,4 +1,5 @@
 from collections.abc import Iterator
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -47,6 +48,37 @@ def test_someone_cut_off_by_the_edge_of_the_image_is_somebody(blazepose, clip):
     # A woman stands behind, on the left.
     track, *_ = track_people(frames, blazepose, min_duration=0.3)
     assert len(track) >= 16
+
+
+def portrait(name: str) -> np.ndarray:
+    image = cv2.imread(str(Path(__file__).parents[2] / "data" / "faces" / f"{name}.jpg"))
+    assert image is not None
+    return image
+
+
+@pytest.mark.parametrize("name", ["astronaut", "admiral"])
+def test_who_shows_little_but_a_face_is_somebody(blazepose, name):
+    image = portrait(name)
+    height, width = image.shape[:2]
+
+    def view(number: int) -> np.ndarray:
+        moved = np.array([[1.0, 0.0, 3 * np.sin(number / 4)], [0.0, 1.0, 2 * np.cos(number / 5)]])
+        return cv2.warpAffine(image, moved, (width, height), borderMode=cv2.BORDER_REPLICATE)
+
+    (track,) = track_people(film(view(number) for number in range(24)), blazepose)
+    assert len(track) == 24
+
+
+@pytest.mark.parametrize("name", ["astronaut", "admiral"])
+def test_a_portrait_on_the_wall_is_nobody(blazepose, name):
+    image, rng = portrait(name), np.random.default_rng(0)
+    height = 260
+    picture = cv2.resize(image, (image.shape[1] * height // image.shape[0], height))
+    wall = np.full((720, 1280, 3), 150, np.uint8)
+    wall[500:] = 90
+    wall[120 : 120 + height, 500 : 500 + picture.shape[1]] = picture
+    views = (np.clip(wall + rng.normal(0, 3, wall.shape), 0, 255).astype(np.uint8) for _ in range(24))
+    assert track_people(film(views), blazepose) == []
 
 
 def test_progress_is_reported_after_every_frame(blazepose, stage):
