@@ -122,7 +122,7 @@ def estimate(
     )
     stands = [footing.standing(standing.steps(subject, transform)) for subject in subjects]
     if camera.world is None:
-        transform = standing.lower_floor(subjects, transform, stands)
+        transform = standing.lower_floor(subjects, transform, stands, _sizes_known(subjects, shapes, height))
     motions = []
     for subject, probability in zip(subjects, stands, strict=True):
         if feet > 0:
@@ -162,7 +162,7 @@ def stand(
             step(_REFITS // 2)
         subject.smooth(smoothing)
         subjects.append(subject)
-    sizes_known = [height is not None or subject.track.number in shapes for subject in subjects]
+    sizes_known = _sizes_known(subjects, shapes, height)
     if camera.world is None:
         standing.find_pace(subjects)
         transform = standing.estimate_floor(subjects, camera.lines, sizes_known)
@@ -174,6 +174,10 @@ def stand(
         standing.keep_balance(subject, transform, smoothing)
         step(_BALANCE)
     return subjects, transform
+
+
+def _sizes_known(subjects: list[Subject], shapes: Mapping[int, np.ndarray] | None, height: float | None) -> list[bool]:
+    return [height is not None or subject.track.number in (shapes or {}) for subject in subjects]
 
 
 def _fit_frames(

@@ -25,6 +25,8 @@ _ENOUGH_STANDING = 5.0
 _LOWEST_EYE = 0.5
 # Who would have to change their size by more, to stand on everybody's floor, stands on something else.
 _SMALLEST_RESIZING, _LARGEST_RESIZING = 0.6, 1.25
+# Metres by which a floor must be lowered for people to change their size.
+_FAR_BELOW = 0.03
 # How wrong the size may be that somebody seems to have, as a share of it.
 _SIZE_SIGMA, _KNOWN_SIZE_SIGMA = 0.07, 0.01
 # Knees and ankles are seen from this visibility on. Feet of legs that are not are held by this share.
@@ -191,21 +193,32 @@ def _sole_heights(shaped_body: ShapedBody) -> np.ndarray:
     return rest - rest.min() + _SKIN
 
 
-def lower_floor(subjects: list[Subject], transform: np.ndarray, stands: Sequence[np.ndarray]) -> np.ndarray:
+def lower_floor(
+    subjects: list[Subject], transform: np.ndarray, stands: Sequence[np.ndarray], sizes_known: Sequence[bool]
+) -> np.ndarray:
     """The first camera's pose (4, 4) in a world whose floor is the lowest level on which people stand who climb.
+
+    If that is far below the floor so far, everybody else is scaled to it.
 
     Args:
         subjects: the people.
         transform: its pose in the world so far.
         stands: (n, 4) probability that each one's `contacts.SOLE_LANDMARKS` stand.
+        sizes_known: whether each one's size must stay.
     """
-    lowest = 0.0
-    for subject, probability in zip(subjects, stands, strict=True):
-        ground = contacts.ground_levels(steps(subject, transform).clearance, probability, subject.timestamps)
-        if np.ptp(ground) > 0:
-            lowest = min(lowest, float(ground.min()))
+    levels = [
+        contacts.ground_levels(steps(subject, transform).clearance, probability, subject.timestamps)
+        for subject, probability in zip(subjects, stands, strict=True)
+    ]
+    climb = [bool(np.ptp(ground) > 0) for ground in levels]
+    lowest = min((float(ground.min()) for ground, climbs in zip(levels, climb, strict=True) if climbs), default=0.0)
+    if lowest >= 0:
+        return transform
     lowered = transform.copy()
     lowered[2, 3] -= lowest
+    for subject, climbs, known in zip(subjects, climb, sizes_known, strict=True):
+        if lowest < -_FAR_BELOW and not climbs and not known:
+            scale_to_floor(subject, lowered)
     return lowered
 
 

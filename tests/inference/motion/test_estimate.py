@@ -349,6 +349,28 @@ def test_who_stands_on_a_stage_keeps_their_size_and_others_their_floor(body: Bod
         assert body.height(motion.betas) == pytest.approx(body.height(walk.betas), rel=0.06)
 
 
+def test_beside_somebody_who_climbs_others_stand_on_the_floor(body: Body):
+    times = np.arange(80) / 20
+    walker = scenes.walk(as_seen(body), times, centre=(-1.2, 0.0))
+    climber = scenes.walk(as_seen(body), times, centre=(1.0, 1.0), late=0.7)
+    # Comes down from 0.8 m; what is seen of them is a tenth too large, and with it how high they stand.
+    above = 0.8 * np.clip((2.2 - times) / 0.3, 0, 1)
+    raised = climber.to_world[0, :3, :3].T @ np.array([0, 0, 1]) * above[:, None]
+    climber = replace(
+        climber,
+        trans=climber.trans + raised,
+        joints=climber.joints + raised[:, None],
+        landmarks=climber.landmarks + raised[:, None],
+    )
+    tracks = [scenes.film(one, np.random.default_rng(n), number=n + 1) for n, one in enumerate((walker, climber))]
+    tracks[1] = replace(tracks[1], world_landmarks=tracks[1].world_landmarks * 1.1)
+    motions = estimate(body, walker, *tracks)
+    after = np.arange(len(times)) > 50
+    for motion, scene, when in ((motions[0], walker, after | True), (motions[1], climber, after)):
+        soles = world_soles(motion, body)[..., 2]
+        assert np.median(soles[np.tile(scene.standing & when[:, None], 2)]) == pytest.approx(0, abs=0.05)
+
+
 @pytest.mark.parametrize("n", [1, 2, 3])
 def test_very_short_tracks(body: Body, n: int):
     scene = scenes.walk(as_seen(body), np.arange(10) / 25)
