@@ -22,8 +22,8 @@ from .landmarker import Face, FaceLandmarker, next_crop
 from .track import FaceTrack
 from .turn import turns
 
-RATE = 9.0
-"""About how often a second faces are looked at."""
+RATE, CLOSE_RATE = 9.0, 15.0
+"""About how often a second faces are looked at, and in footage that shows one from close by."""
 
 MIN_SCORE = 0.5
 
@@ -33,6 +33,9 @@ _NEAR = 0.12
 _SIZES = 1.8
 MIN_PIXELS = 32.0
 """Faces less high show nothing."""
+
+SMALL_PIXELS, CLOSE_PIXELS = 50.0, 150.0
+"""Faces less high show little: they are looked at half as often. From the other height on they are seen close by."""
 
 # From this height on, in pixels, more of it shows no more.
 _SURE_PIXELS = 80.0
@@ -142,7 +145,9 @@ class FaceSearch(DetailSearch[_Look, FaceTrack]):
     ):
         self._expected = [expected_face(track, size) for track in tracks]
         visible = [one.frames[one.visible] for one in self._expected]
-        super().__init__(models.landmarker.read, next_crop, _TOLERANCE, RATE, visible, frame_rate, slow_motion)
+        close = any((FACE * one.scale[one.visible] >= CLOSE_PIXELS).any() for one in self._expected)
+        rate = CLOSE_RATE if close else RATE
+        super().__init__(models.landmarker.read, next_crop, _TOLERANCE, rate, visible, frame_rate, slow_motion)
         self._memories = [_Memory() for _ in tracks]
         self._rows = [spill.Columns() for _ in tracks]
 
@@ -160,6 +165,8 @@ class FaceSearch(DetailSearch[_Look, FaceTrack]):
                 memory, body_crop = self._memories[person], expected.crops[row]
                 crop = body_crop
                 if memory.is_fresh(second):
+                    if FACE * expected.scale[row] < SMALL_PIXELS and frame is not frames[-1]:
+                        continue
                     crop = _placed(memory.crop, body_crop)
                 elif not memory.is_due(second):
                     continue

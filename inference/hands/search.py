@@ -30,6 +30,8 @@ MIN_SCORE = 0.5
 _HAND, _SIDE, _AHEAD, _REGION, _NEAR = 0.18, 0.24, 0.02, 0.75, 0.16
 # Hands shorter than this many pixels show no fingers.
 MIN_PIXELS = 26.0
+# Those shorter than this show little of them.
+_SMALL_PIXELS = 40.0
 _MIN_VISIBILITY = 0.3
 _TOLERANCE = Tolerance(moved=0.22, turned=0.8, resized=1.45)
 # Seconds after which an unseen hand is looked for by its palm again.
@@ -204,8 +206,9 @@ class HandSearch(DetailSearch[_Look, HandTrack]):
                     wrist, scale, crop = expected.wrists[row, side], expected.scale[row], expected.crops[row, side]
                     body_crop = crop
                     if memory.is_fresh(second):
-                        # Of a steady hand one of several frames tells as much.
-                        if memory.steady and frame is not frames[-1]:
+                        # Of a steady hand one of several frames tells as much, of a small one nearly so.
+                        small = _HAND * scale < _SMALL_PIXELS
+                        if (memory.steady or small) and frame is not frames[-1]:
                             continue
                         crop = memory.crop.copy()
                         crop[:2] += wrist - memory.wrist

@@ -201,6 +201,25 @@ def test_nothing_is_run_for_small_faces(models, acted):
     assert len(search.tracks()[0]) == 0
 
 
+def test_close_faces_are_looked_at_more_often_than_small_ones(models, acted, pictures):
+    looks = []
+    for factor in (1.0, 0.5, 0.28):
+        side = round(factor * drawn.SIZE)
+        track = drawn.track(acted)
+        track.landmarks = track.landmarks * factor
+        small = [
+            replace(picture, image=cv2.resize(picture.image, (side, side), interpolation=cv2.INTER_AREA))
+            for picture in pictures
+        ]
+        seen = seen_in(small, FaceSearch(models, [track], (side, side), drawn.RATE))
+        assert (seen.scores > 0).all()
+        looks.append(len(seen))
+    # Of 30 frames in a second; until a face is seen it is looked for less often.
+    assert looks[0] in (14, 15)
+    assert looks[1] in (9, 10)
+    assert looks[2] in (5, 6)
+
+
 def test_faces_that_look_away_are_not_looked_at(models, acted, body):
     away = acted.poses_cam.copy()
     away[:, 0] = [0.0, 0.0, np.pi]
