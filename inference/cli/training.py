@@ -90,6 +90,7 @@ def add_commands(commands: Commands) -> None:
         " the validation split. Finished variants are kept.",
     )
     ablate.add_argument("network", choices=TRAINABLE, help="whose variants")
+    ablate.add_argument("--seeds", type=count, default=1, metavar="N", help="trainings of each (default: 1)")
     _add_training(ablate)
     export = command(
         networks,

@@ -5,14 +5,20 @@ from __future__ import annotations
 import argparse
 import copy
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import product
 from pathlib import Path
+from statistics import mean, stdev
 
 from ... import console
 from . import train
 
 MEASURES = ("MPJPE", "PA-MPJPE", "PVE", "Accel")
+"""Of the papers, in the table's order."""
+
+REPROJECTION = "reprojection"
+"""Follows in the table; the papers do not have it."""
 
 
 @dataclass(frozen=True)
@@ -97,19 +103,20 @@ def run(options: argparse.Namespace) -> str:
     """Train each variant into a folder under `options.out`; finished variants are kept. Returns the table.
 
     Args:
-        options: those of `train NETWORK`.
+        options: those of `train NETWORK`, and `seeds`: how many trainings of each, from `seed` on.
 
     Raises:
         TrainingError: an option does not fit.
         ShardError: the data can't be read.
     """
-    for variant in ABLATIONS[options.network]:
-        folder: Path = options.out / variant.name
+    # All variants once before any of them again, so that what there is can be compared.
+    for number, variant in product(range(options.seeds), ABLATIONS[options.network]):
+        folder: Path = options.out / variant.name / f"seed-{options.seed + number}"
         if _done(folder):
             continue
-        console.say(f"{variant.what}:")
+        console.say(f"{variant.what}, seed {options.seed + number}:")
         chosen = copy.copy(options)
-        chosen.out, chosen.resume = folder, True
+        chosen.out, chosen.resume, chosen.seed = folder, True, options.seed + number
         chosen.set, chosen.loss = [*options.set, *variant.changes], [*options.loss, *variant.losses]
         if train.run(chosen)["interrupted"]:
             break
@@ -119,18 +126,24 @@ def run(options: argparse.Namespace) -> str:
 
 
 def table(network: str, folder: Path) -> str:
-    """The finished variants as a Markdown table: ours on the validation split, the paper's in brackets."""
-    lines = [f"| variant | {' | '.join(MEASURES)} |", f"|---|{'---:|' * len(MEASURES)}"]
+    """The finished variants as a Markdown table: ours on the validation split, the paper's in brackets.
+
+    Of a variant that was trained several times, means with the standard deviation of one training.
+    """
+    columns = (*MEASURES, REPROJECTION)
+    lines = [f"| variant | seeds | {' | '.join(columns)} |", f"|---|---:|{'---:|' * len(columns)}"]
     for variant in ABLATIONS[network]:
-        if _done(folder / variant.name):
-            report = json.loads((folder / variant.name / "report.json").read_text(encoding="utf-8"))
-            measured = report["validation"]["network"]
-            cells = [
-                f"{measured[name]:.1f}" + (f" ({variant.paper[name]:g})" if name in variant.paper else "")
-                for name in MEASURES
-            ]
-            lines.append(f"| {variant.what} | {' | '.join(cells)} |")
+        reports = [path / "report.json" for path in sorted((folder / variant.name).glob("seed-*")) if _done(path)]
+        if reports:
+            found = [json.loads(path.read_text(encoding="utf-8"))["validation"]["network"] for path in reports]
+            cells = [_cell([one[name] for one in found], variant.paper.get(name)) for name in columns]
+            lines.append(f"| {variant.what} | {len(found)} | {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
+
+
+def _cell(values: Sequence[float], paper: float | None) -> str:
+    spread = f" ± {stdev(values):.1f}" if len(values) > 1 else ""
+    return f"{mean(values):.1f}{spread}" + (f" ({paper:g})" if paper is not None else "")
 
 
 def _done(folder: Path) -> bool:

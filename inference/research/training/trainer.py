@@ -330,14 +330,14 @@ class Trainer:
                 self._recent[name] = value + (1 - _RECENT) * (self._recent.get(name, value) - value)
         self.step += 1
 
-    def estimate(self, batch: Batch) -> tuple[np.ndarray, np.ndarray]:
-        """The averaged network's local rotations (B, 24, 3, 3) in the rolled camera, and betas (B, 10)."""
+    def estimate(self, batch: Batch) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """The averaged network's local rotations (B, 24, 3, 3) in crop axes, betas (B, 10), and crop cameras (B, 3)."""
         network = self.averaged.module
         assert isinstance(network, Network)
         network.eval()
         # Pictures of all windows, and what is made of them, would fill the memory.
         size = _WINDOWS if "pictures" in batch.inputs else len(batch.box)
-        rotations, betas = [], []
+        rotations, betas, cameras = [], [], []
         with torch.no_grad():
             for start in range(0, len(batch.box), size):
                 windows = slice(start, start + size)
@@ -345,7 +345,8 @@ class Trainer:
                 last = self._forward(network, part).estimates[-1]
                 rotations.append(to_local(sixd_to_matrix(last.sixd)).cpu().numpy().astype(float))
                 betas.append(last.betas.cpu().numpy())
-        return np.concatenate(rotations), np.concatenate(betas)
+                cameras.append(last.camera.cpu().numpy().astype(float))
+        return np.concatenate(rotations), np.concatenate(betas), np.concatenate(cameras)
 
     def _log_progress(self, windows_per_second: float) -> None:
         self._write({"rate": self.optimizer.param_groups[0]["lr"], "windows_per_second": windows_per_second})

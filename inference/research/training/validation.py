@@ -10,11 +10,11 @@ import numpy as np
 from ...body.smpl import Body
 from ...pose import features
 from ..evaluation import metrics
-from .batches import Batch, Observed, Sampling, sequence_batch
+from .batches import Batch, Observed, Sampling, given_intrinsics, sequence_batch
 from .sequences import FilmedFootage, Footage, WindowSource
 
-Estimator = Callable[[Batch], tuple[np.ndarray, np.ndarray]]
-"""From a batch to local rotations (B, 24, 3, 3) of its targets in crop axes, and betas (B, 10)."""
+Estimator = Callable[[Batch], tuple[np.ndarray, np.ndarray, np.ndarray]]
+"""From a batch to local rotations (B, 24, 3, 3) of its targets in crop axes, betas (B, 10), and crop cameras (B, 3)."""
 
 _SURFACE_EVERY = 8
 # Of staged footage so many sequences are measured, always the same.
@@ -38,7 +38,8 @@ class SequenceCheck:
     """Measures on sequences of held-out motions: rendered ones if there are any, else staged ones.
 
     Joints are the 12 limb joints from the midpoint of the hips, as in `evaluate`; millimetres, and mm/frame² for Accel.
-    Frames without a detection are left out. PVE is measured on every eighth frame.
+    Reprojection is the distance of these joints in the image, % of the crop's side, where the network was given the
+    focal length √(W² + H²). Frames without a detection are left out. PVE is measured on every eighth frame.
 
     Args:
         footage: of the validation split.
@@ -66,11 +67,12 @@ class SequenceCheck:
         """See `Check`."""
         count = len(self._observed.stage.betas)
         chosen = np.linspace(0, count - 1, min(sequences or count, count)).astype(int)
-        limbs, true, frames, surface = [], [], [], []
+        limbs, true, frames, surface, reprojection = [], [], [], [], []
         for start in range(0, len(chosen), _AT_ONCE):
             observed = _some(self._observed, chosen[start : start + _AT_ONCE])
             known = observed.detected["known"]
-            local, betas = (part[known] for part in self._estimates(estimate, observed))
+            local, betas, camera = (part[known] for part in self._estimates(estimate, observed))
+            reprojection.append(self._reprojection(local, betas, camera, observed, known))
             K = np.repeat(observed.stage.camera_K[:, None], self.frames, axis=1)[known]
             # In the camera's own axes, to compare frames of different crops.
             local, _ = features.to_camera(local, np.zeros((len(local), 3)), observed.detected["crops"][known], K)
@@ -79,10 +81,14 @@ class SequenceCheck:
             frames.append(_frame_numbers(known) + 2 * start * self.frames)
             surface.append(self._surface_error(local, betas, observed, known))
         measures = metrics.scores(np.concatenate(limbs), np.concatenate(true), np.concatenate(frames))
-        return {**measures, "PVE": float(np.mean(surface))}
+        return {
+            **measures,
+            "PVE": float(np.mean(surface)),
+            "reprojection": 100 * float(np.mean(np.concatenate(reprojection))),
+        }
 
     def _estimates(self, estimate: Estimator, observed: Observed) -> Iterator[np.ndarray]:
-        """(B, T, 24, 3, 3) local rotations in crop axes and (B, T, 10) betas of B sequences of T frames."""
+        """(B, T, 24, 3, 3) rotations, (B, T, 10) betas, (B, T, 3) cameras of B sequences of T frames; see `Estimator`."""
         shape = observed.detected["known"].shape
         assumed = np.ones(shape[0], bool)
         if self.windows is None:
@@ -95,6 +101,32 @@ class SequenceCheck:
 
     def _true_joints(self, observed: Observed, known: np.ndarray) -> np.ndarray:
         return self.body.joints(*_truth(observed, known))[:, metrics.LIMB_JOINTS]
+
+    def _reprojection(
+        self, local: np.ndarray, betas: np.ndarray, camera: np.ndarray, observed: Observed, known: np.ndarray
+    ) -> np.ndarray:
+        """(N,) mean distance in the image between estimated and true limb joints of known frames, in crop sides.
+
+        Args: as of `_estimates`, N known frames of them.
+        """
+        stage, crops = observed.stage, observed.detected["crops"][known]
+        given_K, true_K = (
+            np.repeat(K[:, None], self.frames, axis=1)[known]
+            for K in (given_intrinsics(stage, np.ones(len(stage.betas), bool)), stage.camera_K)
+        )
+
+        def in_crop(joints: np.ndarray, pelvis: np.ndarray, K: np.ndarray) -> np.ndarray:
+            placed = (joints - joints[:, :1])[:, metrics.LIMB_JOINTS] + pelvis[:, None]
+            return placed[..., :2] / placed[..., 2:] / features.crop_size(crops, K)[:, None, None]
+
+        pelvis = features.full_translation(camera, features.box_info(crops, given_K))
+        seen = in_crop(self.body.joints(local, betas.astype(float)), pelvis, given_K)
+        turned = features.crop_axes(crops, true_K)
+        true_local, true_betas = _truth(observed, known)
+        true_local[:, 0] = turned @ true_local[:, 0]
+        true_pelvis = np.einsum("nij,nj->ni", turned, stage.pelvis[known].astype(float))
+        true = in_crop(self.body.joints(true_local, true_betas), true_pelvis, true_K)
+        return np.linalg.norm(seen - true, axis=-1).mean(axis=1)
 
     def _surface_error(self, local: np.ndarray, betas: np.ndarray, observed: Observed, known: np.ndarray) -> float:
         some = slice(None, None, _SURFACE_EVERY)

@@ -167,21 +167,25 @@ def test_ablations_are_trained_once_and_reported(data_folder, tmp_path, capsys, 
         ablations.Variant("plain", "without RRM", ("refine=false",), ("pose=0",), {"MPJPE": 73.7}),
     )
     monkeypatch.setitem(ablations.ABLATIONS, "tar", rows)
-    options = given(data_folder, tmp_path / "out", "--steps", "1")
+    options = given(data_folder, tmp_path / "out", "--steps", "1", "--seeds", "2")
     options.insert(1, "ablate")
     assert cli.main(options) == 0
     table = capsys.readouterr().out
     assert table == (tmp_path / "out" / "ablations.md").read_text()
     first, second = table.splitlines()[2:]
-    measured = json.loads((tmp_path / "out" / "plain" / "report.json").read_text())
-    assert measured["settings"]["refine"] is False
-    assert "pose" not in measured["schedule"]["weights"]
-    assert f"{measured['validation']['network']['MPJPE']:.1f} (73.7)" in second
+    measured = [json.loads((tmp_path / "out" / "plain" / f"seed-{n}" / "report.json").read_text()) for n in (0, 1)]
+    assert all(one["settings"]["refine"] is False for one in measured)
+    assert "pose" not in measured[0]["schedule"]["weights"]
+    assert [one["schedule"]["seed"] for one in measured] == [0, 1]
+    found = np.array([[one["validation"]["network"][name] for name in ("MPJPE", "reprojection")] for one in measured])
+    mean, spread = found.mean(axis=0), found.std(axis=0, ddof=1)
+    assert f"| 2 | {mean[0]:.1f} ± {spread[0]:.1f} (73.7) |" in second
+    assert second.endswith(f"| {mean[1]:.1f} ± {spread[1]:.1f} |")
     assert "(67.3)" in first
-    written = (tmp_path / "out" / "whole" / "report.json").stat().st_mtime_ns
+    written = (tmp_path / "out" / "whole" / "seed-0" / "report.json").stat().st_mtime_ns
     assert cli.main(options) == 0
     assert capsys.readouterr().out == table
-    assert (tmp_path / "out" / "whole" / "report.json").stat().st_mtime_ns == written
+    assert (tmp_path / "out" / "whole" / "seed-0" / "report.json").stat().st_mtime_ns == written
 
 
 @pytest.mark.parametrize(
