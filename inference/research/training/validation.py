@@ -88,7 +88,7 @@ class SequenceCheck:
         }
 
     def _estimates(self, estimate: Estimator, observed: Observed) -> Iterator[np.ndarray]:
-        """(B, T, 24, 3, 3) rotations, (B, T, 10) betas, (B, T, 3) cameras of B sequences of T frames; see `Estimator`."""
+        """As an `Estimator`, of B sequences of T frames: (B, T, 24, 3, 3), (B, T, 10), (B, T, 3)."""
         shape = observed.detected["known"].shape
         assumed = np.ones(shape[0], bool)
         if self.windows is None:
