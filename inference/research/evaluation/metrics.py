@@ -16,6 +16,7 @@ from ...body import rotations
 from ...body.skeleton import JOINT_NAMES, LANDMARK_NAMES
 
 _SIDES = ("left", "right")
+_LEGS = [[JOINT_NAMES.index(f"{side}_{part}") for side in _SIDES] for part in ("hip", "knee", "ankle")]
 
 LIMB_NAMES = tuple(
     f"{side}_{part}" for part in ("shoulder", "elbow", "wrist", "hip", "knee", "ankle") for side in _SIDES
@@ -247,6 +248,22 @@ def foot_sliding(feet: np.ndarray, contacts: np.ndarray, frames: np.ndarray | No
     if frames is not None:
         standing &= (np.diff(frames) == 1)[:, None]
     return 100 * _mean(distance[standing])
+
+
+def standing_knees(joints: np.ndarray, contacts: np.ndarray) -> float:
+    """Median bend of the knees of people who stand on both feet, degrees: 0 for straight legs, NaN if nobody does.
+
+    Args:
+        joints: (N, 24, 3) SMPL's, in any axes.
+        contacts: (N, 2) whether the left and the right foot stand.
+    """
+    standing = contacts.astype(bool).all(axis=1)
+    if not standing.any():
+        return float("nan")
+    hips, knees, ankles = (joints[standing][:, rows] for rows in _LEGS)
+    thighs, shanks = knees - hips, ankles - knees
+    cosine = (thighs * shanks).sum(-1) / np.linalg.norm(thighs, axis=-1) / np.linalg.norm(shanks, axis=-1)
+    return float(np.degrees(np.median(np.arccos(np.clip(cosine, -1.0, 1.0)))))
 
 
 def mpjae(predicted: np.ndarray, true: np.ndarray) -> float:

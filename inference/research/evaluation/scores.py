@@ -41,6 +41,7 @@ UNITS = {
     "true jitter": "10 m/s³",
     "world jitter": "10 m/s³",
     "foot sliding": "cm/frame",
+    "standing knees": "°",
     "reprojection": "px",
     "reprojection, box": "%",
     "root depth": "mm",
@@ -272,6 +273,7 @@ def evaluate_without_truth(motions: Sequence[Motion]) -> dict[str, Scores]:
             "foot sliding": metrics.foot_sliding(
                 motion.joints_world[rows][:, _FEET], motion.contacts[rows] > 0.5, frames
             ),
+            "standing knees": metrics.standing_knees(motion.joints_cam[rows], motion.contacts[rows] > 0.5),
             "reprojection": pixels,
             "reprojection, box": percent,
         }

@@ -218,3 +218,14 @@ def test_reprojection_error():
     weights = np.array([[1.0, 3.0]])
     assert metrics.reprojection_error(pixels, seen, np.array([200.0]), weights) == pytest.approx((1.25, 0.625))
     assert math.isnan(metrics.reprojection_error(pixels, seen, np.array([200.0]), 0 * weights)[0])
+
+
+def test_standing_knees_are_those_of_legs_that_stand():
+    joints = np.zeros((3, 24, 3))
+    joints[:, [1, 2]], joints[:, [4, 5]], joints[:, [7, 8]] = [0, 0, 0.9], [0, 0, 0.5], [0, 0, 0.1]
+    # The second frame's knees are bent by a right angle, the third's feet are in the air.
+    joints[1, [7, 8]] = [0.4, 0, 0.5]
+    standing = np.array([[True, True], [False, False], [True, False]])
+    assert metrics.standing_knees(joints, standing) == pytest.approx(0)
+    assert metrics.standing_knees(joints, standing[[1, 0, 2]]) == pytest.approx(90)
+    assert math.isnan(metrics.standing_knees(joints, 0 * standing))
