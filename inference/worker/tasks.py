@@ -329,13 +329,16 @@ def _progress(report: Report) -> Callable[[str, int, int | None], None]:
 
 
 def _cut(image: Any, box: Any) -> Any:
-    """The square of an image (H, W, 3) around a box (4,)."""
+    """The square of an image (H, W, 3) around what it shows of a box (4,)."""
     import cv2
+    import numpy as np
 
-    left, top, width, height = box
-    side = max(1.15 * max(width, height), 16.0)
-    size = (round(side), round(side))
-    return cv2.getRectSubPix(image, size, (left + width / 2, top + height / 2))
+    height, width = image.shape[:2]
+    (left, right), (top, bottom) = (
+        np.clip([box[axis], box[axis] + box[axis + 2]], 0, (width, height)[axis]) for axis in (0, 1)
+    )
+    side = round(max(1.15 * max(right - left, bottom - top), 16.0))
+    return cv2.getRectSubPix(image, (side, side), (float(left + right) / 2, float(top + bottom) / 2))
 
 
 def _write_picture(file: Path, image: Any) -> str:

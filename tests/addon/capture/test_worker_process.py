@@ -73,6 +73,28 @@ def test_probe(start):
     assert not probe.folder.exists()
 
 
+def test_the_picture_of_who_is_cut_off_shows_what_is_seen_of_them(start, tmp_path):
+    import cv2
+
+    portrait = cv2.imread(str(ROOT / "tests" / "data" / "faces" / "astronaut.jpg"))
+    frames = tmp_path / "frames"
+    frames.mkdir()
+    for number in range(16):
+        moved = np.array([[1.0, 0.0, np.sin(number / 4)], [0.0, 1.0, 0.0]])
+        shifted = cv2.warpAffine(portrait, moved, portrait.shape[1::-1], borderMode=cv2.BORDER_REPLICATE)
+        cv2.imwrite(str(frames / f"{number:04d}.png"), shifted)
+    job = wait(start("find", video=str(frames), options={"quality": "fast"}))
+    (person,) = job.value["people"]
+    picture = cv2.imread(person["picture"])
+    # Her face as large as in the portrait, not lost among edges drawn out over the body that it does not show.
+    face = portrait[48:176, 64:192]
+    likeness = max(
+        cv2.matchTemplate(picture, cv2.resize(face, None, fx=size, fy=size), cv2.TM_CCOEFF_NORMED).max()
+        for size in (0.85, 0.9, 0.95, 1.0, 1.05)
+    )
+    assert likeness > 0.9
+
+
 def test_pictures_are_those_of_their_moments(start):
     cv2 = pytest.importorskip("cv2")
     capture = cv2.VideoCapture(str(SAMPLE))
