@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from bpy.props import BoolProperty, EnumProperty, FloatProperty
+from bpy.props import BoolProperty, EnumProperty, FloatProperty, StringProperty
 
 from ..inference import options
 
@@ -30,6 +30,8 @@ def property_for(name: str, **changes: Any) -> Any:
         limits = {"min": 0.0 if unset else option.minimum, "max": option.maximum, "soft_max": option.soft_maximum}
         numbers = {key: value for key, value in limits.items() if value is not None}
         return FloatProperty(**common | numbers | {"default": options.default(name) or 0.0} | changes)
+    if option.kind == "path":
+        return StringProperty(**common | {"subtype": "FILE_PATH"} | changes)
     if option.kind == "choice" and "items" in changes:
         return EnumProperty(**common | {"default": options.default(name)} | changes)
     if option.kind == "device" and "items" in changes:

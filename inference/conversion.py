@@ -40,6 +40,7 @@ from .people.details import DetailSearch, DetailTrack
 from .people.left_out import NOT_CHOSEN, TOO_UNCERTAIN, LeftOut
 from .people.maps import MapStore
 from .people.observations import Observations, shots_as_arrays, shots_from_arrays
+from .people.pictures import TrackPictures, cut_out
 from .people.second_pass import SecondPass, first_pass_step
 from .people.track import Track
 from .people.tracker import SIDE_BY_SIDE, Outcome, Tracker, chunks
@@ -129,6 +130,9 @@ class _Conversion:
         self.warnings: list[str] = []
         self.reused: list[str] = []
         self._shots, self._part = 0, part
+        self._pictures: spill.Pieces | None = None
+        self._cut_out: dict[tuple[int, int], TrackPictures] = {}
+        self._known_estimates: dict[tuple[int, int], PoseEstimate] = {}
         network = models.network
         self._store = MapStore() if network is not None and network.needs_maps else None
         # Local maps are too large to keep, and parts are none of their own.
@@ -213,7 +217,7 @@ class _Conversion:
         )
 
     def estimate_poses(self, shots: Sequence[tuple[Observations, list[Track]]]) -> list[list[PoseEstimate] | None]:
-        """Run the network along the tracks of each shot; None without one."""
+        """Run the network along the tracks of each shot, after `see_details`; None without one."""
         if self._models.network is None:
             return [None] * len(shots)
         began = time.perf_counter()
@@ -225,19 +229,25 @@ class _Conversion:
             )
             of_shot = []
             for track in tracks:
-                of_shot.append(self._estimate_one(observations.shot, track, context))
+                pictures = self._cut_out.get((observations.shot, track.number))
+                of_shot.append(self._estimate_one(observations.shot, track, replace(context, pictures=pictures)))
                 count += 1
                 self._progress("network", count, total)
             estimates.append(of_shot)
         if self._store is not None:
             self._store.close()
+        if self._pictures is not None:
+            self._pictures.close()
         self.times.add("network", began)
         return estimates
 
     def see_details(
         self, shots: Sequence[tuple[Observations, list[Track]]]
     ) -> tuple[list[list[HandTrack | None]], list[list[FaceTrack | None]]]:
-        """Look at hands and faces of the tracks of each shot, in one pass; None for those of whom nothing was seen."""
+        """Look at hands and faces of the tracks of each shot, in one pass; None for those of whom nothing was seen.
+
+        Pictures that the network needs are cut out in the same pass.
+        """
         began = time.perf_counter()
         models, options = self._models, self._options
         tracks = [track for _, own in shots for track in own]
@@ -253,22 +263,41 @@ class _Conversion:
             # Where no hand and no face is large enough the footage isn't read again.
             if detail is not None and detail.search.worthwhile and not detail.load(self._cache, key)
         ]
-        if waiting:
-            first = min(detail.search.frames[0] for detail, _ in waiting)
-            last = max(detail.search.frames[1] for detail, _ in waiting)
+        self._plan_pictures(shots)
+        cut = list(self._cut_out.values())
+        if waiting or cut:
+            spans = [*(detail.search.frames for detail, _ in waiting), *(one.span for one in cut)]
+            first, last = min(start for start, _ in spans), max(end for _, end in spans)
             frames: Iterable[Frame] = takewhile(lambda frame: frame.number <= last, self._footage)
             starts = {int(observations.frames[0]) for observations, _ in shots}
             for detail, _ in waiting:
                 frames = detail.search.see(frames, starts)
+            frames = cut_out(frames, cut)
             for frame in frames:
                 self._progress("details", max(0, frame.number - first + 1), last - first + 1)
             self._footage.close()
             for detail, key in waiting:
                 self._add_warning(detail.keep(self._cache, key))
-        if hands is not None or faces is not None:
+        if hands is not None or faces is not None or cut:
             self.times.add("details", began)
         counts = [len(own) for _, own in shots]
         return _by_shot(hands, counts), _by_shot(faces, counts)
+
+    def _plan_pictures(self, shots: Sequence[tuple[Observations, list[Track]]]) -> None:
+        """Whom to cut out for the network: everyone whom it has not estimated before."""
+        network = self._models.network
+        if network is None or not network.needs_pictures:
+            return
+        self._pictures = spill.Pieces()
+        for observations, tracks in shots:
+            camera_K = self.camera(observations).K
+            for track in tracks:
+                who, key = (observations.shot, track.number), self._estimate_key(observations.shot, track, camera_K)
+                known = self._cache.load(key) if self._cache is not None and key else None
+                if known is None:
+                    self._cut_out[who] = TrackPictures(track, self._pictures)
+                else:
+                    self._known_estimates[who] = PoseEstimate(**known)
 
     def _detail_key(
         self,
@@ -459,19 +488,29 @@ class _Conversion:
     def _estimate_one(self, shot: int, track: Track, context: VideoContext) -> PoseEstimate:
         network = self._models.network
         assert network is not None
-        if self._cache is None or not self._models.network_key:
+        key = self._estimate_key(shot, track, context.camera_K)
+        if self._cache is None or not key:
             return network.estimate(track, context)
-        people_key = self._people_key(network.needs_flow, network.needs_roi_views, shot, self._given is None)
-        own = (track.number, self._options.slow_motion, context.camera_K.tolist())
-        key = hash_of(people_key, hash_of_code(*POSE_CODE), self._models.network_key, *own)
-        arrays = self._cache.load(key)
-        if arrays is not None:
+        known = self._known_estimates.get((shot, track.number))
+        # Somebody who was cut out is not there.
+        if known is None and context.pictures is None and (arrays := self._cache.load(key)) is not None:
+            known = PoseEstimate(**arrays)
+        if known is not None:
             if "network" not in self.reused:
                 self.reused.append("network")
-            return PoseEstimate(**arrays)
+            return known
         estimate = network.estimate(track, context)
         self._add_warning(self._cache.keep(key, vars(estimate)))
         return estimate
+
+    def _estimate_key(self, shot: int, track: Track, camera_K: np.ndarray) -> str:
+        """Names a network's estimate in the cache; empty where it can't be kept."""
+        network = self._models.network
+        if self._cache is None or network is None or not self._models.network_key:
+            return ""
+        people_key = self._people_key(network.needs_flow, network.needs_roi_views, shot, self._given is None)
+        own = (track.number, self._options.slow_motion, camera_K.tolist())
+        return hash_of(people_key, hash_of_code(*POSE_CODE), self._models.network_key, *own)
 
     def _add_warning(self, warning: str | None) -> None:
         if warning is not None and warning not in self.warnings:
@@ -583,6 +622,7 @@ def convert_footage(
         "slow_motion": options.slow_motion,
         "camera_file": None if options.camera_file is None else options.camera_file.name,
         "quality": options.quality,
+        "weights": None if options.weights is None else options.weights.name,
         "smoothing": options.smoothing,
         "feet": options.feet,
         "height": options.height,
@@ -682,6 +722,7 @@ def _report(
         "left_out": left_out,
         "quality": options.quality,
         "estimator": options.network,
+        "weights": None if options.weights is None else options.weights.name,
         "device": models.device,
         "reused": conversion.reused,
         "timings": {stage: round(seconds, 3) for stage, seconds in conversion.times.seconds.items()},

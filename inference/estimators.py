@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import NamedTuple
 
 
@@ -84,6 +85,19 @@ The second is the default: on four calibrated cameras that film one man its join
 """
 
 DEFAULT_QUALITY = "best"
+
+
+_PARTS = ("encoder", "local", "lifter")
+
+
+def beside(window: Path, part: str) -> Path:
+    """Where a part of a network is, one of `_PARTS`, that is used with its file for windows."""
+    return window.with_name(f"{window.name.removesuffix('.onnx')}.{part}.onnx")
+
+
+def own_files(window: Path) -> list[Path]:
+    """The files of a network that a user trained, the one for windows first."""
+    return [window, *(file for part in _PARTS if (file := beside(window, part)).exists())]
 
 
 def people_items(quality: str) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from . import estimators, registry
 from .body.smpl import Body
+from .cache import hash_of_content
 from .faces.landmarker import FaceLandmarker
 from .faces.search import FaceModels
 from .hands.landmarker import HandLandmarker, PalmDetector
@@ -20,7 +21,8 @@ from .people.blazepose import BlazePose, LandmarkModel, PoseModel
 from .people.detector import Detector
 from .people.face_network import FaceNetwork
 from .people.landmarker import Landmarker
-from .pose.temporal import TemporalNetwork
+from .pose.temporal import TemporalNetwork, kind_of
+from .runtime.session import NetworkError
 
 
 @dataclass(frozen=True)
@@ -62,17 +64,15 @@ def load_models(options: Options, fetch: bool = True) -> Models:
     """Return the models that the options ask for. Networks stay loaded for further videos of the same process.
 
     Args:
-        options: `network`, `quality`, `device`, `hands`, `face` and `smpl` are used.
+        options: `network`, `weights`, `quality`, `device`, `hands`, `face` and `smpl` are used.
         fetch: whether files that are missing may be fetched.
 
     Raises:
         RegistryError: a weight file is missing and can't be fetched.
         BodyError: the body file of the options is not one.
-        NetworkError: a network can't run on the device of the options.
+        NetworkError: a network can't run on the device of the options, or the user's own can't be used.
     """
     began = time.perf_counter()
-    weights = estimators.NETWORKS[options.network]
-    files = tuple(registry.path(item, fetch=fetch) for item in weights)
     body_path = options.smpl or registry.body_path(fetch=fetch)
     body = Body.load(body_path)
     # Networks of details load beside the others.
@@ -81,7 +81,7 @@ def load_models(options: Options, fetch: bool = True) -> Models:
         hands = executor.submit(load_hands, options.device, fetch) if options.hands and body.fingers else None
         faces = executor.submit(load_faces, options.device, fetch) if options.face else None
         people, second_pass = load_people(options.quality, options.device, fetch)
-        network = _temporal_network(files, options.device) if files else None
+        network, network_key = load_network(options, fetch)
     return Models(
         people=people,
         network=network,
@@ -89,7 +89,7 @@ def load_models(options: Options, fetch: bool = True) -> Models:
         footing=Footing.load(registry.path(estimators.FOOTING, fetch=fetch)),
         body_path=body_path,
         people_key=_key(estimators.people_items(options.quality)),
-        network_key=_key(weights),
+        network_key=network_key,
         hands=None if hands is None else hands.result(),
         faces=None if faces is None else faces.result(),
         second_pass=second_pass,
@@ -97,6 +97,16 @@ def load_models(options: Options, fetch: bool = True) -> Models:
         notice=people.landmarker.notice,
         load_seconds=time.perf_counter() - began,
     )
+
+
+def load_network(options: Options, fetch: bool = True) -> tuple[TemporalNetwork | None, str]:
+    """Return the network that estimates the motion, if the options ask for one, and what identifies its weights.
+
+    Raises:
+        RegistryError, NetworkError: as `load_models`.
+    """
+    files, key = _network_files(options, fetch)
+    return (_temporal_network(files, options.device, key) if files else None), key
 
 
 def load_people(quality: str, device: str = "auto", fetch: bool = True) -> tuple[BlazePose, Landmarker | None]:
@@ -135,6 +145,36 @@ def load_faces(device: str = "auto", fetch: bool = True) -> FaceModels:
     return FaceModels(_face_landmarker(network, coefficients, device), _key(estimators.FACES))
 
 
+def check_own(options: Options) -> None:
+    """Check that the user's own weights, if there are any, are of the network of the options.
+
+    Raises:
+        NetworkError: they are not.
+    """
+    if options.weights is None:
+        return
+    if not estimators.NETWORKS[options.network]:
+        raise NetworkError(
+            f"{options.weights} can't be used by {options.network}, which is no network: choose the one that was"
+            " trained."
+        )
+    kind = kind_of(options.weights)
+    if kind != options.network:
+        raise NetworkError(f"{options.weights} holds {kind}, not {options.network}: choose {kind}, or other weights.")
+
+
+def _network_files(options: Options, fetch: bool) -> tuple[tuple[Path, ...], str]:
+    """The lifter and the network that uses it, if there is one, and what identifies their content."""
+    items = estimators.NETWORKS[options.network]
+    own = options.weights
+    if own is None:
+        return tuple(registry.path(item, fetch=fetch) for item in items), _key(items)
+    check_own(options)
+    lifter = estimators.beside(own, "lifter")
+    files = (lifter if lifter.exists() else registry.path(estimators.LIFTER, fetch=fetch), own)
+    return files, " ".join(map(hash_of_content, (files[0], *estimators.own_files(own))))
+
+
 def _key(items: tuple[str, ...]) -> str:
     return " ".join(registry.items()[item].sha256 for item in items)
 
@@ -171,5 +211,6 @@ def _face_landmarker(landmarks: FaceNetwork, coefficients: Path, device: str) ->
 
 
 @lru_cache(maxsize=1)
-def _temporal_network(files: tuple[Path, ...], device: str) -> TemporalNetwork:
+def _temporal_network(files: tuple[Path, ...], device: str, key: str) -> TemporalNetwork:
+    # The key because a user's files may have another content by now.
     return TemporalNetwork(*files, device=device)

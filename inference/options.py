@@ -205,6 +205,15 @@ class Options:
         choices=tuple(ESTIMATORS),
         metavar="NAME",
     )
+    weights: Path | None = _option(
+        None,
+        MOTION,
+        "Own Weights",
+        "a network that you trained, of the chosen kind, in place of the one that comes with the program: an .onnx file"
+        " that `train export` wrote, with what it wrote beside it",
+        "path",
+        metavar="FILE",
+    )
     device: str = _option(
         "auto",
         MOTION,

@@ -159,6 +159,7 @@ class MotionPanel(_SubPanel, bpy.types.Panel):
         settings = context.scene.video_motion
         layout.prop(settings, "quality")
         layout.prop(settings, "network")
+        layout.prop(settings, "weights")
         column = layout.column(heading="Animate", align=True)
         column.prop(settings, "hands")
         column.prop(settings, "face")

@@ -158,6 +158,7 @@ def estimation_properties(trimmed: Callable[[Any, bpy.types.Context], None] | No
         "knows_height": _known("height", lambda scene: from_metres(_USUAL_HEIGHT, scene)),
         "quality": property_for("quality", items=_QUALITIES),
         "network": property_for("network", items=_NETWORKS),
+        "weights": property_for("weights"),
         "hands": property_for("hands"),
         "face": property_for("face"),
         **{name: property_for(name) for name in SLIDERS},
@@ -177,6 +178,7 @@ def estimation_values(settings: Any, scene: bpy.types.Scene) -> dict[str, Any]:
     """What `estimation_properties` of a scene choose, as values of options."""
     values: dict[str, Any] = {name: getattr(settings, name) for name in CHOICES}
     values["start"], values["end"] = trimmed(settings)
+    values["weights"] = Path(bpy.path.abspath(settings.weights)) if settings.weights else None
     values["focal_mm"] = settings.focal_mm or None
     # Single precision has no more digits.
     values["height"] = round(settings.height * _unit(scene), 5) or None

@@ -184,6 +184,7 @@ def _draw_motion(layout: bpy.types.UILayout, take: bpy.types.Collection) -> None
         body.prop(settings, "slow_motion")
         body.prop(settings, "quality")
         body.prop(settings, "network")
+        body.prop(settings, "weights")
         column = body.column(heading="Animate", align=True)
         column.prop(settings, "hands")
         column.prop(settings, "face")

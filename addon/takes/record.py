@@ -54,6 +54,7 @@ class TakeSettings(bpy.types.PropertyGroup):
         settings: Any = self
         for name in CHOICES:
             setattr(settings, name, getattr(options, name))
+        settings.weights = "" if options.weights is None else str(options.weights)
         settings.focal_mm = options.focal_mm or 0.0
         settings.height = from_metres(options.height or 0.0, scene)
         settings.trim = options.start is not None or options.end is not None

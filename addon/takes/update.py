@@ -28,7 +28,7 @@ from .making import readable
 from .placement import handle_of
 from .record import came_from_video, camera_of, characters_in, provenance_of, record, settings_of, take_by_id, take_of
 
-_SEES_AGAIN = (*(name for name, _ in options([FOOTAGE])), "network")
+_SEES_AGAIN = (*(name for name, _ in options([FOOTAGE])), "network", "weights")
 """Options whose change needs the networks to run again."""
 
 

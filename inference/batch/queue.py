@@ -13,6 +13,7 @@ from typing import Any, Protocol
 from .. import options as option_table
 from ..cache import hash_of_code
 from ..console import Progress, say
+from ..estimators import own_files
 from ..footage.naming import find_videos, output_names
 from . import interruption
 from .inputs import (
@@ -276,6 +277,8 @@ class VideoBatch(Queue):
         made_with |= options.to_json(groups, defaults=True)
         if options.camera_file is not None and options.camera_file.exists():
             made_with["camera_modified"] = options.camera_file.stat().st_mtime_ns
+        if options.weights is not None and options.weights.exists():
+            made_with["weights_modified"] = [file.stat().st_mtime_ns for file in own_files(options.weights)]
         if options.rig is not None and options.format:
             made_with |= {"rig": str(options.rig.resolve()), "rig_modified": options.rig.stat().st_mtime_ns}
         return made_with
@@ -289,7 +292,7 @@ class VideoBatch(Queue):
 def estimation(options: option_table.Options) -> dict[str, Any]:
     """Return the options that decide what is estimated, ready for a worker's job."""
     content = options.to_json(option_table.ESTIMATION)
-    for name, file in (("smpl", options.smpl), ("camera_file", options.camera_file)):
+    for name, file in (("smpl", options.smpl), ("camera_file", options.camera_file), ("weights", options.weights)):
         if file is not None:
             content[name] = str(file.resolve())
     return content

@@ -26,6 +26,7 @@ from ..batch.inputs import FAILED, PART_SECONDS, BatchError, VideoInput
 from ..batch.queue import estimation
 from ..batch.serving import OUTCOME, REFUSED
 from ..errors import one_line
+from ..estimators import own_files
 from ..options import ESTIMATION, FILES, SCENE, Options
 
 PATIENCE = 600.0
@@ -117,6 +118,7 @@ class ClusterRunner:
         if options.rig is not None:
             self._options["rig"] = str(options.rig.resolve())
         self._added = {name: Path(self._options[name]) for name in cluster_worker.ADDED_FILES if name in self._options}
+        self._weights = [] if options.weights is None else own_files(Path(self._options["weights"]))
         self._identity = cluster_worker.Identity.of(options, research, fetch=True)
         self._batch = uuid.uuid4().hex[:12]
         self._jobs: dict[str, _Job] = {}
@@ -250,6 +252,7 @@ class ClusterRunner:
             footage=one.footage_path,
             options=self._options,
             added={name: sight.of(file) for name, file in self._added.items()},
+            weights=[sight.of(file) for file in self._weights],
             origin=job.origin,
             blender=None if self._blender is None else str(self._blender),
             patience=self._patience,

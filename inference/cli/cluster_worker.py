@@ -109,6 +109,7 @@ class Order:
         footage: see `VideoInput`.
         options: from `Options.to_json`.
         added: files that options name, by option.
+        weights: those of the user's own network, the one that an option names first.
         origin: see `VideoInput.origin`.
         blender: the Blender to run; None for Python with Blender's module.
         patience: seconds without progress after which the work is taken to hang.
@@ -127,6 +128,7 @@ class Order:
     footage: str
     options: Mapping[str, Any]
     added: Mapping[str, Sight]
+    weights: Sequence[Sight]
     origin: Mapping[str, Any]
     blender: str | None
     patience: float
@@ -140,7 +142,7 @@ class Order:
     def files(self) -> list[Sight]:
         """All files that the work needs."""
         video = [self.video] if self.call is None else []
-        return [*video, *self.added.values(), *chain.from_iterable(self.parts)]
+        return [*video, *self.added.values(), *self.weights, *chain.from_iterable(self.parts)]
 
 
 @dataclass
@@ -227,6 +229,8 @@ def _work(order: Order, contents: Mapping[str, bytes], address: str, root: Path,
     out.mkdir()
     video = _place(order.video, contents, folder) if order.call is None else Path(order.video.path)
     placed = {name: str(_place(file, contents, _shelf(root, file))) for name, file in order.added.items()}
+    if order.weights:
+        placed["weights"] = str(_place_together(order.weights, contents, _shelf(root, *order.weights)))
     results = folder / "parts"
     results.mkdir()
     job = Task(
@@ -238,7 +242,7 @@ def _work(order: Order, contents: Mapping[str, bytes], address: str, root: Path,
         order.origin,
         None if order.blender is None else sys.executable,
         order.part,
-        [_place_part(files, contents, results) for files in order.parts],
+        [str(_place_together(files, contents, results)).removesuffix(".json") for files in order.parts],
         order.part_seconds,
         None if order.call is None else asdict(order.call),
     )
@@ -288,18 +292,19 @@ def _place(file: Sight, contents: Mapping[str, bytes], folder: Path) -> Path:
     return placed
 
 
-def _place_part(files: Sequence[Sight], contents: Mapping[str, bytes], folder: Path) -> str:
-    """The same for the results of a part, which are in one folder; returns their path without suffix."""
+def _place_together(files: Sequence[Sight], contents: Mapping[str, bytes], folder: Path) -> Path:
+    """The same for files that have to be in one folder; returns where the first can be read."""
     if all(file.is_seen for file in files):
-        return files[0].path.removesuffix(".json")
+        return Path(files[0].path)
     for file in files:
-        (folder / Path(file.path).name).write_bytes(contents[file.path])
-    return str(folder / Path(files[0].path).stem)
+        if not (placed := folder / Path(file.path).name).exists():
+            placed.write_bytes(contents[file.path])
+    return folder / Path(files[0].path).name
 
 
-def _shelf(root: Path, file: Sight) -> Path:
-    """A folder for a file that several videos need: always the same, so that networks stay loaded."""
-    folder = root / f"video-motion-{uuid.uuid5(uuid.NAMESPACE_URL, repr(file))}"
+def _shelf(root: Path, *files: Sight) -> Path:
+    """A folder for files that several videos need: always the same, so that networks stay loaded."""
+    folder = root / f"video-motion-{uuid.uuid5(uuid.NAMESPACE_URL, repr(files))}"
     folder.mkdir(exist_ok=True)
     return folder
 

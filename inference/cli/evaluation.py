@@ -110,6 +110,7 @@ def add_commands(commands: Commands) -> None:
         "--true-camera", action="store_true", help="give the estimators the true camera of --scenes, and so its world"
     )
     add_workers(evaluate, 1)
+    options.add_argument(evaluate, "weights")
     options.add_argument(evaluate, "quality")
     add_device(evaluate)
     evaluate.add_argument(

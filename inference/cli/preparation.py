@@ -13,7 +13,13 @@ class CommandError(VideoMotionError):
 
 def prepare(options: Options) -> None:
     """Fetch and verify everything first, so that a missing network gives one error and not one for each video."""
-    for item in (*estimators.people_items(options.quality), *estimators.NETWORKS[options.network]):
+    networks = estimators.NETWORKS[options.network] if options.weights is None else (estimators.LIFTER,)
+    for item in (*estimators.people_items(options.quality), *networks):
         registry.path(item)
+    if options.weights is not None:
+        # Imported late: it needs ONNX Runtime.
+        from ..models import check_own
+
+        check_own(options)
     if options.smpl is None:
         registry.body_path()

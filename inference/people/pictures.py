@@ -42,6 +42,7 @@ class TrackPictures:
 
     def __init__(self, track: Track, store: spill.Pieces):
         self._track, self._store = track, store
+        # From 1: 0 stands for none.
         self._numbers = spill.zeros((len(track),), np.int64)
 
     @property
@@ -54,11 +55,15 @@ class TrackPictures:
         row = int(np.searchsorted(self._track.frames, frame.number))
         if row < len(self._track) and self._track.frames[row] == frame.number:
             cut = crops.cut(frame.image, self._track.crops[row].astype(float), INPUT_SIZE)
-            self._numbers[row] = self._store.add(pack(cut))
+            self._numbers[row] = 1 + self._store.add(pack(cut))
 
     def read(self, rows: Sequence[int] | np.ndarray) -> np.ndarray:
-        """(n, 256, 256, 3) those of some of the track's rows."""
-        return np.stack([unpack(self._store.read(int(self._numbers[row]))) for row in rows])
+        """(n, 256, 256, 3) those of some of the track's rows; black where there was no frame."""
+        seen = np.zeros((len(rows), *SHAPE), np.uint8)
+        for picture, number in zip(seen, self._numbers[list(rows)].tolist(), strict=True):
+            if number:
+                picture[:] = unpack(self._store.read(number - 1))
+        return seen
 
 
 def cut_out(frames: Iterable[Frame], people: Sequence[TrackPictures]) -> Iterator[Frame]:

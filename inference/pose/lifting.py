@@ -61,6 +61,11 @@ class Lifter:
         if self._session.properties.get("features") != str(features.VERSION):
             raise NetworkError(f"{path} was made for another version of Video Motion: fetch its weights again.")
 
+    @property
+    def width(self) -> int:
+        """Length of the features of a frame that it gives to other networks."""
+        return features.SIZE + int(self._session.shapes["features"][-1])
+
     def lift(self, track: Track, camera_K: np.ndarray) -> Lifted:
         """What the lifter makes of a track filmed with intrinsics (3, 3)."""
         starts, rows, known = windows(track.frames, track.timestamps)

@@ -6,11 +6,12 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
 from .. import spill
+from ..estimators import beside
 from ..people.track import Track
 from ..runtime.session import NetworkError, Session
 from . import features
@@ -26,6 +27,15 @@ class MapReader(Protocol):
         ...
 
 
+class PictureReader(Protocol):
+    """Pictures of a track's person by row, as `people.pictures.TrackPictures` gives them."""
+
+    def read(self, rows: Sequence[int] | np.ndarray) -> np.ndarray:
+        """(n, 256, 256, 3) BGR uint8."""
+        ...
+
+
+# Windows, and about as many frames that an image encoder sees at once.
 _BATCH = 16
 
 
@@ -38,42 +48,61 @@ class VideoContext:
         maps: the video's local maps.
         frames: (M,) numbers of the video's frames.
         homographies: (M, 3, 3) of the background from the previous frame, see `features.flow_features`.
+        pictures: those of the track.
     """
 
     camera_K: np.ndarray
     maps: MapReader | None = None
     frames: np.ndarray | None = None
     homographies: np.ndarray | None = None
+    pictures: PictureReader | None = None
 
 
 class TemporalNetwork:
-    """A network that estimates one frame of a window, from the lifter's features.
+    """A network that estimates one frame of a window, from the lifter's features or from what an image encoder sees.
 
     Args:
         lifter: its ONNX file.
         window: ONNX file of the part that depends on a window.
-        local: ONNX file of the part that depends on one frame; None if the network uses no local maps.
+        frame: ONNX file of the part that depends on one frame, if the network uses local maps or pictures; None for the
+            one beside `window`.
         device: see `Session`.
+
+    Attributes:
+        kind: which of `estimators.TRAINABLE` it is.
 
     Raises:
         NetworkError: a file is missing, damaged, or made for other features; or there is no such device.
     """
 
-    def __init__(self, lifter: Path, window: Path, local: Path | None = None, device: str = "auto"):
+    def __init__(self, lifter: Path, window: Path, frame: Path | None = None, device: str = "auto"):
         self._lifter = Lifter(lifter, device)
         self._window = Session(window, device)
-        self._local = Session(local, device) if local is not None else None
-        properties = self._window.properties
-        if properties.get("features") != str(features.VERSION):
-            raise NetworkError(f"{window} was made for another version of Video Motion: fetch its weights again.")
-        self._settings = json.loads(properties["settings"])
+        self.kind, self._settings = _described(window, self._window)
         self.frames, self.target = int(self._settings["frames"]), int(self._settings["target"])
-        self.name = properties["configuration"]
+        self.name = self._window.properties["configuration"]
+        self.needs_pictures = self._settings["encoder"] != "blazepose"
+        if not self.needs_pictures and self._settings["features"] != self._lifter.width:
+            raise NetworkError(
+                f"{window} was trained with another lifter than {lifter}: put its own beside it, as"
+                f" {beside(window, 'lifter').name}."
+            )
+        self._frame = None
+        if self.needs_pictures or "local" in self._window.inputs:
+            file = frame or beside(window, "encoder" if self.needs_pictures else "local")
+            if not file.exists():
+                raise NetworkError(
+                    f"{window} can't be used without {file.name}, which was exported with it: put it into the same"
+                    " folder."
+                )
+            self._frame = Session(file, device, side_by_side=self.needs_pictures)
+            if _described(file, self._frame)[1] != self._settings:
+                raise NetworkError(f"{file} is of another training than {window}: export both again.")
 
     @property
     def needs_maps(self) -> bool:
         """Whether it uses local maps."""
-        return self._local is not None
+        return self._frame is not None and not self.needs_pictures
 
     @property
     def needs_roi_views(self) -> bool:
@@ -91,17 +120,18 @@ class TemporalNetwork:
         rotations, pelvis, betas = (spill.zeros((n, *shape), np.float32) for shape in ((24, 3, 3), (3,), (10,)))
         lifted = self._lifter.lift(track, context.camera_K)
         stride = window_stride(track.frames, track.timestamps)
-        encoded: dict[int, np.ndarray] = {}
+        seen: dict[int, Sequence[np.ndarray]] = {}
         for start in range(0, n, _BATCH):
             part = slice(start, min(start + _BATCH, n))
             rows, known = windows(track.frames, stride, self.frames, self.target, part)
             crops = track.crops[part].astype(float)
             K = np.broadcast_to(context.camera_K, (len(crops), 3, 3))
             inputs = {"box": features.box_info(crops, K).astype(np.float32)}
-            if "frames" in self._window.inputs:
+            if "frames" in self._window.inputs and not self.needs_pictures:
                 inputs["frames"] = with_known(lifted.frames[rows], known)
-            if self._local is not None and context.maps is not None:
-                inputs["local"], encoded = self._encode(rows, track, context.maps, encoded)
+            if self._frame is not None:
+                of_frames, seen = self._see(self._frame, rows, track, context, seen)
+                inputs |= of_frames
             if self.needs_flow:
                 inputs["flow"] = features.flow_features(flow_homographies(context, track.frames[part], stride), crops)
             if self.needs_roi_views:
@@ -142,22 +172,70 @@ class TemporalNetwork:
             "places": encodings,
         }
 
-    def _encode(
-        self, rows: np.ndarray, track: Track, store: MapReader, before: dict[int, np.ndarray]
-    ) -> tuple[np.ndarray, dict[int, np.ndarray]]:
-        """Local features (B, L, D, S, S) of windows (B, T), and those of each row, reused from the batch before."""
-        assert self._local is not None
-        length = self._settings["local_window"]
-        first = self.target - length // 2
-        wanted = rows[:, first : first + length]
-        needed = np.unique(wanted)
-        new = [row for row in needed if row not in before]
-        encoded = {row: before[row] for row in needed if row in before}
-        if new:
-            (made,) = self._local(maps=store.read(track.maps[new]))
-            encoded.update(zip(new, made, strict=True))
-        table = np.stack([encoded[row] for row in needed])
-        return table[np.searchsorted(needed, wanted)], encoded
+    def _see(
+        self,
+        frame: Session,
+        rows: np.ndarray,
+        track: Track,
+        context: VideoContext,
+        before: dict[int, Sequence[np.ndarray]],
+    ) -> tuple[dict[str, np.ndarray], dict[int, Sequence[np.ndarray]]]:
+        """What single frames give to windows (B, T), and the outputs for each row, reused from the batch before."""
+        places = {"vector": rows}
+        if "local" in frame.outputs:
+            length = self._settings["local_window"]
+            first = self.target - length // 2
+            places["local"] = rows[:, first : first + length]
+        needed = np.unique(rows if self.needs_pictures else places["local"]).tolist()
+        seen = {row: before[row] for row in needed if row in before}
+        if new := [row for row in needed if row not in seen]:
+            if self.needs_pictures:
+                if context.pictures is None:
+                    raise NetworkError(f"{self.name} needs pictures of people, which were not cut out.")
+                made: Sequence[Sequence[np.ndarray]] = frame.each(list(context.pictures.read(new)))
+            else:
+                if context.maps is None:
+                    raise NetworkError(f"{self.name} needs local maps, which were not kept.")
+                made = [[local] for local in frame(maps=context.maps.read(track.maps[new]))[0]]
+            seen.update(zip(new, made, strict=True))
+        inputs = {}
+        for number, name in enumerate(frame.outputs):
+            used = np.unique(places[name])
+            table = np.stack([seen[row][number] for row in used.tolist()])
+            inputs["frames" if name == "vector" else name] = table[np.searchsorted(used, places[name])]
+        return inputs, seen
+
+
+def kind_of(window: Path) -> str:
+    """Which network a file holds, one of `estimators.TRAINABLE`.
+
+    Raises:
+        NetworkError: none that can be used.
+    """
+    if window.suffix in (".pt", ".pth"):
+        raise NetworkError(
+            f"{window} is a checkpoint of a training: write it for use with `video-motion train export --checkpoint"
+            f" {window} --out FOLDER`, and give the .onnx file."
+        )
+    return _described(window, Session(window, "cpu"))[0]
+
+
+def _described(file: Path, session: Session) -> tuple[str, dict[str, Any]]:
+    """Which network an exported file is of, and its settings."""
+    properties = session.properties
+    try:
+        settings, version = json.loads(properties["settings"]), properties["features"]
+        # Files of earlier versions are named after their network.
+        kind = properties.get("network", properties["configuration"].partition("-")[0])
+    except (KeyError, ValueError) as error:
+        raise NetworkError(
+            f"{file} is no network that `video-motion train export` has written: give one that is."
+        ) from error
+    if version != str(features.VERSION):
+        raise NetworkError(
+            f"{file} was made for another version of Video Motion: fetch its weights again, or train it again."
+        )
+    return kind, settings
 
 
 def flow_homographies(context: VideoContext, frames: np.ndarray, stride: int) -> np.ndarray:

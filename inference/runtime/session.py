@@ -45,6 +45,7 @@ class Session:
         properties: metadata of the file.
         inputs: their names.
         outputs: their names.
+        shapes: of both by name; what depends on the batch is a name.
 
     Raises:
         NetworkError: the file is missing or damaged, or the requested device is not available.
@@ -85,6 +86,9 @@ class Session:
         self.properties: Mapping[str, str] = self._session.get_modelmeta().custom_metadata_map
         self.inputs = frozenset(item.name for item in self._session.get_inputs())
         self.outputs = tuple(item.name for item in self._session.get_outputs())
+        self.shapes: Mapping[str, Sequence[int | str]] = {
+            item.name: item.shape for item in (*self._session.get_inputs(), *self._session.get_outputs())
+        }
 
     def _use_cpu(self, device: str, why_not: str) -> None:
         if device != "auto":

@@ -269,7 +269,7 @@ def _stages(task: str, options: Mapping[str, Any]) -> dict[str, float]:
 
 
 def _pace_name(options: Mapping[str, Any]) -> str:
-    return " ".join(str(options.get(name, "")) for name in ("quality", "network", "device"))
+    return " ".join(str(options.get(name, "")) for name in ("quality", "network", "weights", "device"))
 
 
 def _known_pace(cache: Path, name: str, task: str) -> dict[str, float]:

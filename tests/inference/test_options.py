@@ -27,6 +27,7 @@ WORDS = {
     "end": ("3", 3.0),
     "frame_rate": ("25", 25.0),
     "camera_file": ("camera.json", Path("camera.json")),
+    "weights": ("mine.onnx", Path("mine.onnx")),
     "shot": ("3", 3),
     "slow_motion": ("4", 4.0),
     "person": ("2:3,4 , 1,4,2:all", (Who(1), Who(4), Who(None, 2), Who(3, 2))),

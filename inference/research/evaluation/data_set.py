@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -15,10 +15,12 @@ from ...batch.inputs import Call, VideoInput
 from ...body.smpl import Body
 from ...camera.intrinsics import Camera, intrinsics
 from ...camera.tracking import homographies_from_rotations
+from ...models import load_network
 from ...motion import estimate as motion_fit
 from ...motion.footing import Footing
+from ...options import Options
 from ...people.track import RoiViews, Track
-from ...pose.temporal import TemporalNetwork, VideoContext
+from ...pose.temporal import TemporalNetwork, VideoContext, kind_of
 from ..training.shards import Shard, ShardError, read_shard
 from . import metrics
 from .scores import BLAZEPOSE, Scores
@@ -40,6 +42,27 @@ class ShardMaps:
     def read(self, numbers: Sequence[int] | np.ndarray) -> np.ndarray:
         """(n, 40, 64, 64) the maps of rows."""
         return np.stack([self._shard.maps(int(number)) for number in numbers])
+
+
+class ShardPictures:
+    """The pictures of a sequence of a shard, with the interface of a track's.
+
+    Args:
+        shard: with pictures.
+        rows: of the shard that are the track's.
+
+    Raises:
+        ShardError: it has none of them.
+    """
+
+    def __init__(self, shard: Shard, rows: np.ndarray):
+        if not shard.has_pictures[rows].all():
+            raise ShardError("These data have no pictures for an image encoder: make some by `train data --pictures`.")
+        self._shard, self._rows = shard, rows
+
+    def read(self, rows: Sequence[int] | np.ndarray) -> np.ndarray:
+        """(n, 256, 256, 3) those of the track's rows."""
+        return np.stack([self._shard.picture(int(row)) for row in self._rows[list(rows)]])
 
 
 class Totals:
@@ -88,7 +111,12 @@ class Totals:
 
 
 def calls(
-    folder: Path, out: Path, networks: Sequence[str], device: str, sequences: int | None = None
+    folder: Path,
+    out: Path,
+    networks: Sequence[str],
+    device: str,
+    sequences: int | None = None,
+    weights: Path | None = None,
 ) -> list[VideoInput]:
     """The shards of a data set, to be scored one by one.
 
@@ -98,6 +126,7 @@ def calls(
         networks: names of the estimators.
         device: where they run.
         sequences: maximum number in all.
+        weights: a network of the user's own, in place of the one of its kind.
 
     Raises:
         ShardError: there are no data, or they can't be read.
@@ -106,21 +135,29 @@ def calls(
     if not paths:
         raise ShardError(f"There is no training data in {folder / 'validation'}.")
     inputs, left = [], sequences
+    own = [] if weights is None else [str(file) for file in estimators.own_files(weights.absolute())]
     for path in paths:
         if left is not None and left <= 0:
             break
         arguments = {"shard": str(path.absolute()), "networks": list(networks), "device": device, "most": left}
-        call = Call("evaluation.data_set:score_shard", arguments, [arguments["shard"]])
+        arguments["weights"] = own[0] if own else None
+        call = Call("evaluation.data_set:score_shard", arguments, [arguments["shard"], *own])
         inputs.append(VideoInput(path, out / path.stem, call=call))
         left = None if left is None else left - len(read_shard(path).betas)
     return inputs
 
 
 def score_shard(
-    out: Path, progress: Progress, shard: str, networks: Sequence[str], device: str, most: int | None
+    out: Path,
+    progress: Progress,
+    shard: str,
+    networks: Sequence[str],
+    device: str,
+    most: int | None,
+    weights: str | None = None,
 ) -> dict[str, list[str]]:
     """Estimate the first sequences of a shard, all where `most` is None; see `calls`. Returns the names of columns."""
-    body, footing, loaded = _tools(tuple(networks), device)
+    body, footing, loaded = _tools(tuple(networks), device, weights)
     table: dict[str, Totals] = {}
     read = read_shard(Path(shard))
     count = len(read.betas) if most is None else min(most, len(read.betas))
@@ -146,12 +183,15 @@ def pooled(inputs: Sequence[VideoInput]) -> dict[str, Scores]:
 
 
 @lru_cache(1)
-def _tools(names: tuple[str, ...], device: str) -> tuple[Body, Footing, dict[str, TemporalNetwork | None]]:
+def _tools(
+    names: tuple[str, ...], device: str, weights: str | None
+) -> tuple[Body, Footing, dict[str, TemporalNetwork | None]]:
     """What all shards are scored with, loaded once: networks by name, None for an estimator without one."""
     networks: dict[str, TemporalNetwork | None] = {}
+    own = None if weights is None else Path(weights)
     for name in names:
-        files = [registry.path(file) for file in estimators.NETWORKS[name]]
-        networks[name] = TemporalNetwork(*files, device=device) if files else None
+        chosen = own if own is not None and kind_of(own) == name else None
+        networks[name], _ = load_network(Options(network=name, weights=chosen, device=device))
     return Body.load(registry.body_path()), Footing.load(registry.path(estimators.FOOTING)), networks
 
 
@@ -222,6 +262,8 @@ def _score_sequence(
     frames, seconds = rows - rows[0], shard.timestamps[rows]
     context = context_from_shard(shard, number, camera.K)
     for name, network in networks.items():
+        if network is not None and network.needs_pictures:
+            context = replace(context, pictures=ShardPictures(shard, track.maps))
         estimate = None if network is None else network.estimate(track, context)
         if estimate is not None:
             add(f"{name}, {RAW}", estimate.rotations, estimate.betas)

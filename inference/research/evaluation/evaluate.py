@@ -21,8 +21,10 @@ from ...batch.inputs import Call, VideoInput
 from ...body.smpl import Body
 from ...cache import Cache
 from ...camera.given import GivenCamera
+from ...estimators import own_files
 from ...motion.motion import Motion
 from ...paths import ROOT
+from ...pose.temporal import kind_of
 from .scores import (
     BLAZEPOSE,
     UNITS,
@@ -54,6 +56,8 @@ def run(options: argparse.Namespace, work: Callable[[Iterator[VideoInput]], int]
         EvaluationError: clip and truth don't match, a data set can't be read, or nobody was found.
         BodyError: a body file is damaged.
     """
+    if options.weights is not None and (kind := kind_of(options.weights)) not in options.network:
+        raise EvaluationError(f"{options.weights} holds {kind}, which is not scored: choose it by --network {kind}.")
     if not options.motion:
         for file in dict.fromkeys(file for name in options.network for file in estimators.NETWORKS[name]):
             registry.path(file)
@@ -178,7 +182,9 @@ def _run_on_scenes(options: argparse.Namespace, work: Work) -> dict[str, Scores]
     if not wanted:
         raise EvaluationError(f"There is no such scene: choose from {', '.join(recipes.scenes)}.")
     given = {name: getattr(options, name) for name in ("quality", "device", "network", "true_focal", "true_camera")}
-    read = [str(one) for one in (file, data / "library.npz", data / "looks.npz") if one.exists()]
+    own = [] if options.weights is None else own_files(options.weights.absolute())
+    given["weights"] = str(own[0]) if own else None
+    read = [str(one) for one in (file, data / "library.npz", data / "looks.npz", *own) if one.exists()]
     tables = {}
     with _results(options) as folder:
         calls = {}
@@ -224,6 +230,7 @@ def score_scene(
     body = Body.load(registry.body_path())
     (scene,) = film.film(read_recipes(Path(recipes)), Path(data), body, [name], progress, [kind])
     given = argparse.Namespace(**options, motion=[])
+    given.weights = given.weights and Path(given.weights)
     motions: list[Motion] = []
     message = ""
     with tempfile.TemporaryDirectory(dir=out.parent) as kept:
@@ -287,7 +294,9 @@ def _run_on_data(options: argparse.Namespace, work: Work) -> dict[str, Scores]:
     from . import data_set
 
     with _results(options) as folder:
-        calls = data_set.calls(options.data, folder, options.network, options.device, options.sequences)
+        calls = data_set.calls(
+            options.data, folder, options.network, options.device, options.sequences, options.weights
+        )
         work(iter(calls))
         table = data_set.pooled(calls)
     _output(table, options.data.name, options.out, {"clip": options.data.name, "timings": {}})
@@ -358,7 +367,9 @@ def _motions(
     for network in options.network:
         progress = console.Progress(f"{clip.name}, {network}")
         try:
-            chosen = replace(common, network=network)
+            # They are one network's.
+            own = common.weights if common.weights is not None and kind_of(common.weights) == network else None
+            chosen = replace(common, network=network, weights=own)
             result = convert_footage(clip, chosen, load_models(chosen), tell or progress, cache)
         finally:
             progress.close()

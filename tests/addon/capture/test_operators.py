@@ -456,12 +456,38 @@ def test_the_panel_offers_what_the_options_say(settings):
                 option.maximum,
                 option.soft_maximum,
             )
+    weights = settings.bl_rna.properties["weights"]
+    assert (weights.name, weights.subtype, weights.default) == (described("weights").label, "FILE_PATH", "")
+    settings.weights = "/somewhere/mine.onnx"
+    assert settings.as_options(bpy.context.scene).weights == Path("/somewhere/mine.onnx")
+    settings.property_unset("weights")
     for name in ("quality", "network"):
         prop = settings.bl_rna.properties[name]
         assert (prop.name, prop.default) == (described(name).label, default(name))
         assert tuple(item.identifier for item in prop.enum_items) == described(name).choices
     told = {item.identifier: item.description.lower() for item in settings.bl_rna.properties["quality"].enum_items}
     assert told == {name: quality.what for name, quality in LANDMARKS.items()}
+
+
+@needs_packages
+def test_weights_of_ones_own_reach_the_worker_and_stay_with_the_take(settings, tmp_path):
+    """By a take's own settings too: the shipped network, under another name, is a file like a user's."""
+    mine = tmp_path / "mine.onnx"
+    mine.write_bytes((ROOT / "weights" / "tar-compact.onnx").read_bytes())
+    settings.weights = str(mine)
+    assert "holds tar, not cosegmentation: choose tar" in error_of(bpy.ops.video_motion.import_video)
+    settings.network = "tar"
+    bpy.ops.video_motion.import_video()
+    take = take_of(bpy.context)
+    provenance = provenance_of(take)
+    assert (provenance["options"]["weights"], provenance["report"]["weights"]) == (str(mine), "mine.onnx")
+    assert take.video_motion_take.weights == str(mine)
+    take.video_motion_take.weights = ""
+    assert bpy.ops.video_motion.update_motion() == {"FINISHED"}
+    provenance = provenance_of(take)
+    assert provenance["report"]["weights"] is None
+    # The same content: what it estimated before serves.
+    assert provenance["report"]["reused"] == ["people", "network"]
 
 
 def test_wrong_choices_are_sentences(settings, tmp_path):

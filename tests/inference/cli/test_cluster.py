@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -253,6 +254,30 @@ def test_workers_in_bad_order(cluster, clips, tmp_path):
     assert any("another version of Video Motion than the client" in note for note in notes)
     videos = {json.loads((out / f"clip {number}.json").read_text())["video"] for number in range(CLIPS)}
     assert videos == {str(clips / f"clip {number}.mp4") for number in range(CLIPS)}
+
+
+def test_weights_of_ones_own_go_to_who_does_not_see_them(clips, tmp_path):
+    """With what lies beside them: the shipped files under other names give what they give."""
+    if os.geteuid():
+        pytest.skip("Needs a hidden folder, which only root can make.")
+    mine, far, here = (tmp_path / name for name in ("mine", "far", "here"))
+    for folder in (mine, tmp_path / "cluster"):
+        folder.mkdir()
+    for item, name in (("cosegmentation", "own.onnx"), ("lifter", "own.lifter.onnx")):
+        shutil.copyfile(registry.path(item), mine / name)
+    shipped = replace(QUICK, network="cosegmentation")
+    with LocalCluster(tmp_path / "cluster") as cluster:
+        cluster.start_worker("far", f"mount -t tmpfs tmpfs '{mine}'")
+        own = replace(shipped, weights=mine / "own.onnx")
+        assert run(cluster, [clips / "clip 0.mp4"], far, own) == 0
+        sent = [file.name for file in (tmp_path / "cluster").rglob("own*.onnx")]
+    assert sorted(sent) == ["own.lifter.onnx", "own.onnx"]
+    assert json.loads((far / "clip 0.json").read_text())["weights"] == "own.onnx"
+    request = Request([clips / "clip 0.mp4"], here, shipped, registry.cache_folder())
+    assert VideoBatch(request).run() == 0
+    one, other = (np.load(folder / "clip 0.motion.npz") for folder in (far, here))
+    for key in set(one.files) - {"provenance"}:
+        np.testing.assert_array_equal(one[key], other[key], err_msg=key)
 
 
 def test_training_and_evaluation_use_the_same_workers(cluster, tmp_path, capfd):

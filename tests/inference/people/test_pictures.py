@@ -27,3 +27,7 @@ def test_each_row_gets_the_picture_of_its_frame_and_crop():
         assert np.abs(picture.astype(int) - expected).mean() < 3
     assert np.abs(people[0].read([0]).astype(int) - people[0].read([2])).mean() > 20
     assert people[0].read([1, 2]).shape == (2, *pictures.SHAPE)
+    late = pictures.TrackPictures(track, store)
+    list(pictures.cut_out(iter(footage[4:]), [late]))
+    assert not late.read([0]).any(), "of a frame that did not come"
+    assert late.read([2]).any()

@@ -19,6 +19,7 @@ from .conftest import SMALL, make_shard, with_pictures
 from .test_train import assert_refused, command, words
 
 SIZES = ("static_width=32", "width=32", "feedforward=32", "layers=1", "heads=2", "state_layer=32", "local_channels=4")
+SIZES += ("iterations=1", "hidden_size=16")
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +42,7 @@ def name(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str
 def given(name: str, folder: Path) -> Callable[..., list[str]]:
     """The command to train a small TAR."""
     encoder = SMALL[name]()
-    sizes = words((*SIZES, f"features={encoder.features}", f"maps={encoder.channels}", "hidden_size=16"))
+    sizes = words((*SIZES, f"features={encoder.features}", f"maps={encoder.channels}"))
 
     def given(out: Path, *more: str, data: Path = folder) -> list[str]:
         chosen = ["--configuration", f"tar-64-{name}", "--batch", "2", *sizes, "--set", "sampling.targets=2"]
