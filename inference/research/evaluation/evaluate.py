@@ -99,6 +99,7 @@ def _run_on_layout(options: argparse.Namespace) -> dict[str, Scores]:
     if options.root is None:
         raise EvaluationError(f"The folder of {options.layout} is missing: give it to --root.")
     bodies = Bodies(options.smpl)
+    regressor = bodies.regressor
     results: dict[str, Evaluation] = {}
     for clip in islice(clips(options.layout, options.root, bodies), options.clips):
         camera_K, frame_rate = clip.truths[0].camera_K, clip.truths[0].frame_rate
@@ -114,7 +115,7 @@ def _run_on_layout(options: argparse.Namespace) -> dict[str, Scores]:
             continue
         for name, truth in people.items():
             try:
-                results[name] = evaluate(motions, truth, body)
+                results[name] = evaluate(motions, truth, body, regressor)
             except EvaluationError as error:
                 console.say(f"video-motion: {name}: {error}")
     table = pool(list(results.values()))

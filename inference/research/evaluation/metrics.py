@@ -42,6 +42,9 @@ LIMB_BONES = tuple(
 )
 """Both ends of upper arms, forearms, thighs and shanks among the limb joints."""
 
+PAPER_JOINTS = [6, 5, 4, 1, 2, 3, 16, 15, 14, 11, 12, 13, 8, 10]
+"""Of Human3.6M's 17 joints the 14 that papers compare on 3DPW, in the order of LSP; the first of the 17 is the root."""
+
 SMPL_HIPS = (JOINT_NAMES.index("left_hip"), JOINT_NAMES.index("right_hip"))
 """The hips among SMPL's 24 joints."""
 

@@ -25,6 +25,8 @@ UNITS = {
     "PA-MPJPE": "mm",
     "MPJPE, landmarks": "mm",
     "PA-MPJPE, landmarks": "mm",
+    "MPJPE, 14 joints": "mm",
+    "PA-MPJPE, 14 joints": "mm",
     "PVE": "mm",
     "Accel": "mm/frame²",
     "disagreement": "mm",
@@ -105,13 +107,14 @@ def find_person(motions: Sequence[Motion], truth: Truth) -> Motion | None:
     return best if best is not None and overlap(best) > 0 else None
 
 
-def evaluate(motions: Sequence[Motion], truth: Truth, body: Body) -> Evaluation:
+def evaluate(motions: Sequence[Motion], truth: Truth, body: Body, regressor: np.ndarray | None = None) -> Evaluation:
     """Score estimators, BlazePose's own landmarks first, in the frames in which all of them have the person.
 
     Args:
         motions: all estimated motions of the clip; one person of each estimator is the true one.
         truth: the true motion.
         body: the body of the motions.
+        regressor: `Bodies.regressor`, for the joints that papers compare.
 
     Raises:
         EvaluationError: an estimator has no motion of the true person.
@@ -133,7 +136,7 @@ def evaluate(motions: Sequence[Motion], truth: Truth, body: Body) -> Evaluation:
         rows = np.searchsorted(person.frames, frames)
         if not table:
             table[BLAZEPOSE], errors[BLAZEPOSE] = _score_landmarks(person, rows, truth, true_rows)
-        table[name], errors[name] = _score_motion(person, rows, truth, true_rows, body)
+        table[name], errors[name] = _score_motion(person, rows, truth, true_rows, body, regressor)
     return Evaluation(table, frames, truth.frame_rate, errors)
 
 
@@ -198,7 +201,12 @@ def _score_landmarks(
 
 
 def _score_motion(
-    motion: Motion, rows: np.ndarray, truth: Truth, true_rows: np.ndarray, body: Body
+    motion: Motion,
+    rows: np.ndarray,
+    truth: Truth,
+    true_rows: np.ndarray,
+    body: Body,
+    regressor: np.ndarray | None,
 ) -> tuple[Scores, np.ndarray]:
     frames, rate = truth.frames[true_rows], truth.frame_rate
     joints, world = motion.joints_cam[rows], motion.joints_world[rows]
@@ -225,16 +233,28 @@ def _score_motion(
             true_rotations = body.global_rotations(truth.poses[true_rows])[:, metrics.EMDB_ROTATION_JOINTS]
             scores["EMDB MPJAE"] = metrics.mpjae(estimated, true_rotations)
             scores["EMDB PA-MPJAE"] = metrics.pa_mpjae(estimated, true_rotations, joints, true)
-    return scores | _surface_errors(motion, rows, truth, true_rows, body), errors
+    return scores | _surface_errors(motion, rows, truth, true_rows, body, regressor), errors
 
 
-def _surface_errors(motion: Motion, rows: np.ndarray, truth: Truth, true_rows: np.ndarray, body: Body) -> Scores:
-    """PVE from the pelvis and EMDB's MVE from the hips, if truth and estimate have surfaces of the same vertices."""
+def _surface_errors(
+    motion: Motion,
+    rows: np.ndarray,
+    truth: Truth,
+    true_rows: np.ndarray,
+    body: Body,
+    regressor: np.ndarray | None,
+) -> Scores:
+    """PVE from the pelvis and EMDB's MVE from the hips, if truth and estimate have surfaces of the same vertices.
+
+    With a regressor also the errors of the joints that it makes of them.
+    """
     if truth.body is None or truth.poses is None or truth.betas is None or not len(rows):
         return {}
     if not np.array_equal(truth.body.faces, body.faces):
         return {}
-    totals = {"PVE": 0.0, "EMDB MVE": 0.0}
+    totals = dict.fromkeys(("PVE", "EMDB MVE"), 0.0)
+    if regressor is not None:
+        totals |= dict.fromkeys(("MPJPE, 14 joints", "PA-MPJPE, 14 joints"), 0.0)
     for start in range(0, len(rows), _CHUNK):
         poses = motion.poses_cam[rows[start : start + _CHUNK]]
         true_poses = truth.poses[true_rows[start : start + _CHUNK]]
@@ -243,6 +263,12 @@ def _surface_errors(motion: Motion, rows: np.ndarray, truth: Truth, true_rows: n
         for measure, root in (("PVE", [0]), ("EMDB MVE", list(metrics.SMPL_HIPS))):
             origin, true_origin = joints[:, root].mean(axis=1), true_joints[:, root].mean(axis=1)
             totals[measure] += len(poses) * metrics.pve(surface, true_surface, origin, true_origin)
+        if regressor is not None:
+            found, wanted = (regressor @ one for one in (surface, true_surface))
+            compared = [(one - one[:, :1])[:, metrics.PAPER_JOINTS] for one in (found, wanted)]
+            apart = 1000 * np.linalg.norm(compared[0] - compared[1], axis=-1)
+            totals["MPJPE, 14 joints"] += float(apart.mean(axis=1).sum())
+            totals["PA-MPJPE, 14 joints"] += len(poses) * metrics.pa_mpjpe(*compared)
     return {measure: total / len(rows) for measure, total in totals.items()}
 
 

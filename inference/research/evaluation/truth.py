@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -111,8 +112,15 @@ def boxes_around(pixels: np.ndarray) -> np.ndarray:
     return np.concatenate([pixels.min(axis=1), np.ptp(pixels, axis=1)], axis=1)
 
 
+REGRESSOR = "J_regressor_h36m.npy"
+"""The file of the joints that papers compare, as SPIN and its successors have it."""
+
+
 class Bodies:
-    """Licensed SMPL bodies in a folder: SMPL_NEUTRAL, SMPL_MALE, SMPL_FEMALE, each .npz or .pkl; or none."""
+    """Licensed SMPL bodies in a folder: SMPL_NEUTRAL, SMPL_MALE, SMPL_FEMALE, each .npz or .pkl; or none.
+
+    The folder may also hold `REGRESSOR`.
+    """
 
     def __init__(self, folder: Path | None = None) -> None:
         """Raises EvaluationError if there is no neutral one in the folder."""
@@ -138,6 +146,24 @@ class Bodies:
                 if (file := self._folder / f"{name}{suffix}").is_file():
                     return file
         raise EvaluationError(f"SMPL's {gender} body is missing: give --smpl a folder that holds {name}.npz or .pkl.")
+
+    @cached_property
+    def regressor(self) -> np.ndarray | None:
+        """(17, V) weights of `REGRESSOR`, which make Human3.6M's joints from a body's surface; None without the file.
+
+        Raises:
+            EvaluationError: it is something else.
+        """
+        file = None if self._folder is None else self._folder / REGRESSOR
+        if file is None or not file.is_file():
+            return None
+        try:
+            weights = np.load(file, allow_pickle=False)
+        except (OSError, ValueError) as error:
+            raise EvaluationError(f"{file} can't be read as an array; get it again.") from error
+        if weights.shape != (17, len(self.load("neutral").v_template)):
+            raise EvaluationError(f"{file} does not fit the bodies beside it: {weights.shape} in place of 17 joints.")
+        return weights.astype(float)
 
     def load(self, gender: str) -> Body:
         """A body, read once.

@@ -77,6 +77,7 @@ def test_the_picture_of_who_is_cut_off_shows_what_is_seen_of_them(start, tmp_pat
     import cv2
 
     portrait = cv2.imread(str(ROOT / "tests" / "data" / "faces" / "astronaut.jpg"))
+    assert portrait is not None
     frames = tmp_path / "frames"
     frames.mkdir()
     for number in range(16):
@@ -86,6 +87,7 @@ def test_the_picture_of_who_is_cut_off_shows_what_is_seen_of_them(start, tmp_pat
     job = wait(start("find", video=str(frames), options={"quality": "fast"}))
     (person,) = job.value["people"]
     picture = cv2.imread(person["picture"])
+    assert picture is not None
     # Her face as large as in the portrait, not lost among edges drawn out over the body that it does not show.
     face = portrait[48:176, 64:192]
     likeness = max(

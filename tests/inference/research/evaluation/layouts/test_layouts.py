@@ -196,8 +196,15 @@ def test_whole_command(sample: Sample, tmp_path: Path, bodies: Bodies, capsys: p
     table = layouts.threedpw_table(sample)
     (root / "sequenceFiles" / "test" / "zoo_00.pkl").write_bytes(pickle.dumps(table, protocol=2))
     assert bodies.neutral is not None
+    regressor = bodies.neutral.with_name("J_regressor_h36m.npy")
     given = ["--layout", "3dpw", "--root", str(root), "--network", "landmarks", "--true-focal", "--quality", "fast"]
-    assert cli.main(["evaluate", *given, "--smpl", str(bodies.neutral.parent), "--out", str(out)]) == 0
+    smpl = ["--smpl", str(bodies.neutral.parent), "--out", str(out)]
+    np.save(regressor, np.full((17, 5), 0.2))
+    assert cli.main(["evaluate", *given, *smpl]) == 1
+    assert f"{regressor} does not fit the bodies beside it" in capsys.readouterr().err
+    np.save(regressor, np.random.default_rng(0).dirichlet(np.ones(len(bodies.load("neutral").v_template)), 17))
+    assert cli.main(["evaluate", *given, *smpl]) == 0
+    regressor.unlink()
     output = capsys.readouterr()
     assert "Nobody was found" in output.err
     assert output.out.splitlines()[0] == "| measure | BlazePose | landmarks |"
@@ -208,6 +215,7 @@ def test_whole_command(sample: Sample, tmp_path: Path, bodies: Bodies, capsys: p
     assert ours["frames"] == theirs["frames"] == FRAMES - 1 + FRAMES - 4
     assert 0 < ours["PA-MPJPE"] < ours["MPJPE"] < 150
     assert 0 < ours["EMDB MVE"] < 200
+    assert 0 < ours["PA-MPJPE, 14 joints"] < ours["MPJPE, 14 joints"] < 200
     assert set(written["clips"]) == {f"{clip}, person {n}" for clip in ("walk_00", "zoo_00") for n in (1, 2)}
     assert written["clips"]["zoo_00, person 2"]["landmarks"]["frames"] == 0
     assert sorted(file.name for file in out.iterdir()) == [
