@@ -1,14 +1,24 @@
 from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
+from video_motion.inference import registry
 from video_motion.inference.body.smpl import Body
+from video_motion.inference.people.pictures import SHAPE
+from video_motion.inference.pose import features
+from video_motion.inference.pose.temporal import TemporalNetwork, VideoContext, windows
 from video_motion.inference.research.networks import encoders
+from video_motion.inference.research.networks.base import Network
 from video_motion.inference.research.networks.configurations import configuration, names
 from video_motion.inference.research.networks.export import check_parity, compare, export, write_onnx
 from video_motion.inference.research.networks.inputs import example
-from video_motion.inference.runtime.session import Session
+from video_motion.inference.research.networks.torch_body import sixd_to_matrix, to_local
+from video_motion.inference.runtime.session import NetworkError, Session
 
+from ...pose.conftest import K, track_of
 from ..training.conftest import SMALL
 
 PUBLISHED = {
@@ -138,6 +148,31 @@ def test_exported_parts_agree_with_torch(name, network, body, monkeypatch, tmp_p
         assert Session(file, "cpu").properties["network"] == network
     outputs = Session(files[0], "cpu").outputs
     assert outputs == (("vector", "local") if network == "tar" else ("vector",))
+    along_a_track(made, files[1])
+
+
+def along_a_track(made: Network, file: Path) -> None:
+    """In use each frame is seen once, and windows say what torch says of them."""
+    frames = np.delete(np.arange(3, 45), [9, 10])
+    track, seen = track_of(frames, 30), []
+    shown = np.random.default_rng(0).integers(0, 256, (len(frames), *SHAPE), dtype=np.uint8)
+    reader = SimpleNamespace(read=lambda rows: seen.extend(rows) or shown[rows])
+    engine = TemporalNetwork(registry.path("lifter"), file, device="cpu")
+    estimate = engine.estimate(track, VideoContext(K, pictures=reader))
+    assert sorted(seen) == list(range(len(frames)))
+    rows, _ = windows(frames, 1, made.settings.frames, made.settings.target)
+    camera = np.broadcast_to(K, (len(frames), 3, 3))
+    box = torch.from_numpy(features.box_info(track.crops, camera)).float()
+    inputs = {"pictures": torch.from_numpy(shown), "picture_rows": torch.from_numpy(rows), "box": box}
+    with torch.no_grad():
+        last = made(**made.encode(inputs)).estimates[-1]
+        local = to_local(sixd_to_matrix(last.sixd)).numpy().astype(float)
+    axes = features.crop_axes(track.crops, camera)
+    local[:, 0] = np.swapaxes(axes, 1, 2) @ local[:, 0]
+    # The file's weights are rounded.
+    np.testing.assert_allclose(estimate.rotations, local, atol=5e-3)
+    with pytest.raises(NetworkError, match="needs pictures of people, which were not cut out"):
+        engine.estimate(track, VideoContext(K))
 
 
 def test_sizes_that_do_not_fit_are_named(name, body):
