@@ -82,6 +82,11 @@ def load_models(options: Options, fetch: bool = True) -> Models:
         faces = executor.submit(load_faces, options.device, fetch) if options.face else None
         people, second_pass = load_people(options.quality, options.device, fetch)
         network, network_key = load_network(options, fetch)
+    if network is not None and network.licensed and body.figures is not None:
+        raise NetworkError(
+            f"{options.weights} was trained with a licensed body: give that one, too, by --smpl FILE or in the"
+            " preferences."
+        )
     return Models(
         people=people,
         network=network,

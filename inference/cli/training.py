@@ -105,6 +105,7 @@ def add_commands(commands: Commands) -> None:
         "--data", type=Path, metavar="FOLDER", help="measure the effect of rounding to float16 on these training data"
     )
     _add_lifter(export)
+    _add_body(export)
     export.add_argument("--full", action="store_true", help="store weights in float32, twice as large")
 
 
@@ -249,6 +250,7 @@ def _add_training(command: argparse.ArgumentParser) -> None:
         " weights/lifter-compact.onnx; what it lacks is taken from further ones",
     )
     _add_lifter(command)
+    _add_body(command)
     command.add_argument(
         "--encoder",
         type=Path,
@@ -269,6 +271,15 @@ def _add_machine(command: argparse.ArgumentParser) -> None:
     )
     command.add_argument(
         "--device", choices=("auto", "cpu", "cuda"), default="auto", help="where to train (default: auto)"
+    )
+
+
+def _add_body(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--smpl",
+        type=Path,
+        metavar="FILE",
+        help="the licensed SMPL file whose poses and shapes the data have (default: the free body)",
     )
 
 

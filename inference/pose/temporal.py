@@ -70,6 +70,7 @@ class TemporalNetwork:
 
     Attributes:
         kind: which of `estimators.TRAINABLE` it is.
+        licensed: whether its rotations and betas are a licensed body's, not those of the free one.
 
     Raises:
         NetworkError: a file is missing, damaged, or made for other features; or there is no such device.
@@ -81,6 +82,7 @@ class TemporalNetwork:
         self.kind, self._settings = _described(window, self._window)
         self.frames, self.target = int(self._settings["frames"]), int(self._settings["target"])
         self.name = self._window.properties["configuration"]
+        self.licensed = self._window.properties.get("body") == "licensed"
         self.needs_pictures = self._settings["encoder"] != "blazepose"
         if not self.needs_pictures and self._settings["features"] != self._lifter.width:
             raise NetworkError(

@@ -141,6 +141,7 @@ class Network(nn.Module):
 
     Attributes:
         images: describes frames by their pictures; None where BlazePose and the lifter do.
+        licensed: whether the body is another than the free one.
 
     Raises:
         ValueError: the target is not one of the frames, or the image encoder has other sizes.
@@ -167,7 +168,7 @@ class Network(nn.Module):
         super().__init__()
         if not 0 <= settings.target < settings.frames:
             raise ValueError(f"target={settings.target} is none of {settings.frames} frames")
-        self.settings = settings
+        self.settings, self.licensed = settings, body.figures is None
         self.encoder = FrameEncoder(settings.features, settings.static_width)
         self.images = _image_encoder(settings) if self.describable else None
 

@@ -123,6 +123,8 @@ def export(model: Network, folder: Path, name: str, half: bool = True) -> list[P
         "features": str(VERSION),
         "weights": "float16" if half else "float32",
     }
+    if network.licensed:
+        properties["body"] = "licensed"
     folder.mkdir(parents=True, exist_ok=True)
     paths = []
     inputs = example(network.needs, network.settings, 2, 0)

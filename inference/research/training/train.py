@@ -191,7 +191,7 @@ def run(options: argparse.Namespace) -> dict[str, object]:
             "The code has changes that are not committed, so nobody could train this again: commit first."
         )
     torch.manual_seed(schedule.seed)
-    body = Body.load(registry.body_path())
+    body = Body.load(options.smpl or registry.body_path())
     try:
         network = chosen.build(body)
     except ValueError as error:
@@ -207,6 +207,8 @@ def run(options: argparse.Namespace) -> dict[str, object]:
     }
     if options.encoder is not None:
         description["encoder"] = options.encoder.name
+    if network.licensed:
+        description["licensed"] = True
     if not options.start and not options.resume:
         count = _STANDARDISED_ON if network.images is None else _PICTURED
         some = train.draw(count, schedule.sampling, np.random.default_rng(schedule.seed)).inputs
@@ -315,8 +317,12 @@ def _lifter(network: Network, checkpoint: Path | None) -> Lifter:
     return lifter
 
 
-def load_trained(checkpoint: Path) -> tuple[Network, str]:
+def load_trained(checkpoint: Path, smpl: Path | None = None) -> tuple[Network, str]:
     """The averaged network of a checkpoint, and its configuration's name.
+
+    Args:
+        checkpoint: of a training.
+        smpl: the licensed body that it was trained with; None for the free one.
 
     Raises:
         TrainingError: the file is not a checkpoint of a training, or is of other features or networks than the current.
@@ -326,7 +332,7 @@ def load_trained(checkpoint: Path) -> tuple[Network, str]:
         description = json.loads(state["description"])
         settings = configurations.settings_from(description["network"], description[_SETTINGS])
         configuration = Configuration(str(description["configuration"]), description["network"], settings, {})
-        network = configuration.build(Body.load(registry.body_path()))
+        network = configuration.build(Body.load(smpl or registry.body_path()))
         prefix = "module."
         weights = {key.removeprefix(prefix): part for key, part in state["averaged"].items() if key.startswith(prefix)}
         network.load_state_dict(weights)
@@ -335,6 +341,9 @@ def load_trained(checkpoint: Path) -> tuple[Network, str]:
         raise TrainingError(f"{checkpoint} does not fit the current networks: train it again ({reason}).") from error
     if description.get("features") != features.VERSION:
         raise TrainingError(f"{checkpoint} was trained on features that have changed since: train it again.")
+    if description.get("licensed", False) != network.licensed:
+        trained, how = ("the free", "leave out --smpl") if network.licensed else ("a licensed", "add --smpl FILE")
+        raise TrainingError(f"{checkpoint} was trained with {trained} body: {how}.")
     return network.eval(), configuration.name
 
 
@@ -347,7 +356,7 @@ def export_weights(options: argparse.Namespace) -> str:
     # Only this command needs ONNX.
     from ..networks import export
 
-    network, configuration = load_trained(options.checkpoint)
+    network, configuration = load_trained(options.checkpoint, options.smpl)
     name = options.name or configuration
     files = export.export(network, options.out, name, half=not options.full)
     difference = export.check_parity(network, options.out, name)

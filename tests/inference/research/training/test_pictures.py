@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,9 +12,14 @@ import pytest
 import torch
 from video_motion.inference.body.smpl import Body
 from video_motion.inference.cli import __main__ as cli
+from video_motion.inference.models import load_models
+from video_motion.inference.options import Options
 from video_motion.inference.research.networks import encoders
 from video_motion.inference.research.training import train
 from video_motion.inference.research.training.shards import write_shard
+from video_motion.inference.runtime.session import NetworkError
+
+from tests.inference.body.conftest import licensed_like, licensed_like_file  # noqa: F401  fixtures
 
 from .conftest import SMALL, make_shard, with_pictures
 from .test_train import assert_refused, command, words
@@ -106,3 +112,18 @@ def test_networks_that_can_not_use_pictures_say_so(folder, tmp_path, capsys):
     assert_refused(wanted, "multi_roi can't see by resnet50", capsys)
     wanted = command("tar", folder, tmp_path / "out", "--encoder", "some.pth")
     assert_refused(wanted, "--encoder has weights of an image encoder", capsys)
+
+
+@pytest.mark.parametrize("name", ["resnet50"], indirect=True)
+def test_a_licensed_body_is_named_from_training_to_use(name, given, licensed_like_file, tmp_path, capsys):  # noqa: F811
+    smpl, out = licensed_like_file, tmp_path / "out"
+    more = ["--set", "schedule.encoder_rate=1", "--set", "refine=false", "--steps", "1", "--smpl", str(smpl)]
+    assert cli.main(given(out, *more)) == 0
+    assert json.loads((out / "report.json").read_text())["licensed"]
+    export = ["train", "export", "--checkpoint", str(out / "checkpoint.pt"), "--out", str(tmp_path / "mine")]
+    assert_refused([*export, "--name", "own"], "was trained with a licensed body: add --smpl FILE", capsys)
+    assert cli.main([*export, "--name", "own", "--smpl", str(smpl)]) == 0
+    own = Options(network="tar", weights=tmp_path / "mine" / "own.onnx", device="cpu", quality="fast")
+    with pytest.raises(NetworkError, match="was trained with a licensed body: give that one, too, by --smpl"):
+        load_models(own)
+    assert load_models(replace(own, smpl=smpl)).network is not None
