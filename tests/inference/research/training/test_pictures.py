@@ -15,8 +15,13 @@ from video_motion.inference.cli import __main__ as cli
 from video_motion.inference.models import load_models
 from video_motion.inference.options import Options
 from video_motion.inference.research.networks import encoders
+from video_motion.inference.research.networks.tar import Tar, TarSettings
 from video_motion.inference.research.training import train
+from video_motion.inference.research.training.batches import Sampling
+from video_motion.inference.research.training.sequences import FilmedFootage, WindowSource
 from video_motion.inference.research.training.shards import write_shard
+from video_motion.inference.research.training.trainer import Schedule, Trainer
+from video_motion.inference.research.training.validation import SequenceCheck
 from video_motion.inference.runtime.session import NetworkError
 
 from tests.inference.body.conftest import licensed_like, licensed_like_file  # noqa: F401  fixtures
@@ -83,6 +88,32 @@ def test_it_learns_from_public_weights_which_stay_as_they_are(name, given, tmp_p
     learnt = train.load_trained(free / "checkpoint.pt")[0].images.state_dict()
     assert (learnt["layer1.0.conv1.weight"] - state["layer1.0.conv1.weight"]).abs().max() > 1e-3
     assert "tensors begin with those of" in capsys.readouterr().err
+
+
+def test_what_it_learns_is_in_the_pictures(folder, body, tmp_path, monkeypatch):
+    """The same windows with each other's pictures are estimated worse."""
+    monkeypatch.setitem(encoders.ENCODERS, "resnet50", SMALL["resnet50"])
+    sizes = {"static_width": 64, "width": 32, "feedforward": 32, "layers": 1, "heads": 2, "state_layer": 32}
+    settings = TarSettings(encoder="resnet50", features=128, dropout=0.0, refine=False, **sizes)
+    torch.manual_seed(0)
+    network = Tar(settings, body)
+    footage = FilmedFootage(folder / "train", body, with_pictures=True)
+    source = WindowSource(None, footage, None, settings, network.sees)
+    schedule = Schedule(rate=3e-3, warm_up=0.0, steps=60, weights={"pose": 60.0}, encoder_rate=1.0)
+    check = SequenceCheck(footage, body, source.frames, source)
+    trainer = Trainer(network, body, source, check, schedule, tmp_path, "cpu", {"network": "tar"})
+    batch = source.draw(6, Sampling(targets=2), np.random.default_rng(1))
+    with torch.no_grad():
+        network.standardise(network.encode({key: torch.from_numpy(part) for key, part in batch.inputs.items()}))
+
+    def error(shift: int) -> float:
+        rows = np.roll(batch.inputs["picture_rows"], shift, axis=0)
+        shown = replace(batch, inputs={**batch.inputs, "picture_rows": rows})
+        return float(np.abs(trainer.estimate(shown)[0] - batch.rotations).mean())
+
+    for _ in range(60):
+        trainer._train_step(batch)
+    assert error(0) < 0.5 * error(2)
 
 
 def test_what_does_not_fit_is_one_sentence(name, given, tmp_path, capsys, body):
