@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -37,6 +37,8 @@ class PictureReader(Protocol):
 
 # Windows, and about as many frames that an image encoder sees at once.
 _BATCH = 16
+# Of local features that windows see at once; what is made of them takes twenty times as much.
+_LOCAL_BYTES = 2**26
 
 
 @dataclass
@@ -138,7 +140,7 @@ class TemporalNetwork:
                 inputs["flow"] = features.flow_features(flow_homographies(context, track.frames[part], stride), crops)
             if self.needs_roi_views:
                 inputs |= self._regions(track, part, K, lifted)
-            local, shape, crop_camera = self._window(**inputs)
+            local, shape, crop_camera = self._estimate(inputs)
             in_crop = features.full_translation(crop_camera, inputs["box"])
             rotations[part], pelvis[part] = features.to_camera(local, in_crop, crops, K)
             betas[part] = shape
@@ -151,6 +153,16 @@ class TemporalNetwork:
 
         (gravity,) = spill.collect(n, turned)
         return PoseEstimate(rotations, pelvis, betas, lifted.sigma, gravity, lifted.contacts)
+
+    def _estimate(self, inputs: Mapping[str, np.ndarray]) -> list[np.ndarray]:
+        """The outputs for windows: all at once, or few where local features are as large as the paper's."""
+        count = len(inputs["box"])
+        size = max(_LOCAL_BYTES * count // inputs["local"].nbytes, 1) if "local" in inputs else count
+        parts = [
+            self._window(**{name: values[start : start + size] for name, values in inputs.items()})
+            for start in range(0, count, size)
+        ]
+        return [np.concatenate(outputs) for outputs in zip(*parts, strict=True)]
 
     def _regions(self, track: Track, part: slice, camera_K: np.ndarray, lifted: Lifted) -> dict[str, np.ndarray]:
         if track.roi_views is None:

@@ -10,7 +10,7 @@ from video_motion.inference import registry
 from video_motion.inference.body.smpl import Body
 from video_motion.inference.people.maps import MapStore
 from video_motion.inference.people.track import Track
-from video_motion.inference.pose import features
+from video_motion.inference.pose import features, temporal
 from video_motion.inference.pose.lifting import Lifter, window_stride
 from video_motion.inference.pose.temporal import TemporalNetwork, VideoContext, windows
 from video_motion.inference.research.networks.export import export
@@ -95,9 +95,15 @@ def test_a_lone_frame_is_its_own_window():
 
 
 def test_along_a_track_the_engine_says_what_torch_says(
-    network: Tar, engine: TemporalNetwork, lifter_file: Path, seen: tuple[Track, MapStore]
+    network: Tar,
+    engine: TemporalNetwork,
+    lifter_file: Path,
+    seen: tuple[Track, MapStore],
+    monkeypatch: pytest.MonkeyPatch,
 ):
     track, store = seen
+    # Local features of three windows at once.
+    monkeypatch.setattr(temporal, "_LOCAL_BYTES", 3 * 5 * 4 * 16 * 16 * 4)
     estimate = engine.estimate(track, VideoContext(K, store))
     rows, known = windows(track.frames, 1, 9, 4)
     lifted = Lifter(lifter_file, "cpu").lift(track, K)

@@ -82,7 +82,7 @@ def test_training_leaves_its_files(make, tmp_path):
     assert report["data"]["filmed"] == {"shards": 1, "sequences": 3, "frames": 36}
     assert report["data"]["staged"]["clips"] == 4
     measured = report["validation"]["network"]
-    assert set(measured) == {"MPJPE", "PA-MPJPE", "PVE", "Accel"}
+    assert set(measured) == {"MPJPE", "PA-MPJPE", "PVE", "Accel", "reprojection"}
     assert all(np.isfinite(list(measured.values())))
     # The detector has no errors except that BlazePose's and SMPL's joints differ.
     assert report["validation"]["BlazePose"]["MPJPE"] < 60
