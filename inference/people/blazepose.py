@@ -11,7 +11,7 @@ from .crops import cut
 from .detector import Detections, Detector
 from .face_network import HEAD, FaceNetwork, face_crops
 from .landmarker import INPUT_SIZE, Landmarker, Pose
-from .track import spread
+from .track import scale_in_image
 
 
 class LandmarkModel(Protocol):
@@ -63,6 +63,6 @@ class BlazePose:
 
     def face_probability(self, image: np.ndarray, pose: Pose) -> float:
         """See `PoseModel`."""
-        scale = spread(pose.landmarks[None, HEAD]) / np.maximum(spread(pose.world_landmarks[None, HEAD, :2]), 1e-3)
+        scale = scale_in_image(pose.landmarks[None, HEAD], pose.world_landmarks[None, HEAD])
         _, probabilities = self.faces.read([image], face_crops(pose.landmarks[None], scale))
         return float(probabilities[0])

@@ -86,15 +86,19 @@ class Track:
         """(n,) how large a metre at the person is in the image, calm over time."""
 
         def size(window: slice) -> tuple[np.ndarray]:
-            flat, solid = self.landmarks[window, _TRUNK], self.world_landmarks[window, _TRUNK, :2]
-            return (spread(flat) / np.maximum(spread(solid), 1e-3),)
+            return (scale_in_image(self.landmarks[window, _TRUNK], self.world_landmarks[window, _TRUNK]),)
 
         (scale,) = spill.collect(len(self), size)
         around = np.lib.stride_tricks.sliding_window_view(np.pad(scale, 7, mode="edge"), 15)
         return spill.collect(len(self), lambda window: (np.median(around[window], axis=-1),))[0]
 
 
-def spread(points: np.ndarray) -> np.ndarray:
+def scale_in_image(pixels: np.ndarray, world: np.ndarray) -> np.ndarray:
+    """(n,) pixels per metre, from points in the image (n, p, 2) and in metres in camera axes (n, p, 3)."""
+    return _spread(pixels) / np.maximum(_spread(world[..., :2]), 1e-3)
+
+
+def _spread(points: np.ndarray) -> np.ndarray:
     """(n,) how far points (n, p, d) are from their middle: the root of the sum of squares."""
     points = points.astype(float)
     return np.sqrt(((points - points.mean(axis=1, keepdims=True)) ** 2).sum(axis=(1, 2)))

@@ -46,7 +46,7 @@ def is_portrait(pose: Pose, shape: tuple[int, ...]) -> bool:
     Of them too little is seen to be judged by their joints. Pictures on a wall have hips, as far as a pose is seen in
     them: they end within the image.
     """
-    inside = np.all((pose.landmarks >= 0) & (pose.landmarks < (shape[1], shape[0])), axis=1)
+    inside = _inside(pose.landmarks, shape)
     return bool(inside[HEAD].all() and not inside[HIPS].any())
 
 
@@ -69,9 +69,14 @@ def trust(pose: Pose, shape: tuple[int, ...], recheck: Pose | None = None) -> fl
     if recheck is not None:
         confidence = confidence * closeness(pose.landmarks, recheck.landmarks, pose.crop[2])
     points = pose.landmarks[JOINTS]
-    inside = ((points >= 0) & (points < (shape[1], shape[0]))).all(axis=1)
+    inside = _inside(points, shape)
     # All joints count, but a person cut off by the image's edge can't show all of them.
     mean = (confidence.mean() + confidence[inside].sum() / max(inside.sum(), MIN_JOINTS)) / 2
     spread = np.sqrt(((points - points.mean(axis=0)) ** 2).sum(axis=1).mean()) / max(pose.crop[2], 1e-6)
     mean *= min(spread / SPREAD, 1)
     return float(mean - UPSIDE_DOWN * (1 - np.cos(pose.crop[3])) / 2)
+
+
+def _inside(points: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """(n,) which of points (n, 2) in pixels lie in an image of shape (H, W, ...)."""
+    return np.all((points >= 0) & (points < (shape[1], shape[0])), axis=1)

@@ -234,6 +234,15 @@ def kind_of(window: Path) -> str:
     return _described(window, Session(window, "cpu"))[0]
 
 
+def own_weights(window: Path | None, network: str) -> Path | None:
+    """A user's file if it holds that network; None for the network that comes with the program.
+
+    Raises:
+        NetworkError: as `kind_of`.
+    """
+    return window if window is not None and kind_of(window) == network else None
+
+
 def _described(file: Path, session: Session) -> tuple[str, dict[str, Any]]:
     """Which network an exported file is of, and its settings."""
     properties = session.properties

@@ -20,7 +20,7 @@ from ...motion import estimate as motion_fit
 from ...motion.footing import Footing
 from ...options import Options
 from ...people.track import RoiViews, Track
-from ...pose.temporal import TemporalNetwork, VideoContext, kind_of
+from ...pose.temporal import TemporalNetwork, VideoContext, own_weights
 from ..training.shards import Shard, ShardError, read_shard
 from . import metrics
 from .scores import BLAZEPOSE, Scores
@@ -190,8 +190,7 @@ def _tools(
     networks: dict[str, TemporalNetwork | None] = {}
     own = None if weights is None else Path(weights)
     for name in names:
-        chosen = own if own is not None and kind_of(own) == name else None
-        networks[name], _ = load_network(Options(network=name, weights=chosen, device=device))
+        networks[name], _ = load_network(Options(network=name, weights=own_weights(own, name), device=device))
     return Body.load(registry.body_path()), Footing.load(registry.path(estimators.FOOTING)), networks
 
 

@@ -24,7 +24,7 @@ from ...camera.given import GivenCamera
 from ...estimators import own_files
 from ...motion.motion import Motion
 from ...paths import ROOT
-from ...pose.temporal import kind_of
+from ...pose.temporal import kind_of, own_weights
 from .scores import (
     BLAZEPOSE,
     UNITS,
@@ -369,8 +369,7 @@ def _motions(
         progress = console.Progress(f"{clip.name}, {network}")
         try:
             # They are one network's.
-            own = common.weights if common.weights is not None and kind_of(common.weights) == network else None
-            chosen = replace(common, network=network, weights=own)
+            chosen = replace(common, network=network, weights=own_weights(common.weights, network))
             result = convert_footage(clip, chosen, load_models(chosen), tell or progress, cache)
         finally:
             progress.close()
