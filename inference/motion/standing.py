@@ -253,8 +253,8 @@ def _legs_seen(subject: Subject) -> np.ndarray:
 
     Where nothing is, feet are guessed, and must not pull at what is seen of the body.
     """
-    seen = np.ones(len(subject.frames))
-    seen[subject.seen] = subject.track.visibility[:, _LEGS].max(1) / _LEGS_VISIBLE
+    in_track = subject.track.visibility[:, _LEGS].max(1) / _LEGS_VISIBLE
+    seen = np.interp(np.arange(len(subject.frames)), subject.seen, in_track)
     reach = int(np.searchsorted(subject.timestamps, subject.timestamps[0] + 1.0))
     around = np.lib.stride_tricks.sliding_window_view(np.pad(seen, reach, mode="edge"), 2 * reach + 1)
     return np.clip(around.max(axis=1), _UNSEEN_HOLD, 1.0)

@@ -494,8 +494,9 @@ def test_hidden_limbs_do_not_shape_the_body(body: Body):
     )
 
 
-def test_feet_that_nobody_sees_do_not_pull_at_the_body(body: Body, stroll: scenes.Scene):
-    track = scenes.film(stroll, np.random.default_rng(1))
+@pytest.mark.parametrize("missing", [slice(0, 0), slice(10, 50, 10)], ids=["always found", "with gaps"])
+def test_feet_that_nobody_sees_do_not_pull_at_the_body(body: Body, stroll: scenes.Scene, missing: slice):
+    track = scenes.film(stroll, np.random.default_rng(1), missing=missing)
     # Somebody filmed to the hips: the legs that BlazePose guesses stay as they were at first.
     legs, hips = slice(25, 33), track.landmarks[:, scenes.HIPS].mean(1, keepdims=True)
     track.visibility[:, legs] = 0.01
