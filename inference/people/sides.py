@@ -36,45 +36,37 @@ _ACCELERATION = (10.0, 20.0)
 _STEADY_SECONDS = 0.1
 # A pair of landmarks says at most so much against its course: it may also have been misplaced.
 _MOST = 3.0
-# What it costs that the body's sides are exchanged from one frame to the next, or arms or legs without it; that all are
-# exchanged for a second; that arms or legs are unlike the body in a frame. The network is mostly right, and where it is
-# wrong it mostly is about the whole body. What it says for many seconds on end is believed.
-_CHANGE, _EXCHANGED_SECOND, _UNLIKE = 2.0, 4.0, 1.0
+# A frame is compared with those so many frames ago, and twice as many: one bad frame must not hide what came before it.
+_LAGS = np.array([1, 2, 3])
+# What it costs that sides are exchanged from one frame to the next, and that they are for a second: of the whole body,
+# and of arms or legs against it. The network is mostly right, and where it is wrong it mostly is about the whole body.
+# What it says for many seconds on end is believed.
+_WHOLE, _LIMBS = (3.0, 4.0), (2.0, 20.0)
 _SIGNS = np.array([1.0, -1.0])
 # Frames whose costs are held at a time.
 _CHUNK = 256
-_STATES = np.array([[state >> group & 1 for group in range(len(GROUPS))] for state in range(2 ** len(GROUPS))])
+# Whether the sides are exchanged in the last frames, the latest in the lowest bit.
+_MEMORY = 2 * int(_LAGS.max())
+_PASTS = np.arange(2 ** (_MEMORY + 1))
+_CHANGED = _PASTS & 1 != _PASTS >> 1 & 1
+# Of a past, for each lag, which of its four kinds it is: whether there was a change since then, and one before.
+_KINDS = np.stack([2 * ((_PASTS ^ _PASTS >> lag) & 1) + ((_PASTS >> lag ^ _PASTS >> 2 * lag) & 1) for lag in _LAGS])
 
 
 def exchanged_sides(track: Track) -> np.ndarray:
     """Whose left and right the network exchanged, (n, 3) of `GROUPS`.
 
-    Of each group the vectors from right to left landmarks follow a smooth course, in the image and in the world, and an
-    exchange turns them round. The states of all groups (as seen or exchanged) with the least cost over the whole track
-    are found by dynamic programming (Viterbi). What the network says most of the time is taken for right, so a track
-    that is exchanged throughout stays so.
+    The vectors from right to left landmarks follow a smooth course, in the image and in the world, and an exchange
+    turns them round. When the exchange of the whole body's sides, and then of those of arms and of legs besides, costs
+    least over the whole track is found by dynamic programming (Viterbi). What the network says most of the time is
+    taken for right, so a track that is exchanged throughout stays so.
     """
     n = len(track)
     if n < 2:
         return np.zeros((n, len(GROUPS)), bool)
-    steps = np.concatenate([[np.diff(track.timestamps).mean()], np.diff(track.timestamps)])
-    alone = _state_costs(steps)
-    # Before the first frame there is none that differs from it.
-    best = np.where(np.eye(len(_STATES), dtype=bool), alone[0], np.inf)
-    before = spill.zeros((n, *best.shape), np.int8)
-    for first in range(1, n, _CHUNK):
-        rows = np.arange(first, min(first + _CHUNK, n))
-        costs = _change_costs(track, steps, rows) + alone[rows, None, None]
-        for frame, cost in zip(rows, costs, strict=True):
-            # From the states of two frames ago and the last to this one's.
-            candidates = best[:, :, None] + cost
-            before[frame] = candidates.argmin(axis=0)
-            best = candidates.min(axis=0)
-    path = np.zeros(n, int)
-    path[-2:] = np.unravel_index(best.argmin(), best.shape)
-    for frame in range(n - 1, 1, -1):
-        path[frame - 2] = before[frame, path[frame - 1], path[frame]]
-    return _STATES[path].astype(bool)
+    whole = _exchanged(track, np.zeros(n, bool), slice(None), *_WHOLE)
+    limbs = [whole ^ _exchanged(track, whole, slice(group, group + 1), *_LIMBS) for group in (1, 2)]
+    return np.stack([whole, *limbs], axis=1)
 
 
 def mended(track: Track) -> Track:
@@ -84,7 +76,10 @@ def mended(track: Track) -> Track:
 
 
 def with_sides_exchanged(track: Track, exchanged: np.ndarray) -> Track:
-    """The track with left and right landmarks of groups exchanged, (n, 3) of `GROUPS`; its maps stay as they are."""
+    """The track with left and right landmarks of groups exchanged, (n, 3) of `GROUPS`.
+
+    Depth stays with the side that it was said of: who takes a back for a front also takes near for far. Maps stay, too.
+    """
     mirror = np.where(exchanged[:, _GROUP_OF], LANDMARK_MIRROR, np.arange(len(LANDMARK_MIRROR))).astype(np.int8)
 
     def mirrored(values: np.ndarray, axis: int) -> np.ndarray:
@@ -95,13 +90,19 @@ def with_sides_exchanged(track: Track, exchanged: np.ndarray) -> Track:
 
         return spill.collect(len(mirror), part)[0]
 
+    def mirrored_world(values: np.ndarray, axis: int) -> np.ndarray:
+        result = mirrored(values, axis)
+        for window in spill.windows(len(result)):
+            result[window, ..., 2] = values[window, ..., 2]
+        return result
+
     views = track.roi_views
     if views is not None:
         views = RoiViews(
             landmarks=mirrored(views.landmarks, 2),
             visibility=mirrored(views.visibility, 2),
             presence=mirrored(views.presence, 2),
-            world_landmarks=mirrored(views.world_landmarks, 2),
+            world_landmarks=mirrored_world(views.world_landmarks, 2),
             scores=views.scores,
             crops=views.crops,
         )
@@ -110,43 +111,65 @@ def with_sides_exchanged(track: Track, exchanged: np.ndarray) -> Track:
         landmarks=mirrored(track.landmarks, 1),
         visibility=mirrored(track.visibility, 1),
         presence=mirrored(track.presence, 1),
-        world_landmarks=mirrored(track.world_landmarks, 1),
+        world_landmarks=mirrored_world(track.world_landmarks, 1),
         roi_views=views,
     )
 
 
-def _state_costs(steps: np.ndarray) -> np.ndarray:
-    """(n, 8) what each frame's states cost by themselves, given the seconds since the frame before (n,)."""
-    unlike = (_STATES[:, 1:] != _STATES[:, :1]).sum(axis=1)
-    return _EXCHANGED_SECOND * np.minimum(steps, 1.0)[:, None] * _STATES.mean(axis=1) + _UNLIKE * unlike
+def _exchanged(track: Track, before: np.ndarray, groups: slice, change: float, second: float) -> np.ndarray:
+    """(n,) where it costs least that the sides of groups are exchanged, after they were in frames (n,) before."""
+    n = len(track)
+    steps = np.diff(track.timestamps)
+    steps = second * np.minimum(np.concatenate([[steps.mean()], steps]), 1.0)
+    half = len(_PASTS) // 2
+    came_from_exchanged = spill.zeros((n, half), bool)
+    # Before the first frame there is none that differs from it.
+    best = np.full(half, np.inf)
+    best[0], best[-1] = 0, steps[0]
+    for first in range(1, n, _CHUNK):
+        rows = np.arange(first, min(first + _CHUNK, n))
+        by_kind = _course_costs(track, rows, before, groups)
+        costs = np.take_along_axis(by_kind, np.broadcast_to(_KINDS, (len(rows), *_KINDS.shape)), 2).mean(1)
+        costs += change * _CHANGED + steps[rows, None] * (_PASTS & 1)
+        for frame, cost in zip(rows, costs, strict=True):
+            # The oldest frame's sides are forgotten.
+            kept, turned = (best[_PASTS >> 1] + cost).reshape(2, half)
+            came_from_exchanged[frame] = turned < kept
+            best = np.minimum(kept, turned)
+    exchanged = np.zeros(n, bool)
+    past = int(best.argmin())
+    for frame in range(n - 1, -1, -1):
+        exchanged[frame] = past & 1
+        past = past >> 1 | int(came_from_exchanged[frame, past]) << _MEMORY - 1
+    return exchanged
 
 
-def _change_costs(track: Track, steps: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    """(m, 8, 8, 8) what frames in rows (m,) cost in each state, given those two frames and one frame ago."""
-    step, earlier = steps[rows], steps[np.maximum(rows - 1, 0)]
-    follow = (step / (step + _STEADY_SECONDS) * step / earlier)[:, *(None,) * 6]
-    seen = np.minimum(track.visibility[rows][:, _PAIRS[..., 0]], track.visibility[rows][:, _PAIRS[..., 1]])
-    apart = np.zeros((len(rows), len(GROUPS), 2, 2, 2))
-    scales = (track.crops[rows, 2, None, None, None], 1.0)
+def _course_costs(track: Track, rows: np.ndarray, before: np.ndarray, groups: slice) -> np.ndarray:
+    """(m, 3, 4) how far groups are off the course of the frames before in rows (m,), for each of `_LAGS`, by `_KINDS`.
+
+    Args: as of `_exchanged`.
+    """
+    ago = rows[:, None, None] - _LAGS[:, None] * np.arange(3)
+    there, ago = ago >= 0, np.maximum(ago, 0)
+    seconds = track.timestamps[ago]
+    step, earlier = seconds[..., 0] - seconds[..., 1], seconds[..., 1] - seconds[..., 2]
+    follow = np.where(there[..., 2], step / (step + _STEADY_SECONDS) * step / np.where(there[..., 2], earlier, 1), 0)
+    pairs = _PAIRS[groups].reshape(-1, 2)
+    seen = track.visibility[ago][..., pairs].min(axis=(2, -1)) * there[..., 1, None]
+    costs = np.zeros((*ago.shape[:2], 2, 2))
+    # Depth says nothing: it stays as it is when the network exchanges sides.
+    scales = (track.crops[ago, 2], np.ones(ago.shape))
     for points, scale, noise, acceleration in zip(
         (track.landmarks, track.world_landmarks), scales, _NOISE, _ACCELERATION, strict=True
     ):
-        # By the signs of two frames ago, one frame ago and now.
-        older, last, now = (
-            _SIGNS.reshape(shape) * (_across(points, np.maximum(rows - back, 0)) / scale)[:, None, None, None]
-            for back, shape in ((2, (2, 1, 1, 1, 1, 1)), (1, (1, 2, 1, 1, 1, 1)), (0, (1, 1, 2, 1, 1, 1)))
-        )
-        allowed = (noise + acceleration * step**2)[:, *(None,) * 5]
-        off = np.minimum(np.linalg.norm(now - last - follow * (last - older), axis=-1) / allowed, _MOST)
-        apart += np.moveaxis((seen[:, None, None, None] * off).sum(axis=-1), -1, 1)
-    older, last, now = np.ix_(*(range(len(_STATES)),) * 3)
-    changed = _STATES[last] != _STATES[now]
-    costs = _CHANGE * (changed[..., 0] + (changed[..., 1:] != changed[..., :1]).sum(axis=-1))
-    return costs + sum(
-        apart[:, group][:, state[older], state[last], state[now]] for group, state in enumerate(_STATES.T)
-    )
-
-
-def _across(points: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    """(m, 3, 2, D) vectors from right to left landmarks of each group, of points (n, 33, D) in rows (m,)."""
-    return points[rows][:, _PAIRS[..., 0]] - points[rows][:, _PAIRS[..., 1]]
+        flat = points[..., :2]
+        across = flat[ago[..., None], pairs[:, 0]] - flat[ago[..., None], pairs[:, 1]]
+        across = across * np.where(before[ago], -1, 1)[..., None, None] / scale[..., None, None]
+        now, last, older = np.moveaxis(across, 2, 0)
+        allowed = noise + acceleration * step**2
+        for changed, sign in enumerate(_SIGNS):
+            for changed_before, sign_before in enumerate(_SIGNS):
+                expected = last + follow[..., None, None] * (last - sign_before * older)
+                off = np.linalg.norm(sign * now - expected, axis=-1) / allowed[..., None]
+                costs[..., changed, changed_before] += (seen * np.minimum(off, _MOST)).sum(axis=-1)
+    return costs.reshape(*ago.shape[:2], 4)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from video_motion.inference.body.skeleton import LANDMARK_NAMES
+from video_motion.inference.body.skeleton import LANDMARK_MIRROR, LANDMARK_NAMES
 from video_motion.inference.footage.reader import Footage
 from video_motion.inference.people import sides
 from video_motion.inference.people.blazepose import BlazePose
@@ -102,7 +102,22 @@ def test_groups_take_their_landmarks_along():
     ]
     assert np.flatnonzero(moved).tolist() == arms
     left, right = LANDMARK_NAMES.index("left_wrist"), LANDMARK_NAMES.index("right_wrist")
-    np.testing.assert_array_equal(changed.world_landmarks[1, left], track.world_landmarks[1, right])
+    np.testing.assert_array_equal(changed.world_landmarks[1, left, :2], track.world_landmarks[1, right, :2])
+    # Who takes a back for a front takes near for far: both are undone.
+    np.testing.assert_array_equal(changed.world_landmarks[1, left, 2], track.world_landmarks[1, left, 2])
+
+
+@pytest.mark.parametrize("turning", [0.0, 60.0])
+def test_frames_that_were_seen_badly_do_not_hide_what_came_before(turning: float):
+    track = walk(25.0, turning)
+    between = [LANDMARK_NAMES.index(name) for name in LANDMARK_NAMES if name.split("_")[0] in ("left", "right")]
+    for points in (track.landmarks, track.world_landmarks):
+        middle = points[[12, 40, 41]].mean(axis=1, keepdims=True)
+        points[[12, 40, 41]] = middle + 0.3 * (points[[12, 40, 41]] - middle)
+        points[26, between] = points[26, [LANDMARK_MIRROR[number] for number in between]]
+    found = sides.exchanged_sides(track)
+    found[[12, 26, 40, 41]] = False
+    assert not found.any()
 
 
 def test_what_is_not_seen_has_no_say():
