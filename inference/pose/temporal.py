@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -231,6 +232,16 @@ def kind_of(window: Path) -> str:
             f"{window} is a checkpoint of a training: write it for use with `video-motion train export --checkpoint"
             f" {window} --out FOLDER`, and give the .onnx file."
         )
+    try:
+        state = window.stat()
+    except OSError:
+        return _kind_of(window, 0, 0)
+    return _kind_of(window, state.st_mtime_ns, state.st_size)
+
+
+@lru_cache(maxsize=8)
+def _kind_of(window: Path, changed: int, size: int) -> str:
+    """As `kind_of`; a file of many megabytes is opened once for all who ask, until it changes."""
     return _described(window, Session(window, "cpu"))[0]
 
 

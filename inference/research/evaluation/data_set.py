@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import fields, replace
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -19,9 +19,9 @@ from ...models import load_network
 from ...motion import estimate as motion_fit
 from ...motion.footing import Footing
 from ...options import Options
-from ...people.track import RoiViews, Track
+from ...people import sides
 from ...pose.temporal import TemporalNetwork, VideoContext, own_weights
-from ..training.shards import Shard, ShardError, read_shard
+from ..training.shards import Shard, ShardError, read_shard, track_from_shard
 from . import metrics
 from .scores import BLAZEPOSE, Scores
 
@@ -194,32 +194,6 @@ def _tools(
     return Body.load(registry.body_path()), Footing.load(registry.path(estimators.FOOTING)), networks
 
 
-def track_from_shard(shard: Shard, number: int) -> Track:
-    """The detector's track of a sequence."""
-    rows = np.arange(shard.sequence_starts[number], shard.sequence_starts[number + 1])
-    detected = rows[shard.found[rows]]
-    return Track(
-        number=1,
-        frames=detected - rows[0],
-        timestamps=shard.timestamps[detected],
-        landmarks=shard.landmarks[detected],
-        visibility=shard.visibility[detected],
-        presence=shard.presence[detected],
-        world_landmarks=shard.world_landmarks[detected],
-        crops=shard.crops[detected],
-        boxes=shard.boxes[detected],
-        scores=shard.scores[detected],
-        maps=detected,
-        roi_views=_roi_views(shard, detected),
-    )
-
-
-def _roi_views(shard: Shard, rows: np.ndarray) -> RoiViews | None:
-    if not len(shard.looked) or not shard.looked[rows].all():
-        return None
-    return RoiViews(**{item.name: getattr(shard, f"look_{item.name}")[rows] for item in fields(RoiViews)})
-
-
 def context_from_shard(shard: Shard, number: int, camera_K: np.ndarray) -> VideoContext:
     """A sequence's context for a network."""
     rows = np.arange(shard.sequence_starts[number], shard.sequence_starts[number + 1])
@@ -237,9 +211,11 @@ def _score_sequence(
     networks: Mapping[str, TemporalNetwork | None],
     table: dict[str, Totals],
 ) -> None:
-    track = track_from_shard(shard, number)
-    if len(track) < 8:
+    seen = track_from_shard(shard, number)
+    if len(seen) < 8:
         return
+    # As in use; BlazePose's own landmarks are scored as it gave them.
+    track = sides.mended(seen)
     rows = np.arange(shard.sequence_starts[number], shard.sequence_starts[number + 1])
     poses, betas = shard.poses[track.maps].astype(float), shard.betas[number].astype(float)
     true_joints = body.joints(poses, betas)
@@ -256,7 +232,7 @@ def _score_sequence(
         error = metrics.pve(body.vertices(local[some], part), surface, joints[some, 0], true_joints[some, 0])
         table.setdefault(name, Totals()).add(joints[:, metrics.LIMB_JOINTS], true, track.frames, error)
 
-    world = track.world_landmarks.astype(float)[:, metrics.LIMB_LANDMARKS]
+    world = seen.world_landmarks.astype(float)[:, metrics.LIMB_LANDMARKS]
     table.setdefault(BLAZEPOSE, Totals()).add(world, true, track.frames)
     frames, seconds = rows - rows[0], shard.timestamps[rows]
     context = context_from_shard(shard, number, camera.K)

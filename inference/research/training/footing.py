@@ -28,8 +28,8 @@ from ...camera.intrinsics import Camera, intrinsics
 from ...estimators import LIFTER
 from ...motion import footing, standing
 from ...motion.estimate import stand
+from ...people import sides
 from ...pose.temporal import TemporalNetwork, VideoContext
-from ..evaluation.data_set import track_from_shard
 from ..evaluation.scenes.recipes import RECIPES, read_recipes
 from . import shards
 from .mocap.library import Library
@@ -105,7 +105,8 @@ def walks(shard: shards.Shard, body: Body, network: TemporalNetwork, rng: np.ran
         width, height = map(int, shard.image_size[number])
         K = shard.camera_K[number].astype(float) if rng.random() < _KNOWN_LENS else intrinsics((width, height))
         turns, moves = shard.camera_turns[start:end].astype(float), shard.camera_moves[start:end].astype(float)
-        timestamps, track = shard.timestamps[start:end].astype(float), track_from_shard(shard, number)
+        timestamps = shard.timestamps[start:end].astype(float)
+        track = sides.mended(shards.track_from_shard(shard, number))
         (subject,), transform = stand(
             [track],
             np.arange(end - start),

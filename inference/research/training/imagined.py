@@ -15,8 +15,10 @@ import numpy as np
 
 from ...body import rotations
 from ...body.skeleton import LANDMARK_MIRROR, LANDMARK_NAMES
+from ...people import maps, sides
 from ...people.crops import MARGIN, ROI_VIEWS, roi_crops
-from ...pose.features import crop_axes
+from ...people.track import Track
+from ...pose.features import DETECTOR_FIELDS, crop_axes
 from .staging import Stage, slow_curves
 
 _MIRROR = np.array(LANDMARK_MIRROR)
@@ -33,6 +35,9 @@ _HIDDEN_TOGETHER = (*_LIMBS, np.concatenate(_LIMBS[2:]), np.concatenate(_LIMBS[:
 # Parts of the diagonal, and the share of frames whose background is not followed.
 _FLOW, _STILL = 1e-4, 0.03
 _AGAIN = 4
+# Where sides are exchanged, so much is left of how much nearer one of two limbs is; measured on rendered people.
+_DEPTH_KEPT = (-0.3, 0.9)
+_WITH_SIDES = ("landmarks", "world_landmarks", "visibility", "presence")
 # Where pairs of landmarks are seen on real people, on average and by how much people differ: metres beyond their place
 # on rendered ones, away from the same side's other landmark. The trunk of people in clothes is 0.69 of their legs on
 # average (a man, three people in a street), that of rendered ones 0.61: their hips are seen lower.
@@ -143,7 +148,7 @@ def detect(
         "crops": crops,
         "scores": 1 - 0.05 * rng.random((count, 1)) ** 3 * rng.random((count, frames)),
     }
-    _exchange(output, severity, rng)
+    _exchange(output, stage.rate, severity, rng)
     output["known"] = np.ones((count, frames), bool)
     _miss(output, severity, rng)
     return output
@@ -264,17 +269,39 @@ def _mistaken(
     return turned * size * np.concatenate([np.ones_like(flat), np.ones_like(flat), flat], axis=-1)
 
 
-def _exchange(output: dict[str, np.ndarray], severity: Severity, rng: np.random.Generator) -> None:
+def _exchange(output: dict[str, np.ndarray], rate: np.ndarray, severity: Severity, rng: np.random.Generator) -> None:
+    """Exchange sides as a detector does that then also takes near for far, in place; undo what is undone in use."""
     count, frames = output["scores"].shape
+    depth = output["world_landmarks"][..., 2].copy()
+    wrongs = []
     for points, share in ((_ALL, 1.0), (_ARMS, 0.5), (_LEGS, 0.5)):
         # For one long time, or again and again.
         often = np.any([_run(count, frames, rng, 0.15) for _ in range(_AGAIN)], axis=0)
         when = np.where(rng.random((count, 1)) < 0.5, often, _run(count, frames, rng))
         wrong = (rng.random((count, 1)) < share * severity.exchanged) & when
-        for name in ("landmarks", "world_landmarks", "visibility", "presence"):
+        for name in _WITH_SIDES:
             rows = output[name][wrong]
             rows[:, points] = rows[:, _MIRROR[points]]
             output[name][wrong] = rows
+        wrongs.append(wrong)
+    anywhere = np.any(wrongs, axis=0)
+    # Of what is nearer, the left or the right, only a part is seen then, of limbs least.
+    kept = np.where(np.isin(_ALL, np.concatenate(_LIMBS)), rng.uniform(*_DEPTH_KEPT, (count, 1, 1)), 1.0)
+    middle = (depth + depth[..., _MIRROR]) / 2
+    depth = np.where(anywhere[..., None], middle + kept * (depth - middle), depth)
+    output["world_landmarks"][..., 2] = depth
+    for row in np.flatnonzero(anywhere.any(1)):
+        track = Track(
+            number=1,
+            frames=np.arange(frames),
+            timestamps=np.arange(frames) / rate[row],
+            boxes=np.zeros((frames, 4)),
+            maps=np.full(frames, maps.NONE),
+            **{name: output[name][row] for name in DETECTOR_FIELDS},
+        )
+        track = sides.mended(track)
+        for name in _WITH_SIDES:
+            output[name][row] = getattr(track, name)
 
 
 def _miss(output: dict[str, np.ndarray], severity: Severity, rng: np.random.Generator) -> None:

@@ -21,7 +21,7 @@ from ..networks.settings import Settings
 from .batches import Batch, Observed, Sampling, sequence_batch, window_batch
 from .imagined import detect, move, seen_beyond
 from .mocap.library import Library
-from .shards import ShardError, read_shard
+from .shards import ShardError, mended, read_shard
 from .staging import Director, Stage
 from .synthesis.error_transfer import DetectorErrors
 from .synthesis.generate import split_clips
@@ -113,7 +113,7 @@ class FilmedFootage:
         paths = sorted(folder.glob("*.npz"))
         if not paths:
             raise ShardError(f"There is no training data in {folder}: make some with `video-motion train data`.")
-        self._shards = [read_shard(path) for path in paths]
+        self._shards = [mended(read_shard(path)) for path in paths]
         self._body = body
         spans = []
         for number, shard in enumerate(self._shards):

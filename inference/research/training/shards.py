@@ -45,18 +45,20 @@ from __future__ import annotations
 
 import zipfile
 from collections.abc import Mapping
-from dataclasses import MISSING, dataclass, field, fields
+from dataclasses import MISSING, dataclass, field, fields, replace
 from pathlib import Path
 
 import numpy as np
 
 from ...atomic import atomic_write
 from ...errors import VideoMotionError
-from ...people import maps, pictures
+from ...people import maps, pictures, sides
 from ...people.crops import ROI_VIEWS
+from ...people.track import RoiViews, Track
 
 VERSION = 2
 
+_WITH_SIDES = ("landmarks", "visibility", "presence", "world_landmarks")
 # Most of a shard, of which few rows are read at a time.
 _MAPPED = {"heatmaps", "pictures"}
 
@@ -161,6 +163,54 @@ def read_shard(path: Path) -> Shard:
         raise ShardError(
             f"{path} cannot be read as training data; delete it and generate it again ({error})."
         ) from error
+
+
+def track_from_shard(shard: Shard, number: int) -> Track:
+    """The detector's track of a sequence; its numbers of maps are rows of the shard."""
+    rows = np.arange(shard.sequence_starts[number], shard.sequence_starts[number + 1])
+    detected = rows[shard.found[rows]]
+    return Track(
+        number=1,
+        frames=detected - rows[0],
+        timestamps=shard.timestamps[detected],
+        landmarks=shard.landmarks[detected],
+        visibility=shard.visibility[detected],
+        presence=shard.presence[detected],
+        world_landmarks=shard.world_landmarks[detected],
+        crops=shard.crops[detected],
+        boxes=shard.boxes[detected],
+        scores=shard.scores[detected],
+        maps=detected,
+        roi_views=_roi_views(shard, detected),
+    )
+
+
+def _roi_views(shard: Shard, rows: np.ndarray) -> RoiViews | None:
+    if not len(shard.looked) or not shard.looked[rows].all():
+        return None
+    return RoiViews(**{item.name: getattr(shard, f"look_{item.name}")[rows] for item in fields(RoiViews)})
+
+
+def mended(shard: Shard) -> Shard:
+    """The shard as networks see its people in use: exchanged sides are found over each sequence and undone."""
+    changed: dict[str, np.ndarray] = {}
+
+    def write(name: str, rows: np.ndarray, values: np.ndarray) -> None:
+        if name not in changed:
+            changed[name] = getattr(shard, name).copy()
+        changed[name][rows] = values
+
+    for number in range(len(shard.betas)):
+        track = track_from_shard(shard, number)
+        exchanged = sides.exchanged_sides(track)
+        if not exchanged.any():
+            continue
+        track = sides.with_sides_exchanged(track, exchanged)
+        for name in _WITH_SIDES:
+            write(name, track.maps, getattr(track, name))
+            if track.roi_views is not None:
+                write(f"look_{name}", track.maps, getattr(track.roi_views, name))
+    return replace(shard, **changed)
 
 
 def _mapped(path: Path, member: str) -> np.ndarray:

@@ -30,7 +30,7 @@ from .batches import Sampling
 from .imagined import Severity
 from .losses import LOSSES
 from .sequences import FilmedFootage, SequenceSource, StagedFootage, WindowSource, load_library
-from .shards import ShardError, read_shard
+from .shards import ShardError, mended, read_shard
 from .synthesis.error_transfer import DetectorErrors
 from .trainer import Schedule, Source, Trainer, TrainingError, read_checkpoint, uncommitted
 from .validation import Check, SequenceCheck
@@ -272,7 +272,7 @@ def _data(
     library, quick_body = load_library(folder), Body.load(registry.body_path(), np.float32)
     lifter = network if isinstance(network, Lifter) else _lifter(network, lifter_checkpoint).to(device)
     frames = lifter.settings.frames
-    rendered = [read_shard(path) for path in sorted((folder / "train").glob("*.npz"))]
+    rendered = [mended(read_shard(path)) for path in sorted((folder / "train").glob("*.npz"))]
     staged = StagedFootage(library, "train", quick_body, DetectorErrors.from_shards(rendered, body, frames))
     staged_check = StagedFootage(library, "validation", quick_body)
 

@@ -127,18 +127,36 @@ def test_a_resized_body_stays_the_same_all_along(filmed: tuple[Stage, np.ndarray
     assert 0.08 < (factor[:, 2] / factor[:, 0]).std() < 0.25
 
 
-def test_exchanged_sides_are_exchanged_in_everything(filmed: tuple[Stage, np.ndarray], flawless: dict[str, np.ndarray]):
+def test_exchanged_sides_are_exchanged_in_everything_but_depth(
+    filmed: tuple[Stage, np.ndarray], flawless: dict[str, np.ndarray]
+):
     found = seen(filmed, exchanged=1.0)
-    other = flawless["landmarks"][:, :, LANDMARK_MIRROR]
-    legs = np.abs(found["landmarks"] - flawless["landmarks"])[:, :, 25:].max((2, 3)) > 1e-6
-    arms = np.abs(found["landmarks"] - flawless["landmarks"])[:, :, 11:23].max((2, 3)) > 1e-6
-    assert 0.05 < legs.mean() < 0.9
+    moved = np.abs(found["landmarks"] - flawless["landmarks"]).max(-1) > 1e-6
+    legs, arms = moved[:, :, 25:].any(2), moved[:, :, 13:23].any(2)
+    # Most of what comes back within the sequence is undone, as in use.
+    assert 0.01 < legs.mean() < 0.4
     assert (legs != arms).any()
     for name in ("landmarks", "world_landmarks", "visibility", "presence"):
-        was = flawless[name][:, :, LANDMARK_MIRROR]
-        np.testing.assert_allclose(found[name][legs][:, 25:], was[legs][:, 25:], atol=1e-6, err_msg=name)
-        np.testing.assert_allclose(found[name][arms][:, 11:23], was[arms][:, 11:23], atol=1e-6, err_msg=name)
-    np.testing.assert_allclose(found["landmarks"][legs][:, 25:], other[legs][:, 25:], atol=1e-6)
+        flat = (..., slice(2)) if name == "world_landmarks" else ...
+        was, now = flawless[name][:, :, LANDMARK_MIRROR][flat], found[name][flat]
+        for wrong, points in ((legs, slice(25, 33)), (arms, slice(13, 23))):
+            np.testing.assert_allclose(now[wrong][:, points], was[wrong][:, points], atol=1e-6, err_msg=name)
+            right = flawless[name][flat][~wrong][:, points]
+            np.testing.assert_allclose(now[~wrong][:, points], right, atol=1e-6, err_msg=name)
+
+
+def test_what_limbs_say_of_depth_suffers_where_sides_were_exchanged(
+    filmed: tuple[Stage, np.ndarray], flawless: dict[str, np.ndarray]
+):
+    depth, true = (one["world_landmarks"][..., 2] for one in (seen(filmed, exchanged=1.0), flawless))
+    wrists = [LANDMARK_NAMES.index(f"{side}_wrist") for side in ("left", "right")]
+    for points in (HIPS, wrists):
+        np.testing.assert_allclose(depth[..., points].mean(-1), true[..., points].mean(-1), atol=1e-6)
+    np.testing.assert_allclose(depth[..., HIPS], true[..., HIPS], atol=1e-6)
+    apart, truly = (np.subtract(*np.moveaxis(one[..., wrists], -1, 0)) for one in (depth, true))
+    suffered = np.abs(apart - truly) > 1e-6
+    assert 0.3 < suffered.mean() < 0.95
+    assert (apart * truly)[suffered].sum() < 0.5 * np.square(truly[suffered]).sum()
 
 
 def test_a_folded_limb_looks_the_same_from_the_camera(filmed: tuple[Stage, np.ndarray]):

@@ -3,6 +3,7 @@ import zipfile
 
 import numpy as np
 import pytest
+from video_motion.inference.body.skeleton import LANDMARK_MIRROR
 from video_motion.inference.people import maps as local_maps
 from video_motion.inference.people import pictures
 from video_motion.inference.research.training import shards
@@ -98,3 +99,40 @@ def test_another_version_is_refused(shard, tmp_path, monkeypatch):
     monkeypatch.undo()
     with pytest.raises(shards.ShardError, match="version 99"):
         shards.read_shard(path)
+
+
+def test_exchanged_sides_are_undone_as_in_use(shard):
+    """Somebody whose left is seen at the right twice within ten seconds."""
+    made, _ = shard
+    rng, n = np.random.default_rng(1), 240
+    there = rng.normal(size=(33, 3)) * [0.2, 0.6, 0.1]
+    there[11:13], there[23:25] = [[0.2, -0.5, 0], [-0.2, -0.5, 0]], [[0.1, 0, 0], [-0.1, 0, 0]]
+    still = np.tile(there, (n, 1, 1)) + 0.002 * rng.normal(size=(n, 33, 3))
+    wrong = np.isin(np.arange(n), [*range(40, 60), *range(100, 130)])
+    found = np.arange(n) != 110
+    seen = np.where(wrong[:, None, None], still[:, LANDMARK_MIRROR], still)
+    seen[..., 2] = still[..., 2]
+    visibility = rng.uniform(0.8, 1, (n, 33))
+
+    def of_sequences(world: np.ndarray, visible: np.ndarray, image: np.ndarray) -> shards.Shard:
+        crops = np.tile([300.0, 300.0, 400.0, 0.0], (2 * n, 1))
+        twice = {name: np.tile(values, (2, 1)) for name, values in (("visibility", visible), ("presence", visible))}
+        return dataclasses.replace(
+            made,
+            sequence_starts=np.array([0, n, 2 * n]),
+            found=np.tile(found, 2),
+            timestamps=np.tile(np.arange(n) / 24, 2),
+            landmarks=np.tile(300 + 200 * image[..., :2], (2, 1, 1)),
+            world_landmarks=np.tile(world, (2, 1, 1)),
+            crops=crops,
+            boxes=crops,
+            scores=np.ones(2 * n),
+            **twice,
+        )
+
+    exchanged = np.where(wrong[:, None], visibility[:, LANDMARK_MIRROR], visibility)
+    mended = shards.mended(of_sequences(seen, exchanged, seen))
+    true = of_sequences(still, visibility, still)
+    rows = true.found
+    for name in ("landmarks", "world_landmarks", "visibility", "presence"):
+        np.testing.assert_array_equal(getattr(mended, name)[rows], getattr(true, name)[rows])
