@@ -11,7 +11,7 @@ from ..batch.inputs import check_folder
 from ..estimators import DEFAULT, NETWORKS
 from ..options import Options
 from .preparation import prepare
-from .types import Commands, add_device, command, count
+from .types import LAYOUTS, Commands, add_device, command, count
 from .working import add_workers, work
 
 
@@ -82,7 +82,7 @@ def add_commands(commands: Commands) -> None:
     evaluate.add_argument("--only", nargs="+", metavar="SCENE", help="only these scenes of --scenes")
     evaluate.add_argument(
         "--layout",
-        choices=("3dpw", "emdb", "human36m", "mpi_inf_3dhp"),
+        choices=LAYOUTS,
         help="score on the test set of this data set instead",
     )
     evaluate.add_argument("--root", type=Path, metavar="FOLDER", help="folder of the data set of --layout")
@@ -91,7 +91,8 @@ def add_commands(commands: Commands) -> None:
         "--smpl",
         type=Path,
         metavar="FOLDER",
-        help="SMPL_NEUTRAL, SMPL_MALE and SMPL_FEMALE, .npz or .pkl, for data sets whose truth is SMPL",
+        help="SMPL_NEUTRAL, SMPL_MALE and SMPL_FEMALE, .npz or .pkl, for data sets whose truth is SMPL, and --data made"
+        " of them",
     )
     evaluate.add_argument(
         "--data", type=Path, metavar="FOLDER", help="score on the validation split of these training data instead"

@@ -8,7 +8,10 @@ from typing import TypeAlias
 from .. import options
 from ..options import count, non_negative, positive
 
-__all__ = ["Commands", "add_device", "command", "count", "non_negative", "non_negative_int", "positive"]
+__all__ = ["LAYOUTS", "Commands", "add_device", "command", "count", "non_negative", "non_negative_int", "positive"]
+
+LAYOUTS = ("3dpw", "emdb", "human36m", "mpi_inf_3dhp")
+"""Data sets that can be read as they are published."""
 
 Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 

@@ -21,7 +21,7 @@ from ...motion.footing import Footing
 from ...options import Options
 from ...people import sides
 from ...pose.temporal import TemporalNetwork, VideoContext, own_weights
-from ..training.shards import Shard, ShardError, read_shard, track_from_shard
+from ..training.shards import Shard, ShardError, read_shard, read_shards, track_from_shard
 from . import metrics
 from .scores import BLAZEPOSE, Scores
 
@@ -117,6 +117,7 @@ def calls(
     device: str,
     sequences: int | None = None,
     weights: Path | None = None,
+    smpl: Path | None = None,
 ) -> list[VideoInput]:
     """The shards of a data set, to be scored one by one.
 
@@ -127,6 +128,7 @@ def calls(
         device: where they run.
         sequences: maximum number in all.
         weights: a network of the user's own, in place of the one of its kind.
+        smpl: the licensed body that the data have; None for the free one.
 
     Raises:
         ShardError: there are no data, or they can't be read.
@@ -136,12 +138,14 @@ def calls(
         raise ShardError(f"There is no training data in {folder / 'validation'}.")
     inputs, left = [], sequences
     own = [] if weights is None else [str(file) for file in estimators.own_files(weights.absolute())]
+    body = [] if smpl is None else [str(smpl.absolute())]
     for path in paths:
         if left is not None and left <= 0:
             break
-        arguments = {"shard": str(path.absolute()), "networks": list(networks), "device": device, "most": left}
-        arguments["weights"] = own[0] if own else None
-        call = Call("evaluation.data_set:score_shard", arguments, [arguments["shard"], *own])
+        file = str(path.absolute())
+        arguments = {"shard": file, "networks": list(networks), "device": device, "most": left}
+        arguments |= {"weights": own[0] if own else None, "smpl": body[0] if body else None}
+        call = Call("evaluation.data_set:score_shard", arguments, [file, *own, *body])
         inputs.append(VideoInput(path, out / path.stem, call=call))
         left = None if left is None else left - len(read_shard(path).betas)
     return inputs
@@ -155,11 +159,12 @@ def score_shard(
     device: str,
     most: int | None,
     weights: str | None = None,
+    smpl: str | None = None,
 ) -> dict[str, list[str]]:
     """Estimate the first sequences of a shard, all where `most` is None; see `calls`. Returns the names of columns."""
-    body, footing, loaded = _tools(tuple(networks), device, weights)
+    body, footing, loaded = _tools(tuple(networks), device, weights, smpl)
     table: dict[str, Totals] = {}
-    read = read_shard(Path(shard))
+    (read,) = read_shards([Path(shard)], licensed=body.figures is None)
     count = len(read.betas) if most is None else min(most, len(read.betas))
     for number in range(count):
         _score_sequence(read, number, body, footing, loaded, table)
@@ -184,14 +189,14 @@ def pooled(inputs: Sequence[VideoInput]) -> dict[str, Scores]:
 
 @lru_cache(1)
 def _tools(
-    names: tuple[str, ...], device: str, weights: str | None
+    names: tuple[str, ...], device: str, weights: str | None, smpl: str | None
 ) -> tuple[Body, Footing, dict[str, TemporalNetwork | None]]:
     """What all shards are scored with, loaded once: networks by name, None for an estimator without one."""
     networks: dict[str, TemporalNetwork | None] = {}
     own = None if weights is None else Path(weights)
     for name in names:
         networks[name], _ = load_network(Options(network=name, weights=own_weights(own, name), device=device))
-    return Body.load(registry.body_path()), Footing.load(registry.path(estimators.FOOTING)), networks
+    return Body.load(smpl or registry.body_path()), Footing.load(registry.path(estimators.FOOTING)), networks
 
 
 def context_from_shard(shard: Shard, number: int, camera_K: np.ndarray) -> VideoContext:

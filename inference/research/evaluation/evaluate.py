@@ -296,7 +296,13 @@ def _run_on_data(options: argparse.Namespace, work: Work) -> dict[str, Scores]:
 
     with _results(options) as folder:
         calls = data_set.calls(
-            options.data, folder, options.network, options.device, options.sequences, options.weights
+            options.data,
+            folder,
+            options.network,
+            options.device,
+            options.sequences,
+            options.weights,
+            Bodies(options.smpl).neutral,
         )
         work(iter(calls))
         table = data_set.pooled(calls)

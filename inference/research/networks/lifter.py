@@ -111,7 +111,7 @@ class Lifter(Network):
     own_losses: ClassVar = {
         "velocity": "difference of joints' movement from frame to frame, metres",
         "certainty": "negative logarithm of a Gaussian likelihood of joints' errors",
-        "gravity": "1 - cosine between estimated and true direction of gravity",
+        "gravity": "1 - cosine between estimated and true direction of gravity, 0 where that is not known",
         "contacts": "cross entropy of contacts of heels and toes",
     }
 
@@ -207,7 +207,7 @@ class Lifter(Network):
         return {
             "velocity": velocity.repeat_interleave(frames),
             "certainty": certainty[:, 1:].mean((1, 2)),
-            "gravity": 1 - (extra["gravity"] * extra["true_gravity"]).sum(-1),
+            "gravity": ((extra["true_gravity"] - extra["gravity"]) * extra["true_gravity"]).sum(-1),
             "contacts": entropy.mean(1) * extra["contacts_known"],
         }
 

@@ -181,7 +181,7 @@ def make(
 def _tools(data: str) -> tuple[Body, Library, DetectorErrors, TemporalNetwork]:
     """What all walks are made with, loaded once."""
     body = Body.load(registry.body_path())
-    rendered = [shards.read_shard(path) for path in rendered_shards(Path(data))]
+    rendered = shards.read_shards(rendered_shards(Path(data)), licensed=False)
     errors = DetectorErrors.from_shards(rendered, body, FRAMES)
     if errors is None:
         raise shards.ShardError(f"Sequences in {Path(data) / 'train'} are shorter than {FRAMES} frames: make others.")

@@ -21,7 +21,7 @@ from ..networks.settings import Settings
 from .batches import Batch, Observed, Sampling, sequence_batch, window_batch
 from .imagined import detect, move, seen_beyond
 from .mocap.library import Library
-from .shards import ShardError, mended, read_shard
+from .shards import ShardError, mended, read_shards
 from .staging import Director, Stage
 from .synthesis.error_transfer import DetectorErrors
 from .synthesis.generate import split_clips
@@ -89,17 +89,17 @@ class StagedFootage:
 
 
 class FilmedFootage:
-    """Rendered sequences, seen by the real detector.
+    """Rendered sequences, or a data set's, seen by the real detector.
 
     Args:
         folder: with the shards of a split.
-        body: the body that was rendered.
+        body: the body whose poses and shapes they have.
         with_maps: whether only sequences with local maps are wanted.
         with_regions: whether only those are wanted in whose regions of interest the detector looked in every frame.
         with_pictures: whether only those with pictures are wanted.
 
     Raises:
-        ShardError: there are none, or one can't be read.
+        ShardError: there are none, or one can't be read or is of another body.
     """
 
     def __init__(
@@ -113,7 +113,7 @@ class FilmedFootage:
         paths = sorted(folder.glob("*.npz"))
         if not paths:
             raise ShardError(f"There is no training data in {folder}: make some with `video-motion train data`.")
-        self._shards = [mended(read_shard(path)) for path in paths]
+        self._shards = [mended(shard) for shard in read_shards(paths, licensed=body.figures is None)]
         self._body = body
         spans = []
         for number, shard in enumerate(self._shards):
@@ -168,6 +168,7 @@ class FilmedFootage:
             add(known=found & (rows == wanted), rows=rows, shard=np.full(frames, number))
             add(poses=shard.poses[rows], pelvis=pelvis, turns=shard.camera_turns[rows])
             add(gravity=shard.gravity[rows], contacts=shard.contacts[rows].astype(bool), betas=betas)
+            add(contacts_known=shard.contacts_known[sequence] if len(shard.contacts_known) else np.array(True))
             add(K=shard.camera_K[sequence], size=shard.image_size[sequence], rate=shard.frame_rate[sequence])
             add(**{name: getattr(shard, name)[rows].astype(float) for name in features.DETECTOR_FIELDS})
             if self._with_regions:
@@ -182,7 +183,7 @@ class FilmedFootage:
             camera_turns=stacked["turns"],
             gravity=stacked["gravity"],
             contacts=stacked["contacts"],
-            contacts_known=np.ones(len(chosen), bool),
+            contacts_known=stacked["contacts_known"],
             camera_K=stacked["K"].astype(float),
             size=stacked["size"].astype(float),
             rate=stacked["rate"],
@@ -221,23 +222,22 @@ class SequenceSource:
     """A training of the lifter draws from this.
 
     Args:
-        staged: sequences with imagined errors.
-        filmed: rendered ones; None for none.
+        staged: sequences with imagined errors; None for none.
+        filmed: rendered ones, or a data set's; None for none.
         frames: of a window.
     """
 
-    def __init__(self, staged: Footage, filmed: Footage | None, frames: int):
+    def __init__(self, staged: Footage | None, filmed: Footage | None, frames: int):
         self.footage, self.frames = (staged, filmed), frames
 
     def describe(self) -> dict[str, object]:
         """For the report."""
-        staged, filmed = self.footage
-        return {"staged": staged.describe(), **({} if filmed is None else {"filmed": filmed.describe()})}
+        return _describe(self.footage)
 
     def draw(self, count: int, sampling: Sampling, rng: np.random.Generator) -> Batch:
         """Random windows, each of whose frames is a target."""
         batches = []
-        for footage, share in zip(self.footage, shares(count, self.footage[1] is not None, sampling), strict=True):
+        for footage, share in zip(self.footage, shares(count, self.footage, sampling), strict=True):
             if footage is not None and share:
                 observed = footage.draw(share, self.frames, sampling, rng)
                 batches.append(sequence_batch(observed, rng.random(share) < sampling.assumed_focal))
@@ -273,18 +273,13 @@ class WindowSource:
 
     def describe(self) -> dict[str, object]:
         """For the report."""
-        names = ("staged", "filmed")
-        return {name: part.describe() for name, part in zip(names, self.footage, strict=True) if part is not None}
+        return _describe(self.footage)
 
     def draw(self, count: int, sampling: Sampling, rng: np.random.Generator) -> Batch:
         """Random windows."""
         sequences = max(count // sampling.targets, 1)
         batches = []
-        if self.footage[0] is None:
-            numbers = (0, sequences)
-        else:
-            numbers = shares(sequences, self.footage[1] is not None, sampling)
-        for footage, share in zip(self.footage, numbers, strict=True):
+        for footage, share in zip(self.footage, shares(sequences, self.footage, sampling), strict=True):
             if footage is None or not share:
                 continue
             observed = footage.draw(share, self.frames, sampling, rng)
@@ -349,10 +344,16 @@ def lift(lifter: Lifter, frames: np.ndarray) -> np.ndarray:
         return lifter.describe(torch.from_numpy(frames).to(device)).float().cpu().numpy()
 
 
-def shares(count: int, has_filmed: bool, sampling: Sampling) -> tuple[int, int]:
-    """How many of so many sequences are staged, and filmed."""
-    filmed = round(count * sampling.filmed) if has_filmed else 0
-    return count - filmed, filmed
+def _describe(footage: tuple[Footage | None, Footage | None]) -> dict[str, object]:
+    names = ("staged", "filmed")
+    return {name: part.describe() for name, part in zip(names, footage, strict=True) if part is not None}
+
+
+def shares(count: int, footage: tuple[Footage | None, Footage | None], sampling: Sampling) -> tuple[int, int]:
+    """How many of so many sequences are staged, and filmed: all of one kind, if there is none of the other."""
+    staged, filmed = footage
+    of_filmed = count if staged is None else 0 if filmed is None else round(count * sampling.filmed)
+    return count - of_filmed, of_filmed
 
 
 def joined(batches: Sequence[Batch]) -> Batch:

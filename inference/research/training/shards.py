@@ -19,7 +19,7 @@ A shard is one uncompressed .npz of N rows (frames) in S sequences, without pick
 | `trans` | (N, 3) | true SMPL translation in the camera, metres |
 | `camera_turns` | (N, 3, 3) | rotation from the frame's camera into the sequence's first |
 | `camera_moves` | (N, 3) | the camera's position in the first one's axes, metres |
-| `gravity` | (N, 3) | its direction in camera axes, a unit vector |
+| `gravity` | (N, 3) | its direction in camera axes, a unit vector; zeros where it is not known |
 | `contacts` | (N, 4) | whether left heel, left toe, right heel, right toe truly stand on the floor |
 | `found` | (N,) | whether the person was detected; if not, the detector's other values are 0 |
 | `landmarks` | (N, 33, 2) | image pixels |
@@ -34,6 +34,8 @@ A shard is one uncompressed .npz of N rows (frames) in S sequences, without pick
 | `heatmaps` | (bytes,) | zlib streams of (40, 64, 64) uint8: 39 heatmaps and the segmentation mask, 255 for certain |
 | `picture_starts` | (N + 1,) | bytes at which each row's picture begins; (0,) if there are none |
 | `pictures` | (bytes,) | what was in the crop, as JPEG of 256 × 256 pixels |
+| `contacts_known` | (S,) | whether `contacts` mean anything; (0,) if all do |
+| `licensed` | () | whether poses and shapes are those of a licensed SMPL body; false if it is not there |
 
 Rows without a detection have no maps, nor do those seen at `best`; data can be made without any. Pictures are there
 where `train data --pictures` made them, of all rows with a detection.
@@ -44,7 +46,7 @@ Camera axes are x right, y down, z forward.
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, dataclass, field, fields, replace
 from pathlib import Path
 
@@ -104,6 +106,8 @@ class Shard:
     look_scores: np.ndarray = field(default_factory=lambda: np.zeros((0, ROI_VIEWS), np.float32))
     picture_starts: np.ndarray = field(default_factory=lambda: np.zeros(0, int))
     pictures: np.ndarray = field(default_factory=lambda: np.zeros(0, np.uint8))
+    contacts_known: np.ndarray = field(default_factory=lambda: np.zeros(0, bool))
+    licensed: np.ndarray = field(default_factory=lambda: np.array(False))
 
     def __len__(self) -> int:
         return len(self.timestamps)
@@ -163,6 +167,24 @@ def read_shard(path: Path) -> Shard:
         raise ShardError(
             f"{path} cannot be read as training data; delete it and generate it again ({error})."
         ) from error
+
+
+def read_shards(paths: Sequence[Path], licensed: bool) -> list[Shard]:
+    """Several shards.
+
+    Args:
+        paths: of the files.
+        licensed: whether the body that they are to pose is a licensed one.
+
+    Raises:
+        ShardError: one can't be read, or has poses and shapes of another body.
+    """
+    found = [read_shard(path) for path in paths]
+    for path, shard in zip(paths, found, strict=True):
+        if bool(shard.licensed) != licensed:
+            have, how = ("a licensed", "give it by --smpl") if shard.licensed else ("the free", "leave out --smpl")
+            raise ShardError(f"{path} has poses and shapes of {have} body: {how}, or keep data of both bodies apart.")
+    return found
 
 
 def track_from_shard(shard: Shard, number: int) -> Track:

@@ -29,8 +29,16 @@ from ..networks.settings import Settings
 from .batches import Sampling
 from .imagined import Severity
 from .losses import LOSSES
-from .sequences import FilmedFootage, SequenceSource, StagedFootage, WindowSource, load_library
-from .shards import ShardError, mended, read_shard
+from .sequences import (
+    LIBRARY,
+    FilmedFootage,
+    Footage,
+    SequenceSource,
+    StagedFootage,
+    WindowSource,
+    load_library,
+)
+from .shards import ShardError, mended, read_shards
 from .synthesis.error_transfer import DetectorErrors
 from .trainer import Schedule, Source, Trainer, TrainingError, read_checkpoint, uncommitted
 from .validation import Check, SequenceCheck
@@ -197,7 +205,7 @@ def run(options: argparse.Namespace) -> dict[str, object]:
     except ValueError as error:
         raise TrainingError(f"The settings of {name} do not fit: {error}.") from error
     _prepare_encoder(network, options, schedule)
-    train, check = _data(network, options.data, options.lifter, body, device)
+    train, check = _data(network, options.data, options.lifter, options.smpl, device)
     description = {
         "network": chosen.network,
         "configuration": name,
@@ -258,9 +266,11 @@ def _prepare_encoder(network: Network, options: argparse.Namespace, schedule: Sc
 
 
 def _data(
-    network: Network, folder: Path, lifter_checkpoint: Path | None, body: Body, device: str
+    network: Network, folder: Path, lifter_checkpoint: Path | None, smpl: Path | None, device: str
 ) -> tuple[Source, Check]:
     """What a network is trained and measured on."""
+    body_path = smpl or registry.body_path()
+    body = Body.load(body_path)
     if network.images is not None:
         # Neither the lifter's features nor posed people, who can't be seen.
         train, held_out = (FilmedFootage(folder / split, body, with_pictures=True) for split in ("train", "validation"))
@@ -269,29 +279,34 @@ def _data(
             for footage, targets in ((train, network.targets), (held_out, 1))
         )
         return source, SequenceCheck(held_out, body, windows.frames, windows)
-    library, quick_body = load_library(folder), Body.load(registry.body_path(), np.float32)
-    lifter = network if isinstance(network, Lifter) else _lifter(network, lifter_checkpoint).to(device)
+    paths = sorted((folder / "train").glob("*.npz"))
+    # A data set's people need no others who are posed.
+    library = None if paths and not (folder / LIBRARY).exists() else load_library(folder)
+    lifter = network if isinstance(network, Lifter) else _lifter(network, lifter_checkpoint, smpl).to(device)
     frames = lifter.settings.frames
-    rendered = [mended(read_shard(path)) for path in sorted((folder / "train").glob("*.npz"))]
-    staged = StagedFootage(library, "train", quick_body, DetectorErrors.from_shards(rendered, body, frames))
-    staged_check = StagedFootage(library, "validation", quick_body)
+    staged = staged_check = None
+    if library is not None:
+        quick_body = Body.load(body_path, np.float32)
+        seen = [mended(shard) for shard in read_shards(paths, network.licensed)]
+        staged = StagedFootage(library, "train", quick_body, DetectorErrors.from_shards(seen, body, frames))
+        staged_check = StagedFootage(library, "validation", quick_body)
 
     def filmed(split: str) -> FilmedFootage | None:
-        if not any((folder / split).glob("*.npz")):
+        if staged is not None and not any((folder / split).glob("*.npz")):
             return None
         # For training the detector looks at regions of interest in few frames only: there they are imagined.
         with_regions = "regions" in network.needs and split == "validation"
         try:
             return FilmedFootage(folder / split, body, "maps" in network.needs, with_regions)
         except ShardError as error:
-            if not with_regions:
+            if not with_regions or staged is None:
                 raise
             console.say(f"{error} Meanwhile the network is measured on posed people.")
             return None
 
     if network is lifter:
         source = SequenceSource(staged, filmed("train"), frames)
-        return source, SequenceCheck(filmed("validation") or staged_check, body, frames)
+        return source, SequenceCheck(_either(filmed("validation"), staged_check), body, frames)
     sources = [
         WindowSource(own, filmed(split), lifter, network.settings, network.needs, targets)
         for own, split, targets in ((staged, "train", network.targets), (staged_check, "validation", 1))
@@ -300,15 +315,22 @@ def _data(
         raise TrainingError(
             f"{folder} lacks rendered people, whose local maps this network needs: make some with `train data`."
         )
-    held_out = sources[1].footage[1] or staged_check
+    held_out = _either(sources[1].footage[1], staged_check)
     return sources[0], SequenceCheck(held_out, body, frames, sources[1])
 
 
-def _lifter(network: Network, checkpoint: Path | None) -> Lifter:
+def _either(filmed: Footage | None, staged: Footage | None) -> Footage:
+    """The held-out people: filmed ones if there are any."""
+    held_out = filmed or staged
+    assert held_out is not None
+    return held_out
+
+
+def _lifter(network: Network, checkpoint: Path | None, smpl: Path | None) -> Lifter:
     """The lifter whose features a network sees."""
     if checkpoint is None:
         raise TrainingError("Other networks than the lifter see its features: name its checkpoint with --lifter FILE.")
-    lifter = load_trained(checkpoint)[0]
+    lifter = load_trained(checkpoint, smpl)[0]
     if not isinstance(lifter, Lifter):
         raise TrainingError(f"{checkpoint} is of another network than the lifter.")
     seen = features.SIZE + lifter.settings.width + ESTIMATE
@@ -363,8 +385,7 @@ def export_weights(options: argparse.Namespace) -> str:
     written = ", ".join(f"{file} ({console.megabytes(file.stat().st_size)})" for file in files)
     summary = f"{written}: at most {difference:.1e} from PyTorch"
     if options.data and "maps" not in network.needs and network.images is None:
-        body = Body.load(registry.body_path())
-        source, _ = _data(network, options.data, options.lifter, body, "cpu")
+        source, _ = _data(network, options.data, options.lifter, options.smpl, "cpu")
         inputs = source.draw(_ROUNDED, Sampling(), np.random.default_rng(0)).inputs
         degrees, betas = export.rounding(network, files[-1], {key: inputs[key] for key in network.needs})
         summary += f"; rounding its weights changes rotations by {degrees:.2f}° and betas by {betas:.4f} at most"

@@ -25,11 +25,9 @@ from .... import registry
 from ....batch.inputs import Call, VideoInput
 from ....body.smpl import Body
 from ....models import load_people
-from ....people import crops
-from ....people.landmarker import Landmarker, Pose
-from .. import shards
+from .. import detection, shards
 from ..mocap.library import Library, build
-from . import appearance, detection, filming, motions, outfits
+from . import appearance, filming, motions, outfits
 from .actor import Actor
 from .contact import SOLES, foot_contacts
 from .renderer import Scene
@@ -44,12 +42,14 @@ FRAMES = 64
 VALIDATION_SHARDS = 3
 """Shards of numbers below this are for validation, so that they are made first; the others for training."""
 
+ROI_VIEWS_EVERY = {"train": 5, "validation": 1}
+"""The detector sees the other regions of interest in every so many-th frame: neighbouring frames add little."""
+
 _RATES = (24.0, 25.0, 30.0, 30.0, 50.0, 60.0)
 # Every fourth group of recordings is held out for validation, of those with less than this share of all motion.
 _HELD_OUT, _LARGE = 4, 1.5
 _SPLITS = ("train", "validation")
-# The detector sees the other regions of interest in every so many-th frame: neighbouring frames add little.
-_ROI_VIEWS_EVERY = {"train": 5, "validation": 1}
+_MINUTES = 60.0
 # Sequences with a smaller share of detections are made again, up to this number of tries.
 _ENOUGH, _TRIES = 0.3, 3
 # Shares of sequences with other people in them, and of people whose clothes are painted although there is a wardrobe.
@@ -81,46 +81,6 @@ class GenerationPlan:
     roi_views: bool = False
     pictures: bool = False
     sequences: int = SEQUENCES
-
-
-@dataclass(frozen=True)
-class Detectors:
-    """What sees the rendered people: the networks of the product's first and second pass."""
-
-    first: Landmarker
-    second: Landmarker
-
-    @classmethod
-    def load(cls, device: str = "auto") -> Detectors:
-        """The product's.
-
-        Raises:
-            RegistryError, NetworkError: as `load_people`.
-        """
-        people, second = load_people("best", device)
-        assert second is not None
-        return cls(people.landmarker, second)
-
-
-@dataclass
-class Take:
-    """A scene with what is known of it.
-
-    Attributes:
-        scene: what is seen.
-        name: of the motion.
-        betas: (10,) shape.
-        rate: frames per second.
-        truth: per frame, arrays (n, ...) under the names of the shards' arrays.
-        pixels: (n, 33, 2) true landmarks in the image.
-    """
-
-    scene: Scene
-    name: str
-    betas: np.ndarray
-    rate: float
-    truth: dict[str, np.ndarray]
-    pixels: np.ndarray
 
 
 def split_clips(library: Library, split: str) -> np.ndarray:
@@ -178,7 +138,7 @@ def film_sequence(
     split: str,
     rng: np.random.Generator,
     wardrobe: Wardrobe | None = None,
-) -> Take:
+) -> detection.Take:
     """One random scene, in clothes of a wardrobe if there is one."""
     made, shot, betas, rate = stage(body, library, clips, split, rng)
 
@@ -194,7 +154,8 @@ def film_sequence(
             people.append(actor(dataclasses.replace(other, trans=other.trans + beside), shape))
     true = truth(body, betas, made, shot, rate)
     marks = body.landmark_positions(true["poses"], betas, true["trans"])
-    return Take(Scene(people, shot, split, rng), made.name, betas, rate, true, shot.project(marks))
+    scene, size = Scene(people, shot, split, rng), np.array(shot.size)
+    return detection.Take(scene, made.name, betas, shot.K, size, rate, true, shot.project(marks))
 
 
 def dress(
@@ -212,7 +173,7 @@ def make_shard(
     seed: int,
     body: Body,
     library: Library,
-    detectors: Detectors,
+    detectors: detection.Detectors,
     wardrobe: Wardrobe | None = None,
     with_maps: bool = True,
     roi_views: bool = False,
@@ -223,8 +184,8 @@ def make_shard(
     """The shard of a number; deterministic."""
     sequences = sequences or SEQUENCES
     clips = split_clips(library, split)
-    every = _ROI_VIEWS_EVERY[split] if roi_views else None
-    seen: list[tuple[str, Take, list[detection.FrameDetection | None]]] = []
+    every = ROI_VIEWS_EVERY[split] if roi_views else None
+    seen: list[detection.Seen] = []
     for sequence in range(sequences):
         rng = np.random.default_rng([seed, _SPLITS.index(split), number, sequence])
         tries = 0
@@ -240,96 +201,17 @@ def make_shard(
         second = detection.see_again(take.scene, take.rate, first, detectors.second, detectors.first, every, pictures)
         seen += [("fast", take, first), ("best", take, second)]
         progress("sequences", sequence + 1, sequences)
-    found = [one for _, _, frames in seen for one in frames]
-    columns = [
-        {
-            **_detection_columns(None if one is None else one.pose),
-            **(_roi_view_columns([] if one is None else one.roi_views) if roi_views else {}),
-        }
-        for one in found
-    ]
-    rows = {key: np.array([row[key] for row in columns]) for key in columns[0]}
-    rows |= {key: np.concatenate([take.truth[key] for _, take, _ in seen]) for key in seen[0][1].truth}
-    packed = [b"" if one is None else one.maps for one in found]
-    kept = {}
-    if pictures:
-        drawn = [b"" if one is None else one.picture for one in found]
-        kept = {
-            "picture_starts": np.cumsum([0, *map(len, drawn)]),
-            "pictures": np.frombuffer(b"".join(drawn), np.uint8),
-        }
-    return shards.Shard(
-        sequence_starts=np.cumsum([0, *(len(frames) for _, _, frames in seen)]),
-        names=np.array([take.name for _, take, _ in seen]),
-        detectors=np.array([quality for quality, _, _ in seen]),
-        betas=np.array([take.betas for _, take, _ in seen], np.float32),
-        camera_K=np.array([take.scene.shot.K for _, take, _ in seen]),
-        image_size=np.array([take.scene.shot.size for _, take, _ in seen]),
-        frame_rate=np.array([take.rate for _, take, _ in seen]),
-        heatmap_starts=np.cumsum([0, *map(len, packed)]),
-        heatmaps=np.frombuffer(b"".join(packed), np.uint8),
-        **kept,
-        **shards.compact(rows),
-    )
+    return detection.as_shard(seen, roi_views, pictures)
 
 
-def _detection_columns(pose: Pose | None) -> dict[str, Any]:
-    if pose is None:
-        return {
-            "found": False,
-            "landmarks": np.zeros((33, 2)),
-            "visibility": np.zeros(33),
-            "presence": np.zeros(33),
-            "world_landmarks": np.zeros((33, 3)),
-            "crops": np.zeros(4),
-            "boxes": np.zeros(4),
-            "scores": 0.0,
-        }
-    return {
-        "found": True,
-        "landmarks": pose.landmarks,
-        "visibility": pose.visibility,
-        "presence": pose.presence,
-        "world_landmarks": pose.world_landmarks,
-        "crops": pose.crop,
-        "boxes": pose.box(),
-        "scores": pose.score,
-    }
-
-
-def _roi_view_columns(poses: list[Pose]) -> dict[str, Any]:
-    views = [_detection_columns(pose) for pose in poses] or [_detection_columns(None)] * crops.ROI_VIEWS
-    arrays = {f"look_{key}": [view[key] for view in views] for key in views[0] if key not in ("found", "boxes")}
-    return {"looked": bool(poses), **arrays}
-
-
-def contact_sheet(
-    body: Body,
-    library: Library,
-    landmarker: Landmarker,
-    seed: int,
-    split: str,
-    wardrobe: Wardrobe | None = None,
-    count: int = 40,
-) -> np.ndarray:
-    """A grid of random scenes, each with and without the detector's landmarks in green and the true ones in red."""
-    clips, tiles = split_clips(library, split), []
+def examples(
+    body: Body, library: Library, seed: int, split: str, wardrobe: Wardrobe | None = None, count: int = 40
+) -> Iterator[detection.Example]:
+    """The middles of random scenes."""
+    clips = split_clips(library, split)
     for number in range(count):
         rng = np.random.default_rng([seed, 7, number])
-        take = film_sequence(body, library, clips, split, rng, wardrobe)
-        frame = FRAMES // 2
-        pixels = take.pixels[frame]
-        crop = crops.around(*detection.first_crop_points(pixels, rng))
-        picture = take.scene.draw(frame, crop)
-        plain = picture.copy()
-        (pose,) = landmarker.read([picture], crop[None])
-        for points, colour in ((pixels, (0, 0, 255)), (pose.landmarks, (0, 255, 0))):
-            for x, y in crops.from_image(points, crop)[11:] * len(picture):
-                cv2.circle(picture, (int(x), int(y)), 2, colour, -1, cv2.LINE_AA)
-        cv2.putText(picture, f"{pose.score:.2f}", (6, 18), cv2.FONT_HERSHEY_SIMPLEX, 0.5, (255, 255, 255), 1)
-        tiles.append(np.vstack([plain, picture]))
-    columns = 8
-    return np.vstack([np.hstack(tiles[row : row + columns]) for row in range(0, count - columns + 1, columns)])
+        yield film_sequence(body, library, clips, split, rng, wardrobe), FRAMES // 2, rng
 
 
 def calls(plan: GenerationPlan) -> Iterator[VideoInput]:
@@ -361,10 +243,10 @@ def make(
 
 
 @lru_cache(1)
-def _tools(library: str, wardrobe: str | None = None) -> tuple[Body, Library, Detectors, Wardrobe | None]:
+def _tools(library: str, wardrobe: str | None = None) -> tuple[Body, Library, detection.Detectors, Wardrobe | None]:
     """What all shards are made with, loaded once."""
     clothes = None if wardrobe is None else Wardrobe.load(Path(wardrobe))
-    return Body.load(registry.body_path()), Library.load(Path(library)), Detectors.load("cpu"), clothes
+    return Body.load(registry.body_path()), Library.load(Path(library)), detection.Detectors.load("cpu"), clothes
 
 
 def run(options: argparse.Namespace, work: Callable[[Iterator[VideoInput]], int]) -> int:
@@ -388,14 +270,14 @@ def run(options: argparse.Namespace, work: Callable[[Iterator[VideoInput]], int]
     if options.sheet is not None:
         wardrobe = Wardrobe.load(looks) if looks.exists() else None
         landmarker = load_people("fast")[0].landmarker
-        sheet = contact_sheet(body, motion, landmarker, options.seed, "train", wardrobe)
-        cv2.imwrite(str(options.sheet), sheet)
+        shown = examples(body, motion, options.seed, "train", wardrobe)
+        cv2.imwrite(str(options.sheet), detection.contact_sheet(shown, landmarker))
         return 0
     plan = GenerationPlan(
         library,
         options.out,
         options.seed,
-        time.monotonic() + 60 * options.minutes,
+        time.monotonic() + 60 * (_MINUTES if options.minutes is None else options.minutes),
         looks if looks.exists() else None,
         options.maps,
         options.roi_views,

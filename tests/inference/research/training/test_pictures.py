@@ -146,10 +146,17 @@ def test_networks_that_can_not_use_pictures_say_so(folder, tmp_path, capsys):
 
 
 @pytest.mark.parametrize("name", ["resnet50"], indirect=True)
-def test_a_licensed_body_is_named_from_training_to_use(name, given, licensed_like_file, tmp_path, capsys):  # noqa: F811
-    smpl, out = licensed_like_file, tmp_path / "out"
-    more = ["--set", "schedule.encoder_rate=1", "--set", "refine=false", "--steps", "1", "--smpl", str(smpl)]
-    assert cli.main(given(out, *more)) == 0
+def test_a_licensed_body_is_named_from_training_to_use(name, given, body, licensed_like_file, tmp_path, capsys):  # noqa: F811
+    smpl, out, data = licensed_like_file, tmp_path / "out", tmp_path / "data"
+    learning = ["--set", "schedule.encoder_rate=1", "--set", "refine=false", "--steps", "1"]
+    more = [*learning, "--smpl", str(smpl)]
+    assert_refused(given(out, *more), "has poses and shapes of the free body: leave out --smpl", capsys)
+    for seed, split in enumerate(("train", "validation")):
+        write_shard(data / split / "a.npz", replace(with_pictures(make_shard(body, seed)), licensed=np.array(True)))
+    assert_refused(
+        given(out, *learning, data=data), "has poses and shapes of a licensed body: give it by --smpl", capsys
+    )
+    assert cli.main(given(out, *more, data=data)) == 0
     assert json.loads((out / "report.json").read_text())["licensed"]
     export = ["train", "export", "--checkpoint", str(out / "checkpoint.pt"), "--out", str(tmp_path / "mine")]
     assert_refused([*export, "--name", "own"], "was trained with a licensed body: add --smpl FILE", capsys)

@@ -18,10 +18,10 @@ from video_motion.inference.body.skeleton import JOINT_NAMES
 from video_motion.inference.body.smpl import Body
 from video_motion.inference.people import crops
 from video_motion.inference.research.evaluation import metrics
-from video_motion.inference.research.training import shards
+from video_motion.inference.research.training import detection, shards
+from video_motion.inference.research.training.detection import Detectors
 from video_motion.inference.research.training.mocap.library import Library
-from video_motion.inference.research.training.synthesis import detection, filming, generate, motions
-from video_motion.inference.research.training.synthesis.generate import Detectors
+from video_motion.inference.research.training.synthesis import filming, generate, motions
 
 FRAMES = 6
 LIMBS = [11, 12, 13, 14, 15, 16, 23, 24, 25, 26, 27, 28]
@@ -113,7 +113,7 @@ def test_the_detector_finds_people_where_the_truth_says(body: Body, library: Lib
         rng = np.random.default_rng([11, seed])
         take = generate.film_sequence(body, library, np.arange(8), "train", rng)
         marks = body.landmark_positions(take.truth["poses"], take.betas, take.truth["trans"])
-        pixels = metrics.project(marks[0], take.scene.shot.K)
+        pixels = metrics.project(marks[0], take.camera_K)
         np.testing.assert_allclose(take.pixels[0], pixels, atol=1e-6)
         crop = crops.around(*detection.first_crop_points(pixels, rng))
         picture = take.scene.draw(0, crop)
