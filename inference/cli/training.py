@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ..batch import interruption
 from ..estimators import LANDMARKS, TRAINABLE
-from .types import Commands, command, count, non_negative, non_negative_int, positive
+from .types import LAYOUTS, Commands, command, count, non_negative, non_negative_int, positive
 from .working import add_workers, work
 
 
@@ -25,9 +25,10 @@ def add_commands(commands: Commands) -> None:
     data = command(
         networks,
         "data",
-        "render training data",
-        "Render moving people, run BlazePose on them in both qualities, and write its output with the truth: shards in"
-        " OUT/train and OUT/validation. Existing shards are kept, so that an interrupted run can continue.",
+        "make training data: of rendered people, or of a data set that you have",
+        "Render moving people, or read those of a data set (--layout), run BlazePose on them in both qualities, and"
+        " write its output with the truth: shards in OUT/train and OUT/validation. Existing shards are kept, so that an"
+        " interrupted run can continue.",
     )
     _add_data(data)
     whole = command(
@@ -150,8 +151,19 @@ def _add_sources(command: argparse.ArgumentParser) -> None:
 
 def _add_data(command: argparse.ArgumentParser) -> None:
     _add_sources(command)
+    command.add_argument("--layout", choices=LAYOUTS, help="read the people of this data set instead of rendering")
+    command.add_argument("--root", type=Path, metavar="FOLDER", help="folder of the data set of --layout")
     command.add_argument(
-        "--minutes", type=non_negative, default=60.0, metavar="N", help="stop after this time (default: 60)"
+        "--smpl",
+        type=Path,
+        metavar="FOLDER",
+        help="SMPL_NEUTRAL, SMPL_MALE and SMPL_FEMALE, .npz or .pkl, for --layout",
+    )
+    command.add_argument(
+        "--minutes",
+        type=non_negative,
+        metavar="N",
+        help="begin no shard after this time (default: 60; of a data set all are made)",
     )
     command.add_argument(
         "--no-maps",
@@ -303,6 +315,10 @@ def run(arguments: argparse.Namespace) -> int:
         for line in networks.convert(arguments.folder):
             print(line, flush=True)
         return 0
+    if arguments.what == "data" and arguments.layout is not None:
+        from ..research.training import data_sets
+
+        return data_sets.run(arguments, partial(work, chosen=arguments))
     if arguments.what == "data":
         from ..research.training.synthesis import generate
 

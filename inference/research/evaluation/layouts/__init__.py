@@ -8,4 +8,15 @@ LAYOUTS: Mapping[str, str] = {
     "mpi_inf_3dhp": "mpi_inf_3dhp",
     "emdb": "emdb",
 }
-"""The module of each layout; all have `clips(root, bodies)`, which yields every `clip.DatasetClip` of the test set."""
+"""The module of each layout; all have `clips(root, bodies)`, which yields every `clip.DatasetClip` of the test set.
+
+Those from which networks can learn also have `names(root, split)`, of the clips in a split (`train`, `validation` or
+`test`), and `read(root, split, name, bodies)`, which gives one of them with its `to_camera`.
+"""
+
+NOT_FOR_TRAINING: Mapping[str, str] = {
+    "human36m": "whose truth is joints without SMPL's poses and shapes",
+    "mpi_inf_3dhp": "whose truth is joints without SMPL's poses and shapes",
+    "emdb": "which has no training split",
+}
+"""Why networks can't learn from a layout, for a sentence."""

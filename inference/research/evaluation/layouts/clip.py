@@ -28,11 +28,14 @@ class DatasetClip:
         name: of the clip, unique in its data set.
         footage: a video, or a folder of numbered images.
         truths: one for each person whose motion is known; their frames count the images from 0.
+        to_camera: (F, 4, 4) from the data set's world to the camera of each image, where a truth counts; None if the
+            reader does not tell.
     """
 
     name: str
     footage: Path
     truths: tuple[Truth, ...]
+    to_camera: np.ndarray | None = None
 
 
 def clips(layout: str, root: Path, bodies: Bodies) -> Iterator[DatasetClip]:

@@ -1,4 +1,6 @@
-"""3DPW (von Marcard et al., ECCV 2018): sequenceFiles/test/NAME.pkl and imageFiles/NAME/image_00000.jpg.
+"""3DPW (von Marcard et al., ECCV 2018): sequenceFiles/SPLIT/NAME.pkl and imageFiles/NAME/image_00000.jpg.
+
+SPLIT is `train`, `validation` or `test`.
 
 Of each person, as the data set's own readme names them: `poses` (N, 72) and `jointPositions` (N, 72) in the world,
 `betas`, `genders`, `poses2d` (N, 3, 18); of the camera `cam_poses` (N, 4, 4), from the world to the camera, and
@@ -26,14 +28,25 @@ _GENDERS = {"m": "male", "f": "female"}
 
 def clips(root: Path, bodies: Bodies) -> Iterator[DatasetClip]:
     """Yield the test sequences; see `clip.clips`. With bodies the surfaces are known."""
-    for file in sorted((root / "sequenceFiles" / "test").glob("*.pkl")):
-        with reading(file):
-            table = load_table(file)
-            truths = tuple(_truth(table, person, bodies) for person in range(len(table["poses"])))
-            if not truths:
-                raise ValueError("it has nobody's motion")
-            frames = len(table["cam_poses"])
-        yield DatasetClip(file.stem, images(root / "imageFiles" / file.stem, frames), truths)
+    for name in names(root, "test"):
+        yield read(root, "test", name, bodies)
+
+
+def names(root: Path, split: str) -> list[str]:
+    """The sequences of a split."""
+    return sorted(file.stem for file in (root / "sequenceFiles" / split).glob("*.pkl"))
+
+
+def read(root: Path, split: str, name: str, bodies: Bodies) -> DatasetClip:
+    """One sequence; see `clip.clips` for errors."""
+    file = root / "sequenceFiles" / split / f"{name}.pkl"
+    with reading(file):
+        table = load_table(file)
+        truths = tuple(_truth(table, person, bodies) for person in range(len(table["poses"])))
+        if not truths:
+            raise ValueError("it has nobody's motion")
+        to_camera = numbers(table["cam_poses"], None, 4, 4)
+    return DatasetClip(name, images(root / "imageFiles" / name, len(to_camera)), truths, to_camera)
 
 
 def _truth(table: dict[str, Any], person: int, bodies: Bodies) -> Truth:

@@ -25,6 +25,7 @@ from .... import registry
 from ....batch.inputs import Call, VideoInput
 from ....body.smpl import Body
 from ....models import load_people
+from ...evaluation.truth import EvaluationError
 from .. import detection, shards
 from ..mocap.library import Library, build
 from . import appearance, filming, motions, outfits
@@ -259,7 +260,10 @@ def run(options: argparse.Namespace, work: Callable[[Iterator[VideoInput]], int]
     Raises:
         MocapError: motion capture is missing or can't be used.
         WardrobeError: the archive of looks can't be used.
+        EvaluationError: an option is of data sets.
     """
+    if options.root or options.smpl:
+        raise EvaluationError("--root and --smpl belong to --layout: add it.")
     library, looks, body = options.out / "library.npz", options.out / "looks.npz", Body.load(registry.body_path())
     options.out.mkdir(parents=True, exist_ok=True)
     if options.mocap:

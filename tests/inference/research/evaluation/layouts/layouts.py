@@ -1,6 +1,7 @@
 """Writes the sample in the layouts of data sets, with the names, shapes, dtypes and units of the real ones."""
 
 import pickle
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,36 +13,42 @@ from video_motion.inference.research.evaluation import metrics
 from .conftest import Sample
 
 
-def in_world(sample: Sample) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Poses (N, 72), translations (N, 3) and joints (N, 24, 3) of the sample in its made-up world."""
-    motion, back = sample.motion, sample.from_camera
+def in_world(motion: Motion, to_camera: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Poses (N, 72), translations (N, 3) and joints (N, 24, 3) of a motion in the world that `to_camera` leaves."""
+    back = np.linalg.inv(to_camera)
     poses = motion.poses_cam.copy()
     poses[:, 0] = rotations.matrix_to_axis_angle(back[:, :3, :3] @ rotations.axis_angle_to_matrix(poses[:, 0]))
     joints = np.einsum("nij,nkj->nki", back[:, :3, :3], motion.joints_cam) + back[:, None, :3, 3]
     return poses.reshape(len(motion), 72), joints[:, 0] - motion.rest_pelvis, joints
 
 
-def threedpw_table(sample: Sample) -> dict[str, Any]:
-    """Two people, the second one like the first, but with the camera's pose unsure at first."""
-    poses, trans, joints = in_world(sample)
-    n = len(poses)
-    sure = [np.ones(n), np.ones(n)]
-    sure[1][:4] = 0
-    poses2d = np.ones((n, 3, 18))
-    poses2d[7, 2, 6:] = 0.1
+def threedpw_people(
+    name: str, people: Sequence[Motion], genders: Sequence[str], to_camera: np.ndarray
+) -> dict[str, Any]:
+    """A sequence file of people who move before a camera whose extrinsics are `to_camera` (N, 4, 4)."""
+    n = len(to_camera)
+    poses, trans, joints = zip(*(in_world(motion, to_camera) for motion in people), strict=True)
     return {
-        "sequence": "walk_00",
-        "betas": [sample.motion.betas.astype(float)] * 2,
-        "genders": ["m", "f"],
-        "poses": [poses, poses],
-        "trans": [trans, trans],
-        "jointPositions": [joints.reshape(n, 72)] * 2,
-        "poses2d": [poses2d, np.ones((n, 3, 18))],
-        "campose_valid": sure,
-        "cam_poses": sample.to_camera,
-        "cam_intrinsics": sample.motion.camera_K.astype(float),
+        "sequence": name,
+        "betas": [motion.betas.astype(float) for motion in people],
+        "genders": list(genders),
+        "poses": list(poses),
+        "trans": list(trans),
+        "jointPositions": [one.reshape(n, 72) for one in joints],
+        "poses2d": [np.ones((n, 3, 18)) for _ in people],
+        "campose_valid": [np.ones(n) for _ in people],
+        "cam_poses": to_camera,
+        "cam_intrinsics": people[0].camera_K.astype(float),
         "img_frame_ids": 2 * np.arange(n),
     }
+
+
+def threedpw_table(sample: Sample) -> dict[str, Any]:
+    """Two people, the second one like the first, but with the camera's pose unsure at first."""
+    table = threedpw_people("walk_00", [sample.motion] * 2, "mf", sample.to_camera)
+    table["campose_valid"][1][:4] = 0
+    table["poses2d"][0][7, 2, 6:] = 0.1
+    return table
 
 
 def write_threedpw(sample: Sample, root: Path) -> None:
@@ -52,7 +59,7 @@ def write_threedpw(sample: Sample, root: Path) -> None:
 
 
 def write_emdb(sample: Sample, root: Path) -> None:
-    poses, trans, _ = in_world(sample)
+    poses, trans, _ = in_world(sample.motion, sample.to_camera)
     n = len(poses)
     good = np.ones(n, bool)
     good[[0, 5]] = False
