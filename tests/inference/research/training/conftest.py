@@ -94,7 +94,7 @@ def make_shard(body: Body, seed: int) -> shards.Shard:
     count = SEQUENCES * FRAMES
     of = np.repeat(np.arange(SEQUENCES), FRAMES)
     phase = np.tile(np.arange(FRAMES) / FRAMES, SEQUENCES)[:, None, None]
-    poses = rng.normal(0, 0.25, (SEQUENCES, 24, 3))[of] + 0.3 * np.sin(2 * np.pi * phase) * rng.normal(0, 1, (24, 3))
+    poses = rng.normal(0, 0.25, (SEQUENCES, 24, 3))[of] + 0.1 * np.sin(2 * np.pi * phase) * rng.normal(0, 1, (24, 3))
     # People stand upright: the body's y up is the camera's y down.
     poses[:, 0] = np.array([np.pi, 0, 0]) + rng.normal(0, 0.05, (count, 3))
     trans = np.array([0.3, -0.2, 4.0]) + rng.normal(0, 0.05, (count, 3))
