@@ -227,38 +227,31 @@ def _theirs(
 
 def calls(options: argparse.Namespace, layout: ModuleType) -> Iterator[VideoInput]:
     """The clips of a data set that have no shard yet, with the options of `train data`, until its time is over."""
-    root, smpl = options.root.absolute(), options.smpl.absolute()
+    smpl = options.smpl.absolute()
     bodies = [str(Bodies(smpl).path(gender)) for gender in _BODIES]
     until = np.inf if options.minutes is None else time.monotonic() + 60 * options.minutes
     for split in _SPLITS:
-        for name in layout.names(root, split):
+        for file in layout.files(options.root.absolute(), split):
             if time.monotonic() >= until:
                 return
-            target = options.out / split / name
-            shard = target.with_name(f"{name}.npz")
+            target = options.out / split / file.stem
+            shard = target.with_name(f"{file.stem}.npz")
             if shard.exists():
                 continue
-            arguments = {"layout": options.layout, "root": str(root), "smpl": str(smpl), "split": split, "name": name}
-            arguments |= {"seed": options.seed, "with_maps": options.maps, "pictures": options.pictures}
+            arguments = {"layout": options.layout, "file": str(file), "smpl": str(smpl), "seed": options.seed}
+            arguments |= {"with_maps": options.maps, "pictures": options.pictures}
             arguments["roi_views_every"] = ROI_VIEWS_EVERY[split] if options.roi_views else None
-            yield VideoInput(shard, target, call=Call("training.data_sets:make", arguments, bodies))
+            yield VideoInput(shard, target, call=Call("training.data_sets:make", arguments, [str(file), *bodies]))
 
 
 def make(
-    out: Path,
-    progress: Callable[[str, int, int | None], None],
-    layout: str,
-    root: str,
-    smpl: str,
-    split: str,
-    name: str,
-    **how: Any,
+    out: Path, progress: Callable[[str, int, int | None], None], layout: str, file: str, smpl: str, **how: Any
 ) -> None:
     """Make the shard of a clip in a folder; see `calls`."""
     cv2.setNumThreads(1)
     bodies, neutral, detectors = _tools(smpl)
-    clip = _reader(layout).read(Path(root), split, name, bodies)
-    shards.write_shard(out / f"{name}.npz", make_shard(clip, neutral, detectors, progress=progress, **how))
+    clip = _reader(layout).read(Path(file), bodies)
+    shards.write_shard(out / f"{clip.name}.npz", make_shard(clip, neutral, detectors, progress=progress, **how))
 
 
 @lru_cache(1)
@@ -297,7 +290,7 @@ def run(options: argparse.Namespace, work: Callable[[Iterator[VideoInput]], int]
     for gender in _BODIES:
         bodies.path(gender)
     for split in _SPLITS:
-        if not layout.names(options.root, split):
+        if not layout.files(options.root, split):
             raise EvaluationError(
                 f"There is nothing of {options.layout}'s {split} split in {options.root}: give --root the folder it is"
                 " in."
@@ -312,8 +305,8 @@ def run(options: argparse.Namespace, work: Callable[[Iterator[VideoInput]], int]
 
 def _examples(options: argparse.Namespace, layout: ModuleType, bodies: Bodies) -> Iterator[detection.Example]:
     """Everyone in the middle of the first frames of each clip for training that count."""
-    for name in layout.names(options.root, "train"):
-        clip = layout.read(options.root, "train", name, bodies)
+    for file in layout.files(options.root, "train"):
+        clip = layout.read(file, bodies)
         with Footage(clip.footage) as footage:
             start, images = next(parts(footage, len(clip.to_camera)))
         for person in people_of(clip, bodies.load("neutral")):

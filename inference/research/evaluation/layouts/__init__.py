@@ -10,8 +10,9 @@ LAYOUTS: Mapping[str, str] = {
 }
 """The module of each layout; all have `clips(root, bodies)`, which yields every `clip.DatasetClip` of the test set.
 
-Those from which networks can learn also have `names(root, split)`, of the clips in a split (`train`, `validation` or
-`test`), and `read(root, split, name, bodies)`, which gives one of them with its `to_camera`.
+Those from which networks can learn also have `files(root, split)`, which lists the files of the clips in a split
+(`train`, `validation` or `test`), each with the clip's name, and `read(file, bodies)`, which gives a clip with its
+`to_camera`.
 """
 
 NOT_FOR_TRAINING: Mapping[str, str] = {

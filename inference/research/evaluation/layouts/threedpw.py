@@ -28,25 +28,25 @@ _GENDERS = {"m": "male", "f": "female"}
 
 def clips(root: Path, bodies: Bodies) -> Iterator[DatasetClip]:
     """Yield the test sequences; see `clip.clips`. With bodies the surfaces are known."""
-    for name in names(root, "test"):
-        yield read(root, "test", name, bodies)
+    for file in files(root, "test"):
+        yield read(file, bodies)
 
 
-def names(root: Path, split: str) -> list[str]:
-    """The sequences of a split."""
-    return sorted(file.stem for file in (root / "sequenceFiles" / split).glob("*.pkl"))
+def files(root: Path, split: str) -> list[Path]:
+    """Those of the sequences in a split."""
+    return sorted((root / "sequenceFiles" / split).glob("*.pkl"))
 
 
-def read(root: Path, split: str, name: str, bodies: Bodies) -> DatasetClip:
+def read(file: Path, bodies: Bodies) -> DatasetClip:
     """One sequence; see `clip.clips` for errors."""
-    file = root / "sequenceFiles" / split / f"{name}.pkl"
     with reading(file):
         table = load_table(file)
         truths = tuple(_truth(table, person, bodies) for person in range(len(table["poses"])))
         if not truths:
             raise ValueError("it has nobody's motion")
         to_camera = numbers(table["cam_poses"], None, 4, 4)
-    return DatasetClip(name, images(root / "imageFiles" / name, len(to_camera)), truths, to_camera)
+    pictures = file.parents[2] / "imageFiles" / file.stem
+    return DatasetClip(file.stem, images(pictures, len(to_camera)), truths, to_camera)
 
 
 def _truth(table: dict[str, Any], person: int, bodies: Bodies) -> Truth:
