@@ -27,6 +27,8 @@ _BONES += ((26, 28), (27, 29), (28, 30), (29, 31), (30, 32), (15, 19), (16, 20))
 _FACE_SIDE, _HAND_SIDE, _CLOSE = 0.34, 0.3, 240
 _HAND_BONES = (*((0, first) for first in (1, 5, 17)), (5, 9), (9, 13), (13, 17))
 _HAND_BONES += tuple((first + part, first + part + 1) for first in (1, 5, 9, 13, 17) for part in range(3))
+# Metres before the camera from which on things are drawn.
+_NEAREST = 0.05
 _HEAD, _WRISTS = JOINT_NAMES.index("head"), [JOINT_NAMES.index(f"{side}_wrist") for side in SIDES]
 
 
@@ -48,9 +50,9 @@ def draw_mesh(
         colour: BGR.
         opacity: 1 hides what is behind.
     """
-    if vertices[:, 2].min() < 0.05:
-        return
-    pixels = vertices[:, :2] / vertices[:, 2:] * camera_K[[0, 1], [0, 1]] + camera_K[:2, 2]
+    # Of somebody close to the camera some may be beside or behind it.
+    faces = faces[(vertices[faces, 2] >= _NEAREST).all(axis=1)]
+    pixels = vertices[:, :2] / np.maximum(vertices[:, 2:], _NEAREST) * camera_K[[0, 1], [0, 1]] + camera_K[:2, 2]
     corners = vertices[faces]
     normals = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
     normals /= np.linalg.norm(normals, axis=1, keepdims=True) + 1e-12

@@ -36,6 +36,9 @@ _FIRST_FIT, _REFITS, _BALANCE, _FEET = 2, 2, 1, 1
 # Standard deviation of a well visible landmark, as a share of the person's size in the image.
 _PIXEL_NOISE = {"hip": 0.026, "shoulder": 0.017, "index": 0.023, "pinky": 0.023, "thumb": 0.023}
 _PIXEL_NOISE_ELSE = 0.014
+# What remains of the visibility that BlazePose claims for what is outside the image, where all of the trunk is and only
+# a face is inside: there it guesses, and draws all towards what it sees.
+_OUTSIDE = 0.03
 # Of world landmarks, metres, and how much less certain they are along the line of sight.
 _WORLD_NOISE, _WORLD_DEPTH_FACTOR = 0.10, 5.0
 # How much lower BlazePose sees hips and knees of people in clothes than of rendered bodies, as shares of the way to the
@@ -45,6 +48,7 @@ _SEEN_LOWER = {"hip": ("knee", 0.09), "knee": ("ankle", 0.05)}
 _ESTIMATE_CAUTION = 5.0
 
 _HIPS = [LANDMARK_NAMES.index("left_hip"), LANDMARK_NAMES.index("right_hip")]
+_FACE = [LANDMARK_NAMES.index(name) for name in ("nose", "left_eye", "right_eye")]
 _TORSO = [LANDMARK_NAMES.index(f"{side}_{part}") for part in ("shoulder", "hip") for side in ("left", "right")]
 # joint, its rest direction's start and end landmark
 _SWINGS = tuple(
@@ -296,7 +300,11 @@ def _evidence(track: Track, camera: Camera) -> Evidence:
     )
 
     def sigma(window: slice) -> tuple[np.ndarray, ...]:
-        size, trust = track.boxes[window, 2:].max(1), np.clip(track.visibility[window], 0.02, 1.0)
+        points, size = track.landmarks[window], track.boxes[window, 2:].max(1)
+        outside = np.any((points < 0) | (points > camera.size), axis=-1)
+        portrait = outside[:, _TORSO].all(1) & ~outside[:, _FACE].any(1)
+        guessed = outside & portrait[:, None]
+        trust = np.clip(track.visibility[window], 0.02, 1.0) * np.where(guessed, _OUTSIDE, 1.0)
         sigmas = noise * size[:, None] / trust, _WORLD_NOISE / np.sqrt(trust)
         return tuple(one.astype(np.float32) for one in sigmas)
 

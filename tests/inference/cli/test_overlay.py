@@ -163,6 +163,18 @@ def test_behind_or_around_the_camera_nothing_is_drawn(depth: float):
     np.testing.assert_array_equal(image, blank())
 
 
+def test_partly_behind_the_camera():
+    image = blank()
+    # Of a ball beside the camera the front is seen at the right, as far as its tangent.
+    overlay.draw_mesh(image, *sphere(np.array([0.9, 0, 0.5]), 0.7), K, (0, 0, 255))
+    drawn = painted(image)
+    tangent = np.arctan2(0.9, 0.5) - np.arcsin(0.7 / np.hypot(0.9, 0.5))
+    left = K[0, 2] + K[0, 0] * np.tan(tangent)
+    row = np.flatnonzero(drawn[int(K[1, 2])])
+    assert row[0] == pytest.approx(left, abs=8)
+    assert row[-1] == SIZE[0] - 1
+
+
 def test_partly_outside_the_picture():
     image = blank()
     overlay.draw_mesh(image, *sphere(np.array([-1.6, 0, 4.0]), 0.6), K, (0, 0, 255))

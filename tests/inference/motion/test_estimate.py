@@ -506,3 +506,19 @@ def test_feet_that_nobody_sees_do_not_pull_at_the_body(body: Body, stroll: scene
     above = [JOINT_NAMES.index(name) for name in ("neck", "head", *sorted(n for n in JOINT_NAMES if "shoulder" in n))]
     across = np.linalg.norm((motion.joints_cam - stroll.joints)[:, above, :2], axis=-1)
     assert across.mean() < 0.008
+
+
+def test_a_portrait_is_as_near_as_the_head_is_large(body: Body, stroll: scenes.Scene):
+    track = scenes.film(stroll, np.random.default_rng(1), pixel_noise=1.0)
+    head = slice(0, 11)
+    chin = track.landmarks[:, head, 1].max() + 5
+    # Below the image BlazePose guesses, and draws all of it towards what it sees.
+    middle = np.stack([track.landmarks[:, 0, 0], np.full(len(track), chin)], axis=1)[:, None]
+    drawn_in = middle + [0.6, 0.3] * (track.landmarks - middle)
+    track.landmarks[:, 11:] = drawn_in[:, 11:]
+    track.visibility[:, 13:] = 0.05
+    cut = replace(stroll, camera=replace(stroll.camera, size=(scenes.SIZE[0], int(chin))))
+    (motion,) = estimate(body, cut, track)
+    joint = JOINT_NAMES.index("head")
+    distance = motion.joints_cam[:, joint, 2] / stroll.joints[:, joint, 2]
+    np.testing.assert_allclose(np.median(distance), 1, atol=0.08)
