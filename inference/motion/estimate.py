@@ -23,6 +23,7 @@ from ..camera.intrinsics import Camera
 from ..people.track import Track
 from ..pose.pose_estimate import PoseEstimate
 from . import standing
+from .agreement import reconciled
 from .fit import Evidence, Fit, ShapedBody, fit, solve_translation, view_rotations
 from .footing import Footing
 from .motion import Motion
@@ -198,6 +199,8 @@ def _fit_frames(
     rows = np.searchsorted(frames, track.frames)
     span = slice(rows[0], rows[-1] + 1)
     seconds, seen = timestamps[span], rows - rows[0]
+    if pose_estimate is not None:
+        track, pose_estimate = reconciled(body, pose_estimate, track)
     evidence = _evidence(track, camera)
     landmarks_3d = track.world_landmarks if pose_estimate is None else _landmarks_3d(body, pose_estimate)
     betas, size = _shape(body, landmarks_3d, track, shape, height)

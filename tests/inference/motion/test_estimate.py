@@ -16,6 +16,7 @@ from video_motion.inference.motion.estimate import as_seen
 from video_motion.inference.motion.fit import Fit
 from video_motion.inference.motion.footing import Footing
 from video_motion.inference.motion.motion import Motion
+from video_motion.inference.people import sides
 from video_motion.inference.people.track import Track
 from video_motion.inference.pose.pose_estimate import PoseEstimate
 
@@ -522,3 +523,37 @@ def test_a_portrait_is_as_near_as_the_head_is_large(body: Body, stroll: scenes.S
     joint = JOINT_NAMES.index("head")
     distance = motion.joints_cam[:, joint, 2] / stroll.joints[:, joint, 2]
     np.testing.assert_allclose(np.median(distance), 1, atol=0.08)
+
+
+def estimated(scene: scenes.Scene) -> PoseEstimate:
+    """A network's estimate without errors."""
+    n = len(scene.timestamps)
+    local = Rotation.from_rotvec(scene.poses.reshape(-1, 3)).as_matrix().reshape(n, 24, 3, 3)
+    return PoseEstimate(
+        rotations=local,
+        pelvis=scene.joints[:, 0],
+        betas=np.tile(scene.betas, (n, 1)),
+        sigma=np.full((n, 24, 2), 0.05),
+        gravity=scene.to_world[:, 2, :3] * [-1, -1, -1],
+        contacts=np.repeat(scene.standing, 2, axis=1).astype(float),
+    )
+
+
+def test_a_network_that_takes_a_back_for_a_front_for_a_while_is_not_followed(body: Body, stroll: scenes.Scene):
+    track, network = scenes.film(stroll, np.random.default_rng(1)), estimated(stroll)
+    (right,) = estimate(body, stroll, track, pose_estimates=[network])
+    behind = Rotation.from_rotvec([0, np.pi, 0]).as_matrix()
+    network.rotations[20:32, 0] = network.rotations[20:32, 0] @ behind
+    (motion,) = estimate(body, stroll, track, pose_estimates=[network])
+    assert joint_errors(motion, stroll).mean() < joint_errors(right, stroll).mean() + 0.015
+    assert joint_errors(motion, stroll)[18:34].max() < 0.25
+
+
+def test_landmarks_whose_sides_change_while_the_body_does_not_are_not_followed(body: Body, stroll: scenes.Scene):
+    track, network = scenes.film(stroll, np.random.default_rng(1)), estimated(stroll)
+    (right,) = estimate(body, stroll, track, pose_estimates=[network])
+    wrong = np.zeros((len(track), len(sides.GROUPS)), bool)
+    wrong[25:] = True
+    exchanged = sides.with_sides_exchanged(track, wrong)
+    (motion,) = estimate(body, stroll, exchanged, pose_estimates=[network])
+    np.testing.assert_allclose(motion.joints_world, right.joints_world, atol=0.01)

@@ -1,0 +1,86 @@
+"""Where landmarks and a network contradict each other about left and right, who is believed."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from .. import spill
+from ..body import rotations
+from ..body.skeleton import LANDMARK_NAMES, SIDES
+from ..body.smpl import Body
+from ..people import sides
+from ..people.track import Track
+from ..pose.pose_estimate import PoseEstimate
+
+_LEFT, _RIGHT = ([LANDMARK_NAMES.index(f"{side}_{part}") for part in ("shoulder", "hip")] for side in SIDES)
+# From which cosine the sides of an estimated trunk and of its landmarks in the image clearly agree, or contradict each
+# other, and what σ the estimate has where it is contradicted, metres.
+_CLEAR, _CONTRADICTED_SIGMA = 0.5, 0.3
+# By how much a body has turned round that did not just move on, radians.
+_TURNED_ROUND = np.radians(45.0)
+
+
+def reconciled(body: Body, pose_estimate: PoseEstimate, track: Track) -> tuple[Track, PoseEstimate]:
+    """The landmarks and the estimate with left and right of the trunk on the same sides in the image.
+
+    Where they contradict each other, one of them has just changed: if the estimated body turned round, it is
+    interpolated and unsure there, for a network may take a back for a front; if it did not, the landmarks' sides are
+    exchanged.
+    """
+    n = len(track)
+
+    def across(points: np.ndarray) -> np.ndarray:
+        return (points[:, _LEFT, :2] - points[:, _RIGHT, :2]).reshape(-1, 4)
+
+    def agreement(window: slice) -> tuple[np.ndarray]:
+        points = body.landmark_positions(pose_estimate.rotations[window], pose_estimate.betas[window])
+        seen, estimated = across(track.landmarks[window].astype(float)), across(points)
+        sizes = np.linalg.norm(seen, axis=1) * np.linalg.norm(estimated, axis=1)
+        return ((seen * estimated).sum(1) / np.maximum(sizes, 1e-9),)
+
+    (cosine,) = spill.collect(n, agreement)
+    clear = np.flatnonzero(np.abs(cosine) > _CLEAR)
+    starts = np.flatnonzero(np.diff(cosine[clear] < 0, prepend=False) & (cosine[clear] < 0))
+    ends = np.flatnonzero(np.diff(cosine[clear] < 0, append=False) & (cosine[clear] < 0))
+    exchanged, turned = np.zeros(n, bool), np.zeros(n, bool)
+    facing = pose_estimate.rotations[:, 0]
+    for start, end in zip(starts, ends, strict=True):
+        first, last = clear[[start, end]]
+        # The last frame that agreed, and the first that does again.
+        before, after = clear[max(start - 1, 0)], clear[min(end + 1, len(clear) - 1)]
+        turns = [_angles(facing[inside], facing[[outside]])[0] for inside, outside in ((first, before), (last, after))]
+        if sum(turns) <= _TURNED_ROUND * ((before < first) + (after > last)):
+            exchanged[first : last + 1] = True
+            continue
+        turned[first : last + 1] = True
+        for inside, outside in ((first, before), (last, after)):
+            # Seen from the side it neither agrees nor contradicts.
+            between = slice(*sorted((inside, outside)))
+            there = facing[between]
+            turned[between] |= _angles(facing[inside], there) < _angles(facing[outside], there)
+    if exchanged.any():
+        track = sides.with_sides_exchanged(track, np.repeat(exchanged[:, None], len(sides.GROUPS), axis=1))
+    return track, _interpolated(pose_estimate, turned, track.timestamps) if turned.any() else pose_estimate
+
+
+def _angles(one: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """(n,) radians between a rotation (3, 3) and others (n, 3, 3)."""
+    return np.linalg.norm(rotations.matrix_to_axis_angle(one.T @ others), axis=-1)
+
+
+def _interpolated(pose_estimate: PoseEstimate, wrong: np.ndarray, seconds: np.ndarray) -> PoseEstimate:
+    """The estimate with rotations between their neighbours', and unsure, in frames (n,) that are wrong, not all."""
+    right, missing = np.flatnonzero(~wrong), np.flatnonzero(wrong)
+    turns, sigma = pose_estimate.rotations.copy(), pose_estimate.sigma.copy()
+    for window in spill.windows(len(missing)):
+        rows = missing[window]
+        after = right[np.minimum(np.searchsorted(right, rows), len(right) - 1)]
+        before = right[np.maximum(np.searchsorted(right, rows) - 1, 0)]
+        first, last = seconds[before], seconds[after]
+        share = np.clip((seconds[rows] - first) / np.maximum(last - first, 1e-9), 0, 1)
+        earlier, later = (rotations.matrix_to_quaternion(pose_estimate.rotations[end]) for end in (before, after))
+        between = rotations.slerp(earlier, later, np.repeat(share[:, None], 24, axis=1))
+        turns[rows], sigma[rows] = rotations.quaternion_to_matrix(between), _CONTRADICTED_SIGMA
+    return replace(pose_estimate, rotations=turns, sigma=sigma)
