@@ -18,6 +18,8 @@ _LEFT, _RIGHT = ([LANDMARK_NAMES.index(f"{side}_{part}") for part in ("shoulder"
 # From which cosine the sides of an estimated trunk and of its landmarks in the image clearly agree, or contradict each
 # other, and what σ the estimate has where it is contradicted, metres.
 _CLEAR, _CONTRADICTED_SIGMA = 0.5, 0.3
+# Share of a trunk's width that must be seen across.
+_WIDE = 0.4
 # By how much a body has turned round that did not just move on, radians.
 _TURNED_ROUND = np.radians(45.0)
 
@@ -31,14 +33,18 @@ def reconciled(body: Body, pose_estimate: PoseEstimate, track: Track) -> tuple[T
     """
     n = len(track)
 
-    def across(points: np.ndarray) -> np.ndarray:
-        return (points[:, _LEFT, :2] - points[:, _RIGHT, :2]).reshape(-1, 4)
+    scale = track.pixels_per_metre()
 
     def agreement(window: slice) -> tuple[np.ndarray]:
         points = body.landmark_positions(pose_estimate.rotations[window], pose_estimate.betas[window])
-        seen, estimated = across(track.landmarks[window].astype(float)), across(points)
-        sizes = np.linalg.norm(seen, axis=1) * np.linalg.norm(estimated, axis=1)
-        return ((seen * estimated).sum(1) / np.maximum(sizes, 1e-9),)
+        estimated = points[:, _LEFT] - points[:, _RIGHT]
+        seen = (track.landmarks[window][:, _LEFT] - track.landmarks[window][:, _RIGHT]) / scale[window, None, None]
+        width = np.linalg.norm(estimated, axis=(1, 2))
+        both = np.stack([seen.reshape(-1, 4), estimated[..., :2].reshape(-1, 4)])
+        widths = np.linalg.norm(both, axis=-1)
+        # Somebody seen from the side is too narrow to tell.
+        wide = (widths > _WIDE * width).all(0)
+        return (np.where(wide, both.prod(0).sum(-1) / np.maximum(widths.prod(0), 1e-9), 0),)
 
     (cosine,) = spill.collect(n, agreement)
     clear = np.flatnonzero(np.abs(cosine) > _CLEAR)

@@ -553,7 +553,7 @@ def test_landmarks_whose_sides_change_while_the_body_does_not_are_not_followed(b
     track, network = scenes.film(stroll, np.random.default_rng(1)), estimated(stroll)
     (right,) = estimate(body, stroll, track, pose_estimates=[network])
     wrong = np.zeros((len(track), len(sides.GROUPS)), bool)
-    wrong[25:] = True
+    wrong[8:20] = True
     exchanged = sides.with_sides_exchanged(track, wrong)
     (motion,) = estimate(body, stroll, exchanged, pose_estimates=[network])
     np.testing.assert_allclose(motion.joints_world, right.joints_world, atol=0.01)
