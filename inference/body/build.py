@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import anny, clothes, figures, fingers, landmarks
-from .rotations import Floats, axis_angle_to_matrix, between, matrix_to_quaternion, quaternion_to_matrix, slerp
+from .rotations import Floats, axis_angle_to_matrix, between, slerp_matrices
 from .skeleton import (
     BODY_JOINTS,
     FINGER_JOINT_MIRROR,
@@ -423,15 +423,15 @@ def _t_pose(heads: dict[str, Floats]) -> dict[str, Floats]:
         hinge = np.cross(upper, fore)
         target = _frame(out, np.array([0.0, -sign, 0.0]))
         elbow = target @ np.swapaxes(_frame(upper, hinge), -1, -2)
-        turn("upperarm01", _halfway(between(upper, out), elbow, 0.5), "upperarm01", "shoulder01" + side)
+        turn("upperarm01", slerp_matrices(between(upper, out), elbow, 0.5), "upperarm01", "shoulder01" + side)
         turn("upperarm02", elbow, "upperarm01", "shoulder01" + side)
         knuckles = [at[f"finger{finger}-1"] for finger in range(2, 6)]
         palm = _frame(np.mean(knuckles, axis=0) - at["wrist"], knuckles[0] - knuckles[-1])
         wrist = _frame(out, np.array([0.0, 0.0, 1.0])) @ np.swapaxes(palm, -1, -2)
         straight = target @ np.swapaxes(_frame(fore, hinge), -1, -2)
         pronated = between((wrist @ fore[..., None])[..., 0], out) @ wrist
-        turn("lowerarm01", _halfway(straight, pronated, 0.3), "lowerarm01", "upperarm02" + side)
-        turn("lowerarm02", _halfway(straight, pronated, 0.75), "lowerarm01", "upperarm02" + side)
+        turn("lowerarm01", slerp_matrices(straight, pronated, 0.3), "lowerarm01", "upperarm02" + side)
+        turn("lowerarm02", slerp_matrices(straight, pronated, 0.75), "lowerarm01", "upperarm02" + side)
         turn("wrist", wrist, "wrist", "lowerarm02" + side)
 
         down = np.array([sign * _LEG_SLOPE, -1.0, 0.0])
@@ -440,10 +440,6 @@ def _t_pose(heads: dict[str, Floats]) -> dict[str, Floats]:
         ahead = (at["toe2-1"] - at["foot"]) * [1.0, 0.0, 1.0]
         turn("foot", between(ahead, np.array([0.0, 0.0, 1.0])), "foot", "lowerleg01" + side)
     return moves
-
-
-def _halfway(start: Floats, end: Floats, fraction: float) -> Floats:
-    return quaternion_to_matrix(slerp(matrix_to_quaternion(start), matrix_to_quaternion(end), fraction))
 
 
 def _principal_coefficients(meshes: Floats) -> Floats:

@@ -164,6 +164,11 @@ def slerp(start: ArrayLike, end: ArrayLike, fraction: ArrayLike) -> Floats:
     )
 
 
+def slerp_matrices(start: ArrayLike, end: ArrayLike, fraction: ArrayLike) -> Floats:
+    """`slerp` of rotation matrices (..., 3, 3)."""
+    return quaternion_to_matrix(slerp(matrix_to_quaternion(start), matrix_to_quaternion(end), fraction))
+
+
 def relative_angle(first: ArrayLike, second: ArrayLike) -> Floats:
     """Geodesic distance (...) in [0, π] between rotation matrices (..., 3, 3)."""
     relative = np.swapaxes(_floats(first, 3, 3), -1, -2) @ _floats(second, 3, 3)

@@ -32,7 +32,6 @@ def reconciled(body: Body, pose_estimate: PoseEstimate, track: Track) -> tuple[T
     exchanged.
     """
     n = len(track)
-
     scale = track.pixels_per_metre()
 
     def agreement(window: slice) -> tuple[np.ndarray]:
@@ -48,45 +47,44 @@ def reconciled(body: Body, pose_estimate: PoseEstimate, track: Track) -> tuple[T
 
     (cosine,) = spill.collect(n, agreement)
     clear = np.flatnonzero(np.abs(cosine) > _CLEAR)
-    starts = np.flatnonzero(np.diff(cosine[clear] < 0, prepend=False) & (cosine[clear] < 0))
-    ends = np.flatnonzero(np.diff(cosine[clear] < 0, append=False) & (cosine[clear] < 0))
+    changes = np.flatnonzero(np.diff(cosine[clear] < 0, prepend=False, append=False))
     exchanged, turned = np.zeros(n, bool), np.zeros(n, bool)
     facing = pose_estimate.rotations[:, 0]
-    for start, end in zip(starts, ends, strict=True):
-        first, last = clear[[start, end]]
+    for start, end in changes.reshape(-1, 2):
+        first, last = clear[[start, end - 1]]
         # The last frame that agreed, and the first that does again.
-        before, after = clear[max(start - 1, 0)], clear[min(end + 1, len(clear) - 1)]
-        turns = [_angles(facing[inside], facing[[outside]])[0] for inside, outside in ((first, before), (last, after))]
+        before, after = clear[max(start - 1, 0)], clear[min(end, len(clear) - 1)]
+        borders = (first, before), (last, after)
+        turns = [rotations.relative_angle(facing[inside], facing[outside]) for inside, outside in borders]
         if sum(turns) <= _TURNED_ROUND * ((before < first) + (after > last)):
             exchanged[first : last + 1] = True
             continue
         turned[first : last + 1] = True
-        for inside, outside in ((first, before), (last, after)):
+        for inside, outside in borders:
             # Seen from the side it neither agrees nor contradicts.
             between = slice(*sorted((inside, outside)))
-            there = facing[between]
-            turned[between] |= _angles(facing[inside], there) < _angles(facing[outside], there)
+            away = [rotations.relative_angle(facing[border], facing[between]) for border in (inside, outside)]
+            turned[between] |= away[0] < away[1]
     if exchanged.any():
         track = sides.with_sides_exchanged(track, np.repeat(exchanged[:, None], len(sides.GROUPS), axis=1))
     return track, _interpolated(pose_estimate, turned, track.timestamps) if turned.any() else pose_estimate
 
 
-def _angles(one: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """(n,) radians between a rotation (3, 3) and others (n, 3, 3)."""
-    return np.linalg.norm(rotations.matrix_to_axis_angle(one.T @ others), axis=-1)
-
-
 def _interpolated(pose_estimate: PoseEstimate, wrong: np.ndarray, seconds: np.ndarray) -> PoseEstimate:
     """The estimate with rotations between their neighbours', and unsure, in frames (n,) that are wrong, not all."""
-    right, missing = np.flatnonzero(~wrong), np.flatnonzero(wrong)
-    turns, sigma = pose_estimate.rotations.copy(), pose_estimate.sigma.copy()
-    for window in spill.windows(len(missing)):
-        rows = missing[window]
+    right = np.flatnonzero(~wrong)
+
+    def part(window: slice) -> tuple[np.ndarray, np.ndarray]:
+        rows = window.start + np.flatnonzero(wrong[window])
         after = right[np.minimum(np.searchsorted(right, rows), len(right) - 1)]
         before = right[np.maximum(np.searchsorted(right, rows) - 1, 0)]
         first, last = seconds[before], seconds[after]
         share = np.clip((seconds[rows] - first) / np.maximum(last - first, 1e-9), 0, 1)
-        earlier, later = (rotations.matrix_to_quaternion(pose_estimate.rotations[end]) for end in (before, after))
-        between = rotations.slerp(earlier, later, np.repeat(share[:, None], 24, axis=1))
-        turns[rows], sigma[rows] = rotations.quaternion_to_matrix(between), _CONTRADICTED_SIGMA
+        turns, sigma = pose_estimate.rotations[window].copy(), pose_estimate.sigma[window].copy()
+        ends = pose_estimate.rotations[before], pose_estimate.rotations[after]
+        turns[rows - window.start] = rotations.slerp_matrices(*ends, share[:, None])
+        sigma[rows - window.start] = _CONTRADICTED_SIGMA
+        return turns, sigma
+
+    turns, sigma = spill.collect(len(wrong), part)
     return replace(pose_estimate, rotations=turns, sigma=sigma)

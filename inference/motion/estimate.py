@@ -378,9 +378,8 @@ def _bridge(seen_fit: Fit, seen: np.ndarray, seconds: np.ndarray) -> Fit:
         after = np.searchsorted(seen, rows)
         before = after - 1
         share = (seconds[rows] - seconds[seen[before]]) / (seconds[seen[after]] - seconds[seen[before]])
-        earlier, later = (rotations.matrix_to_quaternion(seen_fit.rotations[end]) for end in (before, after))
-        shares = np.repeat(share[:, None], 24, axis=1)
-        filled[rows] = rotations.quaternion_to_matrix(rotations.slerp(earlier, later, shares))
+        ends = seen_fit.rotations[before], seen_fit.rotations[after]
+        filled[rows] = rotations.slerp_matrices(*ends, share[:, None])
         trans[rows] = seen_fit.trans[before] + share[:, None] * (seen_fit.trans[after] - seen_fit.trans[before])
     return Fit(filled, trans, information)
 

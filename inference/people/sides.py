@@ -7,6 +7,7 @@ the other. The exchange itself gives it away: no body turns round from one frame
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -16,6 +17,9 @@ from .track import RoiViews, Track
 
 GROUPS = ("body", "arms", "legs")
 """What may be exchanged apart from the rest."""
+
+WITH_SIDES = ("landmarks", "visibility", "presence", "world_landmarks")
+"""Arrays of tracks and regions of interest that have a left and a right, of all landmarks."""
 
 _PARTS = (("shoulder", "hip"), ("elbow", "wrist"), ("knee", "ankle"))
 _PAIRS = np.array(
@@ -82,38 +86,23 @@ def with_sides_exchanged(track: Track, exchanged: np.ndarray) -> Track:
     """
     mirror = np.where(exchanged[:, _GROUP_OF], LANDMARK_MIRROR, np.arange(len(LANDMARK_MIRROR))).astype(np.int8)
 
-    def mirrored(values: np.ndarray, axis: int) -> np.ndarray:
-        def part(window: slice) -> tuple[np.ndarray]:
-            shape = [-1, *(1,) * (values.ndim - 1)]
-            shape[axis] = mirror.shape[1]
-            return (np.take_along_axis(values[window], mirror[window].reshape(shape), axis),)
+    def mirrored(seen: Track | RoiViews, axis: int) -> dict[str, Any]:
+        def part(window: slice) -> tuple[np.ndarray, ...]:
+            parts = {name: getattr(seen, name)[window] for name in WITH_SIDES}
+            where = mirror[window].reshape(-1, *(1,) * (axis - 1), mirror.shape[1])
+            result = {
+                name: np.take_along_axis(values, where.reshape(*where.shape, *(1,) * (values.ndim - where.ndim)), axis)
+                for name, values in parts.items()
+            }
+            result["world_landmarks"][..., 2] = parts["world_landmarks"][..., 2]
+            return tuple(result.values())
 
-        return spill.collect(len(mirror), part)[0]
-
-    def mirrored_world(values: np.ndarray, axis: int) -> np.ndarray:
-        result = mirrored(values, axis)
-        for window in spill.windows(len(result)):
-            result[window, ..., 2] = values[window, ..., 2]
-        return result
+        return dict(zip(WITH_SIDES, spill.collect(len(mirror), part), strict=True))
 
     views = track.roi_views
     if views is not None:
-        views = RoiViews(
-            landmarks=mirrored(views.landmarks, 2),
-            visibility=mirrored(views.visibility, 2),
-            presence=mirrored(views.presence, 2),
-            world_landmarks=mirrored_world(views.world_landmarks, 2),
-            scores=views.scores,
-            crops=views.crops,
-        )
-    return replace(
-        track,
-        landmarks=mirrored(track.landmarks, 1),
-        visibility=mirrored(track.visibility, 1),
-        presence=mirrored(track.presence, 1),
-        world_landmarks=mirrored_world(track.world_landmarks, 1),
-        roi_views=views,
-    )
+        views = replace(views, **mirrored(views, 2))
+    return replace(track, **mirrored(track, 1), roi_views=views)
 
 
 def _exchanged(track: Track, before: np.ndarray, groups: slice, change: float, second: float) -> np.ndarray:

@@ -37,7 +37,6 @@ _FLOW, _STILL = 1e-4, 0.03
 _AGAIN = 4
 # Where sides are exchanged, so much is left of how much nearer one of two limbs is; measured on rendered people.
 _DEPTH_KEPT = (-0.3, 0.9)
-_WITH_SIDES = ("landmarks", "world_landmarks", "visibility", "presence")
 # Where pairs of landmarks are seen on real people, on average and by how much people differ: metres beyond their place
 # on rendered ones, away from the same side's other landmark. The trunk of people in clothes is 0.69 of their legs on
 # average (a man, three people in a street), that of rendered ones 0.61: their hips are seen lower.
@@ -279,7 +278,7 @@ def _exchange(output: dict[str, np.ndarray], rate: np.ndarray, severity: Severit
         often = np.any([_run(count, frames, rng, 0.15) for _ in range(_AGAIN)], axis=0)
         when = np.where(rng.random((count, 1)) < 0.5, often, _run(count, frames, rng))
         wrong = (rng.random((count, 1)) < share * severity.exchanged) & when
-        for name in _WITH_SIDES:
+        for name in sides.WITH_SIDES:
             rows = output[name][wrong]
             rows[:, points] = rows[:, _MIRROR[points]]
             output[name][wrong] = rows
@@ -300,7 +299,7 @@ def _exchange(output: dict[str, np.ndarray], rate: np.ndarray, severity: Severit
             **{name: output[name][row] for name in DETECTOR_FIELDS},
         )
         track = sides.mended(track)
-        for name in _WITH_SIDES:
+        for name in sides.WITH_SIDES:
             output[name][row] = getattr(track, name)
 
 

@@ -100,6 +100,9 @@ class FilmedFootage:
 
     Raises:
         ShardError: there are none, or one can't be read or is of another body.
+
+    Attributes:
+        shards: all of the folder, as `shards.mended`.
     """
 
     def __init__(
@@ -113,10 +116,10 @@ class FilmedFootage:
         paths = sorted(folder.glob("*.npz"))
         if not paths:
             raise ShardError(f"There is no training data in {folder}: make some with `video-motion train data`.")
-        self._shards = [mended(shard) for shard in read_shards(paths, licensed=body.figures is None)]
+        self.shards = [mended(shard) for shard in read_shards(paths, licensed=body.figures is None)]
         self._body = body
         spans = []
-        for number, shard in enumerate(self._shards):
+        for number, shard in enumerate(self.shards):
             for sequence, (start, end) in enumerate(pairwise(shard.sequence_starts.tolist())):
                 rows = slice(start, end)
                 found = shard.found[rows]
@@ -137,7 +140,7 @@ class FilmedFootage:
     def describe(self) -> dict[str, object]:
         """See `Footage`."""
         frames = int((self.spans[:, 3] - self.spans[:, 2]).sum())
-        return {"shards": len(self._shards), "sequences": len(self.spans), "frames": frames}
+        return {"shards": len(self.shards), "sequences": len(self.spans), "frames": frames}
 
     def draw(self, count: int, frames: int, sampling: Sampling, rng: np.random.Generator) -> Observed:
         """See `Footage`."""
@@ -158,7 +161,7 @@ class FilmedFootage:
                 columns.setdefault(name, []).append(value)
 
         for (number, sequence, start, end), first in zip(self.spans[chosen], begin, strict=True):
-            shard = self._shards[number]
+            shard = self.shards[number]
             wanted = start + first + np.arange(frames)
             rows = np.minimum(wanted, end - 1)
             found = shard.found[rows]
@@ -208,13 +211,13 @@ class FilmedFootage:
                 if slot and places[number, slot, 1] == places[number, slot - 1, 1]:
                     result[number, slot] = result[number, slot - 1]
                     continue
-                local = shrink(self._shards[shard].maps(row), size)
+                local = shrink(self.shards[shard].maps(row), size)
                 result[number, slot] = local[_MAP_MIRROR, :, ::-1] if mirrored else local
         return result
 
     def pictures(self, places: np.ndarray) -> np.ndarray:
         """(N, 256, 256, 3) uint8 pictures at places (N, 3) from `Observed.maps`."""
-        seen = (self._shards[shard].picture(row)[:, :: -1 if mirrored else 1] for shard, row, mirrored in places)
+        seen = (self.shards[shard].picture(row)[:, :: -1 if mirrored else 1] for shard, row, mirrored in places)
         return np.stack(list(seen))
 
 

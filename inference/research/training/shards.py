@@ -60,7 +60,6 @@ from ...people.track import RoiViews, Track
 
 VERSION = 2
 
-_WITH_SIDES = ("landmarks", "visibility", "presence", "world_landmarks")
 # Most of a shard, of which few rows are read at a time.
 _MAPPED = {"heatmaps", "pictures"}
 
@@ -228,7 +227,7 @@ def mended(shard: Shard) -> Shard:
         if not exchanged.any():
             continue
         track = sides.with_sides_exchanged(track, exchanged)
-        for name in _WITH_SIDES:
+        for name in sides.WITH_SIDES:
             write(name, track.maps, getattr(track, name))
             if track.roi_views is not None:
                 write(f"look_{name}", track.maps, getattr(track.roi_views, name))

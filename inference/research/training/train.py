@@ -38,7 +38,7 @@ from .sequences import (
     WindowSource,
     load_library,
 )
-from .shards import ShardError, mended, read_shards
+from .shards import ShardError
 from .synthesis.error_transfer import DetectorErrors
 from .trainer import Schedule, Source, Trainer, TrainingError, read_checkpoint, uncommitted
 from .validation import Check, SequenceCheck
@@ -284,39 +284,38 @@ def _data(
     library = None if paths and not (folder / LIBRARY).exists() else load_library(folder)
     lifter = network if isinstance(network, Lifter) else _lifter(network, lifter_checkpoint, smpl).to(device)
     frames = lifter.settings.frames
-    staged = staged_check = None
-    if library is not None:
-        quick_body = Body.load(body_path, np.float32)
-        seen = [mended(shard) for shard in read_shards(paths, network.licensed)]
-        staged = StagedFootage(library, "train", quick_body, DetectorErrors.from_shards(seen, body, frames))
-        staged_check = StagedFootage(library, "validation", quick_body)
 
     def filmed(split: str) -> FilmedFootage | None:
-        if staged is not None and not any((folder / split).glob("*.npz")):
+        if library is not None and not any((folder / split).glob("*.npz")):
             return None
         # For training the detector looks at regions of interest in few frames only: there they are imagined.
         with_regions = "regions" in network.needs and split == "validation"
         try:
             return FilmedFootage(folder / split, body, "maps" in network.needs, with_regions)
         except ShardError as error:
-            if not with_regions or staged is None:
+            if not with_regions or library is None:
                 raise
             console.say(f"{error} Meanwhile the network is measured on posed people.")
             return None
 
+    train, held_out = filmed("train"), filmed("validation")
+    staged = staged_check = None
+    if library is not None:
+        quick_body = Body.load(body_path, np.float32)
+        errors = DetectorErrors.from_shards([] if train is None else train.shards, body, frames)
+        staged = StagedFootage(library, "train", quick_body, errors)
+        staged_check = StagedFootage(library, "validation", quick_body)
     if network is lifter:
-        source = SequenceSource(staged, filmed("train"), frames)
-        return source, SequenceCheck(_either(filmed("validation"), staged_check), body, frames)
+        return SequenceSource(staged, train, frames), SequenceCheck(_either(held_out, staged_check), body, frames)
     sources = [
-        WindowSource(own, filmed(split), lifter, network.settings, network.needs, targets)
-        for own, split, targets in ((staged, "train", network.targets), (staged_check, "validation", 1))
+        WindowSource(own, footage, lifter, network.settings, network.needs, targets)
+        for own, footage, targets in ((staged, train, network.targets), (staged_check, held_out, 1))
     ]
     if "maps" in network.needs and any(source.footage[1] is None for source in sources):
         raise TrainingError(
             f"{folder} lacks rendered people, whose local maps this network needs: make some with `train data`."
         )
-    held_out = _either(sources[1].footage[1], staged_check)
-    return sources[0], SequenceCheck(held_out, body, frames, sources[1])
+    return sources[0], SequenceCheck(_either(held_out, staged_check), body, frames, sources[1])
 
 
 def _either(filmed: Footage | None, staged: Footage | None) -> Footage:

@@ -161,7 +161,7 @@ def test_local_maps_show_landmarks_where_they_are(filmed: FilmedFootage, mirrore
 
 
 def test_maps_stay_in_their_file(filmed: FilmedFootage):
-    assert all(isinstance(shard.heatmaps, np.memmap) for shard in filmed._shards)
+    assert all(isinstance(shard.heatmaps, np.memmap) for shard in filmed.shards)
 
 
 @pytest.fixture(scope="module")
